@@ -1,0 +1,205 @@
+//! The loops over words, in one version for each instruction set, chosen at run time.
+//!
+//! Every function takes and returns words below the modulus and gives the same bits on every path. Slices have the same
+//! length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
+
+mod scalar;
+
+use crate::{Error, Modulus, NttTable, Scalar};
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust.
+    Scalar,
+    /// 8 lanes of 32 bits.
+    Avx2,
+    /// 16 lanes of 32 bits (needs the F, BW, DQ and VL parts).
+    Avx512,
+}
+
+/// The environment variable that forces a kernel: `scalar`, `avx2` or `avx512`.
+pub const KERNEL_VARIABLE: &str = "BLINDSIGHT_KERNEL";
+
+impl Kernel {
+    /// The fastest kernel of this machine.
+    pub fn detect() -> Self {
+        *Self::available().last().expect("scalar is always there")
+    }
+
+    /// What [`KERNEL_VARIABLE`] asks for, or else the fastest.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] where the variable names a kernel that does not exist or that this machine lacks.
+    pub fn from_environment() -> Result<Self, Error> {
+        static CHOICE: OnceLock<Result<Kernel, Error>> = OnceLock::new();
+        CHOICE
+            .get_or_init(|| match std::env::var(KERNEL_VARIABLE) {
+                Ok(name) => Self::by_name(&name).ok_or(Error::Kernel(name)),
+                Err(_) => Ok(Self::detect()),
+            })
+            .clone()
+    }
+
+    /// The kernels that this machine can run, slowest first.
+    pub fn available() -> Vec<Self> {
+        vec![Self::Scalar]
+    }
+
+    /// The kernel's name, as [`KERNEL_VARIABLE`] takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    fn by_name(name: &str) -> Option<Self> {
+        Self::available().into_iter().find(|k| k.name() == name)
+    }
+}
+
+/// One term of [`dot_pair`]: two words that are multiplied by the same third.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The two halves: of a ciphertext, or of a key.
+    pub left: [&'a [u32]; 2],
+    /// What both are multiplied by: a plaintext, or a digit.
+    pub shared: &'a [u32],
+}
+
+/// The source block of an entry of a permutation's block table.
+#[inline(always)]
+pub(crate) const fn source_block(entry: u32) -> usize {
+    (entry >> 4) as usize
+}
+
+/// The lane pattern of an entry of a permutation's block table.
+#[inline(always)]
+pub(crate) const fn lane_pattern(entry: u32) -> usize {
+    (entry & 15) as usize
+}
+
+fn check_lengths(degree: usize, lengths: &[usize]) {
+    assert!(degree.is_multiple_of(16), "kernels work on blocks of 16 words, not on {degree}");
+    assert!(lengths.iter().all(|&l| l == degree), "slices of {lengths:?} words where {degree} were expected");
+}
+
+macro_rules! dispatch {
+    ($kernel:expr, $function:ident($($argument:expr),*)) => {
+        match $kernel {
+            _ => scalar::$function($($argument),*),
+        }
+    };
+}
+
+/// Coefficients to values, in place.
+pub fn ntt_forward(kernel: Kernel, table: &NttTable, a: &mut [u32]) {
+    check_lengths(table.degree(), &[a.len()]);
+    dispatch!(kernel, ntt_forward(table, a));
+}
+
+/// Values to coefficients, in place.
+pub fn ntt_inverse(kernel: Kernel, table: &NttTable, a: &mut [u32]) {
+    check_lengths(table.degree(), &[a.len()]);
+    dispatch!(kernel, ntt_inverse(table, a));
+}
+
+/// `a += b`.
+pub fn add(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32]) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, add(m, a, b));
+}
+
+/// `a -= b`.
+pub fn sub(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32]) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, sub(m, a, b));
+}
+
+/// `a = -a`.
+pub fn negate(kernel: Kernel, m: Modulus, a: &mut [u32]) {
+    check_lengths(a.len(), &[]);
+    dispatch!(kernel, negate(m, a));
+}
+
+/// `a *= b / 2^32`: the plain product where `b` is a factor (in Montgomery form).
+pub fn mul(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32]) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, mul(m, a, b));
+}
+
+/// `a *= w`.
+pub fn mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], w: Scalar) {
+    check_lengths(a.len(), &[]);
+    dispatch!(kernel, mul_scalar(m, a, w));
+}
+
+/// `a = (a - b) w`: the last step of a division by primes.
+pub fn sub_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, sub_mul_scalar(m, a, b, w));
+}
+
+/// `out_k = sum over terms of left_k * shared / 2^32`, for both `k`.
+///
+/// Sums are kept unreduced in 64 bits for as many terms as [`Modulus::max_unreduced_products`] allows.
+pub fn dot_pair(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    let degree = out[0].len();
+    check_lengths(degree, &[out[1].len()]);
+    for term in terms {
+        check_lengths(degree, &[term.left[0].len(), term.left[1].len(), term.shared.len()]);
+    }
+    dispatch!(kernel, dot_pair(m, terms, out));
+}
+
+/// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry.
+pub fn permute(kernel: Kernel, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
+    check_permutation(blocks, lanes, a, out);
+    dispatch!(kernel, permute(blocks, lanes, a, out));
+}
+
+/// `out += permuted a`, as [`permute`].
+pub fn permute_add(
+    kernel: Kernel,
+    m: Modulus,
+    blocks: &[u32],
+    lanes: &[[u32; 16]],
+    a: &[u32],
+    out: &mut [u32],
+) {
+    check_permutation(blocks, lanes, a, out);
+    dispatch!(kernel, permute_add(m, blocks, lanes, a, out));
+}
+
+fn check_permutation(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &[u32]) {
+    check_lengths(out.len(), &[a.len(), blocks.len() * 16]);
+    debug_assert!(blocks.iter().all(|&b| source_block(b) < blocks.len() && lane_pattern(b) < lanes.len()));
+    debug_assert!(lanes.iter().flatten().all(|&lane| lane < 16));
+}
+
+/// `round(sum of digits_i * inverses_i)`, in single precision: the multiple of the source modulus in a lift.
+pub fn overflow(kernel: Kernel, digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
+    assert_eq!(digits.len(), inverses.len());
+    digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
+    dispatch!(kernel, overflow(digits, inverses, out));
+}
+
+/// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`.
+///
+/// At most three digits, each below `2^30`, and an overflow of at most 3.
+pub fn convert(
+    kernel: Kernel,
+    m: Modulus,
+    digits: &[&[u32]],
+    overflow: &[u32],
+    factors: &[u32],
+    out: &mut [u32],
+) {
+    assert!(digits.len() <= 3 && factors.len() == digits.len() + 1);
+    check_lengths(out.len(), &[overflow.len()]);
+    digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
+    dispatch!(kernel, convert(m, digits, overflow, factors, out));
+}

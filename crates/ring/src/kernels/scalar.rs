@@ -1,0 +1,205 @@
+//! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
+
+use super::Pair;
+use crate::{Modulus, NttTable, Scalar};
+
+/// Coefficients to values, in place.
+///
+/// Bounds: the fold leaves `[0, 2q)`; each layer takes `[0, 4q)`, brings the left input to `[0, 2q)`, gets the product with the
+/// twiddle factor in `[0, 2q)` and leaves sums and differences in `[0, 4q)`. `4q < 2^32`.
+pub fn ntt_forward(table: &NttTable, a: &mut [u32]) {
+    let m = table.modulus();
+    fold(table, a);
+    let mut half = a.len() / 2;
+    let mut nodes = 1;
+    while half > 0 {
+        for (i, block) in a.chunks_exact_mut(2 * half).enumerate() {
+            let w = table.forward().get(nodes + i);
+            let (left, right) = block.split_at_mut(half);
+            for (x, y) in left.iter_mut().zip(right) {
+                (*x, *y) = butterfly(m, *x, *y, w);
+            }
+        }
+        half /= 2;
+        nodes *= 2;
+    }
+    for x in a {
+        *x = reduce_four(m, *x);
+    }
+}
+
+/// `b_0 = a_0`, `b_j = a_j - I a_(N-j)`: from `[0, q)` to `[0, 4q)`.
+fn fold(table: &NttTable, a: &mut [u32]) {
+    let (m, i) = (table.modulus(), table.fold());
+    let n = a.len();
+    for j in 1..=n / 2 {
+        let (low, high) = (a[j], a[n - j]);
+        a[j] = low + 2 * m.value() - m.mul_scalar_lazy(high, i);
+        a[n - j] = high + 2 * m.value() - m.mul_scalar_lazy(low, i);
+    }
+}
+
+#[inline(always)]
+fn butterfly(m: Modulus, x: u32, y: u32, w: Scalar) -> (u32, u32) {
+    let double = 2 * m.value();
+    debug_assert!(u64::from(x) < 4 * u64::from(m.value()));
+    let x = if x >= double { x - double } else { x };
+    let product = m.mul_scalar_lazy(y, w);
+    (x + product, x + double - product)
+}
+
+#[inline(always)]
+fn reduce_four(m: Modulus, x: u32) -> u32 {
+    let double = 2 * m.value();
+    m.reduce_once(if x >= double { x - double } else { x })
+}
+
+/// Values to coefficients, in place.
+///
+/// Bounds: each layer takes and leaves `[0, 2q)`: the sum is reduced once from `[0, 4q)`, the difference is a lazy product.
+pub fn ntt_inverse(table: &NttTable, a: &mut [u32]) {
+    let m = table.modulus();
+    let double = 2 * m.value();
+    let mut half = 1;
+    let mut nodes = a.len() / 2;
+    while nodes > 0 {
+        for (i, block) in a.chunks_exact_mut(2 * half).enumerate() {
+            let w = table.inverse().get(nodes + i);
+            let (left, right) = block.split_at_mut(half);
+            for (x, y) in left.iter_mut().zip(right) {
+                let (sum, difference) = (*x + *y, *x + double - *y);
+                *x = if sum >= double { sum - double } else { sum };
+                *y = m.mul_scalar_lazy(difference, w);
+            }
+        }
+        half *= 2;
+        nodes /= 2;
+    }
+    unfold(table, a);
+}
+
+/// `a_0 = b_0 / N`, `a_j = (b_j + I b_(N-j)) / 2N`: from `[0, 2q)` to `[0, q)`.
+fn unfold(table: &NttTable, a: &mut [u32]) {
+    let m = table.modulus();
+    let (first, double, fold) = table.unfold();
+    let n = a.len();
+    a[0] = m.mul_scalar(a[0], first);
+    for j in 1..=n / 2 {
+        let (low, high) = (a[j], a[n - j]);
+        a[j] = m.add(m.mul_scalar(low, double), m.mul_scalar(high, fold));
+        a[n - j] = m.add(m.mul_scalar(high, double), m.mul_scalar(low, fold));
+    }
+}
+
+/// `a += b`.
+pub fn add(m: Modulus, a: &mut [u32], b: &[u32]) {
+    for (x, &y) in a.iter_mut().zip(b) {
+        *x = m.add(*x, y);
+    }
+}
+
+/// `a -= b`.
+pub fn sub(m: Modulus, a: &mut [u32], b: &[u32]) {
+    for (x, &y) in a.iter_mut().zip(b) {
+        *x = m.sub(*x, y);
+    }
+}
+
+/// `a = -a`.
+pub fn negate(m: Modulus, a: &mut [u32]) {
+    for x in a {
+        *x = m.neg(*x);
+    }
+}
+
+/// `a *= b / 2^32`.
+pub fn mul(m: Modulus, a: &mut [u32], b: &[u32]) {
+    for (x, &y) in a.iter_mut().zip(b) {
+        *x = m.montgomery_reduce(u64::from(*x) * u64::from(y));
+    }
+}
+
+/// `a *= w`.
+pub fn mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) {
+    for x in a {
+        *x = m.mul_scalar(*x, w);
+    }
+}
+
+/// `a = (a - b) w`.
+pub fn sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    for (x, &y) in a.iter_mut().zip(b) {
+        *x = m.mul_scalar(*x + m.value() - y, w);
+    }
+}
+
+/// `out_k = sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
+pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    let [out_0, out_1] = out;
+    let batch = m.max_unreduced_products();
+    for (j, (o_0, o_1)) in out_0.iter_mut().zip(out_1).enumerate() {
+        let (mut total_0, mut total_1) = (0, 0);
+        for terms in terms.chunks(batch) {
+            let (mut sum_0, mut sum_1) = (0u64, 0u64);
+            for term in terms {
+                let shared = u64::from(term.shared[j]);
+                sum_0 += u64::from(term.left[0][j]) * shared;
+                sum_1 += u64::from(term.left[1][j]) * shared;
+            }
+            total_0 = m.add(total_0, m.montgomery_reduce(sum_0));
+            total_1 = m.add(total_1, m.montgomery_reduce(sum_1));
+        }
+        (*o_0, *o_1) = (total_0, total_1);
+    }
+}
+
+/// `out[t] = a[source(t)]`, where `source` maps blocks of 16 leaves to blocks of 16: see [`crate::Automorphism`].
+pub fn permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
+    for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
+        let source = &a[super::source_block(block) * 16..][..16];
+        let lanes = &lanes[super::lane_pattern(block)];
+        for (x, &lane) in target.iter_mut().zip(lanes) {
+            *x = source[lane as usize];
+        }
+    }
+}
+
+/// `out += permuted a`.
+pub fn permute_add(m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
+    for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
+        let source = &a[super::source_block(block) * 16..][..16];
+        let lanes = &lanes[super::lane_pattern(block)];
+        for (x, &lane) in target.iter_mut().zip(lanes) {
+            *x = m.add(*x, source[lane as usize]);
+        }
+    }
+}
+
+/// `round(sum of digits_i * inverses_i)`: how many times the product of the source primes is to be taken off a centred lift.
+///
+/// Single precision, summed from the first digit on, products rounded, no fused multiply-add, ties to even: the same bits on
+/// every path. An error of `2^-21` in the fraction moves only values that near a half, which then lift to just beyond it.
+pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
+    for (j, o) in out.iter_mut().enumerate() {
+        let mut sum = 0f32;
+        for (digit, &inverse) in digits.iter().zip(inverses) {
+            sum += digit[j] as f32 * inverse;
+        }
+        *o = sum.round_ties_even() as u32;
+    }
+}
+
+/// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`: the second half of a base conversion.
+///
+/// Bounds: at most three digits below `2^30` and an overflow of at most 3, each times a residue: below `2^62`.
+pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]) {
+    debug_assert!(digits.len() <= 3 && factors.len() == digits.len() + 1);
+    let last = u64::from(factors[digits.len()]);
+    for (j, o) in out.iter_mut().enumerate() {
+        let mut sum = u64::from(overflow[j]) * last;
+        for (digit, &factor) in digits.iter().zip(factors) {
+            sum += u64::from(digit[j]) * u64::from(factor);
+        }
+        *o = m.montgomery_reduce(sum);
+    }
+}

@@ -1,0 +1,162 @@
+//! The number-theoretic transform of the conjugate-invariant ring, one prime at a time.
+//!
+//! A conjugate-invariant polynomial `a` of "degree" `2N` satisfies `a_(2N-i) = -a_i`, so modulo `X^N - I`, where
+//! `I = zeta^N` is a square root of -1, it becomes `b_0 = a_0`, `b_j = a_j - I a_(N-j)`: the *fold*. The rest is the usual
+//! recursion `X^2m - c^2 = (X^m - c)(X^m + c)` from `X^N - zeta^N` down to the leaves `X - zeta^e`, `e = 1 mod 4`.
+//! Modulo the other factor `X^N + I` it takes the conjugate values, which are the same.
+//!
+//! Leaf `t` holds the value at `zeta^e`, `e = 1 + 4 bitrev(t)`: [`leaf_of_exponent`].
+
+use crate::{Error, Modulus, Scalar};
+
+/// The smallest supported ring degree: one AVX-512 vector.
+pub const MIN_DEGREE: usize = 16;
+/// The largest supported ring degree.
+pub const MAX_DEGREE: usize = 1 << 16;
+
+/// The twiddle factors of one prime at one degree.
+#[derive(Debug, Clone)]
+pub struct NttTable {
+    modulus: Modulus,
+    degree: usize,
+    forward: Twiddles,
+    inverse: Twiddles,
+    /// `I = zeta^N`, which the fold multiplies by.
+    fold: Scalar,
+    /// `1 / N`, for the constant coefficient of the unfold.
+    inverse_degree: Scalar,
+    /// `1 / 2N`, for the others.
+    inverse_double: Scalar,
+    /// `I / 2N`.
+    inverse_fold: Scalar,
+}
+
+/// One twiddle factor for each inner node of the recursion: node `i` of depth `d` at index `2^d + i`.
+///
+/// Values and quotients in arrays of their own, because vector kernels load runs of each.
+#[derive(Debug, Clone)]
+pub struct Twiddles {
+    /// The factors.
+    pub values: Vec<u32>,
+    /// Their Shoup quotients.
+    pub quotients: Vec<u32>,
+}
+
+impl Twiddles {
+    fn new(modulus: Modulus, factors: impl Iterator<Item = u32>) -> Self {
+        let (values, quotients) = factors.map(|w| modulus.scalar(w)).map(|s| (s.value, s.quotient)).unzip();
+        Self { values, quotients }
+    }
+
+    /// The factor of node `index`.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Scalar {
+        Scalar { value: self.values[index], quotient: self.quotients[index] }
+    }
+}
+
+impl NttTable {
+    /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
+    pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
+        if !degree.is_power_of_two() || !(MIN_DEGREE..=MAX_DEGREE).contains(&degree) {
+            return Err(Error::Degree(degree));
+        }
+        let zeta = primitive_root(modulus, degree)?;
+        let exponents = node_exponents(degree);
+        let factor = |root| move |&e: &u64| modulus.pow(root, e);
+        let imaginary = modulus.pow(zeta, degree as u64);
+        let inverse_degree = modulus.inverse(degree as u32);
+        let inverse_double = modulus.inverse(2 * degree as u32);
+        Ok(Self {
+            modulus,
+            degree,
+            forward: Twiddles::new(modulus, exponents.iter().map(factor(zeta))),
+            inverse: Twiddles::new(modulus, exponents.iter().map(factor(modulus.inverse(zeta)))),
+            fold: modulus.scalar(imaginary),
+            inverse_degree: modulus.scalar(inverse_degree),
+            inverse_double: modulus.scalar(inverse_double),
+            inverse_fold: modulus.scalar(modulus.mul(imaginary, inverse_double)),
+        })
+    }
+
+    /// The prime.
+    pub fn modulus(&self) -> Modulus {
+        self.modulus
+    }
+
+    /// The ring degree `N`.
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// Twiddle factors of the forward transform.
+    pub fn forward(&self) -> &Twiddles {
+        &self.forward
+    }
+
+    /// Twiddle factors of the inverse transform: the inverses of the forward ones.
+    pub fn inverse(&self) -> &Twiddles {
+        &self.inverse
+    }
+
+    /// `I`, the square root of -1 of the fold.
+    pub fn fold(&self) -> Scalar {
+        self.fold
+    }
+
+    /// `1/N`, `1/2N` and `I/2N`: the constants of the unfold.
+    pub fn unfold(&self) -> (Scalar, Scalar, Scalar) {
+        (self.inverse_degree, self.inverse_double, self.inverse_fold)
+    }
+}
+
+/// The exponents of the nodes' twiddle factors: `(N / 2^(d+1)) (1 + 4 bitrev_d(i))` for node `i` of depth `d`.
+///
+/// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root `zeta^(e/2)`. Index 0
+/// is unused.
+fn node_exponents(degree: usize) -> Vec<u64> {
+    let mut exponents = vec![0; degree];
+    for depth in 0..degree.trailing_zeros() {
+        let nodes = 1usize << depth;
+        for i in 0..nodes {
+            exponents[nodes + i] = ((degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth))) as u64;
+        }
+    }
+    exponents
+}
+
+/// The least primitive `4N`-th root of unity modulo the prime.
+fn primitive_root(modulus: Modulus, degree: usize) -> Result<u32, Error> {
+    let q = modulus.value();
+    let order = 4 * degree as u32;
+    if q % order != 1 {
+        return Err(Error::NoRoot { modulus: q, degree });
+    }
+    let is_primitive = |root| modulus.pow(root, u64::from(order) / 2) == q - 1;
+    let any = (2..q)
+        .map(|g| modulus.pow(g, u64::from((q - 1) / order)))
+        .find(|&root| is_primitive(root))
+        .expect("the multiplicative group of a prime field is cyclic");
+    let square = modulus.mul(any, any);
+    let odd_powers = std::iter::successors(Some(any), |&r| Some(modulus.mul(r, square)));
+    Ok(odd_powers.take(2 * degree).min().expect("at least one power"))
+}
+
+/// The lowest `bits` bits of `x`, in reverse.
+pub fn reverse_bits(x: usize, bits: u32) -> usize {
+    if bits == 0 { 0 } else { x.reverse_bits() >> (usize::BITS - bits) }
+}
+
+/// Which leaf of the transform holds the value at `zeta^exponent`, for an exponent equal to 1 modulo 4.
+pub fn leaf_of_exponent(degree: usize, exponent: usize) -> usize {
+    debug_assert_eq!(exponent % 4, 1);
+    reverse_bits((exponent % (4 * degree)) / 4, degree.trailing_zeros())
+}
+
+/// For each slot `j` the leaf that holds the value at `zeta^(5^j)`: the order in which rotations are cyclic shifts.
+pub fn slot_leaves(degree: usize) -> Vec<usize> {
+    std::iter::successors(Some(1usize), |&e| Some(e * 5 % (4 * degree)))
+        .map(|e| leaf_of_exponent(degree, e))
+        .take(degree)
+        .collect()
+}

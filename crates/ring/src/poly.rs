@@ -1,0 +1,100 @@
+//! A polynomial over a basis of primes, in the form that its type tells.
+
+use std::marker::PhantomData;
+use zeroize::Zeroize;
+
+/// A cache line of words; polynomials are aligned to it, so that vector loads do not straddle lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// How the words of a polynomial are to be read.
+pub trait Form: Copy + Send + Sync + std::fmt::Debug + PartialEq + 'static {}
+
+/// Coefficients in the basis `{1, X^i + X^-i}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coefficients;
+/// Values at the roots of unity, in leaf order (see [`crate::ntt`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Values;
+/// Values times `2^32`: the constant side of products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor;
+
+impl Form for Coefficients {}
+impl Form for Values {}
+impl Form for Factor {}
+
+/// A polynomial modulo each prime of a basis: one limb of `degree` words for each, in the basis's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poly<F: Form> {
+    lines: Vec<Line>,
+    degree: usize,
+    form: PhantomData<F>,
+}
+
+impl<F: Form> Poly<F> {
+    /// The zero polynomial with `limbs` limbs; `degree` is a multiple of 16.
+    pub fn zero(degree: usize, limbs: usize) -> Self {
+        assert!(degree.is_multiple_of(16) && degree > 0, "degree {degree}: expected a multiple of 16");
+        Self { lines: vec![Line([0; 16]); limbs * degree / 16], degree, form: PhantomData }
+    }
+
+    /// Words in a limb.
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// How many limbs there are.
+    pub fn limbs(&self) -> usize {
+        self.lines.len() * 16 / self.degree
+    }
+
+    /// The words of limb `index`.
+    pub fn limb(&self, index: usize) -> &[u32] {
+        &self.words()[index * self.degree..][..self.degree]
+    }
+
+    /// The words of limb `index`, to be written.
+    pub fn limb_mut(&mut self, index: usize) -> &mut [u32] {
+        let degree = self.degree;
+        &mut self.words_mut()[index * degree..][..degree]
+    }
+
+    /// All words, limb after limb.
+    pub fn words(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.lines)
+    }
+
+    /// All words, to be written.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+
+    /// The limbs one after the other.
+    pub fn iter(&self) -> std::slice::ChunksExact<'_, u32> {
+        self.words().chunks_exact(self.degree)
+    }
+
+    /// The limbs one after the other, to be written.
+    pub fn iter_mut(&mut self) -> std::slice::ChunksExactMut<'_, u32> {
+        let degree = self.degree;
+        self.words_mut().chunks_exact_mut(degree)
+    }
+
+    /// Drops the limbs from `limbs` on.
+    pub fn truncate(&mut self, limbs: usize) {
+        self.lines.truncate(limbs * self.degree / 16);
+    }
+
+    /// The same words read in another form: only where the arithmetic around it makes that true.
+    pub fn assume<G: Form>(self) -> Poly<G> {
+        Poly { lines: self.lines, degree: self.degree, form: PhantomData }
+    }
+}
+
+impl<F: Form> Zeroize for Poly<F> {
+    fn zeroize(&mut self) {
+        self.words_mut().zeroize();
+    }
+}
