@@ -1,0 +1,235 @@
+//! Parameter literals, and the validated parameters that everything else is built on.
+
+use crate::Error;
+use ring::Modulus;
+use serde::{Deserialize, Serialize};
+
+/// How many rescales a ciphertext has left: at level `l` it has the limbs `q_0 ... q_l`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Level(pub usize);
+
+impl Level {
+    /// How many limbs a ciphertext has at this level.
+    pub const fn limbs(self) -> usize {
+        self.0 + 1
+    }
+
+    /// The level after a rescale, if one is left.
+    pub const fn below(self) -> Option<Self> {
+        match self.0 {
+            0 => None,
+            l => Some(Self(l - 1)),
+        }
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "level {}", self.0)
+    }
+}
+
+/// By what a slot is multiplied before it is rounded to an integer polynomial: an exact number, no power of two.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Scale(pub f64);
+
+impl Scale {
+    /// `2^bits`.
+    pub fn bits(bits: f64) -> Self {
+        Self(bits.exp2())
+    }
+
+    /// `log2` of the scale.
+    pub fn log2(self) -> f64 {
+        self.0.log2()
+    }
+
+    /// Whether two scales are the same up to the rounding of `f64`.
+    pub fn agrees(self, other: Self) -> bool {
+        (self.0 / other.0 - 1.0).abs() < 1e-12
+    }
+}
+
+impl std::fmt::Display for Scale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "2^{:.4}", self.log2())
+    }
+}
+
+/// What parameters are written as; [`ParametersLiteral::validate`] checks them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ParametersLiteral {
+    /// The ring degree `N`, which is the number of slots.
+    pub degree: usize,
+    /// The ciphertext primes `q_0 ... q_L`; rescaling drops the last.
+    pub moduli: Vec<u32>,
+    /// The special primes `P`, which only keys have.
+    pub special: Vec<u32>,
+    /// How many limbs form one digit of a key-switch.
+    pub digit_limbs: usize,
+}
+
+/// The largest `log2(QP)` for each degree at 128, 192 and 256 bits: uniform ternary secret, deviation 3.19, classical attacks (Security
+/// Guidelines for Implementing Homomorphic Encryption, [ia.cr/2024/463](https://ia.cr/2024/463), table 5.2).
+const SECURITY_TABLE: [(usize, [f64; 3]); 7] = [
+    (1024, [26.0, 0.0, 0.0]),
+    (2048, [53.0, 36.0, 27.0]),
+    (4096, [106.0, 73.0, 56.0]),
+    (8192, [214.0, 147.0, 114.0]),
+    (16384, [430.0, 297.0, 230.0]),
+    (32768, [868.0, 597.0, 462.0]),
+    (65536, [1747.0, 1199.0, 929.0]),
+];
+
+/// The largest `log2(QP)` that the table grants 128 bits at this degree; zero where it has no such degree.
+pub fn largest_log_qp(degree: usize) -> f64 {
+    table_row(degree)[0]
+}
+
+fn table_row(degree: usize) -> [f64; 3] {
+    SECURITY_TABLE.iter().find(|(n, _)| *n == degree).map_or([0.0; 3], |(_, row)| *row)
+}
+
+/// Parameters that were checked: distinct primes with the roots the ring needs, digits that the special primes cover, and 128 bits
+/// of security or more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    literal: ParametersLiteral,
+    moduli: Vec<Modulus>,
+    special: Vec<Modulus>,
+}
+
+impl ParametersLiteral {
+    /// Checks the literal.
+    ///
+    /// # Errors
+    /// Where `log2(QP)` exceeds what the table grants 128 bits at this degree (with both figures), where a prime is out of range, not 1
+    /// modulo `4N` or there twice, and where digits are empty, longer than three limbs, or larger than `P / 4`.
+    pub fn validate(&self) -> Result<Parameters, Error> {
+        let parameters = self.validate_arithmetic()?;
+        let (log_qp, largest) = (parameters.log_qp(), largest_log_qp(self.degree));
+        if log_qp > largest {
+            return Err(Error::Insecure { degree: self.degree, log_qp, largest });
+        }
+        Ok(parameters)
+    }
+
+    /// As [`validate`](Self::validate), without the security table: for tests in small rings.
+    #[cfg(feature = "testing")]
+    pub fn validate_insecure(&self) -> Result<Parameters, Error> {
+        self.validate_arithmetic()
+    }
+
+    fn validate_arithmetic(&self) -> Result<Parameters, Error> {
+        let counts = [self.moduli.len(), self.special.len(), self.digit_limbs];
+        if !(1..=64).contains(&counts[0]) || !(1..=3).contains(&counts[1]) || !(1..=3).contains(&counts[2]) {
+            return Err(Error::Shape { moduli: counts[0], special: counts[1], digit_limbs: counts[2] });
+        }
+        let all: Vec<u32> = self.moduli.iter().chain(&self.special).copied().collect();
+        if let Some(twice) = all.iter().enumerate().find(|(i, q)| all[..*i].contains(q)) {
+            return Err(Error::RepeatedPrime(*twice.1));
+        }
+        let check = |&q: &u32| -> Result<Modulus, Error> {
+            let modulus = Modulus::new(q.into())?;
+            ring::NttTable::check(modulus, self.degree)?;
+            Ok(modulus)
+        };
+        let moduli = self.moduli.iter().map(check).collect::<Result<_, _>>()?;
+        let special = self.special.iter().map(check).collect::<Result<_, _>>()?;
+        let parameters = Parameters { literal: self.clone(), moduli, special };
+        parameters.check_digits()?;
+        Ok(parameters)
+    }
+}
+
+impl Parameters {
+    /// The literal they were made from.
+    pub fn literal(&self) -> &ParametersLiteral {
+        &self.literal
+    }
+
+    /// The ring degree `N`.
+    pub fn degree(&self) -> usize {
+        self.literal.degree
+    }
+
+    /// How many real slots a ciphertext has: `N`.
+    pub fn slots(&self) -> usize {
+        self.literal.degree
+    }
+
+    /// The level of a fresh ciphertext.
+    pub fn max_level(&self) -> Level {
+        Level(self.moduli.len() - 1)
+    }
+
+    /// Checks that a level exists.
+    pub fn check_level(&self, level: Level) -> Result<(), Error> {
+        if level > self.max_level() {
+            return Err(Error::NoSuchLevel { level, largest: self.max_level() });
+        }
+        Ok(())
+    }
+
+    /// The ciphertext primes.
+    pub fn moduli(&self) -> &[Modulus] {
+        &self.moduli
+    }
+
+    /// The special primes.
+    pub fn special(&self) -> &[Modulus] {
+        &self.special
+    }
+
+    /// Prime `q_level`: what a rescale at this level divides by.
+    pub fn modulus(&self, level: Level) -> f64 {
+        f64::from(self.moduli[level.0].value())
+    }
+
+    /// How many digits a key-switch has at this level.
+    pub fn digits(&self, level: Level) -> usize {
+        level.limbs().div_ceil(self.literal.digit_limbs)
+    }
+
+    /// The limbs of digit `index` at this level.
+    pub fn digit(&self, level: Level, index: usize) -> std::ops::Range<usize> {
+        let size = self.literal.digit_limbs;
+        index * size..((index + 1) * size).min(level.limbs())
+    }
+
+    /// `log2` of the product of the ciphertext primes up to `level`.
+    pub fn log_q(&self, level: Level) -> f64 {
+        log2_product(&self.moduli[..level.limbs()])
+    }
+
+    /// `log2(P)`.
+    pub fn log_p(&self) -> f64 {
+        log2_product(&self.special)
+    }
+
+    /// `log2(QP)`: evaluation keys live modulo `QP`, so this is what security depends on.
+    pub fn log_qp(&self) -> f64 {
+        self.log_q(self.max_level()) + self.log_p()
+    }
+
+    /// What the table grants: 128, 192 or 256 bits (0 for test parameters).
+    pub fn security_bits(&self) -> u32 {
+        let log_qp = self.log_qp();
+        let granted = table_row(self.degree()).iter().filter(|&&largest| log_qp <= largest).count();
+        [0, 128, 192, 256][granted]
+    }
+
+    /// A key-switch adds the digits' noise divided by `P`; two bits of room keep it below the rounding error.
+    fn check_digits(&self) -> Result<(), Error> {
+        for digit in self.moduli.chunks(self.literal.digit_limbs) {
+            if log2_product(digit) + 2.0 > self.log_p() {
+                return Err(Error::DigitTooLarge { digit: log2_product(digit), special: self.log_p() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn log2_product(moduli: &[Modulus]) -> f64 {
+    moduli.iter().map(|m| f64::from(m.value()).log2()).sum()
+}
