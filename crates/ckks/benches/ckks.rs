@@ -1,8 +1,8 @@
 //! Homomorphic operations at the shipped parameters (N = 8192, six primes, two special ones), on one thread.
 
 use ckks::{
-    Ciphertext, Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, ParametersLiteral,
-    PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
+    Ciphertext, Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
+    ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use ring::Kernel;
@@ -93,7 +93,9 @@ fn encryption(c: &mut Criterion) {
     let mut bench = Bench::new();
     let slots: Vec<Vec<f64>> = (0..25).map(|k| (0..8192).map(|i| f64::from(i * k).sin()).collect()).collect();
     c.bench_function("encrypt 25 ciphertexts, 6 limbs", |b| {
-        b.iter(|| bench.secret.encrypt_all(&bench.context, &slots, Level(5), SCALE, &mut bench.randomness).unwrap());
+        b.iter(|| {
+            bench.secret.encrypt_all(&bench.context, &slots, Level(5), SCALE, &mut bench.randomness).unwrap()
+        });
     });
     let a = bench.ciphertext(Level(0));
     let indices: Vec<usize> = (1..16).collect();

@@ -1,6 +1,5 @@
 //! Every vector kernel against the scalar one, bit for bit.
 
-
 use ring::kernels::{self};
 use ring::{Kernel, Modulus, NttTable, primes};
 

@@ -42,8 +42,10 @@ fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
         for term in terms {
             let words = [term.left[0], term.left[1], term.shared].map(|words| &words[start..][..width]);
             for (unit, sums) in sums.iter_mut().enumerate() {
-                let [left_0, left_1, shared] =
-                    words.map(#[inline(always)] |words| Halves::new(simd, simd.load(&words[unit * S::LANES..])));
+                let [left_0, left_1, shared] = words.map(
+                    #[inline(always)]
+                    |words| Halves::new(simd, simd.load(&words[unit * S::LANES..])),
+                );
                 sums[0] = sums[0].plus_product(simd, left_0, shared);
                 sums[1] = sums[1].plus_product(simd, left_1, shared);
             }
@@ -62,22 +64,24 @@ fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
 ///
 /// Bounds: `b` times `2^32` is taken lazily, in `[0, 2q)`, so the middle sum is below `4 q^2 < 2^32 q`.
 #[inline(always)]
-pub(super) fn tensor<S: Simd>(
-    simd: S,
-    m: Modulus,
-    a: [&[u32]; 2],
-    b: [&[u32]; 2],
-    out: [&mut [u32]; 3],
-) {
+pub(super) fn tensor<S: Simd>(simd: S, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
     let field = Field::new(simd, m);
     let radix = ScalarVector::new(simd, m.scalar(m.to_montgomery(1)));
     let [low, middle, high] = out;
-    let outs =
-        low.chunks_exact_mut(S::LANES).zip(middle.chunks_exact_mut(S::LANES)).zip(high.chunks_exact_mut(S::LANES));
+    let outs = low
+        .chunks_exact_mut(S::LANES)
+        .zip(middle.chunks_exact_mut(S::LANES))
+        .zip(high.chunks_exact_mut(S::LANES));
     for (j, ((low, middle), high)) in outs.enumerate() {
         let at = j * S::LANES;
-        let a = a.map(#[inline(always)] |x| Halves::new(simd, simd.load(&x[at..])));
-        let b = b.map(#[inline(always)] |x| Halves::new(simd, field.mul_lazy(simd.load(&x[at..]), radix)));
+        let a = a.map(
+            #[inline(always)]
+            |x| Halves::new(simd, simd.load(&x[at..])),
+        );
+        let b = b.map(
+            #[inline(always)]
+            |x| Halves::new(simd, field.mul_lazy(simd.load(&x[at..]), radix)),
+        );
         let cross = Wide::product(simd, a[0], b[1]).plus_product(simd, a[1], b[0]);
         simd.store(low, field.montgomery_reduce_small(Wide::product(simd, a[0], b[0])));
         simd.store(middle, field.montgomery_reduce_small(cross));
