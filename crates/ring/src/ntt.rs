@@ -166,15 +166,19 @@ impl NttTable {
         }
         let zeta = primitive_root(modulus, degree)?;
         let exponents = node_exponents(degree);
-        let factor = |root| move |&e: &u64| modulus.pow(root, e);
+        let factors = |root| {
+            let powers: Vec<u32> =
+                std::iter::successors(Some(1), |&p| Some(modulus.mul(p, root))).take(2 * degree).collect();
+            Twiddles::new(modulus, exponents.iter().map(|&e| powers[e]))
+        };
         let imaginary = modulus.pow(zeta, degree as u64);
         let inverse_degree = modulus.inverse(degree as u32);
         let inverse_double = modulus.inverse(2 * degree as u32);
         Ok(Self {
             modulus,
             degree,
-            forward: Twiddles::new(modulus, exponents.iter().map(factor(zeta))),
-            inverse: Twiddles::new(modulus, exponents.iter().map(factor(modulus.inverse(zeta)))),
+            forward: factors(zeta),
+            inverse: factors(modulus.inverse(zeta)),
             fold: modulus.scalar(imaginary),
             inverse_degree: modulus.scalar(inverse_degree),
             inverse_double: modulus.scalar(inverse_double),
@@ -223,12 +227,12 @@ impl NttTable {
 ///
 /// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root `zeta^(e/2)`. Index 0
 /// is unused.
-fn node_exponents(degree: usize) -> Vec<u64> {
+fn node_exponents(degree: usize) -> Vec<usize> {
     let mut exponents = vec![0; degree];
     for depth in 0..degree.trailing_zeros() {
         let nodes = 1usize << depth;
         for i in 0..nodes {
-            exponents[nodes + i] = ((degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth))) as u64;
+            exponents[nodes + i] = (degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth));
         }
     }
     exponents

@@ -259,7 +259,8 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         let quarter = block.len() / 4;
         for start in (0..quarter).step_by(S::LANES) {
             let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
-            let [v_0, v_1, v_2, v_3] = at.map(#[inline(always)] |at| self.simd.load(&block[at..]));
+            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
+            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
             let (v_0, v_2) = self.split(v_0, v_2, w[0], true);
             let (v_1, v_3) = self.split(v_1, v_3, w[0], true);
             let (v_0, v_1) = self.split(v_0, v_1, w[1], false);
@@ -305,13 +306,17 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         let middles = [m.add(difference, turned), m.sub(difference, turned)];
 
         let (rotate, turn) = (self.constant(m, fold.rotate), self.constant(m, fold.turn));
-        self.for_each_four(a, #[inline(always)] |[p, b, a, s]| {
-            let (u, u_prime) = self.split(p, s, rotate, true);
-            let (v, v_prime) = self.split(b, a, rotate, true);
-            let (c_0, c_2) = self.split(u_prime, v, turn, false);
-            let (c_1, c_3) = self.split(v_prime, u, turn, false);
-            [c_0, c_1, c_2, c_3]
-        });
+        self.for_each_four(
+            a,
+            #[inline(always)]
+            |[p, b, a, s]| {
+                let (u, u_prime) = self.split(p, s, rotate, true);
+                let (v, v_prime) = self.split(b, a, rotate, true);
+                let (c_0, c_2) = self.split(u_prime, v, turn, false);
+                let (c_1, c_3) = self.split(v_prime, u, turn, false);
+                [c_0, c_1, c_2, c_3]
+            },
+        );
         [a[0], a[half]] = ends;
         [a[half / 2], a[half / 2 + half]] = middles;
     }
@@ -377,7 +382,8 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         let quarter = block.len() / 4;
         for start in (0..quarter).step_by(S::LANES) {
             let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
-            let [v_0, v_1, v_2, v_3] = at.map(#[inline(always)] |at| self.simd.load(&block[at..]));
+            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
+            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
             let (v_0, v_1) = self.join(v_0, v_1, w[1], false);
             let (v_2, v_3) = self.join(v_2, v_3, w[2], false);
             let (v_0, v_2) = self.join(v_0, v_2, w[0], true);
@@ -423,14 +429,24 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         let middles =
             [m.mul_scalar(m.add(sum, turned), scale), m.mul_scalar(m.sub(turned, sum), unfold.rotate)];
 
-        let [rotate, turn, scale] = [unfold.rotate, unfold.turn, scale].map(|w| self.constant(m, w));
-        self.for_each_four(a, #[inline(always)] |[c_0, c_1, c_2, c_3]| {
-            let (u_prime, v) = self.join(c_0, c_2, turn, false);
-            let (v_prime, u) = self.join(c_1, c_3, turn, false);
-            let (p, s) = (self.simd.add(u_prime, u), self.simd.sub(u, u_prime));
-            let (b, a) = (self.simd.add(v_prime, v), self.simd.sub(v, v_prime));
-            [(p, scale), (b, scale), (a, rotate), (s, rotate)].map(#[inline(always)] |(x, w)| self.finish(self.mul(x, w)))
-        });
+        let (rotate, turn) = (self.constant(m, unfold.rotate), self.constant(m, unfold.turn));
+        let scale = self.constant(m, scale);
+        self.for_each_four(
+            a,
+            #[inline(always)]
+            |[c_0, c_1, c_2, c_3]| {
+                let (u_prime, v) = self.join(c_0, c_2, turn, false);
+                let (v_prime, u) = self.join(c_1, c_3, turn, false);
+                let (p, s) = (self.simd.add(u_prime, u), self.simd.sub(u, u_prime));
+                let (b, a) = (self.simd.add(v_prime, v), self.simd.sub(v, v_prime));
+                [
+                    self.finish(self.mul(p, scale)),
+                    self.finish(self.mul(b, scale)),
+                    self.finish(self.mul(a, rotate)),
+                    self.finish(self.mul(s, rotate)),
+                ]
+            },
+        );
         [a[0], a[half]] = ends;
         [a[half / 2], a[half / 2 + half]] = middles;
     }

@@ -27,49 +27,89 @@ fn zip<S: Simd>(simd: S, a: &mut [u32], b: &[u32], f: impl Fn(S::Vector, S::Vect
 #[inline(always)]
 pub(super) fn add<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32]) {
     let field = Field::new(simd, m);
-    zip(simd, a, b, #[inline(always)] |x, y| field.add(x, y));
+    zip(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |x, y| field.add(x, y),
+    );
 }
 
 #[inline(always)]
 pub(super) fn sub<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32]) {
     let field = Field::new(simd, m);
-    zip(simd, a, b, #[inline(always)] |x, y| field.sub(x, y));
+    zip(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |x, y| field.sub(x, y),
+    );
 }
 
 #[inline(always)]
 pub(super) fn negate<S: Simd>(simd: S, m: Modulus, a: &mut [u32]) {
     let (field, zero) = (Field::new(simd, m), simd.splat(0));
-    map(simd, a, #[inline(always)] |x| field.sub(zero, x));
+    map(
+        simd,
+        a,
+        #[inline(always)]
+        |x| field.sub(zero, x),
+    );
 }
 
 /// The product of two residues is below `q^2 < 2^32 q`.
 #[inline(always)]
 pub(super) fn mul<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32]) {
     let field = Field::new(simd, m);
-    zip(simd, a, b, #[inline(always)] |x, y| {
-        field.montgomery_reduce_small(Wide::product(simd, Halves::new(simd, x), Halves::new(simd, y)))
-    });
+    zip(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |x, y| field.montgomery_reduce_small(Wide::product(simd, Halves::new(simd, x), Halves::new(simd, y))),
+    );
 }
 
 #[inline(always)]
 pub(super) fn mul_scalar<S: Simd>(simd: S, m: Modulus, a: &mut [u32], w: Scalar) {
     let (field, w) = (Field::new(simd, m), ScalarVector::new(simd, w));
-    map(simd, a, #[inline(always)] |x| field.reduce_once(field.mul_lazy(x, w)));
+    map(
+        simd,
+        a,
+        #[inline(always)]
+        |x| field.reduce_once(field.mul_lazy(x, w)),
+    );
 }
 
 /// `a - b + q` is positive, and the lazy product takes any word.
 #[inline(always)]
 pub(super) fn sub_mul_scalar<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
     let (field, w) = (Field::new(simd, m), ScalarVector::new(simd, w));
-    zip(simd, a, b, #[inline(always)] |x, y| {
-        let difference = simd.add(simd.sub(x, y), field.q);
-        field.reduce_once(field.mul_lazy(difference, w))
-    });
+    zip(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |x, y| {
+            let difference = simd.add(simd.sub(x, y), field.q);
+            field.reduce_once(field.mul_lazy(difference, w))
+        },
+    );
 }
 
 #[inline(always)]
 pub(super) fn permute<S: Simd>(simd: S, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
-    permute_with(simd, blocks, lanes, a, out, #[inline(always)] |_, v| v);
+    permute_with(
+        simd,
+        blocks,
+        lanes,
+        a,
+        out,
+        #[inline(always)]
+        |_, v| v,
+    );
 }
 
 #[inline(always)]
@@ -82,7 +122,15 @@ pub(super) fn permute_add<S: Simd>(
     out: &mut [u32],
 ) {
     let field = Field::new(simd, m);
-    permute_with(simd, blocks, lanes, a, out, #[inline(always)] |x, v| field.add(simd.load(x), v));
+    permute_with(
+        simd,
+        blocks,
+        lanes,
+        a,
+        out,
+        #[inline(always)]
+        |x, v| field.add(simd.load(x), v),
+    );
 }
 
 /// `out = f(out, permuted a)`; a block or pattern out of range panics.
@@ -132,9 +180,9 @@ pub(super) fn convert<S: Simd>(
     let field = Field::new(simd, m);
     let last = Halves::splat(simd, factors[digits.len()]);
     for (j, o) in out.chunks_exact_mut(S::LANES).enumerate() {
-        let mut sum = Wide::product(simd, Halves::new(simd, simd.load(&overflow[j * S::LANES..])), last);
+        let mut sum = Wide::product(simd, Halves::load(simd, &overflow[j * S::LANES..]), last);
         for (digit, &factor) in digits.iter().zip(factors) {
-            let digit = Halves::new(simd, simd.load(&digit[j * S::LANES..]));
+            let digit = Halves::load(simd, &digit[j * S::LANES..]);
             sum = sum.plus_product(simd, digit, Halves::splat(simd, factor));
         }
         simd.store(o, field.montgomery_reduce_small(sum));
