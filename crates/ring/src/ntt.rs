@@ -78,18 +78,47 @@ pub(crate) struct FoldConstants {
 pub struct Twiddles {
     modulus: Modulus,
     /// The factors as signed words, in `(-q/2, q/2)`.
-    pub(crate) values: Vec<u32>,
-    /// Their Shoup quotients as signed words, and one more word, so that a vector may be loaded at any odd lane.
-    pub(crate) quotients: Vec<u32>,
+    values: Vec<u32>,
+    /// Their Shoup quotients as signed words.
+    quotients: Vec<u32>,
+    /// The factors of the last layers once more.
+    last: Vec<LastTwiddles>,
+}
+
+/// The twiddle factors of the layers within 32 consecutive words, those of node `i` of `count` at `count - 2 + i`.
+///
+/// The word after the quotients lets a vector be loaded from any odd lane on.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(crate) struct LastTwiddles {
+    /// The factors as signed words.
+    pub values: [u32; 32],
+    /// Their Shoup quotients as signed words.
+    pub quotients: [u32; 32],
 }
 
 impl Twiddles {
     fn new(modulus: Modulus, factors: impl Iterator<Item = u32>) -> Self {
         let scalars = factors.map(|w| modulus.scalar(w));
-        let (values, mut quotients): (Vec<_>, Vec<_>) =
+        let (values, quotients): (Vec<_>, Vec<_>) =
             scalars.map(|w| (modulus.signed_value(w), w.quotient)).unzip();
-        quotients.push(0);
-        Self { modulus, values, quotients }
+        let last = (0..values.len() / 32).map(|group| LastTwiddles {
+            values: last_layers(&values, group),
+            quotients: last_layers(&quotients, group),
+        });
+        Self { modulus, last: last.collect(), values, quotients }
+    }
+
+    /// The signed factor of node `index` and its signed quotient.
+    #[inline(always)]
+    pub(crate) fn signed(&self, index: usize) -> (u32, u32) {
+        (self.values[index], self.quotients[index])
+    }
+
+    /// The factors within each group of 32 words.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> &[LastTwiddles] {
+        &self.last
     }
 
     /// The factor of node `index`.
@@ -99,6 +128,16 @@ impl Twiddles {
         let value = if value >> 31 == 0 { value } else { value.wrapping_add(self.modulus.value()) };
         Scalar { value, quotient: self.quotients[index] }
     }
+}
+
+/// The words of the nodes within group `group` of 32 leaves, layer after layer.
+fn last_layers(nodes: &[u32], group: usize) -> [u32; 32] {
+    let mut words = [0; 32];
+    for count in [2, 4, 8, 16] {
+        let first = nodes.len() / 32 * count + group * count;
+        words[count - 2..][..count].copy_from_slice(&nodes[first..][..count]);
+    }
+    words
 }
 
 impl LazyConstants {
@@ -159,34 +198,26 @@ fn nearest_multiples<const COUNT: usize>(q: u32) -> [u32; COUNT] {
 }
 
 impl NttTable {
-    /// Checks that the transform exists, without building it.
-    ///
-    /// # Errors
-    /// For a degree that is no power of two in range, or a prime that is not 1 modulo `4N`.
-    pub fn check(modulus: Modulus, degree: usize) -> Result<(), Error> {
+    /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
+    pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
         if !degree.is_power_of_two() || !(MIN_DEGREE..=MAX_DEGREE).contains(&degree) {
             return Err(Error::Degree(degree));
         }
-        if modulus.value() % (4 * degree as u32) != 1 {
-            return Err(Error::NoRoot { modulus: modulus.value(), degree });
-        }
-        Ok(())
-    }
-
-    /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
-    pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
-        Self::check(modulus, degree)?;
-        let zeta = primitive_root(modulus, degree);
+        let zeta = primitive_root(modulus, degree)?;
         let exponents = node_exponents(degree);
-        let factor = |root| move |&e: &u64| modulus.pow(root, e);
+        let factors = |root| {
+            let powers: Vec<u32> =
+                std::iter::successors(Some(1), |&p| Some(modulus.mul(p, root))).take(2 * degree).collect();
+            Twiddles::new(modulus, exponents.iter().map(|&e| powers[e]))
+        };
         let imaginary = modulus.pow(zeta, degree as u64);
         let inverse_degree = modulus.inverse(degree as u32);
         let inverse_double = modulus.inverse(2 * degree as u32);
         Ok(Self {
             modulus,
             degree,
-            forward: Twiddles::new(modulus, exponents.iter().map(factor(zeta))),
-            inverse: Twiddles::new(modulus, exponents.iter().map(factor(modulus.inverse(zeta)))),
+            forward: factors(zeta),
+            inverse: factors(modulus.inverse(zeta)),
             fold: modulus.scalar(imaginary),
             inverse_degree: modulus.scalar(inverse_degree),
             inverse_double: modulus.scalar(inverse_double),
@@ -235,21 +266,24 @@ impl NttTable {
 ///
 /// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root `zeta^(e/2)`. Index 0
 /// is unused.
-fn node_exponents(degree: usize) -> Vec<u64> {
+fn node_exponents(degree: usize) -> Vec<usize> {
     let mut exponents = vec![0; degree];
     for depth in 0..degree.trailing_zeros() {
         let nodes = 1usize << depth;
         for i in 0..nodes {
-            exponents[nodes + i] = ((degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth))) as u64;
+            exponents[nodes + i] = (degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth));
         }
     }
     exponents
 }
 
 /// The least primitive `4N`-th root of unity modulo the prime.
-fn primitive_root(modulus: Modulus, degree: usize) -> u32 {
+fn primitive_root(modulus: Modulus, degree: usize) -> Result<u32, Error> {
     let q = modulus.value();
     let order = 4 * degree as u32;
+    if q % order != 1 {
+        return Err(Error::NoRoot { modulus: q, degree });
+    }
     let is_primitive = |root| modulus.pow(root, u64::from(order) / 2) == q - 1;
     let any = (2..q)
         .map(|g| modulus.pow(g, u64::from((q - 1) / order)))
@@ -257,7 +291,7 @@ fn primitive_root(modulus: Modulus, degree: usize) -> u32 {
         .expect("the multiplicative group of a prime field is cyclic");
     let square = modulus.mul(any, any);
     let odd_powers = std::iter::successors(Some(any), |&r| Some(modulus.mul(r, square)));
-    odd_powers.take(2 * degree).min().expect("at least one power")
+    Ok(odd_powers.take(2 * degree).min().expect("at least one power"))
 }
 
 /// The lowest `bits` bits of `x`, in reverse.

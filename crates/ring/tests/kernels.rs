@@ -30,7 +30,10 @@ impl Words {
 /// Primes of all sizes at a degree, the least and the largest among them.
 fn some_primes(degree: usize) -> Vec<u32> {
     let mut found: Vec<u32> = (17..=30)
-        .flat_map(|bits| primes::search(degree, 1 << bits, 1 << 16, 1 << 30).into_iter().take(2))
+        .flat_map(|bits| {
+            let (centre, reach) = (1u64 << bits, 400 * degree as u64);
+            primes::search(degree, centre, centre.saturating_sub(reach), centre + reach).into_iter().take(2)
+        })
         .collect();
     found.sort_unstable();
     found.dedup();

@@ -116,6 +116,12 @@ impl<S: Simd> Halves<S> {
         Self { even: v, odd: simd.odd_lanes(v) }
     }
 
+    /// The first words of a slice.
+    #[inline(always)]
+    pub(super) fn load(simd: S, words: &[u32]) -> Self {
+        Self::new(simd, simd.load(words))
+    }
+
     /// The same word in every lane.
     #[inline(always)]
     pub(super) fn splat(simd: S, word: u32) -> Self {

@@ -40,14 +40,16 @@ fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
     for start in (0..out_0.len()).step_by(width) {
         let mut sums = [[Wide::zero(simd); 2]; UNROLL];
         for term in terms {
-            let words = [term.left[0], term.left[1], term.shared].map(|words| &words[start..][..width]);
+            let words = [
+                &term.left[0][start..][..width],
+                &term.left[1][start..][..width],
+                &term.shared[start..][..width],
+            ];
             for (unit, sums) in sums.iter_mut().enumerate() {
-                let [left_0, left_1, shared] = words.map(
-                    #[inline(always)]
-                    |words| Halves::new(simd, simd.load(&words[unit * S::LANES..])),
-                );
-                sums[0] = sums[0].plus_product(simd, left_0, shared);
-                sums[1] = sums[1].plus_product(simd, left_1, shared);
+                let at = unit * S::LANES;
+                let shared = Halves::load(simd, &words[2][at..]);
+                sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
+                sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
             }
         }
         for (unit, sums) in sums.into_iter().enumerate() {
@@ -74,17 +76,12 @@ pub(super) fn tensor<S: Simd>(simd: S, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2
         .zip(high.chunks_exact_mut(S::LANES));
     for (j, ((low, middle), high)) in outs.enumerate() {
         let at = j * S::LANES;
-        let a = a.map(
-            #[inline(always)]
-            |x| Halves::new(simd, simd.load(&x[at..])),
-        );
-        let b = b.map(
-            #[inline(always)]
-            |x| Halves::new(simd, field.mul_lazy(simd.load(&x[at..]), radix)),
-        );
-        let cross = Wide::product(simd, a[0], b[1]).plus_product(simd, a[1], b[0]);
-        simd.store(low, field.montgomery_reduce_small(Wide::product(simd, a[0], b[0])));
+        let (a_0, a_1) = (Halves::load(simd, &a[0][at..]), Halves::load(simd, &a[1][at..]));
+        let b_0 = Halves::new(simd, field.mul_lazy(simd.load(&b[0][at..]), radix));
+        let b_1 = Halves::new(simd, field.mul_lazy(simd.load(&b[1][at..]), radix));
+        let cross = Wide::product(simd, a_0, b_1).plus_product(simd, a_1, b_0);
+        simd.store(low, field.montgomery_reduce_small(Wide::product(simd, a_0, b_0)));
         simd.store(middle, field.montgomery_reduce_small(cross));
-        simd.store(high, field.montgomery_reduce_small(Wide::product(simd, a[1], b[1])));
+        simd.store(high, field.montgomery_reduce_small(Wide::product(simd, a_1, b_1)));
     }
 }

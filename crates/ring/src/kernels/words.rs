@@ -180,9 +180,9 @@ pub(super) fn convert<S: Simd>(
     let field = Field::new(simd, m);
     let last = Halves::splat(simd, factors[digits.len()]);
     for (j, o) in out.chunks_exact_mut(S::LANES).enumerate() {
-        let mut sum = Wide::product(simd, Halves::new(simd, simd.load(&overflow[j * S::LANES..])), last);
+        let mut sum = Wide::product(simd, Halves::load(simd, &overflow[j * S::LANES..]), last);
         for (digit, &factor) in digits.iter().zip(factors) {
-            let digit = Halves::new(simd, simd.load(&digit[j * S::LANES..]));
+            let digit = Halves::load(simd, &digit[j * S::LANES..]);
             sum = sum.plus_product(simd, digit, Halves::splat(simd, factor));
         }
         simd.store(o, field.montgomery_reduce_small(sum));
