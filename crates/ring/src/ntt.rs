@@ -198,12 +198,24 @@ fn nearest_multiples<const COUNT: usize>(q: u32) -> [u32; COUNT] {
 }
 
 impl NttTable {
-    /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
-    pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
+    /// Checks that the transform exists, without building it.
+    ///
+    /// # Errors
+    /// For a degree that is no power of two in range, or a prime that is not 1 modulo `4N`.
+    pub fn check(modulus: Modulus, degree: usize) -> Result<(), Error> {
         if !degree.is_power_of_two() || !(MIN_DEGREE..=MAX_DEGREE).contains(&degree) {
             return Err(Error::Degree(degree));
         }
-        let zeta = primitive_root(modulus, degree)?;
+        if modulus.value() % (4 * degree as u32) != 1 {
+            return Err(Error::NoRoot { modulus: modulus.value(), degree });
+        }
+        Ok(())
+    }
+
+    /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
+    pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
+        Self::check(modulus, degree)?;
+        let zeta = primitive_root(modulus, degree);
         let exponents = node_exponents(degree);
         let factors = |root| {
             let powers: Vec<u32> =
@@ -278,12 +290,9 @@ fn node_exponents(degree: usize) -> Vec<usize> {
 }
 
 /// The least primitive `4N`-th root of unity modulo the prime.
-fn primitive_root(modulus: Modulus, degree: usize) -> Result<u32, Error> {
+fn primitive_root(modulus: Modulus, degree: usize) -> u32 {
     let q = modulus.value();
     let order = 4 * degree as u32;
-    if q % order != 1 {
-        return Err(Error::NoRoot { modulus: q, degree });
-    }
     let is_primitive = |root| modulus.pow(root, u64::from(order) / 2) == q - 1;
     let any = (2..q)
         .map(|g| modulus.pow(g, u64::from((q - 1) / order)))
@@ -291,7 +300,7 @@ fn primitive_root(modulus: Modulus, degree: usize) -> Result<u32, Error> {
         .expect("the multiplicative group of a prime field is cyclic");
     let square = modulus.mul(any, any);
     let odd_powers = std::iter::successors(Some(any), |&r| Some(modulus.mul(r, square)));
-    Ok(odd_powers.take(2 * degree).min().expect("at least one power"))
+    odd_powers.take(2 * degree).min().expect("at least one power")
 }
 
 /// The lowest `bits` bits of `x`, in reverse.
