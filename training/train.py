@@ -107,14 +107,14 @@ class Run:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._learning_rate)
         self.history = []
         if not fresh:
             self._resume()
 
     def _learning_rate(self, step):
-        """The learning rate at a step, relative to the recipe's."""
-        return min(1, (step + 1) / self.steps) * (1 + math.cos(math.pi * step / (self.steps * self.recipe.epochs))) / 2
+        """The learning rate at a step counted over all epochs: linear warm-up over the first epoch, then a cosine."""
+        warm_up = min(1, (step + 1) / self.steps)
+        return self.recipe.learning_rate * warm_up * (1 + math.cos(math.pi * step / (self.steps * self.recipe.epochs))) / 2
 
     def train(self):
         """Trains to the end; returns the model and, for every epoch, what was measured."""
@@ -136,7 +136,8 @@ class Run:
         order = torch.randperm(len(self.training), generator=generator)
         loss_sum, correct = 0.0, 0
         self.model.train()
-        for which in order[: self.steps * recipe.batch].split(recipe.batch):
+        for step, which in enumerate(order[: self.steps * recipe.batch].split(recipe.batch), epoch * self.steps):
+            self.optimiser.param_groups[0]["lr"] = self._learning_rate(step)
             batch = self.training[which]
             images = distort(normalise(self.spec, batch.pixels), recipe.augmentation, generator)
             scores = self.model(images)
@@ -145,7 +146,6 @@ class Run:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimiser.step()
-            self.schedule.step()
             loss_sum += loss.item()
             correct += (scores.argmax(1) == batch.labels).sum().item()
         return {"loss": loss_sum / self.steps, "accuracy": correct / (self.steps * recipe.batch)}
@@ -176,7 +176,6 @@ class Run:
             "history": self.history,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "schedule": {"last_epoch": self.schedule.last_epoch, "_last_lr": self.schedule.get_last_lr()},
         }
         unfinished = self.checkpoint.with_suffix(".partial")
         torch.save(state, unfinished)
@@ -191,7 +190,6 @@ class Run:
         self.history = state["history"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
         print(f"resumed after epoch {len(self.history)}", file=sys.stderr)
 
 
