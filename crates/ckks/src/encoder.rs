@@ -154,7 +154,9 @@ impl Context {
         if needed > available {
             return Err(Error::Overflow { magnitude: largest, scale, needed, available, level });
         }
-        Ok(coefficients.iter().map(|c| (c * scale.0).round_ties_even() as i64).collect())
+        // Half away from zero, by truncation: one instruction on every target, where the other roundings are library calls.
+        let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
+        Ok(coefficients.iter().map(|c| round(c * scale.0)).collect())
     }
 
     fn padded(&self, values: &[f64]) -> Result<Vec<f64>, Error> {
