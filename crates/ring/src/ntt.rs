@@ -78,18 +78,47 @@ pub(crate) struct FoldConstants {
 pub struct Twiddles {
     modulus: Modulus,
     /// The factors as signed words, in `(-q/2, q/2)`.
-    pub(crate) values: Vec<u32>,
-    /// Their Shoup quotients as signed words, and one more word, so that a vector may be loaded at any odd lane.
-    pub(crate) quotients: Vec<u32>,
+    values: Vec<u32>,
+    /// Their Shoup quotients as signed words.
+    quotients: Vec<u32>,
+    /// The factors of the last layers once more.
+    last: Vec<LastTwiddles>,
+}
+
+/// The twiddle factors of the layers within 32 consecutive words, those of node `i` of `count` at `count - 2 + i`.
+///
+/// The word after the quotients lets a vector be loaded from any odd lane on.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(crate) struct LastTwiddles {
+    /// The factors as signed words.
+    pub values: [u32; 32],
+    /// Their Shoup quotients as signed words.
+    pub quotients: [u32; 32],
 }
 
 impl Twiddles {
     fn new(modulus: Modulus, factors: impl Iterator<Item = u32>) -> Self {
         let scalars = factors.map(|w| modulus.scalar(w));
-        let (values, mut quotients): (Vec<_>, Vec<_>) =
+        let (values, quotients): (Vec<_>, Vec<_>) =
             scalars.map(|w| (modulus.signed_value(w), w.quotient)).unzip();
-        quotients.push(0);
-        Self { modulus, values, quotients }
+        let last = (0..values.len() / 32).map(|group| LastTwiddles {
+            values: last_layers(&values, group),
+            quotients: last_layers(&quotients, group),
+        });
+        Self { modulus, last: last.collect(), values, quotients }
+    }
+
+    /// The signed factor of node `index` and its signed quotient.
+    #[inline(always)]
+    pub(crate) fn signed(&self, index: usize) -> (u32, u32) {
+        (self.values[index], self.quotients[index])
+    }
+
+    /// The factors within each group of 32 words.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> &[LastTwiddles] {
+        &self.last
     }
 
     /// The factor of node `index`.
@@ -99,6 +128,16 @@ impl Twiddles {
         let value = if value >> 31 == 0 { value } else { value.wrapping_add(self.modulus.value()) };
         Scalar { value, quotient: self.quotients[index] }
     }
+}
+
+/// The words of the nodes within group `group` of 32 leaves, layer after layer.
+fn last_layers(nodes: &[u32], group: usize) -> [u32; 32] {
+    let mut words = [0; 32];
+    for count in [2, 4, 8, 16] {
+        let first = nodes.len() / 32 * count + group * count;
+        words[count - 2..][..count].copy_from_slice(&nodes[first..][..count]);
+    }
+    words
 }
 
 impl LazyConstants {

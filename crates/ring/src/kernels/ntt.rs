@@ -47,22 +47,25 @@
 //!
 //! # Layers within vectors
 //!
-//! Two vectors hold 2 L = 32 or 16 consecutive words. Interleaving them rotates the bits of a word's position by one, so after
-//! `k` interleavings layer `k` works between the two registers, and lane `l` belongs to node `l mod 2^k`: its twiddle factors
-//! are a load that repeats. After `log2(2 L)` interleavings the words are back in order.
+//! Two vectors hold `2^k` = 32 or 16 consecutive words. Interleaving them rotates the bits of a word's position by one, so
+//! after `i` interleavings the `i`-th layer works between the two registers, and lane `l` belongs to node `l mod 2^i`: its twiddle
+//! factors are a load that repeats. After `k` interleavings the words are back in order.
 
 use super::scalar;
 use super::simd::Simd;
-use crate::ntt::{Correction, Twiddles};
+use crate::ntt::{Correction, LastTwiddles, Twiddles};
 use crate::{Modulus, NttTable, Scalar};
 
 /// How many words to transform to the end before going on: a share of the first-level cache.
 const CACHED_WORDS: usize = 8192;
 
+/// The least degree for which the parts below fit together.
+const MIN_WORDS: usize = 64;
+
 /// Coefficients to values.
 #[inline(always)]
 pub(super) fn forward<S: Simd>(simd: S, table: &NttTable, a: &mut [u32]) {
-    if a.len() < 4 * S::LANES {
+    if a.len() < MIN_WORDS {
         return scalar::ntt_forward(table, a);
     }
     match table.lazy().correction {
@@ -75,7 +78,7 @@ pub(super) fn forward<S: Simd>(simd: S, table: &NttTable, a: &mut [u32]) {
 /// Values to coefficients.
 #[inline(always)]
 pub(super) fn inverse<S: Simd>(simd: S, table: &NttTable, a: &mut [u32]) {
-    if a.len() < 4 * S::LANES {
+    if a.len() < MIN_WORDS {
         return scalar::ntt_inverse(table, a);
     }
     match table.lazy().correction {
@@ -134,16 +137,20 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     /// The twiddle factor of node `index` in every lane.
     #[inline(always)]
     fn node(self, index: usize) -> Factors<S> {
-        self.splat(self.twiddles.values[index], self.twiddles.quotients[index])
+        let (value, quotient) = self.twiddles.signed(index);
+        self.splat(value, quotient)
     }
 
-    /// The twiddle factors of `count` nodes from `index` on, over and over.
+    /// The twiddle factors of layer `count` of the last ones for pair `pair` of vectors, one for each node, over and over.
     #[inline(always)]
-    fn nodes(self, index: usize, count: usize) -> Factors<S> {
+    fn last(self, last: &LastTwiddles, count: usize, pair: usize) -> Factors<S> {
+        // A group is 32 words: one pair of vectors of 16 lanes, or two of 8.
+        let share = count * S::LANES / 16;
+        let first = count - 2 + pair * share;
         Factors {
-            value: self.simd.load_cyclic(&self.twiddles.values[index..], count),
-            quotient_even: self.simd.load_cyclic(&self.twiddles.quotients[index..], count),
-            quotient_odd: self.simd.load_cyclic(&self.twiddles.quotients[index + 1..], count),
+            value: self.simd.load_cyclic(&last.values[first..], share),
+            quotient_even: self.simd.load_cyclic(&last.quotients[first..], share),
+            quotient_odd: self.simd.load_cyclic(&last.quotients[first + 1..], share),
         }
     }
 
@@ -209,26 +216,26 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
             self.split_twice_all(a, 1, size);
             size /= 4;
         }
-        for (i, block) in a.chunks_exact_mut(size).enumerate() {
-            self.forward_subtree(block, degree / size + i);
+        let last = self.twiddles.last().chunks_exact(size / 32);
+        for (i, (block, last)) in a.chunks_exact_mut(size).zip(last).enumerate() {
+            self.forward_subtree(block, degree / size + i, last);
         }
     }
 
     /// From node `root`, whose words are `block`, down to the leaves.
     #[inline(always)]
-    fn forward_subtree(self, block: &mut [u32], root: usize) {
+    fn forward_subtree(self, block: &mut [u32], root: usize, last: &[LastTwiddles]) {
         let mut size = block.len();
-        if (size / S::LANES).trailing_zeros() % 2 == 1 {
+        if size.trailing_zeros() % 2 == 1 {
             self.split_once(block, root);
             size /= 2;
         }
-        while size > S::LANES {
+        while size > 16 {
             self.split_twice_all(block, root, size);
             size /= 4;
         }
-        let leaves = root * (block.len() / S::LANES);
-        for (i, pair) in block.chunks_exact_mut(2 * S::LANES).enumerate() {
-            self.forward_pair(pair, leaves + 2 * i);
+        for (group, last) in block.chunks_exact_mut(32).zip(last) {
+            self.forward_group(group, last);
         }
     }
 
@@ -272,24 +279,36 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         }
     }
 
-    /// The layers within two vectors, which are the nodes `node` and `node + 1`.
+    /// The last four layers, from the two nodes of 16 words in a group of 32.
     #[inline(always)]
-    fn forward_pair(self, pair: &mut [u32], node: usize) {
+    fn forward_group(self, group: &mut [u32], last: &LastTwiddles) {
         let s = self.simd;
-        let (x, y) = (s.load(pair), s.load(&pair[S::LANES..]));
-        let (x, y) = s.interleave(x, y);
-        let (x, y) = self.split(x, y, self.nodes(node, 2), true);
-        let (x, y) = s.interleave(x, y);
-        let (mut x, mut y) = self.split(x, y, self.nodes(2 * node, 4), false);
-        if S::LOG_LANES == 4 {
-            (x, y) = s.interleave(x, y);
-            (x, y) = self.split(x, y, self.nodes(4 * node, 8), false);
+        if S::LANES == 16 {
+            let (x, y) = s.interleave(s.load(group), s.load(&group[16..]));
+            let (x, y) = self.split(x, y, self.last(last, 2, 0), true);
+            self.forward_pair(x, y, group, last, 0);
+        } else {
+            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                let w = self.splat(last.values[i], last.quotients[i]);
+                let (x, y) = self.split(s.load(pair), s.load(&pair[8..]), w, true);
+                self.forward_pair(x, y, pair, last, i);
+            }
         }
+    }
+
+    /// The last three layers in pair `index` of vectors of a group, to be stored in `out`.
+    #[inline(always)]
+    fn forward_pair(self, x: S::Vector, y: S::Vector, out: &mut [u32], last: &LastTwiddles, index: usize) {
+        let s = self.simd;
         let (x, y) = s.interleave(x, y);
-        let (x, y) = self.split_finally(x, y, self.nodes(node * S::LANES / 2, S::LANES));
+        let (x, y) = self.split(x, y, self.last(last, 4, index), false);
         let (x, y) = s.interleave(x, y);
-        s.store(pair, x);
-        s.store(&mut pair[S::LANES..], y);
+        let (x, y) = self.split(x, y, self.last(last, 8, index), false);
+        let (x, y) = s.interleave(x, y);
+        let (x, y) = self.split_finally(x, y, self.last(last, 16, index));
+        let (x, y) = s.interleave(x, y);
+        s.store(out, x);
+        s.store(&mut out[S::LANES..], y);
     }
 
     /// The fold and the first layer.
@@ -328,8 +347,9 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         while size > CACHED_WORDS {
             size /= 4;
         }
-        for (i, block) in a.chunks_exact_mut(size).enumerate() {
-            self.inverse_subtree(block, degree / size + i);
+        let last = self.twiddles.last().chunks_exact(size / 32);
+        for (i, (block, last)) in a.chunks_exact_mut(size).zip(last).enumerate() {
+            self.inverse_subtree(block, degree / size + i, last);
         }
         while size < degree / 2 {
             size *= 4;
@@ -340,12 +360,11 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
 
     /// From the leaves up to node `root`, whose words are `block`.
     #[inline(always)]
-    fn inverse_subtree(self, block: &mut [u32], root: usize) {
-        let leaves = root * (block.len() / S::LANES);
-        for (i, pair) in block.chunks_exact_mut(2 * S::LANES).enumerate() {
-            self.inverse_pair(pair, leaves + 2 * i);
+    fn inverse_subtree(self, block: &mut [u32], root: usize, last: &[LastTwiddles]) {
+        for (group, last) in block.chunks_exact_mut(32).zip(last) {
+            self.inverse_group(group, last);
         }
-        let mut size = S::LANES;
+        let mut size = 16;
         while 4 * size <= block.len() {
             size *= 4;
             self.join_twice_all(block, root, size);
@@ -395,24 +414,38 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         }
     }
 
-    /// The layers within two vectors, which are the nodes `node` and `node + 1`.
+    /// The first four layers, to the two nodes of 16 words in a group of 32.
     #[inline(always)]
-    fn inverse_pair(self, pair: &mut [u32], node: usize) {
+    fn inverse_group(self, group: &mut [u32], last: &LastTwiddles) {
         let s = self.simd;
-        let (x, y) = (s.load(pair), s.load(&pair[S::LANES..]));
-        let (x, y) = s.deinterleave(x, y);
-        let (x, y) = self.join(x, y, self.nodes(node * S::LANES / 2, S::LANES), false);
-        let (mut x, mut y) = s.deinterleave(x, y);
-        if S::LOG_LANES == 4 {
-            (x, y) = self.join(x, y, self.nodes(4 * node, 8), PASS);
-            (x, y) = s.deinterleave(x, y);
+        if S::LANES == 16 {
+            let (x, y) = self.inverse_pair(group, last, 0);
+            let (x, y) = self.join(x, y, self.last(last, 2, 0), true);
+            let (x, y) = s.deinterleave(x, y);
+            s.store(group, x);
+            s.store(&mut group[16..], y);
+        } else {
+            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                let w = self.splat(last.values[i], last.quotients[i]);
+                let (x, y) = self.inverse_pair(pair, last, i);
+                let (x, y) = self.join(x, y, w, true);
+                s.store(pair, x);
+                s.store(&mut pair[8..], y);
+            }
         }
-        let (x, y) = self.join(x, y, self.nodes(2 * node, 4), PASS && S::LOG_LANES == 3);
+    }
+
+    /// The first three layers in pair `index` of vectors of a group, which is `words`.
+    #[inline(always)]
+    fn inverse_pair(self, words: &[u32], last: &LastTwiddles, index: usize) -> (S::Vector, S::Vector) {
+        let s = self.simd;
+        let (x, y) = s.deinterleave(s.load(words), s.load(&words[S::LANES..]));
+        let (x, y) = self.join(x, y, self.last(last, 16, index), false);
         let (x, y) = s.deinterleave(x, y);
-        let (x, y) = self.join(x, y, self.nodes(node, 2), true);
+        let (x, y) = self.join(x, y, self.last(last, 8, index), PASS);
         let (x, y) = s.deinterleave(x, y);
-        s.store(pair, x);
-        s.store(&mut pair[S::LANES..], y);
+        let (x, y) = self.join(x, y, self.last(last, 4, index), false);
+        s.deinterleave(x, y)
     }
 
     /// The last layer and the unfold, to residues.
