@@ -158,13 +158,3 @@ fn garner_step(basis: &Basis, index: usize) -> (Modulus, Vec<Scalar>, Scalar) {
     let radix = |k| basis.moduli().take(k).fold(1, |product, q| m.mul(product, m.reduce(q.value().into())));
     (m, (0..index).map(|k| m.scalar(radix(k))).collect(), m.scalar(m.inverse(radix(index))))
 }
-
-/// The polynomial that a ciphertext encrypts, noise and all, for tests of what a reply hides.
-#[cfg(feature = "testing")]
-pub fn raw_message(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Poly<ring::Values> {
-    let basis = context.basis(ciphertext.level);
-    let mut message = ciphertext.c1.clone();
-    basis.mul(&mut message, &secret.at(context, ciphertext.level));
-    basis.add(&mut message, &ciphertext.c0);
-    message
-}
