@@ -84,7 +84,7 @@ impl Context {
     /// Error: the rounding of coefficients, [`crate::noise::rounding`].
     ///
     /// # Errors
-    /// For a level that does not exist, more values than slots, numbers that are not finite, or magnitudes that the level cannot hold.
+    /// For a level that does not exist, a scale that is no positive number, more values than slots, numbers that are not finite, or magnitudes that the level cannot hold.
     pub fn encode_factor(
         &self,
         slots: &[f64],
@@ -147,6 +147,7 @@ impl Context {
     }
 
     fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
+        scale.check()?;
         let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         // One bit for the sign; beyond 62 bits integers would not fit their type.
         let available = (self.parameters().log_q(level) - 1.0).min(62.0);
@@ -188,15 +189,15 @@ impl Context {
 /// Integer coefficients modulo each prime; the running time does not depend on them beyond whether all are small.
 pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
     let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
-    if coefficients.iter().all(|c| c.abs() < smallest) {
+    if coefficients.iter().fold(true, |small, c| small & (c.abs() < smallest)) {
         let small: Vec<i32> = coefficients.iter().map(|&c| c as i32).collect();
         return basis.from_signed(&small);
     }
     let mut poly = basis.scratch();
     ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         let to_plain = m.scalar(m.to_montgomery(1));
-        // A multiple of q above 2^62 makes every coefficient positive.
-        let offset = ((1u64 << 62) / u64::from(m.value()) + 1) * u64::from(m.value());
+        // A multiple of q above 2^63 makes every coefficient positive.
+        let offset = ((1u64 << 63) / u64::from(m.value()) + 1) * u64::from(m.value());
         for (x, &c) in limb.iter_mut().zip(coefficients) {
             *x = m.mul_scalar(m.montgomery_reduce(offset.wrapping_add(c as u64)), to_plain);
         }
