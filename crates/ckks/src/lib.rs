@@ -1,5 +1,46 @@
-//! Leveled RNS-CKKS.
+//! Leveled RNS-CKKS over the conjugate-invariant ring: approximate arithmetic on encrypted vectors of real numbers.
+//!
+//! # Concepts
+//!
+//! * [`ParametersLiteral`] is validated into [`Parameters`] (128 bits of security or an error), and these into a [`Context`]: tables
+//!   that encoder, client and server share.
+//! * A vector of up to `N` real *slots* is encoded at a [`Scale`] and a [`Level`] as a [`PlainFactor`] (to multiply by) or a
+//!   [`PlainSummand`] (to add or encrypt).
+//! * A [`SecretKey`] encrypts to [`SeededCiphertext`]s and decrypts. [`SeededEvaluationKeys`] are generated for exactly the rotations and
+//!   levels that a circuit needs ([`KeyRequirements`]), and expanded to [`EvaluationKeys`] on the server.
+//! * An [`Evaluator`] computes on [`Ciphertext`]s. It has no secret key and no way to hold one.
+//! * [`noise`] predicts the error of every operation.
+//!
+//! # Contract
+//!
+//! Scales are exact numbers: an operation whose operands disagree in level or scale is refused. A [`Level`] is the number of rescales left;
+//! all costs fall with it. Operations run on the caller's thread, and over limbs in parallel inside a rayon pool (`ring::parallel`).
+//!
+//! # Non-goals
+//!
+//! No bootstrapping, no complex slots, nothing of networks or tensors.
+
+pub mod ciphertext;
+mod context;
+pub mod encoder;
+mod encryption;
 mod error;
+pub mod evaluator;
+pub mod keys;
+mod keyswitch;
+pub mod linear;
+pub mod noise;
 pub mod parameters;
+mod random;
+
+pub use ciphertext::{Ciphertext, Reply, SeededCiphertext};
+pub use context::Context;
+pub use encoder::{Encoding, Extension, PlainFactor, PlainSummand};
+#[cfg(feature = "testing")]
+pub use encryption::raw_message;
 pub use error::Error;
+pub use evaluator::{Evaluator, Rescale};
+pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};
+pub use linear::{Giant, LinearTransform};
 pub use parameters::{Level, Parameters, ParametersLiteral, Scale};
+pub use random::Randomness;

@@ -5,7 +5,7 @@
 
 use crate::{Basis, Modulus, Poly, Values};
 pub use chacha20::ChaCha20Rng as Generator;
-use chacha20::rand_core::{Rng, SeedableRng};
+pub use chacha20::rand_core::{Rng, SeedableRng};
 use zeroize::Zeroize;
 
 /// The seed of a generator.

@@ -203,3 +203,10 @@ pub fn convert(
     digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
     dispatch!(kernel, convert(m, digits, overflow, factors, out));
 }
+
+/// The tensor product `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)` of two pairs of plain residues.
+pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
+    let degree = out[0].len();
+    check_lengths(degree, &[a[0].len(), a[1].len(), b[0].len(), b[1].len(), out[1].len(), out[2].len()]);
+    dispatch!(kernel, tensor(m, a, b, out));
+}

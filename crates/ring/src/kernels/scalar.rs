@@ -203,3 +203,14 @@ pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32],
         *o = m.montgomery_reduce(sum);
     }
 }
+
+/// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)` of plain residues.
+pub fn tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
+    let [d0, d1, d2] = out;
+    let to_plain = m.scalar(m.to_montgomery(1));
+    let reduce = |x: u64| m.mul_scalar(m.montgomery_reduce(x), to_plain);
+    for j in 0..d0.len() {
+        let ([a0, a1], [b0, b1]) = (a.map(|x| u64::from(x[j])), b.map(|x| u64::from(x[j])));
+        (d0[j], d1[j], d2[j]) = (reduce(a0 * b0), reduce(a0 * b1 + a1 * b0), reduce(a1 * b1));
+    }
+}

@@ -1,0 +1,80 @@
+//! Ciphertexts: whole, seeded, and the reply that carries a few coefficients only.
+
+use crate::{Level, Scale};
+use ring::sampler::{self, Seed};
+use ring::{Basis, Poly, Values};
+
+/// An encryption `(c_0, c_1)` of a polynomial `m`: `c_0 + c_1 s = m + e`, in value form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ciphertext {
+    pub(crate) c0: Poly<Values>,
+    pub(crate) c1: Poly<Values>,
+    pub(crate) level: Level,
+    pub(crate) scale: Scale,
+}
+
+impl Ciphertext {
+    /// How many rescales it has left.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+    /// The scale of its message.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.c0.words()) + size_of_val(self.c1.words())
+    }
+}
+
+/// A fresh symmetric encryption whose uniform half is still its seed: half the bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeededCiphertext {
+    pub(crate) c0: Poly<Values>,
+    pub(crate) seed: Seed,
+    pub(crate) level: Level,
+    pub(crate) scale: Scale,
+}
+
+impl SeededCiphertext {
+    /// The level it is encrypted at.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+    /// The scale of its message.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Expands the uniform half from its seed. `basis` is that of the ciphertext's level.
+    pub fn expand(self, basis: &Basis) -> Ciphertext {
+        let c1 = sampler::uniform(basis, &self.seed);
+        Ciphertext { c0: self.c0, c1, level: self.level, scale: self.scale }
+    }
+}
+
+/// What the server sends back: at level 0, the whole of `c_1` and chosen coefficients of `c_0`.
+///
+/// Only those coefficients of the message can be decrypted; every other one is hidden by the missing coefficient of `c_0`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    pub(crate) c0: Vec<u32>,
+    pub(crate) c1: Poly<Values>,
+    pub(crate) scale: Scale,
+}
+
+impl Reply {
+    /// The scale of its coefficients.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+    /// How many coefficients it carries.
+    pub fn len(&self) -> usize {
+        self.c0.len()
+    }
+    /// Whether it carries none.
+    pub fn is_empty(&self) -> bool {
+        self.c0.is_empty()
+    }
+}

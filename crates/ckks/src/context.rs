@@ -1,0 +1,169 @@
+//! The tables that parameters imply, made once and shared.
+
+use crate::encoder::Fft;
+use crate::{Error, Level, Parameters};
+use ring::sampler::{ErrorDistribution, SIGMA};
+use ring::{Basis, Conversion, Kernel, Modulus, Poly, Scalar, Values, kernels, parallel};
+use std::sync::Arc;
+
+/// Everything precomputed from [`Parameters`]: bases, base conversions, the encoder's transform.
+///
+/// Holds no secret; shared by encoder, client and server. Polynomials at level `l` have the limbs `q_0 ... q_l`; *extended* ones, in
+/// key-switches, have those and then the special primes.
+#[derive(Debug)]
+pub struct Context {
+    parameters: Parameters,
+    levels: Vec<LevelTables>,
+    fft: Fft,
+    errors: ErrorDistribution,
+}
+
+#[derive(Debug)]
+struct LevelTables {
+    plain: Basis,
+    extended: Basis,
+    digits: Vec<Conversion>,
+    mod_down: Division,
+    rescale: Option<Division>,
+    /// Both at once, where three source primes suffice.
+    mod_down_rescale: Option<Division>,
+    /// `P mod q_i`.
+    special_product: Vec<Scalar>,
+}
+
+/// Division of a polynomial by the product of its last primes, rounded to the nearest integer.
+#[derive(Debug)]
+pub(crate) struct Division {
+    basis: Basis,
+    kept: usize,
+    conversion: Conversion,
+    inverses: Vec<Scalar>,
+}
+
+impl Context {
+    /// Builds all tables, for computation on `kernel`.
+    ///
+    /// # Errors
+    /// None for parameters that were validated; the arithmetic's own errors are passed on.
+    pub fn new(parameters: Parameters, kernel: Kernel) -> Result<Arc<Self>, Error> {
+        let primes: Vec<u32> =
+            parameters.moduli().iter().chain(parameters.special()).map(|m| m.value()).collect();
+        let full = Basis::new(parameters.degree(), &primes, kernel)?;
+        let levels = (0..=parameters.max_level().0).map(|l| LevelTables::new(&parameters, &full, Level(l)));
+        Ok(Arc::new(Self {
+            levels: levels.collect(),
+            fft: Fft::new(parameters.degree()),
+            errors: ErrorDistribution::new(SIGMA),
+            parameters,
+        }))
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The primes `q_0 ... q_level`.
+    pub fn basis(&self, level: Level) -> &Basis {
+        &self.levels[level.0].plain
+    }
+
+    /// The primes `q_0 ... q_level` and the special ones.
+    pub fn extended_basis(&self, level: Level) -> &Basis {
+        &self.levels[level.0].extended
+    }
+
+    pub(crate) fn digit_conversion(&self, level: Level, digit: usize) -> &Conversion {
+        &self.levels[level.0].digits[digit]
+    }
+
+    pub(crate) fn mod_down(&self, level: Level) -> &Division {
+        &self.levels[level.0].mod_down
+    }
+
+    pub(crate) fn rescale(&self, level: Level) -> Result<&Division, Error> {
+        self.levels[level.0].rescale.as_ref().ok_or(Error::NoLevelLeft)
+    }
+
+    pub(crate) fn mod_down_rescale(&self, level: Level) -> Option<&Division> {
+        self.levels[level.0].mod_down_rescale.as_ref()
+    }
+
+    pub(crate) fn special_product(&self, level: Level) -> &[Scalar] {
+        &self.levels[level.0].special_product
+    }
+
+    pub(crate) fn fft(&self) -> &Fft {
+        &self.fft
+    }
+
+    pub(crate) fn errors(&self) -> &ErrorDistribution {
+        &self.errors
+    }
+}
+
+impl LevelTables {
+    fn new(parameters: &Parameters, full: &Basis, level: Level) -> Self {
+        let (limbs, special) = (level.limbs(), parameters.special().len());
+        let first_special = parameters.moduli().len();
+        let plain = full.select(0..limbs);
+        let extended = full.select((0..limbs).chain(first_special..first_special + special));
+        let digit = |j| {
+            let own = parameters.digit(level, j);
+            let sources: Vec<Modulus> = own.clone().map(|i| extended.modulus(i)).collect();
+            let others = (0..extended.len()).filter(|i| !own.contains(i));
+            let targets: Vec<Modulus> = others.map(|i| extended.modulus(i)).collect();
+            Conversion::new(&sources, &targets, full.kernel())
+        };
+        let special_product = plain.moduli().map(|m| m.scalar(product(parameters.special(), m)));
+        Self {
+            digits: (0..parameters.digits(level)).map(digit).collect(),
+            mod_down: Division::new(&extended, special),
+            rescale: (limbs > 1).then(|| Division::new(&plain, 1)),
+            mod_down_rescale: (limbs > 1 && special < 3).then(|| Division::new(&extended, special + 1)),
+            special_product: special_product.collect(),
+            plain,
+            extended,
+        }
+    }
+}
+
+impl Division {
+    fn new(basis: &Basis, last: usize) -> Self {
+        let kept = basis.len() - last;
+        let moduli: Vec<Modulus> = basis.moduli().collect();
+        let (targets, sources) = moduli.split_at(kept);
+        let inverse = |m: &Modulus| m.scalar(m.inverse(product(sources, *m)));
+        Self {
+            basis: basis.clone(),
+            kept,
+            conversion: Conversion::new(sources, targets, basis.kernel()),
+            inverses: targets.iter().map(inverse).collect(),
+        }
+    }
+
+    /// `round(poly / product of the last primes)`, over the primes before them.
+    pub(crate) fn apply(&self, mut poly: Poly<Values>) -> Poly<Values> {
+        assert_eq!(poly.limbs(), self.basis.len(), "polynomial of another basis");
+        let (kernel, degree) = (self.basis.kernel(), poly.degree());
+        let (kept, last) = poly.words_mut().split_at_mut(self.kept * degree);
+        parallel::for_each(last.chunks_exact_mut(degree).enumerate(), |(i, limb)| {
+            kernels::ntt_inverse(kernel, self.basis.table(self.kept + i), limb);
+        });
+        let last: Vec<&[u32]> = last.chunks_exact(degree).collect();
+        let lift = self.conversion.lift(&last);
+        parallel::for_each(kept.chunks_exact_mut(degree).enumerate(), |(i, limb)| {
+            let table = self.basis.table(i);
+            let mut remainder = Poly::<Values>::zero(degree, 1);
+            lift.write(i, remainder.words_mut());
+            kernels::ntt_forward(kernel, table, remainder.words_mut());
+            kernels::sub_mul_scalar(kernel, table.modulus(), limb, remainder.words(), self.inverses[i]);
+        });
+        poly.truncate(self.kept);
+        poly
+    }
+}
+
+fn product(factors: &[Modulus], m: Modulus) -> u32 {
+    factors.iter().fold(1, |product, q| m.mul(product, m.reduce(q.value().into())))
+}

@@ -1,0 +1,159 @@
+//! Encryption and decryption: what only the owner of a key can do.
+
+use crate::ciphertext::{Ciphertext, Reply, SeededCiphertext};
+use crate::encoder::residues;
+use crate::keys::masked_error;
+use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
+use ring::sampler::{self, Seed};
+use ring::{Coefficients, Poly};
+use zeroize::{Zeroize, Zeroizing};
+
+impl SecretKey {
+    /// Encrypts real slots at `level` and `scale`, seeded.
+    ///
+    /// Error: [`crate::noise::fresh`]. Errors: those of the encoder.
+    pub fn encrypt(
+        &self,
+        context: &Context,
+        slots: &[f64],
+        level: Level,
+        scale: Scale,
+        randomness: &mut Randomness,
+    ) -> Result<SeededCiphertext, Error> {
+        let message = Zeroizing::new(context.to_integers(slots, Encoding::Slots, level, scale)?);
+        let secret = self.at(context, level);
+        Ok(encrypt_integers(context, &secret, message, level, scale, randomness))
+    }
+
+    /// As [`encrypt`](Self::encrypt), for many ciphertexts: two at a time share one transform of the encoder.
+    pub fn encrypt_all(
+        &self,
+        context: &Context,
+        slots: &[Vec<f64>],
+        level: Level,
+        scale: Scale,
+        randomness: &mut Randomness,
+    ) -> Result<Vec<SeededCiphertext>, Error> {
+        let secret = self.at(context, level);
+        let mut ciphertexts = Vec::with_capacity(slots.len());
+        for pair in slots.chunks(2) {
+            let second: &[f64] = pair.get(1).map_or(&[], Vec::as_slice);
+            let messages = context.pair_to_integers([&pair[0], second], level, scale)?;
+            for message in messages.into_iter().take(pair.len()) {
+                let message = Zeroizing::new(message);
+                ciphertexts.push(encrypt_integers(context, &secret, message, level, scale, randomness));
+            }
+        }
+        Ok(ciphertexts)
+    }
+
+    /// Decrypts to real slots.
+    ///
+    /// The message must stay below `2^78` and below half the modulus; beyond that it wraps around.
+    pub fn decrypt(&self, context: &Context, ciphertext: &Ciphertext) -> Vec<f64> {
+        let coefficients = self.decrypt_coefficients(context, ciphertext);
+        context.coefficients_to_slots(&coefficients).expect("as many coefficients as slots, all finite")
+    }
+
+    /// Decrypts to real coefficients; limits as for [`decrypt`](Self::decrypt).
+    pub fn decrypt_coefficients(&self, context: &Context, ciphertext: &Ciphertext) -> Vec<f64> {
+        let limbs = ciphertext.level.limbs().min(3);
+        let level = Level(limbs - 1);
+        let (mut message, mut c0) = (ciphertext.c1.clone(), ciphertext.c0.clone());
+        message.truncate(limbs);
+        c0.truncate(limbs);
+        let basis = context.basis(level);
+        basis.mul(&mut message, &self.at(context, level));
+        basis.add(&mut message, &c0);
+        let mut message = basis.inverse(message);
+        let coefficients = centred(context, &message).map(|c| c as f64 / ciphertext.scale.0).collect();
+        message.zeroize();
+        coefficients
+    }
+
+    /// Decrypts the coefficients at `indices` of a reply that carries the same ones, in the same order.
+    pub fn decrypt_reply(&self, context: &Context, reply: &Reply, indices: &[usize]) -> Vec<f64> {
+        assert_eq!(reply.c0.len(), indices.len(), "a reply carries one word for each coefficient");
+        let basis = context.basis(Level(0));
+        let mut product = reply.c1.clone();
+        basis.mul(&mut product, &self.at(context, Level(0)));
+        let product = Zeroizing::new(basis.inverse(product));
+        let m = basis.modulus(0);
+        let coefficient = |(&c0, &i): (&u32, &usize)| m.centre(m.add(c0, product.words()[i]));
+        let words = reply.c0.iter().zip(indices);
+        words.map(coefficient).map(|c| c as f64 / reply.scale.0).collect()
+    }
+}
+
+fn encrypt_integers(
+    context: &Context,
+    secret: &Poly<ring::Factor>,
+    mut message: Zeroizing<Vec<i64>>,
+    level: Level,
+    scale: Scale,
+    randomness: &mut Randomness,
+) -> SeededCiphertext {
+    let basis = context.basis(level);
+    let seed: Seed = randomness.seed();
+    let mut error = Zeroizing::new(vec![0; basis.degree()]);
+    context.errors().fill(randomness.generator(), &mut error);
+    message.iter_mut().zip(error.iter()).for_each(|(m, &e)| *m += i64::from(e));
+    let mut c0 = basis.forward(residues(basis, &message));
+    let mut mask = sampler::uniform(basis, &seed);
+    basis.mul(&mut mask, secret);
+    basis.sub(&mut c0, &mask);
+    SeededCiphertext { c0, seed, level, scale }
+}
+
+impl PublicKey {
+    /// Encrypts a plaintext: `(b u + e_0 + m, a u + e_1)` for a fresh ternary `u`.
+    ///
+    /// Level and scale: the plaintext's. Error: [`crate::noise::fresh_public`].
+    pub fn encrypt(
+        &self,
+        context: &Context,
+        message: &PlainSummand,
+        randomness: &mut Randomness,
+    ) -> Ciphertext {
+        let basis = context.basis(message.level);
+        let mut ephemeral = Zeroizing::new(vec![0; basis.degree()]);
+        sampler::ternary(randomness.generator(), &mut ephemeral);
+        let ephemeral = Zeroizing::new(basis.forward(basis.from_signed(&ephemeral)));
+        let mut half = |key: &Poly<ring::Factor>| {
+            let mut key = key.clone();
+            key.truncate(basis.len());
+            // masked_error subtracts the product: the sign of u does not matter, it is symmetric.
+            masked_error(context, basis, &ephemeral, &key, randomness)
+        };
+        let (mut c0, c1) = (half(&self.b), half(&self.a));
+        basis.add(&mut c0, &message.poly);
+        Ciphertext { c0, c1, level: message.level, scale: message.scale }
+    }
+}
+
+/// The coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner).
+fn centred<'a>(context: &'a Context, poly: &'a Poly<Coefficients>) -> impl Iterator<Item = i128> + 'a {
+    let basis = context.basis(Level(poly.limbs() - 1));
+    let product: i128 = basis.moduli().map(|m| i128::from(m.value())).product();
+    (0..poly.degree()).map(move |j| {
+        let (mut value, mut radix) = (0i128, 1i128);
+        for (i, m) in basis.moduli().enumerate() {
+            let residue = |x: i128| (x % i128::from(m.value())) as u32;
+            let missing = m.sub(poly.limb(i)[j], residue(value));
+            let digit = m.mul(missing, m.inverse(residue(radix)));
+            value += i128::from(digit) * radix;
+            radix *= i128::from(m.value());
+        }
+        if value > product / 2 { value - product } else { value }
+    })
+}
+
+/// The polynomial that a ciphertext encrypts, noise and all, for tests of what a reply hides.
+#[cfg(feature = "testing")]
+pub fn raw_message(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Poly<ring::Values> {
+    let basis = context.basis(ciphertext.level);
+    let mut message = ciphertext.c1.clone();
+    basis.mul(&mut message, &secret.at(context, ciphertext.level));
+    basis.add(&mut message, &ciphertext.c0);
+    message
+}

@@ -1,0 +1,248 @@
+//! Operations on ciphertexts. Everything costs what its level costs: at two limbs, two limbs.
+
+use crate::ciphertext::{Ciphertext, Reply};
+use crate::keyswitch::{Digits, add_special_multiple, key_product};
+use crate::{Context, Error, EvaluationKeys, Level, PlainFactor, PlainSummand, Scale};
+use ring::kernels::{self, Pair};
+use ring::{Automorphism, Poly, Values, parallel};
+
+/// Whether an operation ends with a rescale: a division by the last prime of its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rescale {
+    /// Same level; the scale is the product of the operands' scales.
+    No,
+    /// One level less; the scale is divided by the prime.
+    Yes,
+}
+
+/// Evaluates on ciphertexts with evaluation keys. Cannot decrypt: it has no secret key, by type.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluator<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) keys: &'a EvaluationKeys,
+}
+
+/// Both halves of something: of a ciphertext, or of a key product in the extended basis.
+pub(crate) type Halves = [Poly<Values>; 2];
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator for ciphertexts of this context under the key that `keys` belong to.
+    pub fn new(context: &'a Context, keys: &'a EvaluationKeys) -> Self {
+        Self { context, keys }
+    }
+
+    /// `a + b`. Level and scale: the operands', which must be the same. Error: the sum of both.
+    pub fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        same_level(a.level, b.level)?;
+        same_scale(a.scale, b.scale)?;
+        let (basis, mut sum) = (self.context.basis(a.level), a.clone());
+        basis.add(&mut sum.c0, &b.c0);
+        basis.add(&mut sum.c1, &b.c1);
+        Ok(sum)
+    }
+
+    /// `a - b`. Level and scale: the operands', which must be the same. Error: the sum of both.
+    pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        same_level(a.level, b.level)?;
+        same_scale(a.scale, b.scale)?;
+        let (basis, mut difference) = (self.context.basis(a.level), a.clone());
+        basis.sub(&mut difference.c0, &b.c0);
+        basis.sub(&mut difference.c1, &b.c1);
+        Ok(difference)
+    }
+
+    /// `a + plain`. Level and scale: the operands', which must be the same. Error: the plaintext's rounding.
+    pub fn add_plain(&self, mut a: Ciphertext, plain: &PlainSummand) -> Result<Ciphertext, Error> {
+        same_level(a.level, plain.level)?;
+        same_scale(a.scale, plain.scale)?;
+        self.context.basis(a.level).add(&mut a.c0, &plain.poly);
+        Ok(a)
+    }
+
+    /// The product with one real number, encoded at `scale` and rounded. Scale: the product of both.
+    ///
+    /// Error: the ciphertext's times the number, and the message times the number's rounding. No NTT.
+    pub fn multiply_scalar(&self, a: &Ciphertext, number: f64, scale: Scale) -> Result<Ciphertext, Error> {
+        let integer = (number * scale.0).round_ties_even();
+        if !(integer.abs() < 2f64.powi(62)) {
+            let (needed, available) = (integer.abs().log2(), 62.0);
+            return Err(Error::Overflow { magnitude: number, scale, needed, available, level: a.level });
+        }
+        let (basis, mut product) = (self.context.basis(a.level), a.clone());
+        let scalars: Vec<_> = basis.moduli().map(|m| m.scalar(m.reduce_signed(integer as i64))).collect();
+        basis.mul_scalars(&mut product.c0, &scalars);
+        basis.mul_scalars(&mut product.c1, &scalars);
+        product.scale = Scale(a.scale.0 * scale.0);
+        Ok(product)
+    }
+
+    /// The product with a plaintext: [`dot`](Self::dot) of one term.
+    pub fn multiply_plain(
+        &self,
+        a: &Ciphertext,
+        plain: &PlainFactor,
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        self.dot(&[(a, plain)], rescale)
+    }
+
+    /// The sum of products of ciphertexts with plaintexts, summed unreduced. All at one level, all products at one scale.
+    ///
+    /// Scale: the products' (over the prime, where rescaled). Error: [`crate::noise::plain_product`] for each term, and that of the
+    /// rescale. Cost: `2 l` multiply-accumulates for each term at `l` limbs, and the rescale's `2 l` NTTs.
+    pub fn dot(&self, terms: &[(&Ciphertext, &PlainFactor)], rescale: Rescale) -> Result<Ciphertext, Error> {
+        let (first, factor) = terms.first().expect("a dot product has terms");
+        let (level, scale) = (first.level, Scale(first.scale.0 * factor.scale.0));
+        for (ciphertext, plain) in terms {
+            same_level(ciphertext.level, level)?;
+            same_level(plain.level, level)?;
+            same_scale(Scale(ciphertext.scale.0 * plain.scale.0), scale)?;
+        }
+        let basis = self.context.basis(level);
+        let [mut c0, mut c1]: Halves = [basis.zero(), basis.zero()];
+        let limbs = c0.iter_mut().zip(c1.iter_mut()).enumerate();
+        parallel::for_each(limbs, |(i, (out_0, out_1))| {
+            let pairs: Vec<_> = terms.iter().map(|(c, p)| pair([&c.c0, &c.c1], p.poly.limb(i), i)).collect();
+            kernels::dot_pair(basis.kernel(), basis.modulus(i), &pairs, [out_0, out_1]);
+        });
+        self.finish(Ciphertext { c0, c1, level, scale }, rescale)
+    }
+
+    /// The product of two ciphertexts at one level, relinearised. Scale: the product of both (over the prime, where rescaled).
+    ///
+    /// Needs the relinearisation key. Error: [`crate::noise::product`] and [`crate::noise::key_switch`]; mod-down and rescale are one
+    /// division.
+    pub fn multiply(&self, a: &Ciphertext, b: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
+        same_level(a.level, b.level)?;
+        let level = a.level;
+        let key = self.keys.relinearisation(level)?;
+        let basis = self.context.basis(level);
+        let [mut d0, mut d1, mut d2] = [basis.zero(), basis.zero(), basis.zero()];
+        let limbs = d0.iter_mut().zip(d1.iter_mut()).zip(d2.iter_mut()).enumerate();
+        parallel::for_each(limbs, |(i, ((d0, d1), d2))| {
+            let [left, right] = [a, b].map(|c| [c.c0.limb(i), c.c1.limb(i)]);
+            kernels::tensor(basis.kernel(), basis.modulus(i), left, right, [d0, d1, d2]);
+        });
+        let digits = Digits::new(self.context, d2, level);
+        let mut product = key_product(self.context, &digits, key);
+        add_special_multiple(self.context, &mut product[0], &d0, level);
+        add_special_multiple(self.context, &mut product[1], &d1, level);
+        self.divide(product, level, Scale(a.scale.0 * b.scale.0), rescale)
+    }
+
+    /// The square: [`multiply`](Self::multiply) by itself. Error: [`crate::noise::square`] and [`crate::noise::key_switch`].
+    pub fn square(&self, a: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
+        self.multiply(a, a, rescale)
+    }
+
+    /// Divides by the last prime: one level and its bits of scale less.
+    ///
+    /// Error: [`crate::noise::division`]. Errors: [`Error::NoLevelLeft`] at level 0.
+    pub fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {
+        let division = self.context.rescale(a.level)?;
+        let scale = Scale(a.scale.0 / self.context.parameters().modulus(a.level));
+        let level = a.level.below().ok_or(Error::NoLevelLeft)?;
+        Ok(Ciphertext { c0: division.apply(a.c0), c1: division.apply(a.c1), level, scale })
+    }
+
+    /// Drops limbs down to `level` without changing message or scale. No error, no cost.
+    pub fn drop_level(&self, mut a: Ciphertext, level: Level) -> Result<Ciphertext, Error> {
+        if level > a.level {
+            return Err(Error::LevelMismatch { left: a.level, right: level });
+        }
+        a.c0.truncate(level.limbs());
+        a.c1.truncate(level.limbs());
+        Ok(Ciphertext { level, ..a })
+    }
+
+    /// The rotation to the left by `steps` slots (slot `j` takes slot `j + steps`). Needs that rotation's key.
+    ///
+    /// Same level and scale. Error: [`crate::noise::key_switch`].
+    pub fn rotate(&self, a: &Ciphertext, steps: usize) -> Result<Ciphertext, Error> {
+        let [rotated] =
+            self.hoisted_rotations(a, &[steps])?.try_into().expect("one rotation gives one result");
+        Ok(rotated)
+    }
+
+    /// Several rotations of one ciphertext that share its decomposition (Halevi and Shoup, ia.cr/2018/244). Needs their keys.
+    ///
+    /// Same level and scale. Error: [`crate::noise::key_switch`] each.
+    pub fn hoisted_rotations(&self, a: &Ciphertext, steps: &[usize]) -> Result<Vec<Ciphertext>, Error> {
+        let digits = steps.iter().any(|&k| k != 0).then(|| Digits::new(self.context, a.c1.clone(), a.level));
+        let rotation = |&k: &usize| match (&digits, k) {
+            (Some(digits), 1..) => self.rotate_digits(a, digits, k),
+            _ => Ok(a.clone()),
+        };
+        steps.iter().map(rotation).collect()
+    }
+
+    fn rotate_digits(&self, a: &Ciphertext, digits: &Digits, steps: usize) -> Result<Ciphertext, Error> {
+        let (key, automorphism) = self.keys.rotation(steps, a.level)?;
+        let division = self.context.mod_down(a.level);
+        let [mut u0, u1] = key_product(self.context, digits, key).map(|half| division.apply(half));
+        self.context.basis(a.level).add(&mut u0, &a.c0);
+        let [c0, c1] = [u0, u1].map(|half| self.permuted(&half, automorphism));
+        Ok(Ciphertext { c0, c1, level: a.level, scale: a.scale })
+    }
+
+    fn permuted(&self, poly: &Poly<Values>, automorphism: &Automorphism) -> Poly<Values> {
+        let mut out = Poly::zero(poly.degree(), poly.limbs());
+        let kernel = self.context.basis(Level(0)).kernel();
+        parallel::for_each(out.iter_mut().zip(poly.iter()), |(o, p)| automorphism.apply(kernel, p, o));
+        out
+    }
+
+    /// Coefficients of a ciphertext at level 0, for the owner of the secret key: `c_1` and the words of `c_0` at `indices`.
+    ///
+    /// # Errors
+    /// Where the ciphertext is at another level.
+    pub fn reply(&self, a: &Ciphertext, indices: &[usize]) -> Result<Reply, Error> {
+        same_level(a.level, Level(0))?;
+        let c0 = self.context.basis(a.level).inverse(a.c0.clone());
+        Ok(Reply { c0: indices.iter().map(|&i| c0.words()[i]).collect(), c1: a.c1.clone(), scale: a.scale })
+    }
+
+    fn finish(&self, a: Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
+        match rescale {
+            Rescale::No => Ok(a),
+            Rescale::Yes => self.rescale(a),
+        }
+    }
+
+    /// From the extended basis back to ciphertexts: mod-down, fused with the rescale where both are asked for.
+    pub(crate) fn divide(
+        &self,
+        halves: Halves,
+        level: Level,
+        scale: Scale,
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        if rescale == Rescale::Yes
+            && let Some(division) = self.context.mod_down_rescale(level)
+        {
+            let [c0, c1] = halves.map(|half| division.apply(half));
+            let below = level.below().ok_or(Error::NoLevelLeft)?;
+            return Ok(Ciphertext {
+                c0,
+                c1,
+                level: below,
+                scale: Scale(scale.0 / self.context.parameters().modulus(level)),
+            });
+        }
+        let [c0, c1] = halves.map(|half| self.context.mod_down(level).apply(half));
+        self.finish(Ciphertext { c0, c1, level, scale }, rescale)
+    }
+}
+
+/// Term `i` of a sum of products: limbs of two halves and of what multiplies them.
+pub(crate) fn pair<'p>(halves: [&'p Poly<Values>; 2], shared: &'p [u32], i: usize) -> Pair<'p> {
+    Pair { left: halves.map(|half| half.limb(i)), shared }
+}
+
+pub(crate) fn same_level(left: Level, right: Level) -> Result<(), Error> {
+    if left == right { Ok(()) } else { Err(Error::LevelMismatch { left, right }) }
+}
+
+pub(crate) fn same_scale(left: Scale, right: Scale) -> Result<(), Error> {
+    if left.agrees(right) { Ok(()) } else { Err(Error::ScaleMismatch { left, right }) }
+}

@@ -1,0 +1,207 @@
+//! Linear maps of slots: double-hoisted baby-step giant-step transforms, and hoisted folds.
+
+use crate::ciphertext::Ciphertext;
+use crate::evaluator::{Halves, pair, same_level, same_scale};
+use crate::keys::SwitchingKey;
+use crate::keyswitch::{Digits, key_product_limb};
+use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
+use ring::kernels::{self, Pair};
+use ring::{Automorphism, Poly, Values, parallel};
+
+/// A linear map as a sum over giant steps of rotated sums over baby steps:
+/// `sum_g rotate_g(sum_b plain_gb * rotate_b(v))` (Bossuat et al., ia.cr/2020/1203, section 5).
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearTransform {
+    /// The giant steps.
+    pub giants: Vec<Giant>,
+}
+
+/// One giant step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Giant {
+    /// The rotation of the sum.
+    pub rotation: usize,
+    /// Baby rotations and the extended factors that multiply them.
+    pub terms: Vec<(usize, PlainFactor)>,
+}
+
+type RotationKey = (SwitchingKey, Automorphism);
+
+impl Evaluator<'_> {
+    /// Applies a linear map, whose factors are extended and at the ciphertext's level and at one scale.
+    ///
+    /// Scale: the product of both (over the prime, where rescaled). Needs the keys of all baby and giant rotations. Cost: one
+    /// decomposition for all babies, and for each giant a mod-down of one half, a decomposition and a key product; one division
+    /// at the end, fused with the rescale. Error: that of the babies' key products times the factors, of the giants', and of the division.
+    pub fn transform(
+        &self,
+        a: &Ciphertext,
+        map: &LinearTransform,
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        let scale = self.check_transform(a, map)?;
+        let babies = self.babies(a, map)?;
+        let mut sum: Option<Halves> = None;
+        for giant in &map.giants {
+            let inner = self.inner_sum(a.level, &babies, giant);
+            let rotated = self.giant_step(inner, giant.rotation, a.level)?;
+            match &mut sum {
+                None => sum = Some(rotated),
+                Some(sum) => self.add_extended(sum, &rotated, a.level),
+            }
+        }
+        self.divide(sum.expect("checked: there are giant steps"), a.level, scale, rescale)
+    }
+
+    fn check_transform(&self, a: &Ciphertext, map: &LinearTransform) -> Result<Scale, Error> {
+        let mut factors = map.giants.iter().flat_map(|giant| &giant.terms).map(|(_, factor)| factor);
+        let first = factors.next().expect("a linear map has terms");
+        let scale = Scale(a.scale.0 * first.scale.0);
+        for factor in std::iter::once(first).chain(factors) {
+            assert_eq!(factor.extension, Extension::Extended, "factors of a linear map are extended");
+            same_level(a.level, factor.level)?;
+            same_scale(first.scale, factor.scale)?;
+        }
+        Ok(scale)
+    }
+
+    /// The baby rotations in the extended basis, each once.
+    fn babies(&self, a: &Ciphertext, map: &LinearTransform) -> Result<Vec<(usize, Halves)>, Error> {
+        let mut steps: Vec<usize> =
+            map.giants.iter().flat_map(|giant| &giant.terms).map(|(b, _)| *b).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        let digits = steps.iter().any(|&b| b != 0).then(|| Digits::new(self.context, a.c1.clone(), a.level));
+        let multiple = self.special_multiple(a);
+        let baby = |b| match &digits {
+            Some(digits) if b != 0 => {
+                let (key, automorphism) = self.keys.rotation(b, a.level)?;
+                let mut out = self.extended_zero(a.level);
+                self.each_extended(&mut out, a.level, |i, out| {
+                    self.rotated_limb(digits, key, automorphism, &multiple[0], i, out, false);
+                });
+                Ok((b, out))
+            }
+            _ => Ok((b, multiple.clone())),
+        };
+        steps.into_iter().map(baby).collect()
+    }
+
+    fn inner_sum(&self, level: Level, babies: &[(usize, Halves)], giant: &Giant) -> Halves {
+        let find = |b: usize| {
+            &babies[babies.binary_search_by_key(&b, |(step, _)| *step).expect("every baby is there")].1
+        };
+        let mut out = self.extended_zero(level);
+        let extended = self.context.extended_basis(level);
+        self.each_extended(&mut out, level, |i, out| {
+            let halves = giant.terms.iter().map(|(b, factor)| (find(*b), factor));
+            let terms: Vec<Pair<'_>> =
+                halves.map(|([u0, u1], f)| pair([u0, u1], f.poly.limb(i), i)).collect();
+            kernels::dot_pair(extended.kernel(), extended.modulus(i), &terms, out);
+        });
+        out
+    }
+
+    /// Rotates a sum in the extended basis: only its second half is divided and switched, the first is added as it is.
+    fn giant_step(&self, inner: Halves, rotation: usize, level: Level) -> Result<Halves, Error> {
+        if rotation == 0 {
+            return Ok(inner);
+        }
+        let (key, automorphism) = self.keys.rotation(rotation, level)?;
+        let [first, second] = inner;
+        let digits = Digits::new(self.context, self.context.mod_down(level).apply(second), level);
+        let mut out = self.extended_zero(level);
+        self.each_extended(&mut out, level, |i, out| {
+            self.rotated_limb(&digits, key, automorphism, &first, i, out, false);
+        });
+        Ok(out)
+    }
+
+    /// Sums rotations of a ciphertext in stages: in each, `v = v + sum of rotate_k(v)` over the stage's steps.
+    ///
+    /// A stage `[k]` doubles, `[k, 2k, 3k]` quadruples with one decomposition. Same level and scale (one level and the prime less
+    /// where rescaled; the last division is fused). Needs the keys of all steps. Error: doubled or quadrupled in variance by the sum
+    /// at most as the message is, plus [`crate::noise::key_switch`] of each stage.
+    pub fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
+        let Some((last, before)) = stages.split_last() else {
+            return match rescale {
+                Rescale::No => Ok(a),
+                Rescale::Yes => self.rescale(a),
+            };
+        };
+        let folded = before.iter().try_fold(a, |v, stage| self.fold_stage(&v, stage, Rescale::No))?;
+        self.fold_stage(&folded, last, rescale)
+    }
+
+    fn fold_stage(&self, a: &Ciphertext, steps: &[usize], rescale: Rescale) -> Result<Ciphertext, Error> {
+        let digits = Digits::new(self.context, a.c1.clone(), a.level);
+        let keys: Vec<&RotationKey> =
+            steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<_, _>>()?;
+        let mut sum = self.special_multiple(a);
+        let multiple = sum[0].clone();
+        self.each_extended(&mut sum, a.level, |i, [sum_0, sum_1]| {
+            for (key, automorphism) in &keys {
+                self.rotated_limb(&digits, key, automorphism, &multiple, i, [&mut *sum_0, &mut *sum_1], true);
+            }
+        });
+        self.divide(sum, a.level, a.scale, rescale)
+    }
+
+    /// Limb `i` of `rotate(key product + (first, 0))`, written to `out` or added to it.
+    #[allow(clippy::too_many_arguments)]
+    fn rotated_limb(
+        &self,
+        digits: &Digits,
+        key: &SwitchingKey,
+        automorphism: &Automorphism,
+        first: &Poly<Values>,
+        i: usize,
+        out: [&mut [u32]; 2],
+        accumulate: bool,
+    ) {
+        let extended = self.context.extended_basis(digits.level());
+        let (kernel, m) = (extended.kernel(), extended.modulus(i));
+        let mut scratch = Poly::<Values>::zero(extended.degree(), 2);
+        let (s0, s1) = scratch.words_mut().split_at_mut(extended.degree());
+        key_product_limb(self.context, digits, key, i, [&mut *s0, &mut *s1]);
+        kernels::add(kernel, m, s0, first.limb(i));
+        for (s, o) in [s0, s1].into_iter().zip(out) {
+            if accumulate {
+                automorphism.apply_add(kernel, m, s, o);
+            } else {
+                automorphism.apply(kernel, s, o);
+            }
+        }
+    }
+
+    /// `P` times a ciphertext, in the extended basis.
+    fn special_multiple(&self, a: &Ciphertext) -> Halves {
+        let mut multiple = self.extended_zero(a.level);
+        for (out, half) in multiple.iter_mut().zip([&a.c0, &a.c1]) {
+            crate::keyswitch::add_special_multiple(self.context, out, half, a.level);
+        }
+        multiple
+    }
+
+    fn extended_zero(&self, level: Level) -> Halves {
+        let extended = self.context.extended_basis(level);
+        [extended.zero(), extended.zero()]
+    }
+
+    fn each_extended(
+        &self,
+        halves: &mut Halves,
+        level: Level,
+        body: impl Fn(usize, [&mut [u32]; 2]) + Sync + Send,
+    ) {
+        let [first, second] = halves;
+        let limbs = first.iter_mut().zip(second.iter_mut()).enumerate();
+        debug_assert_eq!(limbs.len(), self.context.extended_basis(level).len());
+        parallel::for_each(limbs, |(i, (a, b))| body(i, [a, b]));
+    }
+
+    fn add_extended(&self, sum: &mut Halves, other: &Halves, level: Level) {
+        let extended = self.context.extended_basis(level);
+        sum.iter_mut().zip(other).for_each(|(a, b)| extended.add(a, b));
+    }
+}
