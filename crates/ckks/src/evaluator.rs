@@ -64,7 +64,7 @@ impl<'a> Evaluator<'a> {
     /// Error: the ciphertext's times the number, and the message times the number's rounding. No NTT.
     pub fn multiply_scalar(&self, a: &Ciphertext, number: f64, scale: Scale) -> Result<Ciphertext, Error> {
         let integer = (number * scale.0).round_ties_even();
-        if !(integer.abs() < 2f64.powi(62)) {
+        if !integer.is_finite() || integer.abs() >= 2f64.powi(62) {
             let (needed, available) = (integer.abs().log2(), 62.0);
             return Err(Error::Overflow { magnitude: number, scale, needed, available, level: a.level });
         }

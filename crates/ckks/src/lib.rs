@@ -32,6 +32,7 @@ pub mod linear;
 pub mod noise;
 pub mod parameters;
 mod random;
+pub mod wire;
 
 pub use ciphertext::{Ciphertext, Reply, SeededCiphertext};
 pub use context::Context;

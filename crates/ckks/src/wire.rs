@@ -1,0 +1,493 @@
+//! Bytes: how keys, ciphertexts and replies are framed and packed. `docs/formats.md` describes the same for other implementations.
+//!
+//! Every file is one frame: a header that says what it is, a payload whose exact length follows from the plan, a SHA-256 over all of
+//! it. A reader checks magic, version, kind, plan digest, key identity and length before it reads (or allocates) the payload, then
+//! the checksum, and while unpacking that every residue is below its prime. The checksum finds accidents, not forgery: a frame is not
+//! authenticated.
+
+use crate::ciphertext::{Reply, SeededCiphertext};
+use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
+use crate::{Context, KeyRequirements, Level, Scale, SecretKey};
+use ring::sampler::Seed;
+use ring::{Basis, Form, Modulus, Poly};
+use sha2::{Digest, Sha256};
+use std::io::{ErrorKind, Read};
+use zeroize::Zeroizing;
+
+/// The first eight bytes of every file.
+pub const MAGIC: [u8; 8] = *b"BLINDSGT";
+/// The version of the formats; a reader accepts no other.
+pub const VERSION: u16 = 1;
+/// Bytes of a frame besides its payload.
+pub const FRAME_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
+const HEADER_BYTES: usize = 68;
+const CHECKSUM_BYTES: usize = 32;
+const SEED_BYTES: usize = size_of::<Seed>();
+
+/// Digest of the plan that a file belongs to.
+pub type PlanDigest = [u8; 32];
+/// Random identity of a secret key and all that was made with it.
+pub type KeyId = [u8; 16];
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A plan, whole or its public part.
+    Plan,
+    /// A secret key.
+    SecretKey,
+    /// Evaluation keys, seed-compressed.
+    EvaluationKeys,
+    /// Fresh ciphertexts, seeded.
+    Ciphertexts,
+    /// Score coefficients.
+    Reply,
+}
+
+impl Kind {
+    const ALL: [Self; 5] =
+        [Self::Plan, Self::SecretKey, Self::EvaluationKeys, Self::Ciphertexts, Self::Reply];
+
+    const fn code(self) -> u16 {
+        self as u16 + 1
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "a plan",
+            Self::SecretKey => "a secret key",
+            Self::EvaluationKeys => "evaluation keys",
+            Self::Ciphertexts => "ciphertexts",
+            Self::Reply => "a reply",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why bytes were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The file does not begin with the magic bytes.
+    #[error("not a Blindsight file: it begins with {0:02x?}, expected {MAGIC:02x?}")]
+    Magic([u8; 8]),
+    /// Another version of the formats.
+    #[error(
+        "format version {0}: this program reads version {VERSION}; use the program that wrote the file, or make the file anew"
+    )]
+    Version(u16),
+    /// Something else than expected.
+    #[error("the file holds {actual}, expected {expected}")]
+    Kind {
+        /// What was expected.
+        expected: Kind,
+        /// What the file says.
+        actual: String,
+    },
+    /// The file belongs to another plan.
+    #[error("the file belongs to plan {actual}, expected plan {expected}: make both with the same plan")]
+    Plan {
+        /// Start of the expected digest.
+        expected: String,
+        /// Start of the file's digest.
+        actual: String,
+    },
+    /// The file belongs to another client's key.
+    #[error(
+        "the file belongs to key {actual}, expected key {expected}: keys and ciphertexts of different clients do not mix"
+    )]
+    Key {
+        /// The expected identity.
+        expected: String,
+        /// The file's identity.
+        actual: String,
+    },
+    /// The header announces another length than the plan implies.
+    #[error("the file announces a payload of {actual} bytes, expected {expected}")]
+    Length {
+        /// The largest or exact length allowed.
+        expected: u64,
+        /// What the header says.
+        actual: u64,
+    },
+    /// The file ends early.
+    #[error("the file ends after {actual} bytes, expected {expected}: it was cut off")]
+    Truncated {
+        /// Bytes expected.
+        expected: usize,
+        /// Bytes there.
+        actual: usize,
+    },
+    /// The file goes on after its end.
+    #[error("the file goes on after its {expected} bytes")]
+    TooLong {
+        /// Bytes expected.
+        expected: usize,
+    },
+    /// The checksum does not match: the file was damaged.
+    #[error("checksum mismatch: the file was damaged on the way")]
+    Checksum,
+    /// A word that is no residue.
+    #[error("word {index} is {word}, expected a residue below {modulus}")]
+    Residue {
+        /// Position of the word within its limb.
+        index: usize,
+        /// The word.
+        word: u32,
+        /// The prime.
+        modulus: u32,
+    },
+    /// A secret coefficient other than -1, 0, 1.
+    #[error("a coefficient of the secret key is none of -1, 0 and 1: the file was damaged")]
+    Secret,
+    /// The file could not be read.
+    #[error("cannot read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What the payload is.
+    pub kind: Kind,
+    /// The plan it belongs to.
+    pub plan: PlanDigest,
+    /// The key it belongs to; zero for plans.
+    pub key: KeyId,
+}
+
+/// What a reader insists on.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// The kind of file.
+    pub kind: Kind,
+    /// The plan, where it is known.
+    pub plan: Option<PlanDigest>,
+    /// The key, where it is known.
+    pub key: Option<KeyId>,
+    /// The length of the payload.
+    pub length: Length,
+}
+
+/// How long a payload may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Exactly so many bytes, as the plan implies.
+    Exactly(usize),
+    /// At most so many bytes.
+    AtMost(usize),
+}
+
+/// Frames a payload.
+pub fn seal(header: &Header, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(payload.len() + FRAME_BYTES);
+    bytes.extend(MAGIC);
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(header.kind.code().to_le_bytes());
+    bytes.extend(header.plan);
+    bytes.extend(header.key);
+    bytes.extend((payload.len() as u64).to_le_bytes());
+    bytes.extend(payload);
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend(checksum);
+    bytes
+}
+
+/// Opens a frame: checks everything but the payload's own contents.
+///
+/// # Errors
+/// The first check that fails, in the order of the module's description. Nothing is allocated before the length was accepted.
+pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroizing<Vec<u8>>), WireError> {
+    let mut head = [0; HEADER_BYTES];
+    let got = read_up_to(&mut source, &mut head)?;
+    let (header, length) = parse_header(&head[..got], expected)?;
+    let mut rest = Zeroizing::new(vec![0; length + CHECKSUM_BYTES]);
+    let got = read_up_to(&mut source, &mut rest)?;
+    let total = HEADER_BYTES + length + CHECKSUM_BYTES;
+    if got < rest.len() {
+        return Err(WireError::Truncated { expected: total, actual: HEADER_BYTES + got });
+    }
+    if read_up_to(&mut source, &mut [0])? != 0 {
+        return Err(WireError::TooLong { expected: total });
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(head);
+    hasher.update(&rest[..length]);
+    if hasher.finalize()[..] != rest[length..] {
+        return Err(WireError::Checksum);
+    }
+    rest.truncate(length);
+    Ok((header, rest))
+}
+
+fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, std::io::Error> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn parse_header(head: &[u8], expected: &Expected) -> Result<(Header, usize), WireError> {
+    if let Some(&magic) = head.first_chunk::<8>()
+        && magic != MAGIC
+    {
+        return Err(WireError::Magic(magic));
+    }
+    let truncated = || WireError::Truncated { expected: FRAME_BYTES, actual: head.len() };
+    let field = |at: usize, length: usize| head.get(at..at + length).ok_or_else(truncated);
+    let number = |at: usize, length: usize| -> Result<u64, WireError> {
+        Ok(field(at, length)?.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte)))
+    };
+    let version = number(8, 2)? as u16;
+    if version != VERSION {
+        return Err(WireError::Version(version));
+    }
+    let kind = parse_kind(number(10, 2)? as u16, expected.kind)?;
+    let plan: PlanDigest = field(12, 32)?.try_into().expect("32 bytes");
+    let key: KeyId = field(44, 16)?.try_into().expect("16 bytes");
+    let length = number(60, 8)?;
+    check_identity(expected, &plan, &key)?;
+    check_length(expected.length, length)?;
+    Ok((Header { kind, plan, key }, length as usize))
+}
+
+fn parse_kind(code: u16, expected: Kind) -> Result<Kind, WireError> {
+    let kind = Kind::ALL.into_iter().find(|k| k.code() == code);
+    match kind {
+        Some(kind) if kind == expected => Ok(kind),
+        Some(kind) => Err(WireError::Kind { expected, actual: kind.to_string() }),
+        None => Err(WireError::Kind { expected, actual: format!("something of unknown kind {code}") }),
+    }
+}
+
+fn check_identity(expected: &Expected, plan: &PlanDigest, key: &KeyId) -> Result<(), WireError> {
+    if let Some(wanted) = expected.plan.filter(|wanted| wanted != plan) {
+        return Err(WireError::Plan { expected: hex(&wanted[..8]), actual: hex(&plan[..8]) });
+    }
+    if let Some(wanted) = expected.key.filter(|wanted| wanted != key) {
+        return Err(WireError::Key { expected: hex(&wanted), actual: hex(key) });
+    }
+    Ok(())
+}
+
+fn check_length(expected: Length, actual: u64) -> Result<(), WireError> {
+    let (fits, length) = match expected {
+        Length::Exactly(length) => (actual == length as u64, length),
+        Length::AtMost(length) => (actual <= length as u64, length),
+    };
+    if fits { Ok(()) } else { Err(WireError::Length { expected: length as u64, actual }) }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bits of a packed residue: what the largest one needs.
+fn width(m: Modulus) -> usize {
+    (u32::BITS - (m.value() - 1).leading_zeros()) as usize
+}
+
+/// Bytes of a packed polynomial over `basis`: each limb's words at its prime's width.
+fn packed_bytes(basis: &Basis) -> usize {
+    basis.moduli().map(|m| basis.degree() * width(m) / 8).sum()
+}
+
+fn pack<F: Form>(basis: &Basis, poly: &Poly<F>, out: &mut Vec<u8>) {
+    basis.moduli().zip(poly.iter()).for_each(|(m, limb)| pack_words(m, limb, out));
+}
+
+fn pack_words(m: Modulus, words: &[u32], out: &mut Vec<u8>) {
+    let (bits, mut pending, mut filled) = (width(m), 0u64, 0);
+    for &word in words {
+        pending |= u64::from(word) << filled;
+        filled += bits;
+        if filled >= 32 {
+            out.extend((pending as u32).to_le_bytes());
+            pending >>= 32;
+            filled -= 32;
+        }
+    }
+    out.extend(&pending.to_le_bytes()[..filled.div_ceil(8)]);
+}
+
+fn unpack<F: Form>(basis: &Basis, bytes: &mut &[u8]) -> Result<Poly<F>, WireError> {
+    let mut poly = basis.zero();
+    for (m, limb) in basis.moduli().zip(poly.iter_mut()) {
+        unpack_words(m, take(bytes, basis.degree() * width(m) / 8)?, limb)?;
+    }
+    Ok(poly)
+}
+
+fn unpack_words(m: Modulus, bytes: &[u8], out: &mut [u32]) -> Result<(), WireError> {
+    let (bits, mut pending, mut filled) = (width(m), 0u64, 0);
+    let mut units = bytes.chunks(4);
+    let mask = (1u64 << bits) - 1;
+    for word in out.iter_mut() {
+        if filled < bits {
+            let mut unit = [0; 4];
+            let next = units.next().unwrap_or(&[]);
+            unit[..next.len()].copy_from_slice(next);
+            pending |= u64::from(u32::from_le_bytes(unit)) << filled;
+            filled += 32;
+        }
+        *word = (pending & mask) as u32;
+        pending >>= bits;
+        filled -= bits;
+    }
+    match out.iter().position(|&word| word >= m.value()) {
+        Some(index) => Err(WireError::Residue { index, word: out[index], modulus: m.value() }),
+        None => Ok(()),
+    }
+}
+
+fn take<'b>(bytes: &mut &'b [u8], count: usize) -> Result<&'b [u8], WireError> {
+    let (taken, rest) =
+        bytes.split_at_checked(count).ok_or(WireError::Truncated { expected: count, actual: bytes.len() })?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn take_seed(bytes: &mut &[u8]) -> Result<Seed, WireError> {
+    Ok(take(bytes, SEED_BYTES)?.try_into().expect("the length of a seed"))
+}
+
+fn finish<T>(value: T, rest: &[u8]) -> Result<T, WireError> {
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(WireError::Length { expected: 0, actual: rest.len() as u64 })
+    }
+}
+
+/// Payload bytes of `count` seeded ciphertexts at `level`.
+pub fn ciphertexts_bytes(context: &Context, level: Level, count: usize) -> usize {
+    count * (SEED_BYTES + packed_bytes(context.basis(level)))
+}
+
+/// Payload of seeded ciphertexts, which are all at one level.
+pub fn write_ciphertexts(context: &Context, ciphertexts: &[SeededCiphertext]) -> Vec<u8> {
+    let level = ciphertexts.first().map_or(Level(0), |c| c.level);
+    let mut out = Vec::with_capacity(ciphertexts_bytes(context, level, ciphertexts.len()));
+    for ciphertext in ciphertexts {
+        out.extend(ciphertext.seed);
+        pack(context.basis(level), &ciphertext.c0, &mut out);
+    }
+    out
+}
+
+/// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes.
+pub fn read_ciphertexts(
+    context: &Context,
+    mut bytes: &[u8],
+    count: usize,
+    level: Level,
+    scale: Scale,
+) -> Result<Vec<SeededCiphertext>, WireError> {
+    let mut ciphertexts = Vec::new();
+    for _ in 0..count {
+        let seed = take_seed(&mut bytes)?;
+        ciphertexts.push(SeededCiphertext {
+            c0: unpack(context.basis(level), &mut bytes)?,
+            seed,
+            level,
+            scale,
+        });
+    }
+    finish(ciphertexts, bytes)
+}
+
+/// Payload bytes of the evaluation keys that `requirements` list.
+pub fn evaluation_keys_bytes(context: &Context, requirements: &KeyRequirements) -> usize {
+    let key = |level| {
+        context.parameters().digits(level) * (SEED_BYTES + packed_bytes(context.extended_basis(level)))
+    };
+    requirements.iter().map(|(_, level)| key(level)).sum()
+}
+
+/// Payload of evaluation keys.
+pub fn write_evaluation_keys(context: &Context, keys: &SeededEvaluationKeys) -> Vec<u8> {
+    let mut out = Vec::with_capacity(evaluation_keys_bytes(context, &keys.requirements));
+    for key in &keys.keys {
+        for (b, seed) in &key.digits {
+            out.extend(seed);
+            pack(context.extended_basis(key.level), b, &mut out);
+        }
+    }
+    out
+}
+
+/// Reads the evaluation keys that `requirements` list; the plan fixes purposes, order and levels.
+pub fn read_evaluation_keys(
+    context: &Context,
+    mut bytes: &[u8],
+    requirements: &KeyRequirements,
+) -> Result<SeededEvaluationKeys, WireError> {
+    let mut keys = Vec::new();
+    for (_, level) in requirements.iter() {
+        let mut digits = Vec::new();
+        for _ in 0..context.parameters().digits(level) {
+            let seed = take_seed(&mut bytes)?;
+            digits.push((unpack(context.extended_basis(level), &mut bytes)?, seed));
+        }
+        keys.push(SeededSwitchingKey { level, digits });
+    }
+    finish(SeededEvaluationKeys { requirements: requirements.clone(), keys }, bytes)
+}
+
+/// Payload bytes of a reply with `count` coefficients.
+pub fn reply_bytes(context: &Context, count: usize) -> usize {
+    packed_bytes(context.basis(Level(0))) + (count * width(context.basis(Level(0)).modulus(0))).div_ceil(8)
+}
+
+/// Payload of a reply.
+pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
+    let basis = context.basis(Level(0));
+    let mut out = Vec::with_capacity(reply_bytes(context, reply.len()));
+    pack(basis, &reply.c1, &mut out);
+    pack_words(basis.modulus(0), &reply.c0, &mut out);
+    out
+}
+
+/// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
+pub fn read_reply(
+    context: &Context,
+    mut bytes: &[u8],
+    count: usize,
+    scale: Scale,
+) -> Result<Reply, WireError> {
+    let basis = context.basis(Level(0));
+    let c1 = unpack(basis, &mut bytes)?;
+    let mut c0 = vec![0; count];
+    let length = (count * width(basis.modulus(0))).div_ceil(8);
+    unpack_words(basis.modulus(0), take(&mut bytes, length)?, &mut c0)?;
+    finish(Reply { c0, c1, scale }, bytes)
+}
+
+/// Payload bytes of a secret key: two bits a coefficient.
+pub fn secret_key_bytes(context: &Context) -> usize {
+    context.parameters().degree() / 4
+}
+
+/// Payload of a secret key.
+pub fn write_secret_key(secret: &SecretKey) -> Zeroizing<Vec<u8>> {
+    let quarter = |four: &[i8]| four.iter().rev().fold(0, |byte: u8, &c| byte << 2 | (c + 1) as u8);
+    Zeroizing::new(secret.coefficients().chunks(4).map(quarter).collect())
+}
+
+/// Reads a secret key.
+pub fn read_secret_key(context: &Context, bytes: &[u8]) -> Result<SecretKey, WireError> {
+    let four = |&byte: &u8| (0..4).map(move |i| (byte >> (2 * i) & 3) as i8 - 1);
+    let coefficients = Zeroizing::new(bytes.iter().flat_map(four).collect::<Vec<i8>>());
+    SecretKey::from_coefficients(context, &coefficients).ok_or(WireError::Secret)
+}
