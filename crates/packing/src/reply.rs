@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The coefficients that the server sends, and how scores are read from them.
 ///
-/// Beside the scores there are *sentinels*, which must be zero: under a key of another client, or for a reply to another request, they
+/// Beside the scores there are *sentinels*, which must be zero: under the keys of another client they
 /// are random. And there is a *check*, the sum of all scores over a divisor: a score beyond the capacity wraps around and no longer adds up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
@@ -40,7 +40,7 @@ pub struct Scores {
 pub enum Verdict {
     /// Sentinels are zero and the scores add up.
     Sound,
-    /// A sentinel is not zero: the reply was made with other keys, for another request, or damaged.
+    /// A sentinel is not zero: the reply was made with other keys, or damaged.
     WrongKeys {
         /// The largest sentinel.
         found: f64,
@@ -66,9 +66,9 @@ const TOLERANCE: f64 = 1.0 / 1024.0;
 const MOST_SCORES: usize = 1 << 14;
 
 impl ReplyLayout {
-    /// The layout for so many scores of at most `bound` in magnitude: the capacity is the least power of two that is twice that.
+    /// The layout for so many scores of at most `bound` in magnitude: the capacity is the least power of two that is twice that, and one at least.
     pub fn new(scores: usize, bound: f64, modulus: f64) -> Self {
-        let capacity = (2.0 * bound).log2().ceil().exp2();
+        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
         Self {
             scores: (1..=scores).collect(),
             sentinels: (scores + 1..=scores + SENTINELS).collect(),
