@@ -142,7 +142,7 @@ impl TapLayout {
     }
 
     fn window(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
     }
 
     /// The shape of the convolution's output.
