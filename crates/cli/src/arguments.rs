@@ -1,8 +1,9 @@
 //! Arguments that several commands share.
 
 use crate::failure::{During, Failure, Outcome};
-use crate::shipped;
+use crate::{configuration, files, shipped};
 use network::{Dataset, Image, Model, Shape};
+use packing::{Family, Objective, Options, Plan, PublicPlan, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -19,6 +20,59 @@ impl ModelArgument {
     pub fn load(&self) -> Outcome<Model> {
         shipped::model(&self.name)
     }
+}
+
+/// What is asked of the planner.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Plan")]
+pub struct PlanFlags {
+    #[arg(long, value_name = "NAME", default_value_t, help = REPRESENTATIONS)]
+    pub representation: Family,
+    /// What the plan should be best at: latency, operations, key-switches, upload (throughput is not offered yet)
+    #[arg(long, value_name = "OBJECTIVE", default_value_t)]
+    pub objective: Objective,
+    /// Ring degree, a power of two (default: the smallest that fits)
+    #[arg(long, value_name = "N")]
+    pub ring_degree: Option<usize>,
+    /// What the reply may hold: clean, nothing but the scores can be read (raw is not offered: it would save nothing here)
+    #[arg(long, value_name = "REPLY", default_value_t)]
+    pub reply: ReplyKind,
+    /// The most bytes that evaluation keys may take
+    #[arg(long, value_name = "BYTES")]
+    pub max_key_bytes: Option<u64>,
+}
+
+const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), or taps-T, T taps of the first layer in each input \
+    ciphertext (cryptonets, lola and lola-dense are not offered yet)";
+
+impl PlanFlags {
+    /// The best plan for a model, with this machine's costs where they were measured.
+    pub fn plan(&self, model: &Model) -> Outcome<Plan> {
+        Ok(packing::plan(model, &self.options()?)?)
+    }
+
+    /// The same for the planner.
+    pub fn options(&self) -> Outcome<Options> {
+        Ok(Options {
+            family: self.representation,
+            objective: self.objective,
+            ring_degree: self.ring_degree,
+            reply: self.reply,
+            max_key_bytes: self.max_key_bytes,
+            max_error: None,
+            cost: configuration::costs()?,
+        })
+    }
+}
+
+/// Reads a plan.
+pub fn read_plan(path: &Path) -> Outcome<Plan> {
+    Plan::read(files::open(path)?).during(|| format!("plan {}", path.display()))
+}
+
+/// Reads the public part of a plan.
+pub fn read_public_plan(path: &Path) -> Outcome<PublicPlan> {
+    Ok(read_plan(path)?.public().clone())
 }
 
 /// An image: a PNG, or a test image of a data set.

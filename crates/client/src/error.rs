@@ -1,5 +1,5 @@
 use ckks::wire::WireError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the client refused something. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -32,35 +32,25 @@ pub enum Error {
     /// An image that is not of the network's size or colours.
     #[error(transparent)]
     Image(#[from] network::Error),
-    /// An input outside of the range that the plan's scales were set for.
-    #[error(
-        "input value {index} is {value}: the plan's scales were set for values from {least} to {largest}, and beyond them scores would be wrong without a sign; normalise the input as the model was trained"
-    )]
-    InputRange {
-        /// The first such value.
-        index: usize,
-        /// Its value.
-        value: f64,
-        /// The least value allowed.
-        least: f64,
-        /// The largest value allowed.
-        largest: f64,
-    },
-    /// A wrong number of input values.
-    #[error("{actual} input values: the network takes {expected}")]
-    InputLength {
-        /// What the network takes.
-        expected: usize,
-        /// What came.
-        actual: usize,
-    },
     /// The reply decrypts to noise.
     #[error(
-        "the reply does not decrypt under this key (wrong keys, or damaged): {found}"
+        "the reply does not decrypt under this key (wrong keys, or damaged): a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; generate evaluation keys and request with one secret key, and send both again"
     )]
     Garbage {
-        /// What gave it away.
-        found: String,
+        /// The largest coefficient that should be zero.
+        found: f64,
+        /// What it may be at most.
+        allowed: f64,
+    },
+    /// A score left the range that the plan can carry.
+    #[error(
+        "a score is out of the range that the plan can carry: the scores miss their own sum by {found:.3}, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
+    )]
+    WrappedAround {
+        /// By how much the sum is off.
+        found: f64,
+        /// What it may be off at most.
+        allowed: f64,
     },
     /// An error of the plan.
     #[error(transparent)]
@@ -68,4 +58,10 @@ pub enum Error {
     /// An error of the cryptography.
     #[error(transparent)]
     Ckks(#[from] ckks::Error),
+}
+
+impl Error {
+    pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { action, path: path.to_path_buf(), source }
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<()
     let _ = fs::remove_file(&draft);
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::SecretExists(path.to_path_buf()),
-        _ => Error::File { action: "write", path: path.to_path_buf(), source },
+        _ => Error::file("write", path, source),
     })
 }
 
