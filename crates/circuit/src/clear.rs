@@ -71,39 +71,32 @@ impl<'a> Clear<'a> {
         Ok(values)
     }
 
-    fn giant(&self, value: &[f64], giant: &Giant) -> Result<Vec<f64>, Error> {
-        let mut sum = vec![0.0; value.len()];
-        for (baby, plain) in &giant.terms {
-            accumulate(&mut sum, &self.plain(*plain)?, value, *baby);
-        }
-        sum.rotate_left(giant.rotation);
-        Ok(sum)
-    }
-
+    /// What an operation gives for operands that `get` looks up and plaintexts that `plain` makes.
     pub fn compute<'v>(
         &self,
         operation: &Operation,
         get: impl Fn(Value) -> &'v [f64],
+        mut plain: impl FnMut(Plain) -> Result<Vec<f64>, Error>,
     ) -> Result<Vec<f64>, Error> {
         let slots = self.circuit.slots();
         Ok(match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
             Operation::Dot { terms, .. } => {
                 let mut sum = vec![0.0; slots];
-                for (value, plain) in terms {
-                    accumulate(&mut sum, &self.plain(*plain)?, get(*value), 0);
+                for (value, factor) in terms {
+                    accumulate(&mut sum, &plain(*factor)?, get(*value), 0);
                 }
                 sum
             }
             Operation::Add(a, b) => zip(get(*a), get(*b), |x, y| x + y),
             Operation::Sub(a, b) => zip(get(*a), get(*b), |x, y| x - y),
-            Operation::AddPlain(value, plain) => zip(get(*value), &self.plain(*plain)?, |x, y| x + y),
+            Operation::AddPlain(value, summand) => zip(get(*value), &plain(*summand)?, |x, y| x + y),
             Operation::Multiply { a, b, .. } => zip(get(*a), get(*b), |x, y| x * y),
             Operation::Rotate(value, steps) => rotated(get(*value), *steps),
             Operation::Transform { value, giants, .. } => {
                 let mut sum = vec![0.0; slots];
                 for giant in giants {
-                    let part = self.giant(get(*value), giant)?;
+                    let part = giant_step(get(*value), giant, &mut plain)?;
                     sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
                 }
                 sum
@@ -124,7 +117,7 @@ impl Executor for Clear<'_> {
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
-        self.compute(&node.operation, |v| values.get(v).as_slice())
+        self.compute(&node.operation, |v| values.get(v).as_slice(), |p| self.plain(p))
     }
 }
 
@@ -157,11 +150,24 @@ fn accumulate(sum: &mut [f64], factor: &[f64], value: &[f64], steps: usize) {
     sum.iter_mut().zip(factor).zip(rotated).for_each(|((s, f), v)| *s += f * v);
 }
 
+fn giant_step(
+    value: &[f64],
+    giant: &Giant,
+    plain: &mut impl FnMut(Plain) -> Result<Vec<f64>, Error>,
+) -> Result<Vec<f64>, Error> {
+    let mut sum = vec![0.0; value.len()];
+    for (baby, factor) in &giant.terms {
+        accumulate(&mut sum, &plain(*factor)?, value, *baby);
+    }
+    sum.rotate_left(giant.rotation);
+    Ok(sum)
+}
+
 fn rotated(value: &[f64], steps: usize) -> Vec<f64> {
     [&value[steps..], &value[..steps]].concat()
 }
 
-fn fold_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
+pub(crate) fn fold_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
     let mut sum = value.to_vec();
     for steps in stage {
         sum.iter_mut().zip(rotated(value, *steps)).for_each(|(s, v)| *s += v);

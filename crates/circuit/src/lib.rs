@@ -7,7 +7,7 @@
 //! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted without making any.
 //! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
 //! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
-//!   error of each output from the variances in `ckks::noise`.
+//!   error of each output, simulated with the variances in `ckks::noise`.
 //! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret.
 //!
 //! # Contract

@@ -1,14 +1,16 @@
-//! Predicted errors: the circuit on plain slots of a probe, and beside each value the variance of the error it would have encrypted.
+//! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run makes them.
 //!
-//! Variances are those of `ckks::noise`, of slots in integer units. They need the mean squares of messages and plaintexts, which the
-//! probe gives; errors of different values, and of different slots of one, are taken as independent.
+//! The variances are those of `ckks::noise`. Errors are simulated and not propagated by formula, because folds make copies whose
+//! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
+//! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
+//! variance, so the uniform one does.
 
-use crate::circuit::{Circuit, Node, Operation, Output, Reading, Value};
-use crate::clear::Clear;
+use crate::Error;
+use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Value};
+use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
-use crate::{Error, Giant, Plain};
 use ckks::noise::{self, Variance};
-use ckks::{Level, Parameters, Rescale};
+use ckks::{Parameters, Scale};
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -16,194 +18,208 @@ use std::collections::BTreeSet;
 pub struct Prediction {
     /// The output of the clear run: slots, or the coefficients that are read.
     pub values: Vec<f64>,
-    /// The standard deviation of the error of each, in the values' units.
+    /// The root mean square of their errors, in the values' units.
     pub deviation: f64,
 }
 
-/// Runs the circuit on a probe and predicts the error of each output.
+/// How many runs are averaged over.
+const RUNS: u64 = 8;
+
+/// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same prediction.
 ///
 /// # Errors
 /// Where the probe does not fit the inputs, and where a value of the probe would overflow the modulus of its level.
 pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>, Error> {
-    let clear = Clear::new(circuit, probe)?;
-    let mut predictor = Predictor { circuit, clear, read_in_part: read_in_part(circuit) };
-    let estimates = interpret::run(circuit, &mut predictor)?;
-    let outputs = circuit.outputs().iter().zip(estimates);
-    Ok(outputs.map(|(output, estimate)| predictor.prediction(output, estimate)).collect())
-}
-
-/// A value on plain slots, and the variance of its error.
-#[derive(Clone)]
-struct Estimate {
-    slots: Vec<f64>,
-    variance: Variance,
-}
-
-impl Estimate {
-    fn mean_square(&self) -> f64 {
-        mean_square(&self.slots)
+    let mut checked =
+        Checked { circuit, clear: Clear::new(circuit, probe)?, read_in_part: read_in_part(circuit) };
+    let exact = interpret::run(circuit, &mut checked)?;
+    let mut predictions: Vec<Prediction> = circuit
+        .outputs()
+        .iter()
+        .zip(exact)
+        .map(|(output, slots)| Prediction { values: checked.clear.read(output, slots), deviation: 0.0 })
+        .collect();
+    for run in 1..=RUNS {
+        let mut noisy = Noisy { circuit, clear: Clear::new(circuit, probe)?, random: Random(run) };
+        let wrong = interpret::run(circuit, &mut noisy)?;
+        for ((prediction, output), slots) in predictions.iter_mut().zip(circuit.outputs()).zip(wrong) {
+            let read = noisy.clear.read(output, slots);
+            let errors = read.iter().zip(&prediction.values).map(|(a, b)| a - b);
+            prediction.deviation += mean_square(&errors.collect::<Vec<_>>()) / RUNS as f64;
+        }
     }
+    predictions.iter_mut().for_each(|p| p.deviation = p.deviation.sqrt());
+    Ok(predictions)
 }
 
-struct Predictor<'a> {
+/// Computes exact slots, and checks that the moduli hold them.
+struct Checked<'a> {
     circuit: &'a Circuit,
     clear: Clear<'a>,
     /// For each value that nothing but coefficients of outputs depends on, those coefficients.
     read_in_part: Vec<Option<BTreeSet<usize>>>,
 }
 
-impl Predictor<'_> {
-    fn parameters(&self) -> &Parameters {
-        self.circuit.parameters()
-    }
-
-    fn prediction(&self, output: &Output, estimate: Estimate) -> Prediction {
-        let (parameters, scale) = (self.parameters(), self.circuit.node(output.value).scale);
-        let deviation = match output.reading {
-            Reading::Slots => estimate.variance.sqrt() / scale.0,
-            Reading::Coefficients(_) => noise::coefficient_deviation(parameters, estimate.variance, scale),
-        };
-        Prediction { values: self.clear.read(output, estimate.slots), deviation }
-    }
-
-    /// The variance after an optional rescale at `level`.
-    fn rescaled(&self, variance: Variance, level: Level, rescale: Rescale) -> Variance {
-        match rescale {
-            Rescale::No => variance,
-            Rescale::Yes => {
-                variance / self.parameters().modulus(level).powi(2) + noise::division(self.parameters())
-            }
-        }
-    }
-
-    /// The variance after a mod-down, which is one division with the rescale.
-    fn divided(&self, variance: Variance, level: Level, rescale: Rescale) -> Variance {
-        match rescale {
-            Rescale::No => variance + noise::division(self.parameters()),
-            Rescale::Yes => self.rescaled(variance, level, rescale),
-        }
-    }
-
-    /// The variance of `value * plain`.
-    fn product(
-        &self,
-        value: Value,
-        variance: Variance,
-        mean_square: f64,
-        plain: Plain,
-    ) -> Result<Variance, Error> {
-        let factor = self::mean_square(&self.clear.plain(plain)?);
-        let (scale, factor_scale) = (self.circuit.node(value).scale, self.circuit.plain(plain).scale);
-        Ok(noise::plain_product(self.parameters(), (variance, mean_square, scale), (factor, factor_scale)))
-    }
-
-    fn giant(
-        &self,
-        value: Value,
-        operand: &Estimate,
-        giant: &Giant,
-        level: Level,
-    ) -> Result<Variance, Error> {
-        let (key, mean_square) = (noise::key_product(self.parameters(), level), operand.mean_square());
-        let mut sum = 0.0;
-        for (baby, plain) in &giant.terms {
-            let switched = if *baby == 0 { 0.0 } else { key };
-            sum += self.product(value, operand.variance + switched, mean_square, *plain)?;
-        }
-        let turned = if giant.rotation == 0 { 0.0 } else { key + noise::division(self.parameters()) };
-        Ok(sum + turned)
-    }
-
-    fn variance(&self, node: &Node, values: &Live<Estimate>) -> Result<Variance, Error> {
-        let parameters = self.parameters();
-        let level_of = |v: Value| self.circuit.node(v).level;
-        let operand = |v: Value| {
-            let estimate = values.get(v);
-            (estimate.variance, estimate.mean_square(), self.circuit.node(v).scale)
-        };
-        Ok(match &node.operation {
-            Operation::Input => unreachable!("inputs are given, not computed"),
-            Operation::Dot { terms, rescale } => {
-                let mut sum = 0.0;
-                for (value, plain) in terms {
-                    let (variance, mean_square, _) = operand(*value);
-                    sum += self.product(*value, variance, mean_square, *plain)?;
-                }
-                self.rescaled(sum, level_of(terms[0].0), *rescale)
-            }
-            Operation::Add(a, b) | Operation::Sub(a, b) => values.get(*a).variance + values.get(*b).variance,
-            Operation::AddPlain(value, _) => values.get(*value).variance + noise::rounding(parameters),
-            Operation::Multiply { a, b, rescale } => {
-                let product = if a == b {
-                    noise::square(operand(*a))
-                } else {
-                    noise::product(operand(*a), operand(*b))
-                };
-                let level = level_of(*a);
-                self.divided(product + noise::key_product(parameters, level), level, *rescale)
-            }
-            Operation::Rotate(value, 0) => values.get(*value).variance,
-            Operation::Rotate(value, _) => {
-                values.get(*value).variance + noise::key_switch(parameters, level_of(*value))
-            }
-            Operation::Transform { value, giants, rescale } => {
-                let level = level_of(*value);
-                let parts = giants.iter().map(|g| self.giant(*value, values.get(*value), g, level));
-                self.divided(parts.sum::<Result<Variance, Error>>()?, level, *rescale)
-            }
-            Operation::Fold { value, stages, rescale } => {
-                let (level, last) = (level_of(*value), stages.len() - 1);
-                let key = noise::key_product(parameters, level);
-                stages.iter().enumerate().fold(values.get(*value).variance, |variance, (index, stage)| {
-                    let rotations = stage.len() as f64;
-                    let sum = variance * (1.0 + rotations) + key * rotations;
-                    self.divided(sum, level, if index == last { *rescale } else { Rescale::No })
-                })
-            }
-            Operation::Rescale(value) => {
-                self.rescaled(values.get(*value).variance, level_of(*value), Rescale::Yes)
-            }
-            Operation::DropLevel(value, _) => values.get(*value).variance,
-        })
-    }
-
-    /// The largest coefficient magnitude that must not wrap around: of all, or of those that are read.
+impl Checked<'_> {
+    /// The largest coefficient magnitude that must not wrap around: of all, or of those that are read. A coefficient is a mean of
+    /// slots times cosines, so none exceeds the largest slot.
     fn magnitude(&self, value: Value, slots: &[f64]) -> f64 {
-        let largest = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(0.0, |m: f64, x| m.max(x.abs()));
+        let largest = |numbers: &[f64]| numbers.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
         match &self.read_in_part[value.index()] {
-            None => largest(&mut slots.iter().copied()),
+            None => largest(slots),
             Some(indices) => {
                 let output =
                     Output { value, reading: Reading::Coefficients(indices.iter().copied().collect()) };
-                largest(&mut self.clear.read(&output, slots.to_vec()).into_iter())
+                largest(&self.clear.read(&output, slots.to_vec()))
             }
         }
     }
 }
 
-impl Executor for Predictor<'_> {
-    type Value = Estimate;
+impl Executor for Checked<'_> {
+    type Value = Vec<f64>;
 
-    fn input(&mut self, index: usize, node: &Node) -> Result<Estimate, Error> {
-        Ok(Estimate { slots: self.clear.input(index, node)?, variance: noise::fresh(self.parameters()) })
+    fn input(&mut self, index: usize, node: &Node) -> Result<Vec<f64>, Error> {
+        self.clear.input(index, node)
     }
 
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Estimate>) -> Result<Estimate, Error> {
-        let slots = self.clear.compute(&node.operation, |v| values.get(v).slots.as_slice())?;
-        Ok(Estimate { slots, variance: self.variance(node, values)? })
+    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
+        self.clear.evaluate(node, values)
     }
 
-    /// A coefficient is a mean of slots times cosines, so no coefficient exceeds the largest slot.
-    fn observe(&mut self, value: Value, node: &Node, computed: &Estimate) -> Result<(), Error> {
-        let magnitude = self.magnitude(value, &computed.slots);
-        let (needed, available) =
-            ((magnitude * node.scale.0).log2() + 1.0, self.parameters().log_q(node.level));
+    fn observe(&mut self, value: Value, node: &Node, computed: &Vec<f64>) -> Result<(), Error> {
+        let magnitude = self.magnitude(value, computed);
+        let needed = (magnitude * node.scale.0).log2() + 1.0;
+        let available = self.circuit.parameters().log_q(node.level);
         if needed > available {
             let (operation, value) = (node.operation.name(), value.index());
             let (scale, level) = (node.scale, node.level);
             return Err(Error::Overflow { operation, value, magnitude, scale, needed, available, level });
         }
         Ok(())
+    }
+}
+
+/// Computes slots with errors.
+struct Noisy<'a> {
+    circuit: &'a Circuit,
+    clear: Clear<'a>,
+    random: Random,
+}
+
+/// A small generator (xorshift64*): it need not be secure, only the same everywhere.
+struct Random(u64);
+
+impl Random {
+    /// Uniform of variance one.
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let word = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11;
+        (word as f64 / (1u64 << 52) as f64 - 1.0) * 3f64.sqrt()
+    }
+
+    /// Adds an error of this variance, in integer units at this scale.
+    fn add_error(&mut self, slots: &mut [f64], variance: Variance, scale: Scale) {
+        let deviation = variance.sqrt() / scale.0;
+        slots.iter_mut().for_each(|z| *z += deviation * self.next());
+    }
+}
+
+impl Noisy<'_> {
+    /// What the division at the end of an operation adds, at the result's scale: of a rescale, a mod-down, or both in one.
+    fn add_division(&mut self, slots: &mut [f64], scale: Scale) {
+        self.random.add_error(slots, noise::division(self.circuit.parameters()), scale);
+    }
+
+    fn scale(&self, value: Value) -> Scale {
+        self.circuit.node(value).scale
+    }
+
+    fn fold(&mut self, value: Value, slots: &[f64], stages: &[Vec<usize>], result: Scale) -> Vec<f64> {
+        let scale = self.scale(value);
+        let key = noise::key_product(self.circuit.parameters(), self.circuit.node(value).level);
+        let mut folded = slots.to_vec();
+        for (index, stage) in stages.iter().enumerate() {
+            folded = fold_stage(&folded, stage);
+            self.random.add_error(&mut folded, key * stage.len() as f64, scale);
+            self.add_division(&mut folded, if index + 1 == stages.len() { result } else { scale });
+        }
+        folded
+    }
+
+    /// The operation on erroneous operands and rounded plaintexts, and the mean squares of those.
+    fn compute(&mut self, node: &Node, values: &Live<Vec<f64>>) -> Result<(Vec<f64>, Vec<f64>), Error> {
+        let (clear, circuit, random) = (&self.clear, self.circuit, &mut self.random);
+        let mut mean_squares = vec![];
+        let rounded = |plain: Plain| {
+            let mut slots = clear.plain(plain)?;
+            mean_squares.push(mean_square(&slots));
+            random.add_error(&mut slots, noise::rounding(circuit.parameters()), circuit.plain(plain).scale);
+            Ok(slots)
+        };
+        let slots = clear.compute(&node.operation, |v| values.get(v).as_slice(), rounded)?;
+        Ok((slots, mean_squares))
+    }
+}
+
+/// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
+/// terms, multiply the babies' errors.
+fn transform_variance(
+    parameters: &Parameters,
+    key: Variance,
+    giants: &[Giant],
+    scale: Scale,
+    mut mean_squares: impl Iterator<Item = f64>,
+) -> Variance {
+    let giant = |giant: &Giant| {
+        let babies = giant.terms.iter().zip(&mut mean_squares).filter(|((baby, _), _)| *baby != 0);
+        let babies: f64 = babies.map(|(_, factor)| key * factor * scale.0 * scale.0).sum();
+        babies + if giant.rotation == 0 { 0.0 } else { key + noise::division(parameters) }
+    };
+    giants.iter().map(giant).sum()
+}
+
+impl Executor for Noisy<'_> {
+    type Value = Vec<f64>;
+
+    fn input(&mut self, index: usize, node: &Node) -> Result<Vec<f64>, Error> {
+        let mut slots = self.clear.input(index, node)?;
+        self.random.add_error(&mut slots, noise::fresh(self.circuit.parameters()), node.scale);
+        Ok(slots)
+    }
+
+    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
+        let parameters = self.circuit.parameters();
+        let key = |v: Value| noise::key_product(parameters, self.circuit.node(v).level);
+        if let Operation::Fold { value, stages, .. } = &node.operation {
+            return Ok(self.fold(*value, values.get(*value), stages, node.scale));
+        }
+        let (mut slots, mean_squares) = self.compute(node, values)?;
+        match &node.operation {
+            Operation::Multiply { a, b, .. } => {
+                let scale = Scale(self.scale(*a).0 * self.scale(*b).0);
+                self.random.add_error(&mut slots, key(*a), scale);
+                self.add_division(&mut slots, node.scale);
+            }
+            Operation::Rotate(value, 1..) => {
+                self.random.add_error(&mut slots, key(*value), node.scale);
+                self.add_division(&mut slots, node.scale);
+            }
+            Operation::Transform { value, giants, .. } => {
+                let factor = self.circuit.plain(giants[0].terms[0].1).scale;
+                let variance =
+                    transform_variance(parameters, key(*value), giants, factor, mean_squares.into_iter());
+                self.random.add_error(&mut slots, variance, Scale(self.scale(*value).0 * factor.0));
+                self.add_division(&mut slots, node.scale);
+            }
+            Operation::Dot { rescale: ckks::Rescale::Yes, .. } | Operation::Rescale(_) => {
+                self.add_division(&mut slots, node.scale);
+            }
+            _ => {}
+        }
+        Ok(slots)
     }
 }
 

@@ -121,6 +121,12 @@ impl Modulus {
         Scalar { value, quotient: (((value as u64) << 32) / self.q as u64) as u32 }
     }
 
+    /// The residue of a constant as a signed word in `(-q/2, q/2)`. Its quotient, read as a signed word, belongs to it: the
+    /// constant `w - q` has the quotient `floor((w - q) 2^32 / q) = quotient - 2^32`.
+    pub(crate) const fn signed_value(self, w: Scalar) -> u32 {
+        if w.quotient >> 31 == 0 { w.value } else { w.value.wrapping_sub(self.q) }
+    }
+
     /// `x * w` in `[0, 2q)`, for any 32-bit `x` (Harvey 2014, algorithm 3: the quotient estimate is short by less than two).
     #[inline(always)]
     pub const fn mul_scalar_lazy(self, x: u32, w: Scalar) -> u32 {

@@ -29,6 +29,46 @@ pub struct NttTable {
     inverse_double: Scalar,
     /// `I / 2N`.
     inverse_fold: Scalar,
+    lazy: LazyConstants,
+}
+
+/// What the vector kernels need besides the twiddle factors: see their module for the algorithm and the proofs.
+#[derive(Debug, Clone)]
+pub(crate) struct LazyConstants {
+    /// When values that grow through the layers are brought back.
+    pub correction: Correction,
+    /// For each value of a word's top four bits the multiple of `q` nearest to the middle of such (signed) words.
+    pub multiples_16: [u32; 16],
+    /// The same for the top three bits.
+    pub multiples_8: [u32; 8],
+    /// Constants of the merged fold.
+    pub forward: FoldConstants,
+    /// Constants of the merged unfold.
+    pub inverse: FoldConstants,
+}
+
+/// When lazily bounded values are brought back: as seldom as the size of the prime allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Correction {
+    /// Growth through all layers stays in range (forward), or sums of four do (inverse).
+    Never,
+    /// Growth through four layers stays in range.
+    EachPass,
+    /// For primes up to `2^30`.
+    EachLayer,
+}
+
+/// The constants of the fold merged with the first layer, or of the unfold merged with the last.
+///
+/// With `z = zeta^(N/2)`, so `I = z^2`; the constants of the unfold contain the division by the degree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FoldConstants {
+    /// `I`; of the inverse `1 / (2N I)`.
+    pub rotate: Scalar,
+    /// `-z^3`; of the inverse `-z^-3`.
+    pub turn: Scalar,
+    /// `z (1 - I)`; of the inverse `1 / (N z (1 - I))`.
+    pub middle: Scalar,
 }
 
 /// One twiddle factor for each inner node of the recursion: node `i` of depth `d` at index `2^d + i`.
@@ -36,23 +76,125 @@ pub struct NttTable {
 /// Values and quotients in arrays of their own, because vector kernels load runs of each.
 #[derive(Debug, Clone)]
 pub struct Twiddles {
-    /// The factors.
-    pub values: Vec<u32>,
-    /// Their Shoup quotients.
-    pub quotients: Vec<u32>,
+    modulus: Modulus,
+    /// The factors as signed words, in `(-q/2, q/2)`.
+    values: Vec<u32>,
+    /// Their Shoup quotients as signed words.
+    quotients: Vec<u32>,
+    /// The factors of the last layers once more.
+    last: Vec<LastTwiddles>,
+}
+
+/// The twiddle factors of the layers within 32 consecutive words, those of node `i` of `count` at `count - 2 + i`.
+///
+/// The word after the quotients lets a vector be loaded from any odd lane on.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(crate) struct LastTwiddles {
+    /// The factors as signed words.
+    pub values: [u32; 32],
+    /// Their Shoup quotients as signed words.
+    pub quotients: [u32; 32],
 }
 
 impl Twiddles {
     fn new(modulus: Modulus, factors: impl Iterator<Item = u32>) -> Self {
-        let (values, quotients) = factors.map(|w| modulus.scalar(w)).map(|s| (s.value, s.quotient)).unzip();
-        Self { values, quotients }
+        let scalars = factors.map(|w| modulus.scalar(w));
+        let (values, quotients): (Vec<_>, Vec<_>) =
+            scalars.map(|w| (modulus.signed_value(w), w.quotient)).unzip();
+        let last = (0..values.len() / 32).map(|group| LastTwiddles {
+            values: last_layers(&values, group),
+            quotients: last_layers(&quotients, group),
+        });
+        Self { modulus, last: last.collect(), values, quotients }
+    }
+
+    /// The signed factor of node `index` and its signed quotient.
+    #[inline(always)]
+    pub(crate) fn signed(&self, index: usize) -> (u32, u32) {
+        (self.values[index], self.quotients[index])
+    }
+
+    /// The factors within each group of 32 words.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> &[LastTwiddles] {
+        &self.last
     }
 
     /// The factor of node `index`.
     #[inline(always)]
     pub fn get(&self, index: usize) -> Scalar {
-        Scalar { value: self.values[index], quotient: self.quotients[index] }
+        let value = self.values[index];
+        let value = if value >> 31 == 0 { value } else { value.wrapping_add(self.modulus.value()) };
+        Scalar { value, quotient: self.quotients[index] }
     }
+}
+
+/// The words of the nodes within group `group` of 32 leaves, layer after layer.
+fn last_layers(nodes: &[u32], group: usize) -> [u32; 32] {
+    let mut words = [0; 32];
+    for count in [2, 4, 8, 16] {
+        let first = nodes.len() / 32 * count + group * count;
+        words[count - 2..][..count].copy_from_slice(&nodes[first..][..count]);
+    }
+    words
+}
+
+impl LazyConstants {
+    /// `z = zeta^(N/2)`.
+    fn new(m: Modulus, degree: usize, z: u32) -> Self {
+        let imaginary = m.mul(z, z);
+        let turn = m.neg(m.mul(imaginary, z));
+        let middle = m.mul(z, m.sub(1, imaginary));
+        let (first, scale) = (m.inverse(degree as u32), m.inverse(2 * degree as u32));
+        let over = |x| m.inverse(x);
+        Self {
+            correction: Correction::for_prime(m.value(), degree),
+            multiples_16: nearest_multiples(m.value()),
+            multiples_8: nearest_multiples(m.value()),
+            forward: FoldConstants {
+                rotate: m.scalar(imaginary),
+                turn: m.scalar(turn),
+                middle: m.scalar(middle),
+            },
+            inverse: FoldConstants {
+                rotate: m.scalar(m.mul(over(imaginary), scale)),
+                turn: m.scalar(over(turn)),
+                middle: m.scalar(m.mul(over(middle), first)),
+            },
+        }
+    }
+}
+
+impl Correction {
+    /// How far lazily bounded values may go: a twentieth short of `2^31`, as the last reduction needs.
+    const LIMIT: u64 = (1 << 31) / 20 * 19;
+    /// How far from zero the coarser of the corrections leaves a value, besides `q/2`: half a cell of `2^29`.
+    const HALF_CELL: u64 = 1 << 28;
+
+    /// The bounds are those that the vector transforms prove.
+    fn for_prime(q: u32, degree: usize) -> Self {
+        let q = u64::from(q);
+        let corrected = q / 2 + Self::HALF_CELL;
+        let grown = (0..=degree.trailing_zeros()).fold(q, |bound, _| bound + q + ((q * bound) >> 32) + 1);
+        if grown.max(16 * q).max(4 * corrected) <= Self::LIMIT {
+            Self::Never
+        } else if (corrected + 6 * q).max(4 * corrected) <= Self::LIMIT {
+            Self::EachPass
+        } else {
+            Self::EachLayer
+        }
+    }
+}
+
+/// The multiples of `q` nearest to the middles of `COUNT` equal cells of the signed words.
+fn nearest_multiples<const COUNT: usize>(q: u32) -> [u32; COUNT] {
+    let cell = (1i64 << 32) / COUNT as i64;
+    std::array::from_fn(|index| {
+        let start = i64::from((index as i64 * cell) as u32 as i32);
+        let q = i64::from(q);
+        ((start + cell / 2 + q / 2).div_euclid(q) * q) as u32
+    })
 }
 
 impl NttTable {
@@ -75,19 +217,24 @@ impl NttTable {
         Self::check(modulus, degree)?;
         let zeta = primitive_root(modulus, degree);
         let exponents = node_exponents(degree);
-        let factor = |root| move |&e: &u64| modulus.pow(root, e);
+        let factors = |root| {
+            let powers: Vec<u32> =
+                std::iter::successors(Some(1), |&p| Some(modulus.mul(p, root))).take(2 * degree).collect();
+            Twiddles::new(modulus, exponents.iter().map(|&e| powers[e]))
+        };
         let imaginary = modulus.pow(zeta, degree as u64);
         let inverse_degree = modulus.inverse(degree as u32);
         let inverse_double = modulus.inverse(2 * degree as u32);
         Ok(Self {
             modulus,
             degree,
-            forward: Twiddles::new(modulus, exponents.iter().map(factor(zeta))),
-            inverse: Twiddles::new(modulus, exponents.iter().map(factor(modulus.inverse(zeta)))),
+            forward: factors(zeta),
+            inverse: factors(modulus.inverse(zeta)),
             fold: modulus.scalar(imaginary),
             inverse_degree: modulus.scalar(inverse_degree),
             inverse_double: modulus.scalar(inverse_double),
             inverse_fold: modulus.scalar(modulus.mul(imaginary, inverse_double)),
+            lazy: LazyConstants::new(modulus, degree, modulus.pow(zeta, degree as u64 / 2)),
         })
     }
 
@@ -111,6 +258,11 @@ impl NttTable {
         &self.inverse
     }
 
+    /// Constants of the vector transforms.
+    pub(crate) fn lazy(&self) -> &LazyConstants {
+        &self.lazy
+    }
+
     /// `I`, the square root of -1 of the fold.
     pub fn fold(&self) -> Scalar {
         self.fold
@@ -126,12 +278,12 @@ impl NttTable {
 ///
 /// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root `zeta^(e/2)`. Index 0
 /// is unused.
-fn node_exponents(degree: usize) -> Vec<u64> {
+fn node_exponents(degree: usize) -> Vec<usize> {
     let mut exponents = vec![0; degree];
     for depth in 0..degree.trailing_zeros() {
         let nodes = 1usize << depth;
         for i in 0..nodes {
-            exponents[nodes + i] = ((degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth))) as u64;
+            exponents[nodes + i] = (degree >> (depth + 1)) * (1 + 4 * reverse_bits(i, depth));
         }
     }
     exponents

@@ -3,7 +3,21 @@
 //! Every function takes and returns words below the modulus and gives the same bits on every path. Slices have the same
 //! length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod field;
+#[cfg(target_arch = "x86_64")]
+mod ntt;
+#[cfg(target_arch = "x86_64")]
+mod products;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+#[cfg(target_arch = "x86_64")]
+mod words;
 
 use crate::{Error, Modulus, NttTable, Scalar};
 use std::sync::OnceLock;
@@ -44,7 +58,20 @@ impl Kernel {
 
     /// The kernels that this machine can run, slowest first.
     pub fn available() -> Vec<Self> {
-        vec![Self::Scalar]
+        [Self::Scalar, Self::Avx2, Self::Avx512].into_iter().filter(|k| k.is_available()).collect()
+    }
+
+    /// Whether this machine can run the kernel.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
     }
 
     /// The kernel's name, as [`KERNEL_VARIABLE`] takes it.
@@ -88,11 +115,19 @@ fn check_lengths(degree: usize, lengths: &[usize]) {
 }
 
 macro_rules! dispatch {
-    ($kernel:expr, $function:ident($($argument:expr),*)) => {
-        match $kernel {
+    ($kernel:expr, $function:ident($($argument:expr),*)) => {{
+        let kernel: Kernel = $kernel;
+        assert!(kernel.is_available(), "this machine does not have the kernel {}", kernel.name());
+        match kernel {
+            // SAFETY: the processor has the features: that has just been asserted.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { avx2::$function($($argument),*) },
+            // SAFETY: the processor has the features: that has just been asserted.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { avx512::$function($($argument),*) },
             _ => scalar::$function($($argument),*),
         }
-    };
+    }};
 }
 
 /// Coefficients to values, in place.
@@ -155,6 +190,13 @@ pub fn dot_pair(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]
     dispatch!(kernel, dot_pair(m, terms, out));
 }
 
+/// The tensor product of two pairs: `out = (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, plain products of plain residues.
+pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
+    let degree = out[0].len();
+    check_lengths(degree, &[a[0].len(), a[1].len(), b[0].len(), b[1].len(), out[1].len(), out[2].len()]);
+    dispatch!(kernel, tensor(m, a, b, out));
+}
+
 /// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry.
 pub fn permute(kernel: Kernel, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     check_permutation(blocks, lanes, a, out);
@@ -202,11 +244,4 @@ pub fn convert(
     check_lengths(out.len(), &[overflow.len()]);
     digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
     dispatch!(kernel, convert(m, digits, overflow, factors, out));
-}
-
-/// The tensor product `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)` of two pairs of plain residues.
-pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
-    let degree = out[0].len();
-    check_lengths(degree, &[a[0].len(), a[1].len(), b[0].len(), b[1].len(), out[1].len(), out[2].len()]);
-    dispatch!(kernel, tensor(m, a, b, out));
 }

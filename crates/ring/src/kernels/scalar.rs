@@ -153,6 +153,21 @@ pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     }
 }
 
+/// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`.
+///
+/// Bounds: `b` times `2^32` is taken lazily, in `[0, 2q)`, so the middle sum is below `4 q^2 < 2^62`.
+pub fn tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
+    let [low, middle, high] = out;
+    let radix = m.scalar(m.to_montgomery(1));
+    for (j, ((low, middle), high)) in low.iter_mut().zip(middle).zip(high).enumerate() {
+        let a = a.map(|a| u64::from(a[j]));
+        let b = b.map(|b| u64::from(m.mul_scalar_lazy(b[j], radix)));
+        *low = m.montgomery_reduce(a[0] * b[0]);
+        *middle = m.montgomery_reduce(a[0] * b[1] + a[1] * b[0]);
+        *high = m.montgomery_reduce(a[1] * b[1]);
+    }
+}
+
 /// `out[t] = a[source(t)]`, where `source` maps blocks of 16 leaves to blocks of 16: see [`crate::Automorphism`].
 pub fn permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
@@ -201,16 +216,5 @@ pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32],
             sum += u64::from(digit[j]) * u64::from(factor);
         }
         *o = m.montgomery_reduce(sum);
-    }
-}
-
-/// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)` of plain residues.
-pub fn tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
-    let [d0, d1, d2] = out;
-    let to_plain = m.scalar(m.to_montgomery(1));
-    let reduce = |x: u64| m.mul_scalar(m.montgomery_reduce(x), to_plain);
-    for j in 0..d0.len() {
-        let ([a0, a1], [b0, b1]) = (a.map(|x| u64::from(x[j])), b.map(|x| u64::from(x[j])));
-        (d0[j], d1[j], d2[j]) = (reduce(a0 * b0), reduce(a0 * b1 + a1 * b0), reduce(a1 * b1));
     }
 }

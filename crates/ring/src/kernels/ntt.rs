@@ -1,0 +1,508 @@
+//! Generic vector transforms.
+//!
+//! # Values
+//!
+//! Inside a transform a word is a signed integer that stands for its residue. A product with a twiddle factor `w`
+//! (`|w| < q/2`, quotient `w' = floor(w 2^32 / q)`, both signed) is `y w - floor(y w' / 2^32) q`. The estimate of the quotient
+//! errs by less than 1 downward for the floor, and by at most `|y| / 2^32` either way for `w'`, so for every word `y` the product
+//! lies in `(-q b, q (1 + b))` with `b = max(|y|) / 2^32 <= 1/2`; its magnitude is below `1.5 q`. (Harvey, "Faster arithmetic for
+//! number-theoretic transforms", 2014, has the unsigned case.)
+//!
+//! A *correction* subtracts from a word the multiple of `q` that a table holds for its top bits: the one nearest to the middle of
+//! the cell of words with these bits. What remains is at most `c = q/2 + half a cell` (a cell is `2^28` wide with 16 lanes, `2^29`
+//! with 8). That costs a shift, a permutation and a subtraction.
+//!
+//! # Forward
+//!
+//! A layer maps `(x, y)` to `(x + w y, x - w y)`: the bound grows by that of a product. See [`Correction`]:
+//! * `Never`: the table has summed up that growth over all layers: it ends below [`Correction`]'s limit, `0.95 * 2^31`.
+//! * `EachPass`: a pass is at most four layers. The left inputs of its first layer are corrected, the right ones go into a
+//!   product, so the pass ends below `c + 4 * 1.5 q`, which the table has checked against the limit.
+//! * `EachLayer`: both inputs are corrected, to at most `3/4 q` for `q` near `2^30`, so results are below
+//!   `c + (1 + c / 2^32) q < 0.75 q + 1.19 q < 2 q < 2^31`; for smaller `q` all the more.
+//!
+//! The last layer brings `x` to `|x| <= 0.506 q` by way of a float quotient: `|x / q| < 2^15` with three roundings of `2^-24` is wrong
+//! by less than `0.006`. Because `b < 0.475`, `x + w y` and `x + q - w y` lie in `(-q, 2q)`: two conditional steps are left.
+//!
+//! # Inverse
+//!
+//! A layer maps `(x, y)` to `(x + y, (x - y) w)`: sums double, products are below `1.5 q`. A pass is two layers of four inputs
+//! each: if the inputs are at most `B`, then the outputs are at most `4 B`, `3 q`, `1.5 q` and `1.5 q`. `Never` corrects the first,
+//! so `B = max(c, 3 q)`; `EachPass` corrects the first two, so `B = max(c, 1.5 q)`; `EachLayer` corrects everything at once,
+//! so `B = c` and sums are at most `2 c <= 1.5 q < 2^31`. The layers within vectors come first, from residues: four layers
+//! of sums reach `16 q` before a correction (`Never`), or `4 q` before one and four times `max(c, 1.5 q)` before the next (`EachPass`).
+//! The table has checked `4 B`, too.
+//!
+//! # The fold
+//!
+//! Layer and fold together map the four words `p, b, a, s` at `j`, `N/2 - j`, `N/2 + j`, `N - j`. With `z = zeta^(N/2)`, `z^2 = I`:
+//!
+//! ```text
+//! c_j, c_(N/2+j)     = (p - I s) +- z (a - I b)
+//! c_(N/2-j), c_(N-j) = (b - I a) +- z (s - I p)
+//! ```
+//!
+//! and since `s - I p = -I (p + I s)`, the four products `I s`, `I a`, `-z^3 (p + I s) = z (s - I p)`, `-z^3 (b + I a)` suffice:
+//! the fold is as cheap as a layer.
+//!
+//! # Layers within vectors
+//!
+//! Two vectors hold `2^k` = 32 or 16 consecutive words. Interleaving them rotates the bits of a word's position by one, so
+//! after `i` interleavings the `i`-th layer works between the two registers, and lane `l` belongs to node `l mod 2^i`: its twiddle
+//! factors are a load that repeats. After `k` interleavings the words are back in order.
+
+use super::scalar;
+use super::simd::Simd;
+use crate::ntt::{Correction, LastTwiddles, Twiddles};
+use crate::{Modulus, NttTable, Scalar};
+
+/// How many words to transform to the end before going on: a share of the first-level cache.
+const CACHED_WORDS: usize = 8192;
+
+/// The least degree for which the parts below fit together.
+const MIN_WORDS: usize = 64;
+
+/// Coefficients to values.
+#[inline(always)]
+pub(super) fn forward<S: Simd>(simd: S, table: &NttTable, a: &mut [u32]) {
+    if a.len() < MIN_WORDS {
+        return scalar::ntt_forward(table, a);
+    }
+    match table.lazy().correction {
+        Correction::Never => Lazy::<S, false, false>::new(simd, table, table.forward()).forward(table, a),
+        Correction::EachPass => Lazy::<S, true, false>::new(simd, table, table.forward()).forward(table, a),
+        Correction::EachLayer => Lazy::<S, true, true>::new(simd, table, table.forward()).forward(table, a),
+    }
+}
+
+/// Values to coefficients.
+#[inline(always)]
+pub(super) fn inverse<S: Simd>(simd: S, table: &NttTable, a: &mut [u32]) {
+    if a.len() < MIN_WORDS {
+        return scalar::ntt_inverse(table, a);
+    }
+    match table.lazy().correction {
+        Correction::Never => Lazy::<S, false, false>::new(simd, table, table.inverse()).inverse(table, a),
+        Correction::EachPass => Lazy::<S, true, false>::new(simd, table, table.inverse()).inverse(table, a),
+        Correction::EachLayer => Lazy::<S, true, true>::new(simd, table, table.inverse()).inverse(table, a),
+    }
+}
+
+/// Lazily bounded arithmetic modulo one prime; `PASS` and `LAYER` say where it corrects.
+#[derive(Clone, Copy)]
+struct Lazy<'a, S: Simd, const PASS: bool, const LAYER: bool> {
+    simd: S,
+    q: S::Vector,
+    /// `1/q` as a float.
+    reciprocal: S::Vector,
+    /// The multiples of `q` that corrections subtract.
+    multiples: S::Vector,
+    twiddles: &'a Twiddles,
+}
+
+/// A factor in each lane; the quotients of the odd lanes lie in even ones, too.
+#[derive(Clone, Copy)]
+struct Factors<S: Simd> {
+    value: S::Vector,
+    quotient_even: S::Vector,
+    quotient_odd: S::Vector,
+}
+
+impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> {
+    #[inline(always)]
+    fn new(simd: S, table: &'a NttTable, twiddles: &'a Twiddles) -> Self {
+        let (q, lazy) = (table.modulus().value(), table.lazy());
+        let multiples: &[u32] = if S::LANES == 16 { &lazy.multiples_16 } else { &lazy.multiples_8 };
+        Self {
+            simd,
+            q: simd.splat(q),
+            reciprocal: simd.splat_float(1.0 / q as f32),
+            multiples: simd.load(multiples),
+            twiddles,
+        }
+    }
+
+    /// The same factor in every lane.
+    #[inline(always)]
+    fn constant(self, m: Modulus, w: Scalar) -> Factors<S> {
+        self.splat(m.signed_value(w), w.quotient)
+    }
+
+    #[inline(always)]
+    fn splat(self, value: u32, quotient: u32) -> Factors<S> {
+        let quotient = self.simd.splat(quotient);
+        Factors { value: self.simd.splat(value), quotient_even: quotient, quotient_odd: quotient }
+    }
+
+    /// The twiddle factor of node `index` in every lane.
+    #[inline(always)]
+    fn node(self, index: usize) -> Factors<S> {
+        let (value, quotient) = self.twiddles.signed(index);
+        self.splat(value, quotient)
+    }
+
+    /// The twiddle factors of layer `count` of the last ones for pair `pair` of vectors, one for each node, over and over.
+    #[inline(always)]
+    fn last(self, last: &LastTwiddles, count: usize, pair: usize) -> Factors<S> {
+        // A group is 32 words: one pair of vectors of 16 lanes, or two of 8.
+        let share = count * S::LANES / 16;
+        let first = count - 2 + pair * share;
+        Factors {
+            value: self.simd.load_cyclic(&last.values[first..], share),
+            quotient_even: self.simd.load_cyclic(&last.quotients[first..], share),
+            quotient_odd: self.simd.load_cyclic(&last.quotients[first + 1..], share),
+        }
+    }
+
+    /// `y w`, of magnitude below `1.5 q`.
+    #[inline(always)]
+    fn mul(self, y: S::Vector, w: Factors<S>) -> S::Vector {
+        let s = self.simd;
+        let even = s.mul_wide_signed(y, w.quotient_even);
+        let odd = s.mul_wide_signed(s.odd_lanes(y), w.quotient_odd);
+        s.sub(s.mul_low(y, w.value), s.mul_low(s.high_words(even, odd), self.q))
+    }
+
+    /// Any word to at most `q/2` and half a cell.
+    #[inline(always)]
+    fn correct(self, x: S::Vector) -> S::Vector {
+        self.simd.sub(x, self.simd.look_up(self.multiples, x))
+    }
+
+    #[inline(always)]
+    fn correct_if(self, condition: bool, x: S::Vector) -> S::Vector {
+        if condition { self.correct(x) } else { x }
+    }
+
+    /// `(-q, 2q)` to `[0, q)`: below zero, `x` is more than `x + q` as an unsigned word; below `q`, `x - q` is more than `x`.
+    #[inline(always)]
+    fn finish(self, x: S::Vector) -> S::Vector {
+        let s = self.simd;
+        let x = s.min(x, s.add(x, self.q));
+        s.min(x, s.sub(x, self.q))
+    }
+
+    /// `(x + w y, x - w y)`; `first` where the layer is the first of a pass.
+    #[inline(always)]
+    fn split(self, x: S::Vector, y: S::Vector, w: Factors<S>, first: bool) -> (S::Vector, S::Vector) {
+        let x = self.correct_if(LAYER || PASS && first, x);
+        let product = self.mul(self.correct_if(LAYER, y), w);
+        (self.simd.add(x, product), self.simd.sub(x, product))
+    }
+
+    /// [`Self::split`], with residues as results.
+    #[inline(always)]
+    fn split_finally(self, x: S::Vector, y: S::Vector, w: Factors<S>) -> (S::Vector, S::Vector) {
+        let s = self.simd;
+        let quotient = s.round(s.mul_float(s.to_float(x), self.reciprocal));
+        let x = s.sub(x, s.mul_low(quotient, self.q));
+        let product = self.mul(self.correct_if(LAYER, y), w);
+        (self.finish(s.add(x, product)), self.finish(s.sub(s.add(x, self.q), product)))
+    }
+
+    /// `(x + y, (x - y) w)`, the sum corrected on demand.
+    #[inline(always)]
+    fn join(self, x: S::Vector, y: S::Vector, w: Factors<S>, correct: bool) -> (S::Vector, S::Vector) {
+        let product = self.mul(self.simd.sub(x, y), w);
+        (self.correct_if(LAYER || correct, self.simd.add(x, y)), self.correct_if(LAYER, product))
+    }
+
+    #[inline(always)]
+    fn forward(self, table: &NttTable, a: &mut [u32]) {
+        let degree = a.len();
+        self.fold(table, a);
+        let mut size = degree / 2;
+        while size > CACHED_WORDS {
+            self.split_twice_all(a, 1, size);
+            size /= 4;
+        }
+        let last = self.twiddles.last().chunks_exact(size / 32);
+        for (i, (block, last)) in a.chunks_exact_mut(size).zip(last).enumerate() {
+            self.forward_subtree(block, degree / size + i, last);
+        }
+    }
+
+    /// From node `root`, whose words are `block`, down to the leaves.
+    #[inline(always)]
+    fn forward_subtree(self, block: &mut [u32], root: usize, last: &[LastTwiddles]) {
+        let mut size = block.len();
+        if size.trailing_zeros() % 2 == 1 {
+            self.split_once(block, root);
+            size /= 2;
+        }
+        while size > 16 {
+            self.split_twice_all(block, root, size);
+            size /= 4;
+        }
+        for (group, last) in block.chunks_exact_mut(32).zip(last) {
+            self.forward_group(group, last);
+        }
+    }
+
+    /// One layer.
+    #[inline(always)]
+    fn split_once(self, block: &mut [u32], node: usize) {
+        let w = self.node(node);
+        let (left, right) = block.split_at_mut(block.len() / 2);
+        for (x, y) in left.chunks_exact_mut(S::LANES).zip(right.chunks_exact_mut(S::LANES)) {
+            let (v_0, v_1) = self.split(self.simd.load(x), self.simd.load(y), w, true);
+            self.simd.store(x, v_0);
+            self.simd.store(y, v_1);
+        }
+    }
+
+    /// Two layers of all nodes of `size` words below `root`.
+    #[inline(always)]
+    fn split_twice_all(self, words: &mut [u32], root: usize, size: usize) {
+        let nodes = root * (words.len() / size);
+        for (i, block) in words.chunks_exact_mut(size).enumerate() {
+            self.split_twice(block, nodes + i);
+        }
+    }
+
+    #[inline(always)]
+    fn split_twice(self, block: &mut [u32], node: usize) {
+        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
+        let quarter = block.len() / 4;
+        for start in (0..quarter).step_by(S::LANES) {
+            let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
+            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
+            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
+            let (v_0, v_2) = self.split(v_0, v_2, w[0], true);
+            let (v_1, v_3) = self.split(v_1, v_3, w[0], true);
+            let (v_0, v_1) = self.split(v_0, v_1, w[1], false);
+            let (v_2, v_3) = self.split(v_2, v_3, w[2], false);
+            self.simd.store(&mut block[at[0]..], v_0);
+            self.simd.store(&mut block[at[1]..], v_1);
+            self.simd.store(&mut block[at[2]..], v_2);
+            self.simd.store(&mut block[at[3]..], v_3);
+        }
+    }
+
+    /// The last four layers, from the two nodes of 16 words in a group of 32.
+    #[inline(always)]
+    fn forward_group(self, group: &mut [u32], last: &LastTwiddles) {
+        let s = self.simd;
+        if S::LANES == 16 {
+            let (x, y) = s.interleave(s.load(group), s.load(&group[16..]));
+            let (x, y) = self.split(x, y, self.last(last, 2, 0), true);
+            self.forward_pair(x, y, group, last, 0);
+        } else {
+            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                let w = self.splat(last.values[i], last.quotients[i]);
+                let (x, y) = self.split(s.load(pair), s.load(&pair[8..]), w, true);
+                self.forward_pair(x, y, pair, last, i);
+            }
+        }
+    }
+
+    /// The last three layers in pair `index` of vectors of a group, to be stored in `out`.
+    #[inline(always)]
+    fn forward_pair(self, x: S::Vector, y: S::Vector, out: &mut [u32], last: &LastTwiddles, index: usize) {
+        let s = self.simd;
+        let (x, y) = s.interleave(x, y);
+        let (x, y) = self.split(x, y, self.last(last, 4, index), false);
+        let (x, y) = s.interleave(x, y);
+        let (x, y) = self.split(x, y, self.last(last, 8, index), false);
+        let (x, y) = s.interleave(x, y);
+        let (x, y) = self.split_finally(x, y, self.last(last, 16, index));
+        let (x, y) = s.interleave(x, y);
+        s.store(out, x);
+        s.store(&mut out[S::LANES..], y);
+    }
+
+    /// The fold and the first layer.
+    #[inline(always)]
+    fn fold(self, table: &NttTable, a: &mut [u32]) {
+        let (m, fold) = (table.modulus(), &table.lazy().forward);
+        let half = a.len() / 2;
+        let middle = m.mul_scalar(a[half], fold.middle);
+        let ends = [m.add(a[0], middle), m.sub(a[0], middle)];
+        let (p, s) = (a[half / 2], a[half / 2 + half]);
+        let product = m.mul_scalar(s, fold.rotate);
+        let turned = m.mul_scalar(m.add(p, product), fold.turn);
+        let difference = m.sub(p, product);
+        let middles = [m.add(difference, turned), m.sub(difference, turned)];
+
+        let (rotate, turn) = (self.constant(m, fold.rotate), self.constant(m, fold.turn));
+        self.for_each_four(
+            a,
+            #[inline(always)]
+            |[p, b, a, s]| {
+                let (u, u_prime) = self.split(p, s, rotate, true);
+                let (v, v_prime) = self.split(b, a, rotate, true);
+                let (c_0, c_2) = self.split(u_prime, v, turn, false);
+                let (c_1, c_3) = self.split(v_prime, u, turn, false);
+                [c_0, c_1, c_2, c_3]
+            },
+        );
+        [a[0], a[half]] = ends;
+        [a[half / 2], a[half / 2 + half]] = middles;
+    }
+
+    #[inline(always)]
+    fn inverse(self, table: &NttTable, a: &mut [u32]) {
+        let degree = a.len();
+        let mut size = degree / 2;
+        while size > CACHED_WORDS {
+            size /= 4;
+        }
+        let last = self.twiddles.last().chunks_exact(size / 32);
+        for (i, (block, last)) in a.chunks_exact_mut(size).zip(last).enumerate() {
+            self.inverse_subtree(block, degree / size + i, last);
+        }
+        while size < degree / 2 {
+            size *= 4;
+            self.join_twice_all(a, 1, size);
+        }
+        self.unfold(table, a);
+    }
+
+    /// From the leaves up to node `root`, whose words are `block`.
+    #[inline(always)]
+    fn inverse_subtree(self, block: &mut [u32], root: usize, last: &[LastTwiddles]) {
+        for (group, last) in block.chunks_exact_mut(32).zip(last) {
+            self.inverse_group(group, last);
+        }
+        let mut size = 16;
+        while 4 * size <= block.len() {
+            size *= 4;
+            self.join_twice_all(block, root, size);
+        }
+        if size < block.len() {
+            self.join_once(block, root);
+        }
+    }
+
+    /// One layer.
+    #[inline(always)]
+    fn join_once(self, block: &mut [u32], node: usize) {
+        let w = self.node(node);
+        let (left, right) = block.split_at_mut(block.len() / 2);
+        for (x, y) in left.chunks_exact_mut(S::LANES).zip(right.chunks_exact_mut(S::LANES)) {
+            let (v_0, v_1) = self.join(self.simd.load(x), self.simd.load(y), w, true);
+            self.simd.store(x, v_0);
+            self.simd.store(y, v_1);
+        }
+    }
+
+    /// Two layers of all nodes of `size` words below `root`.
+    #[inline(always)]
+    fn join_twice_all(self, words: &mut [u32], root: usize, size: usize) {
+        let nodes = root * (words.len() / size);
+        for (i, block) in words.chunks_exact_mut(size).enumerate() {
+            self.join_twice(block, nodes + i);
+        }
+    }
+
+    #[inline(always)]
+    fn join_twice(self, block: &mut [u32], node: usize) {
+        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
+        let quarter = block.len() / 4;
+        for start in (0..quarter).step_by(S::LANES) {
+            let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
+            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
+            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
+            let (v_0, v_1) = self.join(v_0, v_1, w[1], false);
+            let (v_2, v_3) = self.join(v_2, v_3, w[2], false);
+            let (v_0, v_2) = self.join(v_0, v_2, w[0], true);
+            let (v_1, v_3) = self.join(v_1, v_3, w[0], PASS);
+            self.simd.store(&mut block[at[0]..], v_0);
+            self.simd.store(&mut block[at[1]..], v_1);
+            self.simd.store(&mut block[at[2]..], v_2);
+            self.simd.store(&mut block[at[3]..], v_3);
+        }
+    }
+
+    /// The first four layers, to the two nodes of 16 words in a group of 32.
+    #[inline(always)]
+    fn inverse_group(self, group: &mut [u32], last: &LastTwiddles) {
+        let s = self.simd;
+        if S::LANES == 16 {
+            let (x, y) = self.inverse_pair(group, last, 0);
+            let (x, y) = self.join(x, y, self.last(last, 2, 0), true);
+            let (x, y) = s.deinterleave(x, y);
+            s.store(group, x);
+            s.store(&mut group[16..], y);
+        } else {
+            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                let w = self.splat(last.values[i], last.quotients[i]);
+                let (x, y) = self.inverse_pair(pair, last, i);
+                let (x, y) = self.join(x, y, w, true);
+                s.store(pair, x);
+                s.store(&mut pair[8..], y);
+            }
+        }
+    }
+
+    /// The first three layers in pair `index` of vectors of a group, which is `words`.
+    #[inline(always)]
+    fn inverse_pair(self, words: &[u32], last: &LastTwiddles, index: usize) -> (S::Vector, S::Vector) {
+        let s = self.simd;
+        let (x, y) = s.deinterleave(s.load(words), s.load(&words[S::LANES..]));
+        let (x, y) = self.join(x, y, self.last(last, 16, index), false);
+        let (x, y) = s.deinterleave(x, y);
+        let (x, y) = self.join(x, y, self.last(last, 8, index), PASS);
+        let (x, y) = s.deinterleave(x, y);
+        let (x, y) = self.join(x, y, self.last(last, 4, index), false);
+        s.deinterleave(x, y)
+    }
+
+    /// The last layer and the unfold, to residues.
+    #[inline(always)]
+    fn unfold(self, table: &NttTable, a: &mut [u32]) {
+        let (m, unfold) = (table.modulus(), &table.lazy().inverse);
+        let (first, scale, _) = table.unfold();
+        let half = a.len() / 2;
+        let residue = |x: u32| m.reduce_signed(i64::from(x as i32));
+        let (c_0, c_2) = (residue(a[0]), residue(a[half]));
+        let ends = [m.mul_scalar(m.add(c_0, c_2), first), m.mul_scalar(m.sub(c_0, c_2), unfold.middle)];
+        let (c_1, c_3) = (residue(a[half / 2]), residue(a[half / 2 + half]));
+        let (sum, turned) = (m.add(c_1, c_3), m.mul_scalar(m.sub(c_1, c_3), unfold.turn));
+        let middles =
+            [m.mul_scalar(m.add(sum, turned), scale), m.mul_scalar(m.sub(turned, sum), unfold.rotate)];
+
+        let (rotate, turn) = (self.constant(m, unfold.rotate), self.constant(m, unfold.turn));
+        let scale = self.constant(m, scale);
+        self.for_each_four(
+            a,
+            #[inline(always)]
+            |[c_0, c_1, c_2, c_3]| {
+                let (u_prime, v) = self.join(c_0, c_2, turn, false);
+                let (v_prime, u) = self.join(c_1, c_3, turn, false);
+                let (p, s) = (self.simd.add(u_prime, u), self.simd.sub(u, u_prime));
+                let (b, a) = (self.simd.add(v_prime, v), self.simd.sub(v, v_prime));
+                [
+                    self.finish(self.mul(p, scale)),
+                    self.finish(self.mul(b, scale)),
+                    self.finish(self.mul(a, rotate)),
+                    self.finish(self.mul(s, rotate)),
+                ]
+            },
+        );
+        [a[0], a[half]] = ends;
+        [a[half / 2], a[half / 2 + half]] = middles;
+    }
+
+    /// Replaces the words at `j`, `N/2 - j`, `N/2 + j`, `N - j` for all `0 < j < N/4` by what `f` makes of them; those at 0 and
+    /// `N/2` are left undefined, those at `N/4` and `3N/4` untouched.
+    #[inline(always)]
+    fn for_each_four(self, a: &mut [u32], f: impl Fn([S::Vector; 4]) -> [S::Vector; 4]) {
+        let (s, half) = (self.simd, a.len() / 2);
+        // Lane 0 of the first vectors is j = 0, whose word N - j does not exist.
+        let mut last = [0; 16];
+        last[..S::LANES - 1].copy_from_slice(&a[2 * half + 1 - S::LANES..]);
+        for j in (0..half / 2).step_by(S::LANES) {
+            let (down, end) = (half + 1 - S::LANES - j, 2 * half + 1 - S::LANES - j);
+            let fourth = if j == 0 { &last[..] } else { &a[end..] };
+            let (b, fourth) = (s.reverse(s.load(&a[down..])), s.reverse(s.load(fourth)));
+            let [v_0, v_1, v_2, v_3] = f([s.load(&a[j..]), b, s.load(&a[half + j..]), fourth]);
+            s.store(&mut a[down..], s.reverse(v_1));
+            s.store(&mut a[j..], v_0);
+            s.store(&mut a[half + j..], v_2);
+            let fourth = if j == 0 { &mut last[..] } else { &mut a[end..] };
+            s.store(fourth, s.reverse(v_3));
+        }
+        a[2 * half + 1 - S::LANES..].copy_from_slice(&last[..S::LANES - 1]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Generic vector kernels for sums of products.
+
+use super::Pair;
+use super::field::{Field, Halves, ScalarVector, Wide};
+use super::simd::Simd;
+use crate::Modulus;
+
+/// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
+#[inline(always)]
+pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    if out[0].len().is_multiple_of(2 * S::LANES) {
+        dot_batches::<S, 2>(simd, m, terms, out);
+    } else {
+        dot_batches::<S, 1>(simd, m, terms, out);
+    }
+}
+
+/// [`dot_pair`] on `UNROLL` vectors at a time.
+#[inline(always)]
+fn dot_batches<S: Simd, const UNROLL: usize>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    let field = Field::new(simd, m);
+    let [out_0, out_1] = out;
+    let (first, rest) = terms.split_at(terms.len().min(m.max_unreduced_products()));
+    dot_batch::<S, UNROLL, false>(field, first, out_0, out_1);
+    for batch in rest.chunks(m.max_unreduced_products()) {
+        dot_batch::<S, UNROLL, true>(field, batch, out_0, out_1);
+    }
+}
+
+/// The sums of one batch, written to `out` or (`ADD`) added to it.
+#[inline(always)]
+fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
+    field: Field<S>,
+    terms: &[Pair<'_>],
+    out_0: &mut [u32],
+    out_1: &mut [u32],
+) {
+    let simd = field.simd;
+    let width = UNROLL * S::LANES;
+    for start in (0..out_0.len()).step_by(width) {
+        let mut sums = [[Wide::zero(simd); 2]; UNROLL];
+        for term in terms {
+            let words = [
+                &term.left[0][start..][..width],
+                &term.left[1][start..][..width],
+                &term.shared[start..][..width],
+            ];
+            for (unit, sums) in sums.iter_mut().enumerate() {
+                let at = unit * S::LANES;
+                let shared = Halves::load(simd, &words[2][at..]);
+                sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
+                sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
+            }
+        }
+        for (unit, sums) in sums.into_iter().enumerate() {
+            for (sum, out) in sums.into_iter().zip([&mut *out_0, &mut *out_1]) {
+                let out = &mut out[start + unit * S::LANES..];
+                let reduced = field.montgomery_reduce(sum);
+                simd.store(out, if ADD { field.add(simd.load(out), reduced) } else { reduced });
+            }
+        }
+    }
+}
+
+/// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`.
+///
+/// Bounds: `b` times `2^32` is taken lazily, in `[0, 2q)`, so the middle sum is below `4 q^2 < 2^32 q`.
+#[inline(always)]
+pub(super) fn tensor<S: Simd>(simd: S, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
+    let field = Field::new(simd, m);
+    let radix = ScalarVector::new(simd, m.scalar(m.to_montgomery(1)));
+    let [low, middle, high] = out;
+    let outs = low
+        .chunks_exact_mut(S::LANES)
+        .zip(middle.chunks_exact_mut(S::LANES))
+        .zip(high.chunks_exact_mut(S::LANES));
+    for (j, ((low, middle), high)) in outs.enumerate() {
+        let at = j * S::LANES;
+        let (a_0, a_1) = (Halves::load(simd, &a[0][at..]), Halves::load(simd, &a[1][at..]));
+        let b_0 = Halves::new(simd, field.mul_lazy(simd.load(&b[0][at..]), radix));
+        let b_1 = Halves::new(simd, field.mul_lazy(simd.load(&b[1][at..]), radix));
+        let cross = Wide::product(simd, a_0, b_1).plus_product(simd, a_1, b_0);
+        simd.store(low, field.montgomery_reduce_small(Wide::product(simd, a_0, b_0)));
+        simd.store(middle, field.montgomery_reduce_small(cross));
+        simd.store(high, field.montgomery_reduce_small(Wide::product(simd, a_1, b_1)));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the vector kernels need of an instruction set, so that each is written, and its bounds proved, once.
+
+/// The instructions of one set, as methods on a token.
+///
+/// The token is the proof that the processor has the instructions: it can only be made by an unsafe constructor. Its methods are
+/// therefore safe; they are all inlined into entry points that are compiled for the instruction set.
+///
+/// A vector is an array of 32-bit words; the "wide" operations read it as 64-bit words, each of which covers an even lane (its
+/// low word) and the odd lane after it (its high word).
+pub(super) trait Simd: Copy {
+    /// A register.
+    type Vector: Copy;
+    /// log2 of the number of lanes.
+    const LOG_LANES: u32;
+    /// The number of lanes.
+    const LANES: usize = 1 << Self::LOG_LANES;
+
+    /// The first words of a slice.
+    fn load(self, words: &[u32]) -> Self::Vector;
+    /// The first `count` words of a slice, over and over: `count` is 2, 4, 8 or 16, and at most the number of lanes.
+    fn load_cyclic(self, words: &[u32], count: usize) -> Self::Vector;
+    /// Writes the first words of a slice.
+    fn store(self, words: &mut [u32], v: Self::Vector);
+    /// The words of a block of 16 that the first words of a pattern point at.
+    fn load_permuted(self, block: &[u32; 16], pattern: &[u32]) -> Self::Vector;
+    /// Asks for the cache line of a word.
+    fn prefetch(self, word: *const u32);
+
+    /// One word in every lane.
+    fn splat(self, word: u32) -> Self::Vector;
+    /// One float in every lane.
+    fn splat_float(self, x: f32) -> Self::Vector;
+
+    /// `a + b` modulo `2^32`.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b` modulo `2^32`.
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The lesser of two unsigned words.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a b` modulo `2^32`.
+    fn mul_low(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a + b` in wide lanes.
+    fn add_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The wide products of the even lanes as signed words.
+    fn mul_wide_signed(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The wide products of the even lanes as unsigned words.
+    fn mul_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The odd lanes moved to the even ones before them.
+    fn odd_lanes(self, v: Self::Vector) -> Self::Vector;
+    /// The low words of wide results for the even and the odd lanes, put back in order.
+    fn low_words(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector;
+    /// The high words of wide results for the even and the odd lanes, put back in order.
+    fn high_words(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector;
+
+    /// The entry of `table` (one for each lane) that the top bits of each lane point at.
+    fn look_up(self, table: Self::Vector, v: Self::Vector) -> Self::Vector;
+    /// Signed words to floats, rounded to nearest, ties to even.
+    fn to_float(self, v: Self::Vector) -> Self::Vector;
+    /// Floats to signed words, rounded to nearest, ties to even.
+    fn round(self, v: Self::Vector) -> Self::Vector;
+    /// `a + b` of floats.
+    fn add_float(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a b` of floats.
+    fn mul_float(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// The lanes in reverse order.
+    fn reverse(self, v: Self::Vector) -> Self::Vector;
+    /// `a_0 b_0 a_1 b_1 ...`, in two registers.
+    fn interleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// The inverse of [`Simd::interleave`].
+    fn deinterleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+}
+
+/// Defines the entry points of one instruction set: the generic kernels, compiled for it.
+///
+/// Each is unsafe to call for one reason: the processor must have the features.
+macro_rules! entry_points {
+    ($token:ident, $features:literal) => {
+        entry_points! { @each $token, $features;
+            ntt::forward as ntt_forward(table: &NttTable, a: &mut [u32]);
+            ntt::inverse as ntt_inverse(table: &NttTable, a: &mut [u32]);
+            words::add as add(m: Modulus, a: &mut [u32], b: &[u32]);
+            words::sub as sub(m: Modulus, a: &mut [u32], b: &[u32]);
+            words::negate as negate(m: Modulus, a: &mut [u32]);
+            words::mul as mul(m: Modulus, a: &mut [u32], b: &[u32]);
+            words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar);
+            words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar);
+            products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]);
+            products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]);
+            words::permute as permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]);
+            words::permute_add as permute_add(
+                m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]
+            );
+            words::overflow as overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]);
+            words::convert as convert(
+                m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]
+            );
+        }
+    };
+    (@each $token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
+        $($argument:ident : $type:ty),*
+    );)*) => {
+        $(
+            #[target_feature(enable = $features)]
+            pub(super) fn $name($($argument: $type),*) {
+                // SAFETY: this function is compiled for, and may only be called with, the features that the token stands for.
+                let simd = unsafe { $token::new() };
+                super::$module::$generic(simd, $($argument),*);
+            }
+        )*
+    };
+}
+pub(super) use entry_points;
