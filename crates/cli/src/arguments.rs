@@ -1,9 +1,10 @@
 //! Arguments that several commands share.
 
 use crate::failure::{During, Failure, Outcome};
-use crate::{configuration, files, shipped};
+use crate::{configuration, shipped};
 use network::{Dataset, Image, Model, Shape};
-use packing::{Family, Objective, Options, Plan, PublicPlan, ReplyKind};
+use packing::Plan;
+use packing::planner::{self, Family, Objective, Options, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -48,7 +49,7 @@ const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured.
     pub fn plan(&self, model: &Model) -> Outcome<Plan> {
-        Ok(packing::plan(model, &self.options()?)?)
+        Ok(planner::plan(model, &self.options()?)?)
     }
 
     /// The same for the planner.
@@ -63,16 +64,6 @@ impl PlanFlags {
             cost: configuration::costs()?,
         })
     }
-}
-
-/// Reads a plan.
-pub fn read_plan(path: &Path) -> Outcome<Plan> {
-    Plan::read(files::open(path)?).during(|| format!("plan {}", path.display()))
-}
-
-/// Reads the public part of a plan.
-pub fn read_public_plan(path: &Path) -> Outcome<PublicPlan> {
-    Ok(read_plan(path)?.public().clone())
 }
 
 /// An image: a PNG, or a test image of a data set.

@@ -9,11 +9,12 @@ mod configuration;
 mod failure;
 mod files;
 mod machine;
+mod plan_file;
 mod preview;
 mod progress;
 mod report;
-mod shipped;
 mod session;
+mod shipped;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -42,7 +42,7 @@ impl Table {
 
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |c| self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max();
+        let width = |c: usize| self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max();
         (0..columns).map(|c| width(c).unwrap_or(0)).collect()
     }
 

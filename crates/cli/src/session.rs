@@ -1,13 +1,14 @@
 //! Client and server in one process, with the bytes that would travel between them.
 
 use crate::arguments::PlanFlags;
-use crate::failure::Outcome;
-use crate::progress;
+use crate::failure::{During, Outcome};
+use crate::{configuration, plan_file, progress};
 use client::{Classification, Client};
 use network::{Image, Model};
-use packing::Plan;
+use packing::{Explanation, Plan};
 use serde::Serialize;
 use server::{ClientKeys, PreparedModel};
+use std::path::Path;
 use std::time::Instant;
 
 /// A model planned and prepared, a client with fresh keys, and the server's view of both.
@@ -85,6 +86,11 @@ impl Session {
         })
     }
 
+    /// What the plan costs, with this machine's figures where they were measured.
+    pub fn explain(&self) -> Outcome<Explanation> {
+        Ok(packing::explain(&self.plan, &self.model, &configuration::costs()?)?)
+    }
+
     /// Bytes of the encoded model in the server's memory.
     pub fn server_bytes(&self) -> usize {
         self.server.bytes()
@@ -92,8 +98,8 @@ impl Session {
 }
 
 /// A new client and its evaluation keys.
-fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
-    let client = Client::generate(plan.public().clone())?;
+pub fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
+    let client = Client::generate(plan.public.clone(), plan.digest())?;
     let bar = progress::bar("generating keys", 0);
     let keys = client.evaluation_keys(|done, count| {
         bar.set_length(count as u64);
@@ -101,6 +107,13 @@ fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
     })?;
     bar.finish_and_clear();
     Ok((client, keys))
+}
+
+/// The client that a plan's file and a secret key's file make.
+pub fn load_client(plan: &Path, secret: &Path) -> Outcome<Client> {
+    let plan = plan_file::read(plan)?;
+    let digest = plan.digest();
+    Client::load(plan.public, digest, secret).during(|| secret.display().to_string())
 }
 
 /// A value and the milliseconds that making it took.

@@ -1,4 +1,5 @@
 use ckks::wire::WireError;
+use network::Shape;
 use std::path::{Path, PathBuf};
 
 /// Why the client refused something. Never holds a secret.
@@ -29,7 +30,15 @@ pub enum Error {
         .0.display()
     )]
     SecretExists(PathBuf),
-    /// An image that is not of the network's size or colours.
+    /// An image of another size or with other colours than the plan takes.
+    #[error("an image of {actual} (channels x height x width): the plan takes {expected}")]
+    ImageShape {
+        /// What the plan takes.
+        expected: Shape,
+        /// What came.
+        actual: Shape,
+    },
+    /// An image that cannot be normalised.
     #[error(transparent)]
     Image(#[from] network::Error),
     /// The reply decrypts to noise.
@@ -52,7 +61,7 @@ pub enum Error {
         /// What it may be off at most.
         allowed: f64,
     },
-    /// An error of the plan.
+    /// A plan that does not fit, or an input outside of the range that its scales were set for.
     #[error(transparent)]
     Plan(#[from] packing::Error),
     /// An error of the cryptography.

@@ -26,7 +26,7 @@ pub use error::Error;
 
 use ckks::wire::{self, Expected, Header, Kind, KeyId, Length, PlanDigest};
 use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
-use network::{Image, Model};
+use network::{Image, Metadata, Model};
 use packing::{PublicPlan, Scores, Verdict};
 use ring::Kernel;
 use std::fs::File;
@@ -88,29 +88,28 @@ impl Client {
     ///
     /// # Errors
     /// Where the plan's parameters are refused, and where the system gives no randomness.
-    pub fn generate(plan: PublicPlan) -> Result<Self, Error> {
+    pub fn generate(plan: PublicPlan, digest: PlanDigest) -> Result<Self, Error> {
         let context = context(&plan)?;
         let mut randomness = Randomness::from_system()?;
         let secret = SecretKey::generate(&context, &mut randomness);
         let mut id = KeyId::default();
         let length = id.len();
         id.copy_from_slice(&randomness.seed()[..length]);
-        Ok(Self { digest: plan.digest(), plan, context, secret, id })
+        Ok(Self { plan, digest, context, secret, id })
     }
 
     /// The client whose secret key [`Client::save`] stored.
     ///
     /// # Errors
     /// For a file that is not such a key, is damaged, or belongs to another plan.
-    pub fn load(plan: PublicPlan, path: &Path) -> Result<Self, Error> {
+    pub fn load(plan: PublicPlan, digest: PlanDigest, path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-        Self::read(plan, BufReader::new(file))
+        Self::read(plan, digest, BufReader::new(file))
     }
 
     /// As [`Client::load`], from any source.
-    pub fn read(plan: PublicPlan, source: impl Read) -> Result<Self, Error> {
+    pub fn read(plan: PublicPlan, digest: PlanDigest, source: impl Read) -> Result<Self, Error> {
         let context = context(&plan)?;
-        let digest = plan.digest();
         let length = Length::Exactly(wire::secret_key_bytes(&context));
         let expected = Expected { kind: Kind::SecretKey, plan: Some(digest), key: None, length };
         let read = || {
@@ -146,7 +145,7 @@ impl Client {
     /// # Errors
     /// Where the system gives no randomness.
     pub fn evaluation_keys(&self, mut progress: impl FnMut(usize, usize)) -> Result<Vec<u8>, Error> {
-        let needed = self.plan.keys();
+        let needed = &self.plan.keys;
         let count = needed.iter().count();
         let keys = SeededEvaluationKeys::generate(
             &self.context,
@@ -164,7 +163,7 @@ impl Client {
     /// # Errors
     /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
-        self.encrypt_input(&self.plan.input(image)?)
+        self.encrypt_input(&self.normalise(image)?)
     }
 
     /// Encrypts the network's input: normalised values in the order channel, row, column.
@@ -172,8 +171,8 @@ impl Client {
     /// # Errors
     /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        let slots = self.plan.write_input(input)?;
-        let (level, scale) = (self.plan.input_level(), self.plan.input_scale());
+        let slots = self.plan.write(input)?;
+        let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let mut randomness = Randomness::from_system()?;
         let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
         let payload = wire::write_ciphertexts(&self.context, &ciphertexts);
@@ -185,7 +184,7 @@ impl Client {
     /// # Errors
     /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
-        let layout = self.plan.reply();
+        let layout = &self.plan.reply;
         let indices = layout.indices();
         let length = Length::Exactly(wire::reply_bytes(&self.context, indices.len()));
         let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
@@ -205,13 +204,24 @@ impl Client {
             Verdict::WrongKeys { found, allowed } => return Err(Error::Garbage { found, allowed }),
             Verdict::OutOfRange { found, allowed } => return Err(Error::WrappedAround { found, allowed }),
         }
-        let (labels, scores) = (self.plan.labels(), read.scores);
+        let (labels, scores) = (&self.plan.labels, read.scores);
         let label = labels[Model::class_of(&scores)].clone();
-        let bound = self.plan.score_bound();
+        let bound = self.plan.score_bound;
         let large = labels.iter().zip(&scores).filter(|(_, score)| score.abs() > bound);
         let warnings =
             large.map(|(label, &score)| Warning::LargeScore { label: label.clone(), score, bound }).collect();
         Ok(Classification { label, scores, warnings })
+    }
+
+    /// The network's input for an image of the plan's size and colours.
+    fn normalise(&self, image: &Image) -> Result<Vec<f64>, Error> {
+        let (expected, actual) = (self.plan.input.input, image.shape());
+        if actual != expected {
+            return Err(Error::ImageShape { expected, actual });
+        }
+        let (mean, std) = (self.plan.mean.clone(), self.plan.std.clone());
+        let metadata = Metadata { mean, std, ..Metadata::new(expected, self.plan.labels.len()) };
+        Ok(metadata.normalise(image)?)
     }
 
     fn header(&self, kind: Kind) -> Header {
@@ -221,6 +231,6 @@ impl Client {
 
 /// Tables for the plan's parameters, on this machine's kernel.
 fn context(plan: &PublicPlan) -> Result<Arc<Context>, Error> {
-    let parameters: Parameters = plan.parameters().validate()?;
+    let parameters: Parameters = plan.parameters.validate()?;
     Ok(Context::new(parameters, Kernel::from_environment().map_err(ckks::Error::from)?)?)
 }

@@ -36,6 +36,7 @@ use std::sync::Arc;
 pub struct PreparedModel {
     plan: PublicPlan,
     digest: PlanDigest,
+    reply_indices: Vec<usize>,
     context: Arc<Context>,
     program: Program,
 }
@@ -71,8 +72,8 @@ impl PreparedModel {
         let kernel = Kernel::from_environment().map_err(ckks::Error::from)?;
         let context = Context::new(circuit.parameters().clone(), kernel)?;
         let program = Program::encode(circuit, &context)?;
-        let plan = plan.public().clone();
-        Ok(Self { digest: plan.digest(), plan, context, program })
+        let reply_indices = plan.public.reply.indices();
+        Ok(Self { plan: plan.public.clone(), digest: plan.digest(), reply_indices, context, program })
     }
 
     /// Bytes of the encoded model in memory.
@@ -85,7 +86,7 @@ impl PreparedModel {
     /// # Errors
     /// For bytes that are no evaluation keys for this plan.
     pub fn read_keys(&self, source: impl Read) -> Result<ClientKeys, Error> {
-        let needed = self.plan.keys();
+        let needed = &self.plan.keys;
         let length = Length::Exactly(wire::evaluation_keys_bytes(&self.context, needed));
         let expected = Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest), key: None, length };
         let read = || {
@@ -101,8 +102,8 @@ impl PreparedModel {
     /// # Errors
     /// For bytes that are no request of this client for this plan.
     pub fn read_request(&self, keys: &ClientKeys, source: impl Read) -> Result<Request, Error> {
-        let (level, scale) = (self.plan.input_level(), self.plan.input_scale());
-        let count = self.plan.input_count();
+        let (level, scale) = (self.plan.input_level, self.plan.input_scale);
+        let count = self.plan.input.ciphertexts();
         let length = Length::Exactly(wire::ciphertexts_bytes(&self.context, level, count));
         let expected =
             Expected { kind: Kind::Ciphertexts, plan: Some(self.digest), key: Some(keys.id), length };
@@ -122,7 +123,7 @@ impl PreparedModel {
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = self.program.run(&evaluator, &request.inputs)?;
-        let reply = evaluator.reply(&run.outputs[0], self.plan.reply().indices())?;
+        let reply = evaluator.reply(&run.outputs[0], &self.reply_indices)?;
         Ok(Answer { id: request.id, reply })
     }
 

@@ -53,7 +53,7 @@ struct Report {
     server_bytes: usize,
     log_qp: f64,
     ring_degree: usize,
-    totals: packing::Totals,
+    totals: packing::explain::CountFields,
 }
 
 /// How a figure spread over the runs.
@@ -84,7 +84,7 @@ impl Bench {
         let first = session.classify(image)?;
         let times = self.times(&session, image)?;
         let median = |time: fn(&Times) -> f64| Spread::of(times.iter().map(time)).median;
-        let explained = session.plan.explain()?;
+        let explained = session.explain()?;
         Ok(Report {
             model: session.model.name.clone(),
             representation: explained.representation,

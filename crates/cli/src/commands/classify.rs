@@ -4,6 +4,7 @@ use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
 use crate::failure::Outcome;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
+use client::Classification;
 use serde::Serialize;
 use std::fmt;
 
@@ -49,19 +50,31 @@ impl Classify {
 }
 
 impl Report {
-    /// The report of a round.
+    /// What a reply alone tells.
+    pub fn decrypted(labels: Vec<String>, classification: Classification, download_bytes: u64) -> Self {
+        Self {
+            label: classification.label,
+            scores: classification.scores,
+            plain_scores: None,
+            max_abs_error: None,
+            latency_ms: None,
+            upload_bytes: None,
+            download_bytes,
+            evaluation_key_bytes: None,
+            warnings: classification.warnings.iter().map(ToString::to_string).collect(),
+            labels,
+        }
+    }
+
+    /// What is known where client and server are one process.
     pub fn new(session: &Session, round: Round) -> Self {
         Self {
             max_abs_error: Some(round.max_abs_error()),
-            label: round.classification.label,
-            scores: round.classification.scores,
             plain_scores: Some(round.plain_scores),
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
-            download_bytes: round.download_bytes,
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
-            warnings: round.classification.warnings.iter().map(ToString::to_string).collect(),
-            labels: session.model.metadata.labels.clone(),
+            ..Self::decrypted(session.plan.public.labels.clone(), round.classification, round.download_bytes)
         }
     }
 

@@ -1,11 +1,10 @@
 //! `decrypt`: a reply into scores.
 
 use super::classify::Report;
-use crate::arguments::read_public_plan;
 use crate::failure::{During, Outcome};
 use crate::files;
 use crate::report::emit;
-use client::Client;
+use crate::session::load_client;
 use std::path::PathBuf;
 
 /// Client: decrypts a reply to label and scores
@@ -25,10 +24,10 @@ pub struct Decrypt {
 
 impl Decrypt {
     pub fn run(&self, json: bool) -> Outcome {
-        let client = Client::load(read_public_plan(&self.plan)?, &self.secret)?;
+        let client = load_client(&self.plan, &self.secret)?;
         let reply = files::open(&self.reply)?;
         let classification = client.decrypt(reply).during(|| self.reply.display().to_string())?;
         let download_bytes = self.reply.metadata()?.len();
-        emit(&Report::decrypted(client.plan().labels().to_vec(), classification, download_bytes), json)
+        emit(&Report::decrypted(client.plan().labels.clone(), classification, download_bytes), json)
     }
 }

@@ -65,15 +65,15 @@ impl Demo {
         let picture = shipped::digit(self.digit.into(), &model)?;
         let session = Session::open(model, &PlanFlags::default())?;
         let round = session.classify(&picture)?;
-        let (times, explained) = (round.times, session.plan.explain()?);
-        let public = session.plan.public();
+        let (times, explained) = (round.times, session.explain()?);
+        let public = &session.plan.public;
         let told = Told {
             picture,
             times,
-            inputs: public.input_count(),
-            keys: public.keys().iter().count(),
-            hops: explained.totals.hops(),
-            key_switches: explained.totals.key_switches(),
+            inputs: public.input.ciphertexts(),
+            keys: public.keys.iter().count(),
+            hops: explained.totals.hops,
+            key_switches: explained.totals.key_switches,
             security_bits: explained.security_bits,
         };
         Ok(Report {

@@ -1,11 +1,10 @@
 //! `encrypt`: an image into a request.
 
-use crate::arguments::{ImageArgument, read_public_plan};
+use crate::arguments::ImageArgument;
 use crate::failure::Outcome;
 use crate::files;
 use crate::report::{Facts, bytes, emit, milliseconds};
-use crate::session::timed;
-use client::Client;
+use crate::session::{load_client, timed};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -37,8 +36,8 @@ struct Report {
 
 impl Encrypt {
     pub fn run(&self, json: bool) -> Outcome {
-        let client = Client::load(read_public_plan(&self.plan)?, &self.secret)?;
-        let image = self.image.load(client.plan().input_shape())?;
+        let client = load_client(&self.plan, &self.secret)?;
+        let image = self.image.load(client.plan().input.input)?;
         let (request, encrypt_ms) = timed(|| client.encrypt(&image));
         let request = request?;
         files::write(&self.out, &request)?;

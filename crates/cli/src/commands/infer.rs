@@ -1,8 +1,8 @@
 //! `infer`: the server's part.
 
-use crate::arguments::{ModelArgument, read_plan};
+use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
-use crate::files;
+use crate::{files, plan_file};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{on_threads, timed};
 use serde::Serialize;
@@ -48,7 +48,7 @@ impl Infer {
     }
 
     fn infer(&self) -> Outcome<Report> {
-        let (model, plan) = (self.model.load()?, read_plan(&self.plan)?);
+        let (model, plan) = (self.model.load()?, plan_file::read(&self.plan)?);
         let (prepared, prepare_ms) = timed(|| -> Outcome<_> {
             let server = PreparedModel::new(&model, &plan)?;
             let keys = server.read_keys(files::open(&self.keys)?).during(|| self.keys.display().to_string())?;

@@ -1,10 +1,9 @@
 //! `keygen`: a secret key for the client, evaluation keys for the server.
 
-use crate::arguments::read_public_plan;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{generate, timed};
-use crate::{failure::Failure, files};
+use crate::{files, plan_file};
 use ckks::wire;
 use serde::Serialize;
 use std::fmt;
@@ -39,14 +38,14 @@ struct Report {
 
 impl Keygen {
     pub fn run(&self, json: bool) -> Outcome {
-        let plan = read_public_plan(&self.plan)?;
+        let plan = plan_file::read(&self.plan)?;
         if self.secret == self.keys {
             return Err(Failure::new(format!(
                 "--secret and --keys both name {}: they are two files",
                 self.keys.display()
             )));
         }
-        let (generated, keygen_ms) = timed(|| generate(plan));
+        let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;
         client.save(&self.secret)?;
         files::write(&self.keys, &key_bytes)?;

@@ -2,7 +2,7 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
-use crate::files;
+use crate::plan_file;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::timed;
 use ckks::wire;
@@ -39,13 +39,11 @@ impl Plan {
         let model = self.model.load()?;
         let (plan, plan_ms) = timed(|| self.flags.plan(&model));
         let plan = plan?;
-        let file = plan.to_bytes()?;
-        files::write(&self.out, &file)?;
         let report = Report {
             model: model.name,
             out: self.out.clone(),
-            digest: wire::hex(&plan.public().digest()),
-            plan_bytes: file.len() as u64,
+            digest: wire::hex(&plan.digest()),
+            plan_bytes: plan_file::write(&plan, &self.out)?,
             plan_ms,
         };
         emit(&report, json)
