@@ -85,7 +85,8 @@ impl FromStr for ImageArgument {
 
     /// `DIR:N` where what stands before the last colon is a folder, else the path of a PNG.
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((folder, index)) = text.rsplit_once(':').filter(|(folder, _)| Path::new(folder).is_dir()) else {
+        let Some((folder, index)) = text.rsplit_once(':').filter(|(folder, _)| Path::new(folder).is_dir())
+        else {
             return Ok(Self::Png(text.into()));
         };
         let index = index.parse().map_err(|_| {

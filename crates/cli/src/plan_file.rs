@@ -22,10 +22,13 @@ pub fn read(path: &Path) -> Outcome<Plan> {
 
 fn parse(source: impl std::io::Read) -> Outcome<Plan> {
     let length = Length::AtMost(LARGEST_PLAN_BYTES);
-    let (header, payload) = wire::open(source, &Expected { kind: Kind::Plan, plan: None, key: None, length })?;
+    let (header, payload) =
+        wire::open(source, &Expected { kind: Kind::Plan, plan: None, key: None, length })?;
     let plan = Plan::from_bytes(&payload)?;
     match plan.digest() == header.plan {
         true => Ok(plan),
-        false => Err(Failure::new("its header names another plan than it holds: the file was put together wrongly")),
+        false => Err(Failure::new(
+            "its header names another plan than it holds: the file was put together wrongly",
+        )),
     }
 }

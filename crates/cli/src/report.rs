@@ -42,7 +42,8 @@ impl Table {
 
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |c: usize| self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max();
+        let width =
+            |c: usize| self.rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max();
         (0..columns).map(|c| width(c).unwrap_or(0)).collect()
     }
 
@@ -121,10 +122,7 @@ mod tests {
     #[test]
     fn units_change_where_they_should() {
         assert_eq!([0, 1023, 1024, 5 << 20].map(bytes), ["0 B", "1023 B", "1.0 KiB", "5.0 MiB"]);
-        assert_eq!(
-            [0.05, 5.25, 52.5, 5250.0].map(milliseconds),
-            ["50 us", "5.25 ms", "52.5 ms", "5.25 s"]
-        );
+        assert_eq!([0.05, 5.25, 52.5, 5250.0].map(milliseconds), ["50 us", "5.25 ms", "52.5 ms", "5.25 s"]);
     }
 
     #[test]

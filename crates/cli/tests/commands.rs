@@ -47,15 +47,32 @@ fn explain_has_every_field_and_its_sums_add_up() {
     let folder = Folder::new("explain");
     let document = folder.json("explain cryptonets-mnist");
     let fields = [
-        "model", "representation", "objective", "reply", "ring_degree", "slots", "log_qp", "security_bits",
-        "levels", "totals", "layers", "upload_bytes", "download_bytes", "evaluation_key_bytes", "server_bytes",
-        "predicted_error", "predicted_ms",
+        "model",
+        "representation",
+        "objective",
+        "reply",
+        "ring_degree",
+        "slots",
+        "log_qp",
+        "security_bits",
+        "levels",
+        "totals",
+        "layers",
+        "upload_bytes",
+        "download_bytes",
+        "evaluation_key_bytes",
+        "server_bytes",
+        "predicted_error",
+        "predicted_ms",
     ];
     assert_fields(&document, &fields);
     assert_consistent(&document["totals"]);
     let layers = document["layers"].as_array().expect("layers");
     for layer in layers {
-        assert_fields(layer, &["name", "kind", "representation_in", "representation_out", "level_in", "level_out"]);
+        assert_fields(
+            layer,
+            &["name", "kind", "representation_in", "representation_out", "level_in", "level_out"],
+        );
         assert_consistent(layer);
     }
     for name in TOTALS {
@@ -91,7 +108,13 @@ fn the_demonstration_recognises_its_digit_within_its_memory() {
     let folder = Folder::new("demo");
     let document = folder.json("demo");
     let fields = [
-        "label", "scores", "plain_scores", "max_abs_error", "latency_ms", "upload_bytes", "download_bytes",
+        "label",
+        "scores",
+        "plain_scores",
+        "max_abs_error",
+        "latency_ms",
+        "upload_bytes",
+        "download_bytes",
         "evaluation_key_bytes",
     ];
     assert_fields(&document, &fields);
@@ -112,9 +135,8 @@ fn every_drawn_digit_is_classified_as_in_the_clear() {
         let document = folder.json(&format!("classify cryptonets-mnist {}", digit(n)));
         assert_eq!(document["label"], n.to_string().as_str(), "{document}");
         let plain = document["plain_scores"].as_array().expect("scores");
-        let best = (0..10).max_by(|&a, &b| {
-            plain[a].as_f64().partial_cmp(&plain[b].as_f64()).expect("numbers")
-        });
+        let best =
+            (0..10).max_by(|&a, &b| plain[a].as_f64().partial_cmp(&plain[b].as_f64()).expect("numbers"));
         assert_eq!(best, Some(n));
     }
 }
@@ -125,9 +147,23 @@ fn bench_has_every_field() {
     for threads in [1, 2] {
         let document = folder.json(&format!("bench cryptonets-mnist --runs 2 --threads {threads}"));
         let fields = [
-            "model", "representation", "threads", "runs", "machine", "latency_ms", "expand_ms", "encrypt_ms",
-            "decrypt_ms", "keygen_ms", "prepare_ms", "upload_bytes", "download_bytes", "evaluation_key_bytes",
-            "log_qp", "ring_degree", "totals",
+            "model",
+            "representation",
+            "threads",
+            "runs",
+            "machine",
+            "latency_ms",
+            "expand_ms",
+            "encrypt_ms",
+            "decrypt_ms",
+            "keygen_ms",
+            "prepare_ms",
+            "upload_bytes",
+            "download_bytes",
+            "evaluation_key_bytes",
+            "log_qp",
+            "ring_degree",
+            "totals",
         ];
         assert_fields(&document, &fields);
         assert_fields(&document["machine"], &["cpu", "cores", "kernel"]);
@@ -150,7 +186,8 @@ fn evaluation_agrees_with_the_clear_on_test_images() {
     println!("right in the clear: {} of 10,000", plain["correct_plain"]);
     assert!(count(&plain, "correct_plain") >= 9_900, "{plain}");
     let encrypted = folder.json(&format!("{evaluate} --encrypted --count 20"));
-    let fields = ["correct_encrypted", "agree", "max_abs_error", "mean_abs_error", "server_images_per_second"];
+    let fields =
+        ["correct_encrypted", "agree", "max_abs_error", "mean_abs_error", "server_images_per_second"];
     assert_fields(&encrypted, &fields);
     assert_eq!((count(&encrypted, "count"), count(&encrypted, "agree")), (20, 20), "{encrypted}");
 }
@@ -220,12 +257,26 @@ fn wrong_usage_exits_with_two_and_failure_with_one() {
 fn help_teaches_with_examples() {
     let folder = Folder::new("help");
     assert!(folder.says("--help").contains("blindsight demo"));
-    for command in ["demo", "explain", "compare", "classify", "evaluate", "bench", "plan", "keygen", "encrypt", "infer", "decrypt"] {
+    for command in [
+        "demo", "explain", "compare", "classify", "evaluate", "bench", "plan", "keygen", "encrypt", "infer",
+        "decrypt",
+    ] {
         let said = folder.says(&format!("{command} --help"));
         assert!(said.contains("Example"), "{said}");
     }
     let explain = folder.says("explain --help");
-    for name in ["auto", "cryptonets", "lola", "lola-dense", "latency", "operations", "upload", "throughput", "clean", "raw"] {
+    for name in [
+        "auto",
+        "cryptonets",
+        "lola",
+        "lola-dense",
+        "latency",
+        "operations",
+        "upload",
+        "throughput",
+        "clean",
+        "raw",
+    ] {
         assert!(explain.contains(name), "{name} is not in {explain}");
     }
 }

@@ -12,17 +12,22 @@ fn flow(name: &str, n: usize) -> Folder {
     let folder = Folder::new(name);
     folder.says("plan cryptonets-mnist --out {net.plan}");
     folder.says("keygen --plan {net.plan} --secret {my.secret} --keys {my.keys}");
-    folder.says(&format!("encrypt --plan {{net.plan}} --secret {{my.secret}} --in {} --out {{digit.enc}}", digit(n)));
+    folder.says(&format!(
+        "encrypt --plan {{net.plan}} --secret {{my.secret}} --in {} --out {{digit.enc}}",
+        digit(n)
+    ));
     folder.says(INFER);
     folder
 }
 
-const INFER: &str = "infer cryptonets-mnist --plan {net.plan} --keys {my.keys} --in {digit.enc} --out {digit.reply}";
+const INFER: &str =
+    "infer cryptonets-mnist --plan {net.plan} --keys {my.keys} --in {digit.enc} --out {digit.reply}";
 const DECRYPT: &str = "decrypt --plan {net.plan} --secret {my.secret} --in {digit.reply}";
 
 /// The command that reads a file of the flow first.
 fn reader(file: &str) -> String {
-    let encrypt = format!("encrypt --plan {{net.plan}} --secret {{my.secret}} --in {} --out {{again.enc}}", digit(0));
+    let encrypt =
+        format!("encrypt --plan {{net.plan}} --secret {{my.secret}} --in {} --out {{again.enc}}", digit(0));
     match file {
         "net.plan" | "my.secret" => encrypt,
         "my.keys" | "digit.enc" => INFER.into(),
@@ -47,8 +52,10 @@ fn five_processes_give_what_one_gives() {
     assert_eq!(at_once["upload_bytes"].as_u64(), Some(size("digit.enc")));
     assert_eq!(at_once["download_bytes"].as_u64(), Some(size("digit.reply")));
     assert_eq!(at_once["evaluation_key_bytes"].as_u64(), Some(size("my.keys")));
-    let names: Vec<String> = fs::read_dir(folder.path("")).expect("readable")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = fs::read_dir(folder.path(""))
+        .expect("readable")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     assert!(!names.iter().any(|name| name.ends_with(".part")), "{names:?}");
 }
 
@@ -122,7 +129,8 @@ fn files_of_another_plan_are_refused() {
     let folder = flow("plans", 1);
     folder.says("plan cryptonets-mnist --objective operations --out {net.plan}");
     let same = folder.json("plan cryptonets-mnist --out {again.plan}")["digest"].clone();
-    let other = folder.json("plan cryptonets-mnist --objective operations --out {again.plan}")["digest"].clone();
+    let other =
+        folder.json("plan cryptonets-mnist --objective operations --out {again.plan}")["digest"].clone();
     if same == other {
         println!("the objectives lead to the same plan: its files fit");
         return;
@@ -149,7 +157,9 @@ fn images_that_do_not_fit_are_refused_with_both_sizes() {
     folder.file("large.png", &black_png(29, 28, Colour::Grey));
     folder.file("colour.png", &black_png(28, 28, Colour::Rgb));
     folder.file("text.png", b"no picture");
-    for (name, reason) in [("large.png", "28x29"), ("colour.png", "RGB"), ("text.png", "no PNG"), ("none.png", "none.png")] {
+    for (name, reason) in
+        [("large.png", "28x29"), ("colour.png", "RGB"), ("text.png", "no PNG"), ("none.png", "none.png")]
+    {
         let said = folder.fails(1, &format!("classify cryptonets-mnist {{{name}}}"));
         assert!(said.contains(reason), "{name}: {said}");
     }
@@ -163,7 +173,9 @@ fn models_that_are_none_are_refused() {
     folder.file("garbage.onnx", b"this is no protobuf \xff\xff\xff\xff");
     folder.file("empty.onnx", b"");
     folder.file("relu.onnx", &network_with("Relu"));
-    for (name, reason) in [("garbage.onnx", "garbage.onnx"), ("empty.onnx", "empty.onnx"), ("relu.onnx", "Relu")] {
+    for (name, reason) in
+        [("garbage.onnx", "garbage.onnx"), ("empty.onnx", "empty.onnx"), ("relu.onnx", "Relu")]
+    {
         for command in ["explain", "bench"] {
             let said = folder.fails(1, &format!("{command} {{{name}}}"));
             assert!(said.contains(reason), "{name}: {said}");

@@ -24,7 +24,7 @@ mod store;
 
 pub use error::Error;
 
-use ckks::wire::{self, Expected, Header, Kind, KeyId, Length, PlanDigest};
+use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
 use network::{Image, Metadata, Model};
 use packing::{PublicPlan, Scores, Verdict};
@@ -37,7 +37,6 @@ use std::sync::Arc;
 /// The holder of a secret key.
 ///
 /// Does not print the key and cannot be cloned.
-#[derive(Debug)]
 pub struct Client {
     plan: PublicPlan,
     digest: PlanDigest,
@@ -226,6 +225,13 @@ impl Client {
 
     fn header(&self, kind: Kind) -> Header {
         Header { kind, plan: self.digest, key: self.id }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (plan, id) = (wire::hex(&self.digest[..8]), wire::hex(&self.id));
+        f.debug_struct("Client").field("plan", &plan).field("key_id", &id).finish_non_exhaustive()
     }
 }
 

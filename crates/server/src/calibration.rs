@@ -3,7 +3,6 @@
 use circuit::CostModel;
 use ring::kernels::{self, Pair};
 use ring::{Automorphism, Basis, Conversion, Kernel, Modulus, NttTable};
-use std::hint::black_box;
 use std::time::Instant;
 
 /// How many measurements [`measure`] makes.
@@ -11,13 +10,13 @@ pub const MEASUREMENTS: usize = 6;
 
 /// The degree that the cost model's figures are for.
 const DEGREE: usize = 8192;
-/// Primes of the size that circuits use.
-const PRIMES: [u32; 4] = [67043329, 67239937, 66813953, 67502081];
-/// Limbs that caches hold beside what is computed on them.
-const HOT_LIMBS: usize = 16;
+/// Primes of the size that circuits use, the least first.
+const PRIMES: [u32; 6] = [66551809, 66813953, 67043329, 67239937, 67502081, 268369921];
+/// Terms of a sum of products, as many as circuits have.
+const TERMS: usize = 16;
 /// Limbs (128 MiB of them) that caches do not hold.
 const COLD_LIMBS: usize = 4096;
-/// Repetitions whose median counts.
+/// Repetitions of which the fastest counts: what it would be on an idle machine.
 const REPETITIONS: usize = 15;
 
 /// Measures the machine's figures on one core; `progress` is told each measurement's number as it is done.
@@ -72,8 +71,7 @@ impl Bench {
 
     /// A pair of limbs times a shared one is two multiply-accumulates.
     fn multiply_accumulate(&self) -> f64 {
-        let shared = words(HOT_LIMBS);
-        self.dot(&shared, 16) / (2 * HOT_LIMBS) as f64
+        self.product(&words(TERMS)) / 2.0
     }
 
     fn permutation(&self) -> f64 {
@@ -82,17 +80,16 @@ impl Bench {
         microseconds(64, || rotation.apply(self.kernel, &limb, &mut out))
     }
 
-    /// From two primes to two others: four products.
+    /// From two primes to four others: eight products.
     fn conversion(&self) -> f64 {
         let moduli: Vec<Modulus> = self.basis.moduli().collect();
         let conversion = Conversion::new(&moduli[..2], &moduli[2..], self.kernel);
         let (limb, mut out) = (words(1), words(1));
-        let four = microseconds(16, || {
+        let all = microseconds(16, || {
             let lift = conversion.lift(&[&limb, &limb]);
-            lift.write(0, &mut out);
-            lift.write(1, &mut out);
+            (0..4).for_each(|target| lift.write(target, &mut out));
         });
-        four / 4.0
+        all / 8.0
     }
 
     fn pass(&self) -> f64 {
@@ -102,36 +99,37 @@ impl Bench {
 
     /// What a product takes longer where the shared limb comes from memory.
     fn stream(&self) -> f64 {
-        let cold = self.dot(&words(COLD_LIMBS), 1) / COLD_LIMBS as f64;
-        let hot = self.dot(&words(HOT_LIMBS), 16) / HOT_LIMBS as f64;
-        (cold - hot).max(0.0)
+        (self.product(&words(COLD_LIMBS)) - self.product(&words(TERMS))).max(0.0)
     }
 
-    /// The sum of one pair of limbs times each of the `shared` ones.
-    fn dot(&self, shared: &[u32], calls: usize) -> f64 {
+    /// One term of a sum: a pair of limbs times one of the `shared` ones, which are used in turn.
+    fn product(&self, shared: &[u32]) -> f64 {
         let left = words(2);
         let (mut first, mut second) = (words(1), words(1));
         let left = [&left[..DEGREE], &left[DEGREE..]];
         let terms: Vec<Pair<'_>> = shared.chunks_exact(DEGREE).map(|shared| Pair { left, shared }).collect();
-        microseconds(calls, || {
-            kernels::dot_pair(self.kernel, self.modulus(), &terms, [&mut first, &mut second])
-        })
+        let sums = terms.chunks(TERMS);
+        let calls = sums.len().max(16);
+        let mut sums = sums.cycle();
+        let sum = microseconds(calls, || {
+            let terms = sums.next().expect("there are terms, again and again");
+            kernels::dot_pair(self.kernel, self.modulus(), terms, [&mut first, &mut second])
+        });
+        sum / TERMS as f64
     }
 }
 
 /// Words of so many limbs, all below every prime.
 fn words(limbs: usize) -> Vec<u32> {
-    (0..(limbs * DEGREE) as u32).map(|i| i.wrapping_mul(2_654_435_761) % PRIMES[2]).collect()
+    (0..(limbs * DEGREE) as u32).map(|i| i.wrapping_mul(2_654_435_761) % PRIMES[0]).collect()
 }
 
-/// Microseconds of one call: the median over repetitions of the mean of `calls`.
+/// Microseconds of one call: the least over repetitions of the mean of `calls`.
 fn microseconds(calls: usize, mut work: impl FnMut()) -> f64 {
-    let mut means = [0.0; REPETITIONS];
-    for mean in &mut means {
+    let mean = |_| {
         let start = Instant::now();
-        (0..calls).for_each(|_| black_box(work()));
-        *mean = start.elapsed().as_secs_f64() * 1e6 / calls as f64;
-    }
-    means.sort_by(f64::total_cmp);
-    means[REPETITIONS / 2]
+        (0..calls).for_each(|_| work());
+        start.elapsed().as_secs_f64() * 1e6 / calls as f64
+    };
+    (0..REPETITIONS).map(mean).fold(f64::INFINITY, f64::min)
 }

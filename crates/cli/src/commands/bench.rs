@@ -15,7 +15,9 @@ use std::fmt;
 /// One run that is not counted warms up; medians of the others are printed. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
 /// or avx512) to measure other kernels than the fastest.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json")]
+#[command(
+    after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"
+)]
 pub struct Bench {
     #[command(flatten)]
     model: ModelArgument,
@@ -127,7 +129,8 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let middle = |i: usize| sorted[i.min(sorted.len() - 1)];
         let half = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 { middle(half) } else { (middle(half - 1) + middle(half)) / 2.0 };
+        let median =
+            if sorted.len() % 2 == 1 { middle(half) } else { (middle(half - 1) + middle(half)) / 2.0 };
         Self { median, min: middle(0), max: middle(sorted.len() - 1) }
     }
 }
@@ -160,7 +163,13 @@ impl Report {
             .fact("upload, reply", format!("{}, {}", bytes(self.upload_bytes), bytes(self.download_bytes)))
             .fact("evaluation keys", bytes(self.setup.evaluation_key_bytes))
             .fact("encoded model", bytes(self.server_bytes as u64))
-            .fact("operations", format!("{} HOPs, {} key-switches, {} one-limb transforms", totals.hops, totals.key_switches, totals.ntts))
+            .fact(
+                "operations",
+                format!(
+                    "{} HOPs, {} key-switches, {} one-limb transforms",
+                    totals.hops, totals.key_switches, totals.ntts
+                ),
+            )
             .fact("ring", format!("degree {}, log2(QP) {:.2}", self.ring_degree, self.log_qp))
             .fact("machine", format!("{}, {} used", self.machine, self.threads));
         match self.peak_rss_bytes {

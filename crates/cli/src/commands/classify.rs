@@ -13,7 +13,9 @@ use std::fmt;
 /// Client and server run in this process: keys are generated, the image is encrypted, classified by the server and decrypted, and the
 /// scores are set beside those computed in the clear.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json")]
+#[command(
+    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json"
+)]
 pub struct Classify {
     #[command(flatten)]
     model: ModelArgument,

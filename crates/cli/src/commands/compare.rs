@@ -2,7 +2,7 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::configuration;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::report::{Table, bytes, emit, milliseconds};
 use network::Model;
 use packing::Explanation;
@@ -12,7 +12,9 @@ use std::fmt;
 
 /// Compares the representations that can run a model: counts, bytes, predicted time, and the ratio to `auto`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json")]
+#[command(
+    after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json"
+)]
 pub struct Compare {
     #[command(flatten)]
     model: ModelArgument,
@@ -50,30 +52,33 @@ struct NotOffered {
 impl Compare {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
-        let auto = self.explain(&model, Family::Auto)?;
-        let (mut explanations, mut not_offered) = (vec![Explanation { representation: Family::Auto.to_string(), ..auto }], vec![]);
-        for taps in 1..=MOST_TAPS {
-            let family = Family::Taps(taps);
-            match self.explain(&model, family) {
-                Ok(explanation) => explanations.push(explanation),
-                Err(reason) => {
-                    not_offered.push(NotOffered { representation: family.to_string(), reason: reason.to_string() });
-                    break;
-                }
-            }
-        }
-        let named = NAMED.iter().filter_map(|name| match name.parse::<Family>() {
-            Ok(_) => None,
-            Err(error) => Some(NotOffered { representation: name.to_string(), reason: Failure::from(error).to_string() }),
-        });
-        not_offered.extend(named);
-        emit(&Report { rows: rows(explanations), not_offered }, json)
+        let auto = self.explain(&model, Family::Auto, self.plan.ring_degree)?;
+        // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is full.
+        let degree = Some(auto.ring_degree);
+        let taps = (1..=MOST_TAPS).map_while(|taps| self.explain(&model, Family::Taps(taps), degree).ok());
+        let auto = Explanation { representation: Family::Auto.to_string(), ..auto };
+        let explanations = std::iter::once(auto).chain(taps).collect();
+        emit(&Report { rows: rows(explanations), not_offered: not_offered() }, json)
     }
 
-    fn explain(&self, model: &Model, representation: Family) -> Outcome<Explanation> {
-        let plan = PlanFlags { representation, ..self.plan.clone() }.plan(model)?;
+    fn explain(
+        &self,
+        model: &Model,
+        representation: Family,
+        ring_degree: Option<usize>,
+    ) -> Outcome<Explanation> {
+        let plan = PlanFlags { representation, ring_degree, ..self.plan.clone() }.plan(model)?;
         Ok(packing::explain(&plan, model, &configuration::costs()?)?)
     }
+}
+
+/// The named plans that cannot be had, with the reason.
+fn not_offered() -> Vec<NotOffered> {
+    let reason = |name: &&str| {
+        let refused = name.parse::<Family>().err()?;
+        Some(NotOffered { representation: name.to_string(), reason: refused.to_string() })
+    };
+    NAMED.iter().filter_map(reason).collect()
 }
 
 /// Rows with their ratios to the first.
@@ -90,8 +95,18 @@ fn rows(explanations: Vec<Explanation>) -> Vec<Row> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headings = [
-            "representation", "HOPs", "of auto", "rotations", "products", "squares", "additions", "key-switches", "predicted",
-            "of auto", "request", "keys",
+            "representation",
+            "HOPs",
+            "of auto",
+            "rotations",
+            "products",
+            "squares",
+            "additions",
+            "key-switches",
+            "predicted",
+            "of auto",
+            "request",
+            "keys",
         ];
         let mut table = Table::new(headings);
         for Row { explanation: e, hops_ratio, time_ratio } in &self.rows {
@@ -112,6 +127,6 @@ impl fmt::Display for Report {
             ]);
         }
         writeln!(f, "{table}")?;
-        self.not_offered.iter().try_for_each(|n| writeln!(f, "{}: {}", n.representation, n.reason))
+        self.not_offered.iter().try_for_each(|n| writeln!(f, "{}", n.reason))
     }
 }

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 /// Client: decrypts a reply to label and scores
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json")]
+#[command(
+    after_help = "Example:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json"
+)]
 pub struct Decrypt {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]

@@ -88,17 +88,34 @@ impl Demo {
             told,
         })
     }
-
-    }
+}
 
 impl Report {
     fn steps(&self) -> Table {
         let (told, classified) = (&self.told, &self.classification);
         let key_bytes = bytes(self.setup.evaluation_key_bytes);
         let rows = [
-            ("client", format!("draws a secret key and {} evaluation keys", told.keys), Some(self.setup.keygen_ms), key_bytes),
-            ("client", format!("encrypts the picture into {} ciphertexts", told.inputs), Some(told.times.encrypt), bytes(classified.upload_bytes.unwrap_or(0))),
-            ("server", format!("runs the network on them: {} operations, {} key-switches", told.hops, told.key_switches), Some(told.times.latency), String::new()),
+            (
+                "client",
+                format!("draws a secret key and {} evaluation keys", told.keys),
+                Some(self.setup.keygen_ms),
+                key_bytes,
+            ),
+            (
+                "client",
+                format!("encrypts the picture into {} ciphertexts", told.inputs),
+                Some(told.times.encrypt),
+                bytes(classified.upload_bytes.unwrap_or(0)),
+            ),
+            (
+                "server",
+                format!(
+                    "runs the network on them: {} operations, {} key-switches",
+                    told.hops, told.key_switches
+                ),
+                Some(told.times.latency),
+                String::new(),
+            ),
             ("server", "sends the reply, still encrypted".into(), None, bytes(classified.download_bytes)),
             ("client", "decrypts ten scores".into(), Some(told.times.decrypt), String::new()),
         ];
@@ -128,7 +145,8 @@ impl fmt::Display for Report {
             bytes(self.server_bytes as u64),
             told.security_bits
         )?;
-        let memory = self.peak_rss_bytes.map_or(String::new(), |m| format!(", at most {} of memory", bytes(m)));
+        let memory =
+            self.peak_rss_bytes.map_or(String::new(), |m| format!(", at most {} of memory", bytes(m)));
         writeln!(f, "All of it took {}{memory}.", milliseconds(self.total_ms))
     }
 }

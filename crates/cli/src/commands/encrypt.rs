@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 /// Client: encrypts an image for the server
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight encrypt --plan net.plan --secret my.secret --in digit.png --out digit.enc")]
+#[command(
+    after_help = "Example:\n  blindsight encrypt --plan net.plan --secret my.secret --in digit.png --out digit.enc"
+)]
 pub struct Encrypt {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]
@@ -49,7 +51,10 @@ impl Encrypt {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = Facts::default()
-            .fact("request", format!("{}, {}: send it to the server", self.out.display(), bytes(self.upload_bytes)))
+            .fact(
+                "request",
+                format!("{}, {}: send it to the server", self.out.display(), bytes(self.upload_bytes)),
+            )
             .fact("time", milliseconds(self.encrypt_ms));
         write!(f, "{facts}")
     }

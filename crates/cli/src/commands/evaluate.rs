@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// With --encrypted every image is encrypted, classified by the server and decrypted, and the result set beside the one in the clear.
 /// Ctrl-C ends early, with the figures of the images done so far.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000")]
+#[command(
+    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000"
+)]
 pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgument,
@@ -97,7 +99,8 @@ fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool
     let (outcome, ms) = timed(|| -> Outcome {
         while done < count && !interrupted.load(Ordering::Relaxed) {
             let chunk = done..count.min(done + CHUNK);
-            let inputs = chunk.clone().map(|n| model.input(&images.image(n)?)).collect::<Result<Vec<_>, _>>()?;
+            let inputs =
+                chunk.clone().map(|n| model.input(&images.image(n)?)).collect::<Result<Vec<_>, _>>()?;
             for (n, scores) in chunk.clone().zip(model.graph.infer_batch(&inputs)?) {
                 correct += usize::from(Model::class_of(&scores) == usize::from(images.label(n)?));
             }

@@ -14,7 +14,9 @@ use std::fmt;
 /// Layer by layer: how the tensor lies in the ciphertexts before and after, operations, levels; and in all: bytes, predicted error and
 /// time. Rotations count each rotation, hoisted ones too; HOPs (homomorphic operations) are rotations, products and additions.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight explain cryptonets-mnist\n  blindsight explain cryptonets-mnist --objective operations --json")]
+#[command(
+    after_help = "Examples:\n  blindsight explain cryptonets-mnist\n  blindsight explain cryptonets-mnist --objective operations --json"
+)]
 pub struct Explain {
     #[command(flatten)]
     model: ModelArgument,
@@ -39,7 +41,18 @@ impl Explain {
 
 impl Report {
     fn layers(&self) -> Table {
-        let headings = ["layer", "kind", "level", "rotations", "plain mul", "cipher mul", "additions", "HOPs", "key-switches", "NTTs"];
+        let headings = [
+            "layer",
+            "kind",
+            "level",
+            "rotations",
+            "plain mul",
+            "cipher mul",
+            "additions",
+            "HOPs",
+            "key-switches",
+            "NTTs",
+        ];
         let mut table = Table::new(headings).left(2);
         for layer in &self.explanation.layers {
             let level = format!("{} > {}", layer.level_in, layer.level_out);
@@ -67,7 +80,10 @@ impl Report {
         Facts::default()
             .fact("ring", format!("degree {}, {} real slots, {} levels", e.ring_degree, e.slots, e.levels))
             .fact("security", format!("{} bits, log2(QP) {:.2}", e.security_bits, e.log_qp))
-            .fact("request, reply", format!("{}, {} ({} reply)", bytes(e.upload_bytes), bytes(e.download_bytes), e.reply))
+            .fact(
+                "request, reply",
+                format!("{}, {} ({} reply)", bytes(e.upload_bytes), bytes(e.download_bytes), e.reply),
+            )
             .fact("evaluation keys, once", bytes(e.evaluation_key_bytes))
             .fact("encoded model", bytes(e.server_bytes))
             .fact("predicted error", format!("{:.2e} rms of a score", e.predicted_error))

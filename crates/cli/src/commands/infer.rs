@@ -2,9 +2,9 @@
 
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
-use crate::{files, plan_file};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{on_threads, timed};
+use crate::{files, plan_file};
 use serde::Serialize;
 use server::PreparedModel;
 use std::fmt;
@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 /// Server: runs the network on an encrypted image; takes no secret
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply")]
+#[command(
+    after_help = "Example:\n  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply"
+)]
 pub struct Infer {
     #[command(flatten)]
     model: ModelArgument,
@@ -51,14 +53,16 @@ impl Infer {
         let (model, plan) = (self.model.load()?, plan_file::read(&self.plan)?);
         let (prepared, prepare_ms) = timed(|| -> Outcome<_> {
             let server = PreparedModel::new(&model, &plan)?;
-            let keys = server.read_keys(files::open(&self.keys)?).during(|| self.keys.display().to_string())?;
+            let keys =
+                server.read_keys(files::open(&self.keys)?).during(|| self.keys.display().to_string())?;
             Ok((server, keys))
         });
         let (server, keys) = prepared?;
         let request = files::open(&self.request)?;
         let (parsed, expand_ms) = timed(|| server.read_request(&keys, request));
         let parsed = parsed.during(|| self.request.display().to_string())?;
-        let (reply, latency_ms) = timed(|| -> Outcome<_> { Ok(server.write_reply(&server.compute(&keys, &parsed)?)) });
+        let (reply, latency_ms) =
+            timed(|| -> Outcome<_> { Ok(server.write_reply(&server.compute(&keys, &parsed)?)) });
         let reply = reply?;
         files::write(&self.out, &reply)?;
         let download_bytes = reply.len() as u64;
@@ -69,7 +73,10 @@ impl Infer {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = Facts::default()
-            .fact("reply", format!("{}, {}: send it to the client", self.out.display(), bytes(self.download_bytes)))
+            .fact(
+                "reply",
+                format!("{}, {}: send it to the client", self.out.display(), bytes(self.download_bytes)),
+            )
             .fact("latency", milliseconds(self.latency_ms))
             .fact("parsing and expanding", milliseconds(self.expand_ms))
             .fact("preparing model and keys", milliseconds(self.prepare_ms));

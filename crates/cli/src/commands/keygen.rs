@@ -62,7 +62,8 @@ impl Keygen {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = format!("{}, {}: send it to the server", self.keys.display(), bytes(self.evaluation_key_bytes));
+        let keys =
+            format!("{}, {}: send it to the server", self.keys.display(), bytes(self.evaluation_key_bytes));
         let facts = Facts::default()
             .fact("secret key", format!("{}: keep it, and show it to nobody", self.secret.display()))
             .fact("evaluation keys", keys)

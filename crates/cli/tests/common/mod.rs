@@ -89,7 +89,10 @@ pub fn data(name: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: no data set in {} (set BLINDSIGHT_DATA to a folder that has {name}/)", folder.display());
+    println!(
+        "skipped: no data set in {} (set BLINDSIGHT_DATA to a folder that has {name}/)",
+        folder.display()
+    );
     None
 }
 
