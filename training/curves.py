@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 def plot(title, histories, path):
     """Writes an SVG of `histories`: {"training run's name": [{"loss", "accuracy", ...} of each epoch]}."""
-    figure, (losses, errors) = plt.subplots(1, 2, figsize=(10, 4))
+    figure, (losses, errors) = plt.subplots(1, 2, figsize=(10, 4.5))
     for run, history in histories.items():
         for key, style in (("training", ":"), ("clean", "-"), ("held_out", "-")):
             series = [(e["epoch"], e[key]) for e in history if key in e]
@@ -22,9 +22,9 @@ def plot(title, histories, path):
             errors.plot(epochs, [100 * (1 - v["accuracy"]) for v in values], style, label=label)
     _finish(losses, "loss (cross-entropy)")
     _finish(errors, "error rate (%)")
-    losses.legend()
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.legend(*losses.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 

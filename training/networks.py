@@ -77,7 +77,7 @@ CRYPTONETS_MNIST = NetworkSpec(
     dataset="mnist",
     layers=(Conv(maps=5, kernel=5, stride=2, padding=1), Square(), Dense(100), Square(), Dense(10)),
     recipe=Recipe(
-        epochs=60,
+        epochs=40,
         batch=256,
         learning_rate=4e-3,
         weight_decay=1e-2,

@@ -190,7 +190,7 @@ pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients
         let small: Vec<i32> = coefficients.iter().map(|&c| c as i32).collect();
         return basis.from_signed(&small);
     }
-    let mut poly = basis.zero();
+    let mut poly = basis.scratch();
     ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         let to_plain = m.scalar(m.to_montgomery(1));
         // A multiple of q above 2^62 makes every coefficient positive.

@@ -37,11 +37,19 @@ impl Choice {
             let radices = fold.radices.iter().all(|r| (2..=LARGEST_RADIX).contains(&usize::from(*r)));
             if !radices || fold.copies() != Some(copies) {
                 let what = format!("fold over {what}");
-                return Err(Error::does_not_fit(what, format!("{:?}", fold.radices), format!("radices with product {copies}")));
+                return Err(Error::does_not_fit(
+                    what,
+                    format!("{:?}", fold.radices),
+                    format!("radices with product {copies}"),
+                ));
             }
         }
         if !(1..=period).contains(&self.baby_steps) {
-            return Err(Error::does_not_fit("number of baby steps", self.baby_steps, format!("1 to {period}")));
+            return Err(Error::does_not_fit(
+                "number of baby steps",
+                self.baby_steps,
+                format!("1 to {period}"),
+            ));
         }
         Ok(())
     }
@@ -119,7 +127,8 @@ fn best_spacing(layout: &TapLayout, taps: usize, rows: Periodic) -> Option<(usiz
 
 /// The widest gap between neighbouring shifts of the copies modulo the period: as many diagonals are needed to fill it.
 fn widest_gap(copies: Copies, period: usize) -> usize {
-    let mut shifts: Vec<usize> = (0..copies.copies.min(period)).map(|h| h * copies.spacing % period).collect();
+    let mut shifts: Vec<usize> =
+        (0..copies.copies.min(period)).map(|h| h * copies.spacing % period).collect();
     shifts.sort_unstable();
     let around = shifts[0] + period - shifts[shifts.len() - 1];
     shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)

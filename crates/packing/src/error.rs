@@ -52,7 +52,9 @@ pub enum Error {
         allowed: f64,
     },
     /// The coefficients of the reply are not independent enough on the slots of one row.
-    #[error("{coefficients} reply coefficients over {copies} copies of a row have condition number {condition:.1}: at most {allowed} is allowed; use a larger ring")]
+    #[error(
+        "{coefficients} reply coefficients over {copies} copies of a row have condition number {condition:.1}: at most {allowed} is allowed; use a larger ring"
+    )]
     Reply {
         /// Coefficients that are read.
         coefficients: usize,
@@ -75,7 +77,9 @@ pub enum Error {
         actual: String,
     },
     /// An input value outside the range that the scales were set for.
-    #[error("input value {index} is {value}: expected {least} to {largest}; normalise the image as the plan says")]
+    #[error(
+        "input value {index} is {value}: expected {least} to {largest}; normalise the image as the plan says"
+    )]
     Range {
         /// Which value.
         index: usize,

@@ -47,7 +47,12 @@ impl TapLayout {
     ///
     /// # Errors
     /// Where the convolution's output does not fit a ciphertext, and where what it needs is out of all proportion.
-    pub fn new(convolution: &Convolution, input: Shape, taps_per_input: usize, slots: usize) -> Result<Self, Error> {
+    pub fn new(
+        convolution: &Convolution,
+        input: Shape,
+        taps_per_input: usize,
+        slots: usize,
+    ) -> Result<Self, Error> {
         let padding = convolution.padding;
         let mut layout = Self {
             input,
@@ -86,7 +91,8 @@ impl TapLayout {
             return Err(Error::does_not_fit("number of slots", slots, "a power of two"));
         }
         if elements > self.spacing || self.spacing > slots {
-            let expected = format!("at most the {} slots of a block and the {slots} of a ciphertext", self.spacing);
+            let expected =
+                format!("at most the {} slots of a block and the {slots} of a ciphertext", self.spacing);
             return Err(Error::does_not_fit("output of the first layer", elements, expected));
         }
         if self.taps_per_input == 0 || self.taps_per_input > self.blocks() {
@@ -136,7 +142,7 @@ impl TapLayout {
     }
 
     fn window(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
     }
 
     /// The shape of the convolution's output.

@@ -19,7 +19,12 @@ pub fn parameters(degree: usize) -> Result<Parameters, Error> {
 fn literal(degree: usize) -> Result<ParametersLiteral, Error> {
     if degree == 8192 {
         let moduli = vec![268_369_921, 67_043_329, 67_239_937, 66_813_953, 67_502_081, 66_551_809];
-        return Ok(ParametersLiteral { degree, moduli, special: vec![268_271_617, 268_238_849], digit_limbs: 2 });
+        return Ok(ParametersLiteral {
+            degree,
+            moduli,
+            special: vec![268_271_617, 268_238_849],
+            digit_limbs: 2,
+        });
     }
     if !degree.is_power_of_two() || !(1024..=65536).contains(&degree) {
         return Err(Error::does_not_fit("ring degree", degree, "a power of two from 1024 to 65536"));
@@ -27,7 +32,11 @@ fn literal(degree: usize) -> Result<ParametersLiteral, Error> {
     let levels = ring::primes::search(degree, 1 << 26, (1 << 26) - (1 << 22), (1 << 26) + (1 << 22));
     let large = ring::primes::search(degree, 1 << 28, 1 << 27, 1 << 28);
     let (Some(levels), [special @ .., base]) = (levels.get(..5), large.get(..3).unwrap_or(&[])) else {
-        return Err(Error::does_not_fit("ring degree", degree, "a degree with enough primes of 26 and 28 bits"));
+        return Err(Error::does_not_fit(
+            "ring degree",
+            degree,
+            "a degree with enough primes of 26 and 28 bits",
+        ));
     };
     let moduli = std::iter::once(*base).chain(levels.iter().copied()).collect();
     Ok(ParametersLiteral { degree, moduli, special: special.to_vec(), digit_limbs: 2 })

@@ -68,14 +68,14 @@ pub enum Family {
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
+pub const OFFERED: &str =
+    "auto, taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
 
 impl FromStr for Family {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let refused =
-            |reason| Error::Representation { asked: name.into(), reason, offered: OFFERED.into() };
+        let refused = |reason| Error::Representation { asked: name.into(), reason, offered: OFFERED.into() };
         if name == "auto" {
             return Ok(Self::Auto);
         }
@@ -110,7 +110,9 @@ impl FromStr for ReplyKind {
     fn from_str(name: &str) -> Result<Self, Error> {
         let reason = match name {
             "clean" => return Ok(Self::Clean),
-            "raw" => "the clean reply of these plans is a single product, so a raw one would cost more bytes and save nothing",
+            "raw" => {
+                "the clean reply of these plans is a single product, so a raw one would cost more bytes and save nothing"
+            }
             _ => "there is clean",
         };
         Err(Error::NotOffered { what: "reply", asked: name.into(), reason })
@@ -136,7 +138,7 @@ pub struct Options {
     pub reply: ReplyKind,
     /// The most bytes that evaluation keys may take.
     pub max_key_bytes: Option<u64>,
-    /// The largest predicted error (root mean square) of a score; a fraction of what the reply's sentinels tolerate is never exceeded.
+    /// The largest predicted error (root mean square) of a score; an eighth of what the sentinels of the reply tolerate is never exceeded.
     pub max_error: Option<f64>,
     /// How long operations take.
     pub cost: CostModel,

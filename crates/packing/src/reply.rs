@@ -94,15 +94,23 @@ impl ReplyLayout {
         let count = self.scores.len() + self.sentinels.len() + 1;
         let most = (copies / 2).saturating_sub(1);
         if self.scores.is_empty() || self.scores.len() > MOST_SCORES || count > most {
-            let (what, actual) = ("number of reply coefficients", format!("{count} ({} scores)", self.scores.len()));
-            return Err(Error::does_not_fit(what, actual, format!("at most {most} for {copies} copies of each value")));
+            let (what, actual) =
+                ("number of reply coefficients", format!("{count} ({} scores)", self.scores.len()));
+            return Err(Error::does_not_fit(
+                what,
+                actual,
+                format!("at most {most} for {copies} copies of each value"),
+            ));
         }
         if !self.indices().iter().copied().eq(1..=count) || self.sentinels.len() != SENTINELS {
             return Err(Error::Plan("the reply's coefficients are not 1, 2, ... with four sentinels".into()));
         }
         let positive = [self.check_divisor, self.scale.0, self.capacity];
         if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > NOMINAL_SCALE.0 * 4.0 {
-            return Err(Error::Plan(format!("reply scale {} or capacity {} out of range", self.scale, self.capacity)));
+            return Err(Error::Plan(format!(
+                "reply scale {} or capacity {} out of range",
+                self.scale, self.capacity
+            )));
         }
         Ok(())
     }
@@ -130,12 +138,16 @@ impl ReplyLayout {
     }
 
     fn verdict(&self, scores: &[f64], sentinels: &[f64], check: f64) -> Verdict {
-        let worst = sentinels.iter().fold(0.0, |m: f64, s| if s.is_nan() { f64::INFINITY } else { m.max(s.abs()) });
+        let worst =
+            sentinels.iter().fold(0.0, |m: f64, s| if s.is_nan() { f64::INFINITY } else { m.max(s.abs()) });
         if worst > self.tolerance() {
             return Verdict::WrongKeys { found: worst, allowed: self.tolerance() };
         }
         // A score that wraps around once is off by twice the capacity.
-        let (found, allowed) = ((scores.iter().sum::<f64>() / self.check_divisor - check).abs(), self.capacity / self.check_divisor);
+        let (found, allowed) = (
+            (scores.iter().sum::<f64>() / self.check_divisor - check).abs(),
+            self.capacity / self.check_divisor,
+        );
         if found <= allowed { Verdict::Sound } else { Verdict::OutOfRange { found, allowed } }
     }
 }

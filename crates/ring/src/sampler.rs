@@ -19,7 +19,7 @@ pub const SIGMA: f64 = 3.19;
 /// Prime `q` draws from stream `q` of the seed's generator, so any subset of the limbs can be expanded by itself: a basis that
 /// lacks primes gets the same limbs for those that it has.
 pub fn uniform(basis: &Basis, seed: &Seed) -> Poly<Values> {
-    let mut poly = basis.zero();
+    let mut poly = basis.scratch();
     crate::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         uniform_limb(m, seed, limb);
     });

@@ -6,7 +6,7 @@ mod dense;
 mod reply;
 
 pub(crate) use convolution::{Taps, convolution};
-pub(crate) use dense::{Dense, dense};
+pub(crate) use dense::{Dense, Visits, dense};
 pub(crate) use reply::{ScoreLayer, reply};
 
 use circuit::{Builder, Numbers, Value};
