@@ -177,6 +177,12 @@ pub fn mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], w: Scalar) {
     dispatch!(kernel, mul_scalar(m, a, w));
 }
 
+/// `a += b w`: lifts a ciphertext into a key product.
+pub fn add_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, add_mul_scalar(m, a, b, w));
+}
+
 /// `a = (a - b) w`: the last step of a division by primes.
 pub fn sub_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
     check_lengths(a.len(), &[b.len()]);
