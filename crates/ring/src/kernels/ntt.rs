@@ -274,22 +274,22 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     fn split_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
         let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
         for mut quarters in quarters(block, UNROLL * S::LANES) {
-            let mut v = [[self.simd.splat(0); UNROLL]; 4];
-            for (v, quarter) in v.iter_mut().zip(&quarters) {
-                for (i, v) in v.iter_mut().enumerate() {
+            let mut units = [[self.simd.splat(0); 4]; UNROLL];
+            for (i, unit) in units.iter_mut().enumerate() {
+                for (v, quarter) in unit.iter_mut().zip(&quarters) {
                     *v = self.simd.load(&quarter[i * S::LANES..]);
                 }
             }
-            for i in 0..UNROLL {
-                (v[0][i], v[2][i]) = self.split(v[0][i], v[2][i], w[0], true);
-                (v[1][i], v[3][i]) = self.split(v[1][i], v[3][i], w[0], true);
+            for v in &mut units {
+                (v[0], v[2]) = self.split(v[0], v[2], w[0], true);
+                (v[1], v[3]) = self.split(v[1], v[3], w[0], true);
             }
-            for i in 0..UNROLL {
-                (v[0][i], v[1][i]) = self.split(v[0][i], v[1][i], w[1], false);
-                (v[2][i], v[3][i]) = self.split(v[2][i], v[3][i], w[2], false);
+            for v in &mut units {
+                (v[0], v[1]) = self.split(v[0], v[1], w[1], false);
+                (v[2], v[3]) = self.split(v[2], v[3], w[2], false);
             }
-            for (v, quarter) in v.iter().zip(&mut quarters) {
-                for (i, &v) in v.iter().enumerate() {
+            for (i, unit) in units.iter().enumerate() {
+                for (&v, quarter) in unit.iter().zip(&mut quarters) {
                     self.simd.store(&mut quarter[i * S::LANES..], v);
                 }
             }
@@ -463,22 +463,22 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     fn join_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
         let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
         for mut quarters in quarters(block, UNROLL * S::LANES) {
-            let mut v = [[self.simd.splat(0); UNROLL]; 4];
-            for (v, quarter) in v.iter_mut().zip(&quarters) {
-                for (i, v) in v.iter_mut().enumerate() {
+            let mut units = [[self.simd.splat(0); 4]; UNROLL];
+            for (i, unit) in units.iter_mut().enumerate() {
+                for (v, quarter) in unit.iter_mut().zip(&quarters) {
                     *v = self.simd.load(&quarter[i * S::LANES..]);
                 }
             }
-            for i in 0..UNROLL {
-                (v[0][i], v[1][i]) = self.join(v[0][i], v[1][i], w[1], false);
-                (v[2][i], v[3][i]) = self.join(v[2][i], v[3][i], w[2], false);
+            for v in &mut units {
+                (v[0], v[1]) = self.join(v[0], v[1], w[1], false);
+                (v[2], v[3]) = self.join(v[2], v[3], w[2], false);
             }
-            for i in 0..UNROLL {
-                (v[0][i], v[2][i]) = self.join(v[0][i], v[2][i], w[0], true);
-                (v[1][i], v[3][i]) = self.join(v[1][i], v[3][i], w[0], PASS);
+            for v in &mut units {
+                (v[0], v[2]) = self.join(v[0], v[2], w[0], true);
+                (v[1], v[3]) = self.join(v[1], v[3], w[0], PASS);
             }
-            for (v, quarter) in v.iter().zip(&mut quarters) {
-                for (i, &v) in v.iter().enumerate() {
+            for (i, unit) in units.iter().enumerate() {
+                for (&v, quarter) in unit.iter().zip(&mut quarters) {
                     self.simd.store(&mut quarter[i * S::LANES..], v);
                 }
             }
