@@ -1,1 +1,44 @@
-//! Blindsight circuit.
+//! Homomorphic circuits: operations with static level and scale, and three executors for them.
+//!
+//! # Concepts
+//!
+//! * A [`Circuit`] is a list of nodes in static single assignment. Each node is one [`Operation`] of the evaluator in `ckks`, with the
+//!   level and scale of its result. [`Builder`] computes both and refuses what does not fit, with the figures.
+//! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted without making any.
+//! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
+//! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
+//!   error of each output, simulated with the variances in `ckks::noise`.
+//! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret.
+//!
+//! # Contract
+//!
+//! transform; the decrypted outputs are those of the clear run up to an error of the predicted deviation.
+//!
+//! # Non-goals
+//!
+//! Nothing here knows of tensors, layouts or networks: that is `packing`, which builds circuits.
+
+mod builder;
+mod circuit;
+pub mod clear;
+mod cost;
+mod counts;
+mod dry;
+mod embedding;
+pub mod encrypted;
+mod error;
+mod interpret;
+mod keys;
+mod plain;
+mod predict;
+mod tally;
+
+pub use builder::Builder;
+pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Value};
+pub use cost::CostModel;
+pub use counts::{Counts, Work};
+pub use dry::{DryRun, LayerRun, dry_run};
+pub use embedding::Embedding;
+pub use error::Error;
+pub use plain::{Numbers, PlainSpec, Role};
+pub use predict::{Prediction, predict};

@@ -154,7 +154,7 @@ impl Division {
         let lift = self.conversion.lift(&last);
         parallel::for_each(kept.chunks_exact_mut(degree).enumerate(), |(i, limb)| {
             let table = self.basis.table(i);
-            let mut remainder = Poly::<Values>::zero(degree, 1);
+            let mut remainder = Poly::<Values>::scratch(degree, 1);
             lift.write(i, remainder.words_mut());
             kernels::ntt_forward(kernel, table, remainder.words_mut());
             kernels::sub_mul_scalar(kernel, table.modulus(), limb, remainder.words(), self.inverses[i]);

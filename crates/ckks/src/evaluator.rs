@@ -100,7 +100,7 @@ impl<'a> Evaluator<'a> {
             same_scale(Scale(ciphertext.scale.0 * plain.scale.0), scale)?;
         }
         let basis = self.context.basis(level);
-        let [mut c0, mut c1]: Halves = [basis.zero(), basis.zero()];
+        let [mut c0, mut c1]: Halves = [basis.scratch(), basis.scratch()];
         let limbs = c0.iter_mut().zip(c1.iter_mut()).enumerate();
         parallel::for_each(limbs, |(i, (out_0, out_1))| {
             let pairs: Vec<_> = terms.iter().map(|(c, p)| pair([&c.c0, &c.c1], p.poly.limb(i), i)).collect();
@@ -118,7 +118,7 @@ impl<'a> Evaluator<'a> {
         let level = a.level;
         let key = self.keys.relinearisation(level)?;
         let basis = self.context.basis(level);
-        let [mut d0, mut d1, mut d2] = [basis.zero(), basis.zero(), basis.zero()];
+        let [mut d0, mut d1, mut d2] = [basis.scratch(), basis.scratch(), basis.scratch()];
         let limbs = d0.iter_mut().zip(d1.iter_mut()).zip(d2.iter_mut()).enumerate();
         parallel::for_each(limbs, |(i, ((d0, d1), d2))| {
             let [left, right] = [a, b].map(|c| [c.c0.limb(i), c.c1.limb(i)]);
@@ -187,7 +187,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn permuted(&self, poly: &Poly<Values>, automorphism: &Automorphism) -> Poly<Values> {
-        let mut out = Poly::zero(poly.degree(), poly.limbs());
+        let mut out = Poly::scratch(poly.degree(), poly.limbs());
         let kernel = self.context.basis(Level(0)).kernel();
         parallel::for_each(out.iter_mut().zip(poly.iter()), |(o, p)| automorphism.apply(kernel, p, o));
         out

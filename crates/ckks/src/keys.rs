@@ -55,7 +55,7 @@ impl SecretKey {
 
     /// The secret modulo `q_0 ... q_level`.
     pub(crate) fn at(&self, context: &Context, level: Level) -> Zeroizing<Poly<Factor>> {
-        let mut poly = context.basis(level).zero();
+        let mut poly = context.basis(level).scratch();
         poly.iter_mut().zip(self.factor.iter()).for_each(|(x, s)| x.copy_from_slice(s));
         Zeroizing::new(poly)
     }
@@ -271,7 +271,7 @@ fn generate_for(
 
 fn rotated(basis: &Basis, poly: &Poly<Values>, steps: usize) -> Poly<Values> {
     let automorphism = Automorphism::new(basis.degree(), rotation_exponent(basis.degree(), steps));
-    let mut out = basis.zero();
+    let mut out = basis.scratch();
     out.iter_mut().zip(poly.iter()).for_each(|(o, p)| automorphism.apply(basis.kernel(), p, o));
     out
 }

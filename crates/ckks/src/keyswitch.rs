@@ -25,7 +25,7 @@ impl Digits {
         let lift_digit = |(j, own): (usize, &std::ops::Range<usize>)| {
             let limbs: Vec<&[u32]> = own.clone().map(|i| coefficients.limb(i)).collect();
             let lift = context.digit_conversion(level, j).lift(&limbs);
-            let mut lifted = Poly::zero(basis.degree(), extended.len() - own.len());
+            let mut lifted = Poly::scratch(basis.degree(), extended.len() - own.len());
             parallel::for_each(lifted.iter_mut().enumerate(), |(t, limb)| {
                 lift.write(t, limb);
                 let table = extended.table(if t < own.start { t } else { t + own.len() });
@@ -59,7 +59,7 @@ impl Digits {
 /// The sum over digits of digit times key, in the extended basis.
 pub(crate) fn key_product(context: &Context, digits: &Digits, key: &SwitchingKey) -> Halves {
     let extended = context.extended_basis(digits.level);
-    let [mut u0, mut u1]: Halves = [extended.zero(), extended.zero()];
+    let [mut u0, mut u1]: Halves = [extended.scratch(), extended.scratch()];
     parallel::for_each(u0.iter_mut().zip(u1.iter_mut()).enumerate(), |(i, (out_0, out_1))| {
         key_product_limb(context, digits, key, i, [out_0, out_1]);
     });
@@ -96,7 +96,7 @@ pub(crate) fn add_special_multiple(
     let basis = context.basis(level);
     let limbs = extended.iter_mut().take(level.limbs()).zip(plain.iter()).enumerate();
     parallel::for_each(limbs, |(i, (out, limb))| {
-        let mut multiple = Poly::<Values>::zero(limb.len(), 1);
+        let mut multiple = Poly::<Values>::scratch(limb.len(), 1);
         multiple.words_mut().copy_from_slice(limb);
         kernels::mul_scalar(
             basis.kernel(),

@@ -76,7 +76,7 @@ impl Evaluator<'_> {
         let baby = |b| match &digits {
             Some(digits) if b != 0 => {
                 let (key, automorphism) = self.keys.rotation(b, a.level)?;
-                let mut out = self.extended_zero(a.level);
+                let mut out = self.extended_scratch(a.level);
                 self.each_extended(&mut out, a.level, |i, out| {
                     self.rotated_limb(digits, key, automorphism, &multiple[0], i, out, false);
                 });
@@ -91,7 +91,7 @@ impl Evaluator<'_> {
         let find = |b: usize| {
             &babies[babies.binary_search_by_key(&b, |(step, _)| *step).expect("every baby is there")].1
         };
-        let mut out = self.extended_zero(level);
+        let mut out = self.extended_scratch(level);
         let extended = self.context.extended_basis(level);
         self.each_extended(&mut out, level, |i, out| {
             let halves = giant.terms.iter().map(|(b, factor)| (find(*b), factor));
@@ -110,7 +110,7 @@ impl Evaluator<'_> {
         let (key, automorphism) = self.keys.rotation(rotation, level)?;
         let [first, second] = inner;
         let digits = Digits::new(self.context, self.context.mod_down(level).apply(second), level);
-        let mut out = self.extended_zero(level);
+        let mut out = self.extended_scratch(level);
         self.each_extended(&mut out, level, |i, out| {
             self.rotated_limb(&digits, key, automorphism, &first, i, out, false);
         });
@@ -161,7 +161,7 @@ impl Evaluator<'_> {
     ) {
         let extended = self.context.extended_basis(digits.level());
         let (kernel, m) = (extended.kernel(), extended.modulus(i));
-        let mut scratch = Poly::<Values>::zero(extended.degree(), 2);
+        let mut scratch = Poly::<Values>::scratch(extended.degree(), 2);
         let (s0, s1) = scratch.words_mut().split_at_mut(extended.degree());
         key_product_limb(self.context, digits, key, i, [&mut *s0, &mut *s1]);
         kernels::add(kernel, m, s0, first.limb(i));
@@ -181,6 +181,11 @@ impl Evaluator<'_> {
             crate::keyswitch::add_special_multiple(self.context, out, half, a.level);
         }
         multiple
+    }
+
+    fn extended_scratch(&self, level: Level) -> Halves {
+        let extended = self.context.extended_basis(level);
+        [extended.scratch(), extended.scratch()]
     }
 
     fn extended_zero(&self, level: Level) -> Halves {

@@ -71,10 +71,15 @@ impl Basis {
         Poly::zero(self.degree, self.len())
     }
 
+    /// A polynomial to be written in full: see [`Poly::scratch`].
+    pub fn scratch<F: Form>(&self) -> Poly<F> {
+        Poly::scratch(self.degree, self.len())
+    }
+
     /// Integer coefficients modulo each prime; the running time does not depend on them.
     pub fn from_signed(&self, coefficients: &[i32]) -> Poly<Coefficients> {
         assert_eq!(coefficients.len(), self.degree);
-        let mut poly = self.zero();
+        let mut poly = self.scratch();
         self.each(&mut poly, |table, limb| {
             let q = table.modulus().value();
             for (x, &c) in limb.iter_mut().zip(coefficients) {

@@ -1,5 +1,6 @@
 //! A polynomial over a basis of primes, in the form that its type tells.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use zeroize::Zeroize;
 
@@ -26,7 +27,10 @@ impl Form for Values {}
 impl Form for Factor {}
 
 /// A polynomial modulo each prime of a basis: one limb of `degree` words for each, in the basis's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A dropped polynomial leaves its memory to the next one on its thread. Whoever holds a secret one wraps it in `Zeroizing`, which
+/// wipes it first.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Poly<F: Form> {
     lines: Vec<Line>,
     degree: usize,
@@ -38,6 +42,12 @@ impl<F: Form> Poly<F> {
     pub fn zero(degree: usize, limbs: usize) -> Self {
         assert!(degree.is_multiple_of(16) && degree > 0, "degree {degree}: expected a multiple of 16");
         Self { lines: vec![Line([0; 16]); limbs * degree / 16], degree, form: PhantomData }
+    }
+
+    /// A polynomial whose words are whatever the memory held: for results that are written in full.
+    pub fn scratch(degree: usize, limbs: usize) -> Self {
+        assert!(degree.is_multiple_of(16) && degree > 0, "degree {degree}: expected a multiple of 16");
+        Self { lines: recycled(limbs * degree / 16), degree, form: PhantomData }
     }
 
     /// Words in a limb.
@@ -88,9 +98,61 @@ impl<F: Form> Poly<F> {
     }
 
     /// The same words read in another form: only where the arithmetic around it makes that true.
-    pub fn assume<G: Form>(self) -> Poly<G> {
-        Poly { lines: self.lines, degree: self.degree, form: PhantomData }
+    pub fn assume<G: Form>(mut self) -> Poly<G> {
+        Poly { lines: std::mem::take(&mut self.lines), degree: self.degree, form: PhantomData }
     }
+}
+
+impl<F: Form> Clone for Poly<F> {
+    fn clone(&self) -> Self {
+        let mut lines = recycled(self.lines.len());
+        lines.copy_from_slice(&self.lines);
+        Self { lines, ..*self }
+    }
+}
+
+impl<F: Form> Drop for Poly<F> {
+    fn drop(&mut self) {
+        recycle(std::mem::take(&mut self.lines));
+    }
+}
+
+/// Buffers of dropped polynomials, most recent last. Fresh pages cost a fault and a zeroing each, about as much as the arithmetic on them.
+struct Recycler {
+    buffers: Vec<Vec<Line>>,
+    lines: usize,
+}
+
+/// How much memory a thread keeps: what a key-switch at a large degree needs at once.
+const RECYCLED_LINES: usize = (16 << 20) / size_of::<Line>();
+
+thread_local! {
+    static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { buffers: Vec::new(), lines: 0 }) };
+}
+
+/// A buffer of so many lines, of any content.
+fn recycled(lines: usize) -> Vec<Line> {
+    let found = RECYCLER.with_borrow_mut(|recycler| {
+        let fits = |buffer: &Vec<Line>| buffer.len() >= lines && buffer.len() <= 2 * lines;
+        let index = recycler.buffers.iter().rposition(fits)?;
+        let buffer = recycler.buffers.swap_remove(index);
+        recycler.lines -= buffer.len();
+        Some(buffer)
+    });
+    let mut buffer = found.unwrap_or_else(|| vec![Line([0; 16]); lines]);
+    buffer.truncate(lines);
+    buffer
+}
+
+fn recycle(buffer: Vec<Line>) {
+    // The thread may be ending: then its memory goes back to the system.
+    let _ = RECYCLER.try_with(|recycler| {
+        let mut recycler = recycler.borrow_mut();
+        if !buffer.is_empty() && recycler.lines + buffer.len() <= RECYCLED_LINES {
+            recycler.lines += buffer.len();
+            recycler.buffers.push(buffer);
+        }
+    });
 }
 
 impl<F: Form> Zeroize for Poly<F> {

@@ -1,0 +1,280 @@
+//! Builds circuits, and refuses what the parameters cannot carry.
+
+use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span, Value};
+use crate::plain::{Numbers, PlainSpec, Role};
+use crate::{Circuit, Error};
+use ckks::{Encoding, Level, Parameters, Rescale, Scale};
+
+/// Builds a [`Circuit`] operation by operation.
+///
+/// Each method appends one node, computes the level and scale of its result, and returns an [`Error`] with the figures where the
+/// operands do not fit: no level left, different levels or scales, a rotation out of range.
+#[derive(Debug)]
+pub struct Builder {
+    circuit: Circuit,
+}
+
+impl Builder {
+    /// An empty circuit over these parameters.
+    pub fn new(parameters: Parameters) -> Self {
+        let (nodes, plains, layers, outputs) = Default::default();
+        Self { circuit: Circuit { parameters, nodes, plains, layers, outputs } }
+    }
+
+    /// The finished circuit, which has `outputs`.
+    pub fn finish(mut self, outputs: Vec<Output>) -> Result<Circuit, Error> {
+        let degree = self.circuit.slots();
+        for output in &outputs {
+            self.node(output.value)?;
+            if let Reading::Coefficients(indices) = &output.reading
+                && let Some(&index) = indices.iter().find(|i| **i >= degree)
+            {
+                return Err(Error::Coefficient { index, degree });
+            }
+        }
+        if outputs.is_empty() {
+            return Err(Error::Empty { operation: "circuit" });
+        }
+        self.circuit.outputs = outputs;
+        Ok(self.circuit)
+    }
+
+    /// The parameters it builds for.
+    pub fn parameters(&self) -> &Parameters {
+        &self.circuit.parameters
+    }
+
+    /// How many slots a ciphertext has.
+    pub fn slots(&self) -> usize {
+        self.circuit.slots()
+    }
+
+    /// The level of a value.
+    pub fn level(&self, value: Value) -> Result<Level, Error> {
+        Ok(self.node(value)?.level)
+    }
+
+    /// The scale of a value.
+    pub fn scale(&self, value: Value) -> Result<Scale, Error> {
+        Ok(self.node(value)?.scale)
+    }
+
+    /// The scale for plaintexts such that a product with `value`, once rescaled, is at `target`.
+    pub fn scale_towards(&self, value: Value, target: Scale) -> Result<Scale, Error> {
+        let node = self.node(value)?;
+        Ok(Scale(target.0 * self.circuit.parameters.modulus(node.level) / node.scale.0))
+    }
+
+    /// Builds the nodes of one layer; the label is for whoever reads the circuit.
+    pub fn layer<T, E: From<Error>>(
+        &mut self,
+        label: Label,
+        build: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = self.circuit.nodes.len();
+        let built = build(self)?;
+        self.circuit.layers.push(Span { label, nodes: start..self.circuit.nodes.len() });
+        Ok(built)
+    }
+
+    /// An encrypted input.
+    pub fn input(&mut self, level: Level, scale: Scale) -> Result<Value, Error> {
+        self.circuit.parameters.check_level(level)?;
+        self.push(Operation::Input, level, scale)
+    }
+
+    /// A plaintext.
+    pub fn plain(
+        &mut self,
+        role: Role,
+        level: Level,
+        scale: Scale,
+        numbers: Numbers,
+    ) -> Result<Plain, Error> {
+        self.circuit.parameters.check_level(level)?;
+        check_scale(scale)?;
+        self.circuit.plains.push(PlainSpec { role, level, scale, numbers });
+        Ok(Plain(self.circuit.plains.len() - 1))
+    }
+
+    /// The sum of `value * plain` over the terms.
+    pub fn dot(&mut self, terms: Vec<(Value, Plain)>, rescale: Rescale) -> Result<Value, Error> {
+        const NAME: &str = "dot product";
+        let mut sum: Option<(Level, Scale)> = None;
+        for (value, plain) in &terms {
+            let product = self.product(NAME, *value, *plain, Role::Factor)?;
+            self.check_same(NAME, *sum.get_or_insert(product), product)?;
+        }
+        let (level, scale) = sum.ok_or(Error::Empty { operation: NAME })?;
+        self.push_rescaled(Operation::Dot { terms, rescale }, level, scale, rescale)
+    }
+
+    /// `a + b`.
+    pub fn add(&mut self, a: Value, b: Value) -> Result<Value, Error> {
+        let (level, scale) = self.check_summands("addition", a, b)?;
+        self.push(Operation::Add(a, b), level, scale)
+    }
+
+    /// `a - b`.
+    pub fn sub(&mut self, a: Value, b: Value) -> Result<Value, Error> {
+        let (level, scale) = self.check_summands("subtraction", a, b)?;
+        self.push(Operation::Sub(a, b), level, scale)
+    }
+
+    /// `value` plus numbers that are encoded at its level and scale.
+    pub fn add_plain(&mut self, value: Value, encoding: Encoding, numbers: Numbers) -> Result<Value, Error> {
+        let (level, scale) = self.typed(value)?;
+        let plain = self.plain(Role::Summand(encoding), level, scale, numbers)?;
+        self.push(Operation::AddPlain(value, plain), level, scale)
+    }
+
+    /// The relinearised product of two values at one level.
+    pub fn multiply(&mut self, a: Value, b: Value, rescale: Rescale) -> Result<Value, Error> {
+        let ((level, left), (other, right)) = (self.typed(a)?, self.typed(b)?);
+        check_levels("multiplication", level, other)?;
+        let scale = Scale(left.0 * right.0);
+        self.push_rescaled(Operation::Multiply { a, b, rescale }, level, scale, rescale)
+    }
+
+    /// `value` rotated to the left.
+    pub fn rotate(&mut self, value: Value, steps: usize) -> Result<Value, Error> {
+        let (level, scale) = self.typed(value)?;
+        self.check_rotation("rotation", steps)?;
+        self.push(Operation::Rotate(value, steps), level, scale)
+    }
+
+    /// The sum over the giants of their rotation of the sum of `plain * rotated value`.
+    pub fn transform(&mut self, value: Value, giants: Vec<Giant>, rescale: Rescale) -> Result<Value, Error> {
+        const NAME: &str = "linear transform";
+        let mut sum: Option<(Level, Scale)> = None;
+        for giant in &giants {
+            self.check_rotation(NAME, giant.rotation)?;
+            if giant.terms.is_empty() {
+                return Err(Error::Empty { operation: "giant step" });
+            }
+            for (baby, plain) in &giant.terms {
+                self.check_rotation(NAME, *baby)?;
+                let product = self.product(NAME, value, *plain, Role::ExtendedFactor)?;
+                self.check_same(NAME, *sum.get_or_insert(product), product)?;
+            }
+        }
+        let (level, scale) = sum.ok_or(Error::Empty { operation: NAME })?;
+        self.push_rescaled(Operation::Transform { value, giants, rescale }, level, scale, rescale)
+    }
+
+    /// The value folded stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a
+    /// rescale, or the value itself.
+    pub fn fold(&mut self, value: Value, stages: Vec<Vec<usize>>, rescale: Rescale) -> Result<Value, Error> {
+        const NAME: &str = "fold";
+        let (level, scale) = self.typed(value)?;
+        for stage in &stages {
+            stage.iter().try_for_each(|s| self.check_rotation(NAME, *s))?;
+            if stage.is_empty() {
+                return Err(Error::Empty { operation: "fold stage" });
+            }
+        }
+        match (stages.is_empty(), rescale) {
+            (true, Rescale::No) => Ok(value),
+            (true, Rescale::Yes) => self.rescale(value),
+            _ => self.push_rescaled(Operation::Fold { value, stages, rescale }, level, scale, rescale),
+        }
+    }
+
+    /// The value divided by the last prime of its level.
+    pub fn rescale(&mut self, value: Value) -> Result<Value, Error> {
+        let (level, scale) = self.typed(value)?;
+        self.push_rescaled(Operation::Rescale(value), level, scale, Rescale::Yes)
+    }
+
+    /// The value at a lower level (or the same).
+    pub fn drop_level(&mut self, value: Value, level: Level) -> Result<Value, Error> {
+        let (from, scale) = self.typed(value)?;
+        if level > from {
+            return Err(Error::LevelMismatch { operation: "level drop", left: from, right: level });
+        }
+        self.push(Operation::DropLevel(value, level), level, scale)
+    }
+
+    fn push(&mut self, operation: Operation, level: Level, scale: Scale) -> Result<Value, Error> {
+        check_scale(scale)?;
+        self.circuit.nodes.push(Node { operation, level, scale });
+        Ok(Value(self.circuit.nodes.len() - 1))
+    }
+
+    fn push_rescaled(
+        &mut self,
+        operation: Operation,
+        level: Level,
+        scale: Scale,
+        rescale: Rescale,
+    ) -> Result<Value, Error> {
+        if rescale == Rescale::No {
+            return self.push(operation, level, scale);
+        }
+        let below = level.below().ok_or(Error::NoLevelLeft { operation: operation.name() })?;
+        let scale = Scale(scale.0 / self.circuit.parameters.modulus(level));
+        self.push(operation, below, scale)
+    }
+
+    fn node(&self, value: Value) -> Result<&Node, Error> {
+        let count = self.circuit.nodes.len();
+        self.circuit.nodes.get(value.0).ok_or(Error::Foreign { what: "value", index: value.0, count })
+    }
+
+    fn typed(&self, value: Value) -> Result<(Level, Scale), Error> {
+        self.node(value).map(|n| (n.level, n.scale))
+    }
+
+    fn product(
+        &self,
+        name: &'static str,
+        value: Value,
+        plain: Plain,
+        role: Role,
+    ) -> Result<(Level, Scale), Error> {
+        let count = self.circuit.plains.len();
+        let foreign = Error::Foreign { what: "plaintext", index: plain.0, count };
+        let (node, spec) = (self.node(value)?, self.circuit.plains.get(plain.0).ok_or(foreign)?);
+        if spec.role != role {
+            return Err(Error::PlainRole {
+                operation: name,
+                expected: role.name(),
+                actual: spec.role.name(),
+            });
+        }
+        check_levels(name, node.level, spec.level)?;
+        Ok((node.level, Scale(node.scale.0 * spec.scale.0)))
+    }
+
+    fn check_summands(&self, name: &'static str, a: Value, b: Value) -> Result<(Level, Scale), Error> {
+        let (left, right) = (self.typed(a)?, self.typed(b)?);
+        self.check_same(name, left, right)?;
+        Ok(left)
+    }
+
+    fn check_same(
+        &self,
+        name: &'static str,
+        left: (Level, Scale),
+        right: (Level, Scale),
+    ) -> Result<(), Error> {
+        check_levels(name, left.0, right.0)?;
+        if !left.1.agrees(right.1) {
+            return Err(Error::ScaleMismatch { operation: name, left: left.1, right: right.1 });
+        }
+        Ok(())
+    }
+
+    fn check_rotation(&self, operation: &'static str, steps: usize) -> Result<(), Error> {
+        let slots = self.circuit.slots();
+        if steps >= slots { Err(Error::Rotation { operation, steps, slots }) } else { Ok(()) }
+    }
+}
+
+fn check_levels(operation: &'static str, left: Level, right: Level) -> Result<(), Error> {
+    if left == right { Ok(()) } else { Err(Error::LevelMismatch { operation, left, right }) }
+}
+
+fn check_scale(scale: Scale) -> Result<(), Error> {
+    if scale.0.is_finite() && scale.0 > 0.0 { Ok(()) } else { Err(Error::Scale(scale.0)) }
+}

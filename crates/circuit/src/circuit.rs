@@ -1,0 +1,245 @@
+//! The circuit itself: a list of nodes in static single assignment, in an order in which they can be computed.
+
+use crate::{PlainSpec, keys};
+use ckks::{KeyRequirements, Level, Parameters, Rescale, Scale};
+use std::ops::Range;
+
+/// A value: the ciphertext that one node computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(pub(crate) usize);
+
+/// A plaintext of the circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Plain(pub(crate) usize);
+
+impl Value {
+    /// The position of its node among [`Circuit::nodes`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Plain {
+    /// Its position among [`Circuit::plains`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One giant step of a [`Operation::Transform`]: `rotation` of the sum of `plain * rotated value` over the terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Giant {
+    /// The rotation of the sum, to the left.
+    pub rotation: usize,
+    /// Baby rotations (to the left) and the plaintexts they are multiplied with.
+    pub terms: Vec<(usize, Plain)>,
+}
+
+/// What a node computes. Rotations are to the left: slot `j` of the result is slot `j + steps`, cyclically.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// An encrypted input of the circuit.
+    Input,
+    /// The sum of products of a value and a plaintext, reduced once and rescaled once.
+    Dot {
+        /// The products.
+        terms: Vec<(Value, Plain)>,
+        /// Whether the sum is rescaled.
+        rescale: Rescale,
+    },
+    /// `a + b`.
+    Add(Value, Value),
+    /// `a - b`.
+    Sub(Value, Value),
+    /// A value and a plaintext summand.
+    AddPlain(Value, Plain),
+    /// The relinearised product; a square where both are the same value.
+    Multiply {
+        /// The first factor.
+        a: Value,
+        /// The second factor.
+        b: Value,
+        /// Whether the product is rescaled.
+        rescale: Rescale,
+    },
+    /// A rotation by itself.
+    Rotate(Value, usize),
+    /// A linear transform in baby and giant steps, hoisted twice: the babies share one decomposition, and each giant step
+    /// has one mod-down (ia.cr/2020/1203, algorithm 6).
+    Transform {
+        /// What is transformed.
+        value: Value,
+        /// The giant steps.
+        giants: Vec<Giant>,
+        /// Whether the sum is rescaled.
+        rescale: Rescale,
+    },
+    /// For each stage in turn `v = v + sum of v rotated by each of the stage's steps`.
+    Fold {
+        /// What is folded.
+        value: Value,
+        /// The rotations of each stage; those of one stage are hoisted.
+        stages: Vec<Vec<usize>>,
+        /// Whether the result is rescaled.
+        rescale: Rescale,
+    },
+    /// A rescale by itself.
+    Rescale(Value),
+    /// The value at a lower level, its scale unchanged.
+    DropLevel(Value, Level),
+}
+
+impl Operation {
+    /// The operation's name, for messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Dot { .. } => "dot product",
+            Self::Add(..) => "addition",
+            Self::Sub(..) => "subtraction",
+            Self::AddPlain(..) => "plaintext addition",
+            Self::Multiply { .. } => "multiplication",
+            Self::Rotate(..) => "rotation",
+            Self::Transform { .. } => "linear transform",
+            Self::Fold { .. } => "fold",
+            Self::Rescale(..) => "rescale",
+            Self::DropLevel(..) => "level drop",
+        }
+    }
+
+    /// The values that it reads, one that is read twice listed twice.
+    pub fn operands(&self) -> Vec<Value> {
+        match self {
+            Self::Input => vec![],
+            Self::Dot { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
+            Self::Add(a, b) | Self::Sub(a, b) | Self::Multiply { a, b, .. } => vec![*a, *b],
+            Self::AddPlain(v, _)
+            | Self::Rotate(v, _)
+            | Self::Rescale(v)
+            | Self::DropLevel(v, _)
+            | Self::Transform { value: v, .. }
+            | Self::Fold { value: v, .. } => vec![*v],
+        }
+    }
+}
+
+/// One node: an operation, and the level and scale of its result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it computes.
+    pub operation: Operation,
+    /// The level of the result.
+    pub level: Level,
+    /// The scale of the result.
+    pub scale: Scale,
+}
+
+/// What is read of an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// All its slots.
+    Slots,
+    /// These coefficients of its polynomial, and nothing else.
+    Coefficients(Vec<usize>),
+}
+
+/// An output of the circuit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The value.
+    pub value: Value,
+    /// What is read of it.
+    pub reading: Reading,
+}
+
+/// What a layer of the network is called, and between which representations it maps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The layer's name.
+    pub name: String,
+    /// The layer's kind.
+    pub kind: String,
+    /// The representation of its input, in words.
+    pub representation_in: String,
+    /// The representation of its output, in words.
+    pub representation_out: String,
+}
+
+/// The nodes of one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// What the layer is.
+    pub label: Label,
+    /// Its nodes.
+    pub nodes: Range<usize>,
+}
+
+/// A circuit, checked while it was built: see [`Builder`](crate::Builder).
+#[derive(Debug, Clone)]
+pub struct Circuit {
+    pub(crate) parameters: Parameters,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) plains: Vec<PlainSpec>,
+    pub(crate) layers: Vec<Span>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+impl Circuit {
+    /// The parameters that levels and scales were computed for.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// How many slots a ciphertext has.
+    pub fn slots(&self) -> usize {
+        self.parameters.slots()
+    }
+
+    /// All nodes, in an order in which they can be computed.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node that computes `value`.
+    pub fn node(&self, value: Value) -> &Node {
+        &self.nodes[value.0]
+    }
+
+    /// All plaintexts.
+    pub fn plains(&self) -> &[PlainSpec] {
+        &self.plains
+    }
+
+    /// One plaintext.
+    pub fn plain(&self, plain: Plain) -> &PlainSpec {
+        &self.plains[plain.0]
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> &[Span] {
+        &self.layers
+    }
+
+    /// The outputs, in order.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The encrypted inputs, in order.
+    pub fn inputs(&self) -> impl Iterator<Item = Value> + '_ {
+        (0..self.nodes.len()).map(Value).filter(|v| self.node(*v).operation == Operation::Input)
+    }
+
+    /// The evaluation keys that the circuit needs, each with the highest level it is needed at.
+    pub fn keys(&self) -> KeyRequirements {
+        keys::requirements(self)
+    }
+
+    /// How often each value is read, as an operand or as an output.
+    pub(crate) fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        let operands = self.nodes.iter().flat_map(|n| n.operation.operands());
+        operands.chain(self.outputs.iter().map(|o| o.value)).for_each(|v| uses[v.0] += 1);
+        uses
+    }
+}

@@ -1,0 +1,49 @@
+//! How long work takes.
+
+use crate::counts::Work;
+use serde::{Deserialize, Serialize};
+
+/// Microseconds for each unit of [`Work`] on one core, at ring degree 8192. At other degrees transforms are scaled by `N log N`, the
+/// rest by `N`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostModel {
+    /// A one-limb transform.
+    pub ntt: f64,
+    /// A one-limb multiply-accumulate.
+    pub multiply_accumulate: f64,
+    /// A one-limb permutation.
+    pub permutation: f64,
+    /// A one-limb product of base conversion.
+    pub conversion: f64,
+    /// An addition, scaling or copy of one limb.
+    pub pass: f64,
+    /// Reading one limb of a plaintext or key from memory.
+    pub stream: f64,
+}
+
+/// The degree that the figures are for.
+const REFERENCE_DEGREE: f64 = 8192.0;
+
+impl Default for CostModel {
+    /// One core of a recent x86-64 server with AVX-512.
+    fn default() -> Self {
+        Self { ntt: 7.5, multiply_accumulate: 1.6, permutation: 2.0, conversion: 1.2, pass: 1.2, stream: 1.5 }
+    }
+}
+
+impl CostModel {
+    /// The predicted time in microseconds on one core.
+    pub fn microseconds(&self, work: &Work, degree: usize) -> f64 {
+        let ratio = degree as f64 / REFERENCE_DEGREE;
+        let transforms = ratio * (degree as f64).log2() / REFERENCE_DEGREE.log2();
+        let linear = [
+            (work.multiply_accumulates, self.multiply_accumulate),
+            (work.permutations, self.permutation),
+            (work.conversions, self.conversion),
+            (work.passes, self.pass),
+            (work.streamed, self.stream),
+        ];
+        let linear: f64 = linear.iter().map(|(count, each)| *count as f64 * each).sum();
+        work.ntts as f64 * self.ntt * transforms + linear * ratio
+    }
+}

@@ -1,0 +1,112 @@
+//! Counts of operations, and of the work below them, in units of one limb.
+
+use serde::{Deserialize, Serialize};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+/// How many operations of each kind, and the work that they are made of.
+///
+/// A fold counts each rotation that it performs; a rotation by zero counts nothing. A rescale that is fused with a mod-down counts
+/// as a rescale.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All rotations, hoisted ones too.
+    pub rotations: u64,
+    /// Rotations that share their decomposition with others.
+    pub hoisted_rotations: u64,
+    /// Products of a ciphertext and a plaintext.
+    pub plaintext_multiplications: u64,
+    /// Products of two ciphertexts.
+    pub ciphertext_multiplications: u64,
+    /// Additions and subtractions, those of plaintexts too.
+    pub additions: u64,
+    /// Relinearisations.
+    pub relinearizations: u64,
+    /// Rescales.
+    pub rescales: u64,
+    /// The work below.
+    pub work: Work,
+}
+
+/// Work in one-limb units: one pass over the `N` words of one limb.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Transforms, forward and inverse.
+    pub ntts: u64,
+    /// Multiply-accumulates.
+    pub multiply_accumulates: u64,
+    /// Permutations by an automorphism.
+    pub permutations: u64,
+    /// Products of base conversion, one for each pair of source and target limb.
+    pub conversions: u64,
+    /// Additions, scalings, reductions and copies.
+    pub passes: u64,
+    /// Limbs of plaintexts and keys that are read, once each.
+    pub streamed: u64,
+}
+
+impl Counts {
+    /// Homomorphic operations: rotations, products with plaintexts and ciphertexts, additions.
+    pub fn hops(&self) -> u64 {
+        self.rotations + self.plaintext_multiplications + self.ciphertext_multiplications + self.additions
+    }
+
+    /// Rotations and relinearisations.
+    pub fn key_switches(&self) -> u64 {
+        self.rotations + self.relinearizations
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.rotations += other.rotations;
+        self.hoisted_rotations += other.hoisted_rotations;
+        self.plaintext_multiplications += other.plaintext_multiplications;
+        self.ciphertext_multiplications += other.ciphertext_multiplications;
+        self.additions += other.additions;
+        self.relinearizations += other.relinearizations;
+        self.rescales += other.rescales;
+        self.work += other.work;
+    }
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.ntts += other.ntts;
+        self.multiply_accumulates += other.multiply_accumulates;
+        self.permutations += other.permutations;
+        self.conversions += other.conversions;
+        self.passes += other.passes;
+        self.streamed += other.streamed;
+    }
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
+    }
+}
+
+impl Sum for Work {
+    fn sum<I: Iterator<Item = Self>>(work: I) -> Self {
+        work.fold(Self::default(), Add::add)
+    }
+}

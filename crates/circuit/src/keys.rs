@@ -1,0 +1,31 @@
+//! Which evaluation keys a circuit needs.
+
+use crate::{Circuit, Operation};
+use ckks::KeyRequirements;
+
+/// Each key at the highest level it is used at: a key for fewer levels is smaller.
+pub(crate) fn requirements(circuit: &Circuit) -> KeyRequirements {
+    let mut keys = KeyRequirements::default();
+    for node in circuit.nodes() {
+        let Some(operand) = node.operation.operands().first().copied() else { continue };
+        let level = circuit.node(operand).level;
+        if let Operation::Multiply { .. } = node.operation {
+            keys.relinearise_at(level);
+        }
+        rotations(&node.operation).into_iter().for_each(|steps| keys.rotate_at(steps, level));
+    }
+    keys
+}
+
+/// The rotations that an operation performs, zeros and repetitions among them.
+fn rotations(operation: &Operation) -> Vec<usize> {
+    match operation {
+        Operation::Rotate(_, steps) => vec![*steps],
+        Operation::Fold { stages, .. } => stages.concat(),
+        Operation::Transform { giants, .. } => {
+            let babies = giants.iter().flat_map(|g| g.terms.iter().map(|(baby, _)| *baby));
+            babies.chain(giants.iter().map(|g| g.rotation)).collect()
+        }
+        _ => vec![],
+    }
+}

@@ -1,0 +1,205 @@
+//! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here,
+//! and the test that compares the two fails otherwise.
+
+use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
+use crate::counts::{Counts, Work};
+use ckks::{Level, Parameters, Rescale};
+use std::collections::BTreeSet;
+
+/// The counts of one node.
+pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
+    let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
+    let cost = Cost::new(circuit.parameters(), circuit.node(operand).level);
+    match &node.operation {
+        Operation::Input => Counts::default(),
+        Operation::Dot { terms, rescale } => cost.dot(terms.len(), *rescale),
+        Operation::Add(..) | Operation::Sub(..) => cost.addition(2),
+        Operation::AddPlain(..) => cost.addition(1),
+        Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
+        Operation::Rotate(_, steps) => cost.rotate(*steps),
+        Operation::Transform { giants, rescale, .. } => {
+            cost.transform(&giants.iter().map(GiantShape::of).collect::<Vec<_>>(), *rescale)
+        }
+        Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
+        Operation::Rescale(..) => cost.rescale(Rescale::Yes),
+        Operation::DropLevel(..) => Counts::default(),
+    }
+}
+
+/// The counts of reading an output: coefficients need one inverse transform.
+pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
+    let ntts = match output.reading {
+        Reading::Slots => 0,
+        Reading::Coefficients(_) => circuit.node(output.value).level.limbs() as u64,
+    };
+    Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
+}
+
+/// The rotations of a giant step, without its plaintexts.
+pub(crate) struct GiantShape {
+    pub rotation: usize,
+    pub babies: Vec<usize>,
+}
+
+impl GiantShape {
+    fn of(giant: &Giant) -> Self {
+        Self { rotation: giant.rotation, babies: giant.terms.iter().map(|(baby, _)| *baby).collect() }
+    }
+}
+
+/// Costs at one level.
+pub(crate) struct Cost<'a> {
+    parameters: &'a Parameters,
+    level: Level,
+    /// Limbs of a ciphertext.
+    limbs: u64,
+    /// Limbs of the extended basis.
+    extended: u64,
+    special: u64,
+    digits: u64,
+}
+
+impl<'a> Cost<'a> {
+    pub fn new(parameters: &'a Parameters, level: Level) -> Self {
+        let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
+        let digits = parameters.digits(level) as u64;
+        Self { parameters, level, limbs, special, extended: limbs + special, digits }
+    }
+
+    pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
+        let terms = terms as u64;
+        let work = Work {
+            multiply_accumulates: 2 * terms * self.limbs,
+            streamed: terms * self.limbs,
+            ..Work::default()
+        };
+        let sum =
+            Counts { plaintext_multiplications: terms, additions: terms - 1, work, ..Counts::default() };
+        sum + self.rescale(rescale)
+    }
+
+    pub fn addition(&self, halves: u64) -> Counts {
+        let work =
+            Work { passes: halves * self.limbs, streamed: (2 - halves) * self.limbs, ..Work::default() };
+        Counts { additions: 1, work, ..Counts::default() }
+    }
+
+    pub fn multiply(&self, rescale: Rescale) -> Counts {
+        let tensor = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
+        let work = tensor + self.decompose() + self.key_product() + self.special_multiple();
+        Counts { ciphertext_multiplications: 1, relinearizations: 1, work, ..Counts::default() }
+            + self.divide(rescale)
+    }
+
+    pub fn rotate(&self, steps: usize) -> Counts {
+        if steps == 0 {
+            return Counts::default();
+        }
+        let permute = Work { permutations: 2 * self.limbs, passes: self.limbs, ..Work::default() };
+        let work = self.decompose() + self.key_product() + permute;
+        Counts { rotations: 1, work, ..Counts::default() } + self.divide(Rescale::No)
+    }
+
+    pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
+        let stage = |(index, steps): (usize, &Vec<usize>)| {
+            let last = index + 1 == stages.len();
+            let additions = Counts { additions: steps.len() as u64, ..Counts::default() };
+            additions + self.hoisted(steps.len()) + self.divide(if last { rescale } else { Rescale::No })
+        };
+        stages.iter().enumerate().map(stage).sum()
+    }
+
+    pub fn transform(&self, giants: &[GiantShape], rescale: Rescale) -> Counts {
+        let babies: BTreeSet<usize> = giants.iter().flat_map(|g| &g.babies).copied().collect();
+        let terms: u64 = giants.iter().map(|g| g.babies.len() as u64).sum();
+        let turned = giants.iter().filter(|g| g.rotation != 0).count() as u64;
+        let inner = Work {
+            multiply_accumulates: 2 * terms * self.extended,
+            streamed: terms * self.extended,
+            passes: 2 * (giants.len() as u64 - 1) * self.extended,
+            ..Work::default()
+        };
+        let products = Counts {
+            plaintext_multiplications: terms,
+            additions: terms - 1,
+            work: inner,
+            ..Counts::default()
+        };
+        let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
+        let babies = self.hoisted(babies.iter().filter(|b| **b != 0).count());
+        products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
+    }
+
+    /// One or no rescale by itself.
+    pub fn rescale(&self, rescale: Rescale) -> Counts {
+        match rescale {
+            Rescale::No => Counts::default(),
+            Rescale::Yes => {
+                Counts { rescales: 1, work: self.division(2, 1, self.limbs - 1), ..Counts::default() }
+            }
+        }
+    }
+
+    /// Rotations of one ciphertext that share its decomposition, left in the extended basis and summed there.
+    fn hoisted(&self, rotations: usize) -> Counts {
+        if rotations == 0 {
+            return Counts { work: self.special_multiple(), ..Counts::default() };
+        }
+        let shared = self.decompose() + self.special_multiple();
+        let each = (0..rotations).map(|_| self.key_product() + self.permute_extended()).sum();
+        let rotations = rotations as u64;
+        let hoisted_rotations = if rotations > 1 { rotations } else { 0 };
+        Counts { rotations, hoisted_rotations, work: shared + each, ..Counts::default() }
+    }
+
+    fn giant_step(&self) -> Work {
+        let down = self.division(1, self.special, self.limbs);
+        down + self.decompose() + self.key_product() + self.permute_extended()
+    }
+
+    /// Digits: all limbs to coefficients, and each digit to the limbs outside of it.
+    fn decompose(&self) -> Work {
+        let own = (0..self.digits as usize).map(|j| self.parameters.digit(self.level, j).len() as u64);
+        Work {
+            ntts: self.digits * self.extended,
+            conversions: own.map(|own| own * (self.extended - own)).sum(),
+            passes: self.limbs,
+            ..Work::default()
+        }
+    }
+
+    fn key_product(&self) -> Work {
+        let products = 2 * self.digits * self.extended;
+        Work { multiply_accumulates: products, streamed: products, ..Work::default() }
+    }
+
+    fn permute_extended(&self) -> Work {
+        Work { permutations: 2 * self.extended, passes: self.extended, ..Work::default() }
+    }
+
+    fn special_multiple(&self) -> Work {
+        Work { passes: 4 * self.limbs, ..Work::default() }
+    }
+
+    /// Mod-down of both halves, fused with the rescale where both are asked for and the conversion is not too wide.
+    fn divide(&self, rescale: Rescale) -> Counts {
+        let down = |work| Counts { work, ..Counts::default() };
+        match rescale {
+            Rescale::No => down(self.division(2, self.special, self.limbs)),
+            Rescale::Yes if self.special < 3 => {
+                let work = self.division(2, self.special + 1, self.limbs - 1);
+                Counts { rescales: 1, work, ..Counts::default() }
+            }
+            Rescale::Yes => down(self.division(2, self.special, self.limbs)) + self.rescale(rescale),
+        }
+    }
+
+    fn division(&self, halves: u64, dropped: u64, kept: u64) -> Work {
+        Work {
+            ntts: halves * (dropped + kept),
+            conversions: halves * dropped * kept,
+            passes: halves * kept,
+            ..Work::default()
+        }
+    }
+}

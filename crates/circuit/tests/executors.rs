@@ -1,0 +1,304 @@
+//! The three executors agree: decrypted outputs with the clear run, errors with the prediction, counts with what was done.
+
+use circuit::encrypted::Program;
+use circuit::{
+    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, Value, Work, clear, dry_run,
+    predict,
+};
+use ckks::{
+    Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, Level, ParametersLiteral, Randomness, Rescale,
+    Scale, SecretKey, SeededEvaluationKeys,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const DEGREE: usize = 64;
+
+fn literal() -> ParametersLiteral {
+    ParametersLiteral {
+        degree: DEGREE,
+        moduli: vec![268369921, 67043329, 67239937, 66813953, 67502081, 66551809],
+        special: vec![268271617, 268238849],
+        digit_limbs: 2,
+    }
+}
+
+fn builder() -> Builder {
+    Builder::new(literal().validate_insecure().unwrap())
+}
+
+const INPUT_SCALE: Scale = Scale((1u64 << 26) as f64);
+
+fn numbers(seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..DEGREE).map(|_| next()).collect()
+}
+
+fn constant(seed: u64) -> Numbers {
+    Numbers::new(move || numbers(seed))
+}
+
+/// One operation of a random circuit.
+#[derive(Debug, Clone)]
+enum Step {
+    Dot(usize),
+    AddPlain,
+    AddCoefficients,
+    Double,
+    Difference,
+    Square,
+    Rotate(usize),
+    Transform { babies: usize, giants: usize },
+    Fold(Vec<Vec<usize>>),
+    Drop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let steps = prop::collection::vec(0..DEGREE, 1..4);
+    prop_oneof![
+        (1usize..4).prop_map(Step::Dot),
+        Just(Step::AddPlain),
+        Just(Step::AddCoefficients),
+        Just(Step::Double),
+        Just(Step::Difference),
+        Just(Step::Square),
+        (0..DEGREE).prop_map(Step::Rotate),
+        (1usize..5, 1usize..4).prop_map(|(babies, giants)| Step::Transform { babies, giants }),
+        prop::collection::vec(steps.prop_map(|s| s.into_iter().map(|k| k.max(1)).collect()), 1..3)
+            .prop_map(Step::Fold),
+        Just(Step::Drop),
+    ]
+}
+
+/// Appends a step; what rescales does so, and brings the scale back to the input's.
+fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Error> {
+    let level = b.level(v)?;
+    match step {
+        Step::Dot(terms) => {
+            let scale = b.scale_towards(v, INPUT_SCALE)?;
+            let terms =
+                (0..*terms as u64).map(|t| Ok((v, b.plain(Role::Factor, level, scale, constant(seed + t))?)));
+            let terms = terms.collect::<Result<_, Error>>()?;
+            b.dot(terms, Rescale::Yes)
+        }
+        Step::AddPlain => b.add_plain(v, Encoding::Slots, constant(seed)),
+        Step::AddCoefficients => {
+            b.add_plain(v, Encoding::Coefficients, Numbers::new(move || numbers(seed)[..3].to_vec()))
+        }
+        Step::Double => b.add(v, v),
+        Step::Difference => {
+            let rotated = b.rotate(v, 1)?;
+            b.sub(v, rotated)
+        }
+        Step::Square => b.multiply(v, v, Rescale::Yes),
+        Step::Rotate(steps) => b.rotate(v, *steps),
+        Step::Transform { babies, giants } => {
+            let scale = b.scale_towards(v, INPUT_SCALE)?;
+            let mut steps = vec![];
+            for g in 0..*giants {
+                let mut terms = vec![];
+                for baby in 0..*babies {
+                    let numbers = constant(seed + (g * babies + baby) as u64);
+                    terms.push((baby * 3, b.plain(Role::ExtendedFactor, level, scale, numbers)?));
+                }
+                steps.push(Giant { rotation: g * 16, terms });
+            }
+            b.transform(v, steps, Rescale::Yes)
+        }
+        Step::Fold(stages) => b.fold(v, stages.clone(), Rescale::No),
+        Step::Drop => match level.below() {
+            Some(below) => b.drop_level(v, below),
+            None => Ok(v),
+        },
+    }
+}
+
+fn random_circuit(steps: &[Step]) -> Circuit {
+    let mut b = builder();
+    let mut v = b.input(Level(5), INPUT_SCALE).unwrap();
+    let unread = b.input(Level(5), INPUT_SCALE).unwrap();
+    v = b.add(v, unread).unwrap();
+    for (i, step) in steps.iter().enumerate() {
+        // Where no level is left the chain ends, one level above the last for the sake of headroom.
+        if b.level(v).unwrap() <= Level(1) {
+            break;
+        }
+        v = append(&mut b, v, step, 1000 * i as u64 + 7).unwrap();
+    }
+    let whole = Output { value: v, reading: Reading::Slots };
+    let part = Output { value: v, reading: Reading::Coefficients(vec![0, 1, 5]) };
+    b.finish(vec![whole, part]).unwrap()
+}
+
+struct Machine {
+    context: Arc<Context>,
+    secret: SecretKey,
+    keys: EvaluationKeys,
+    randomness: Randomness,
+}
+
+impl Machine {
+    fn new(circuit: &Circuit, seed: u8) -> Self {
+        let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+        let mut randomness = Randomness::from_test_seed(seed.into());
+        let secret = SecretKey::generate(&context, &mut randomness);
+        let keys =
+            SeededEvaluationKeys::generate(&context, &secret, &circuit.keys(), &mut randomness, |_| ())
+                .unwrap();
+        let keys = keys.expand(&context);
+        Self { context, secret, keys, randomness }
+    }
+
+    fn encrypt(&mut self, slots: &[f64], level: Level) -> Ciphertext {
+        let seeded =
+            self.secret.encrypt(&self.context, slots, level, INPUT_SCALE, &mut self.randomness).unwrap();
+        seeded.expand(self.context.basis(level))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn executors_agree(steps in prop::collection::vec(step(), 1..7), seed: u8) {
+        let circuit = random_circuit(&steps);
+        let inputs = [numbers(u64::from(seed) + 1), numbers(u64::from(seed) + 501)];
+        let expected = clear::run(&circuit, &inputs).unwrap();
+        let Ok(predicted) = predict(&circuit, &inputs) else {
+            // Repeated squares and folds may overflow; then there is nothing to compare.
+            return Ok(());
+        };
+        let mut machine = Machine::new(&circuit, seed);
+        let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
+        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+        let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
+
+        let dry = dry_run(&circuit).totals;
+        prop_assert_eq!(Counts { work: Work::default(), ..dry }, run.counts);
+
+        let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
+        let coefficients = machine.secret.decrypt_coefficients(&machine.context, &run.outputs[1]);
+        let read = [0, 1, 5].map(|i| coefficients[i]);
+        prop_assert_eq!(&predicted[0].values, &expected[0]);
+        let mean_square = slots.iter().zip(&expected[0]).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / DEGREE as f64;
+        // The errors of slots are a rotation of some 64 independent coefficients' errors.
+        prop_assert!(
+            mean_square.sqrt() < 3.0 * predicted[0].deviation,
+            "error {} where {} was predicted", mean_square.sqrt(), predicted[0].deviation
+        );
+        for (a, b) in read.iter().zip(&expected[1]) {
+            prop_assert!((a - b).abs() < 10.0 * predicted[1].deviation, "{} for {}", a, b);
+        }
+    }
+}
+
+/// The predicted deviation is the measured one, not only a bound: over many keys, for a circuit of all operations.
+#[test]
+fn prediction_is_the_measured_error() {
+    let steps = [
+        Step::Dot(2),
+        Step::Square,
+        Step::Transform { babies: 4, giants: 3 },
+        Step::Fold(vec![vec![8], vec![16, 32, 48]]),
+        Step::Rotate(5),
+    ];
+    let circuit = random_circuit(&steps);
+    let inputs = [numbers(3), numbers(4)];
+    let predicted = predict(&circuit, &inputs).unwrap();
+    let (mut sum, runs) = (0.0, 40);
+    for seed in 0..runs {
+        let mut machine = Machine::new(&circuit, seed);
+        let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
+        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+        let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
+        let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
+        sum +=
+            slots.iter().zip(&predicted[0].values).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / DEGREE as f64;
+    }
+    let measured = (sum / f64::from(runs)).sqrt();
+    let ratio = measured / predicted[0].deviation;
+    assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation);
+}
+
+#[test]
+fn inputs_of_the_wrong_number_level_or_scale_are_refused() {
+    let circuit = random_circuit(&[Step::AddPlain]);
+    let mut machine = Machine::new(&circuit, 1);
+    let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+    let right = machine.encrypt(&numbers(1), Level(5));
+    let low = machine.encrypt(&numbers(1), Level(4));
+    let evaluator = Evaluator::new(&machine.context, &machine.keys);
+    let number = program.run(&evaluator, std::slice::from_ref(&right)).unwrap_err();
+    assert_eq!(number, Error::Inputs { expected: 2, actual: 1 });
+    let level = program.run(&evaluator, &[right, low]).unwrap_err();
+    assert!(matches!(level, Error::InputType { index: 1, level: Level(4), expected_level: Level(5), .. }));
+}
+
+#[test]
+fn overflow_is_found_with_its_figures() {
+    let mut b = builder();
+    let input = b.input(Level(0), INPUT_SCALE).unwrap();
+    let folded = b.fold(input, vec![vec![1], vec![2], vec![4]], Rescale::No).unwrap();
+    let circuit = b.finish(vec![Output { value: folded, reading: Reading::Slots }]).unwrap();
+    let fits = predict(&circuit, &[vec![0.2; DEGREE]]);
+    assert!(fits.is_ok());
+    let error = predict(&circuit, &[vec![0.5; DEGREE]]).unwrap_err();
+    assert!(matches!(error, Error::Overflow { magnitude: 4.0, level: Level(0), .. }), "{error}");
+}
+
+#[test]
+fn what_wraps_around_in_coefficients_that_nobody_reads_is_no_overflow() {
+    let mut b = builder();
+    let input = b.input(Level(1), INPUT_SCALE).unwrap();
+    let scale = b.scale_towards(input, INPUT_SCALE).unwrap();
+    let eight = b.plain(Role::Factor, Level(1), scale, Numbers::new(|| vec![8.0; DEGREE])).unwrap();
+    let product = b.dot(vec![(input, eight)], Rescale::Yes).unwrap();
+    let read = |indices: Vec<usize>| vec![Output { value: product, reading: Reading::Coefficients(indices) }];
+    // Slots all ones: coefficient 0 is one, the others are zero.
+    let ones = [vec![1.0; DEGREE]];
+    let mut other = builder();
+    std::mem::swap(&mut other, &mut b);
+    let circuit = other.finish(read(vec![1, 2])).unwrap();
+    assert!(predict(&circuit, &ones).is_ok());
+    let mut machine = Machine::new(&circuit, 5);
+    let ciphertext = machine.encrypt(&ones[0], Level(1));
+    let program = Program::encode(circuit, &machine.context).unwrap();
+    let evaluator = Evaluator::new(&machine.context, &machine.keys);
+    let run = program.run(&evaluator, &[ciphertext]).unwrap();
+    let reply = evaluator.reply(&run.outputs[0], &[1, 2]).unwrap();
+    let values = machine.secret.decrypt_reply(&machine.context, &reply, &[1, 2]);
+    assert!(values.iter().all(|v| v.abs() < 1e-3), "{values:?}");
+}
+
+#[test]
+fn a_builder_refuses_what_does_not_fit() {
+    let mut b = builder();
+    let v = b.input(Level(0), INPUT_SCALE).unwrap();
+    let high = b.input(Level(1), INPUT_SCALE).unwrap();
+    let scaled = b.input(Level(0), Scale(1e6)).unwrap();
+    assert_eq!(b.rescale(v), Err(Error::NoLevelLeft { operation: "rescale" }));
+    assert_eq!(
+        b.add(v, high),
+        Err(Error::LevelMismatch { operation: "addition", left: Level(0), right: Level(1) })
+    );
+    assert!(matches!(b.add(v, scaled), Err(Error::ScaleMismatch { .. })));
+    assert_eq!(
+        b.rotate(v, DEGREE),
+        Err(Error::Rotation { operation: "rotation", steps: DEGREE, slots: DEGREE })
+    );
+    assert_eq!(b.dot(vec![], Rescale::No), Err(Error::Empty { operation: "dot product" }));
+    assert!(b.input(Level(6), INPUT_SCALE).is_err());
+    assert_eq!(
+        b.input(Level(0), Scale(f64::NAN)).unwrap_err().to_string(),
+        "scale NaN: expected a positive finite number"
+    );
+    let extended = b.plain(Role::ExtendedFactor, Level(0), INPUT_SCALE, constant(1)).unwrap();
+    assert!(matches!(b.dot(vec![(v, extended)], Rescale::No), Err(Error::PlainRole { .. })));
+    assert!(matches!(b.drop_level(v, Level(1)), Err(Error::LevelMismatch { .. })));
+}

@@ -1,0 +1,137 @@
+//! The layers in the clear: plain loops that the compiler vectorises.
+
+use crate::layer::{Affine, AveragePool, Convolution, Dense, LayerKind, Quadratic};
+use crate::{Padding, Shape};
+
+/// Taps that one pass over a convolution's output adds.
+const TAPS: usize = 8;
+/// Independent sums of a dot product.
+const LANES: usize = 16;
+
+/// The output, of shape `to`, of a layer for `input`, of shape `from`. Needs shapes that the layer accepts.
+pub(crate) fn apply(kind: &LayerKind, from: Shape, to: Shape, mut input: Vec<f64>) -> Vec<f64> {
+    match kind {
+        LayerKind::Convolution(layer) => convolve(layer, from, to, &input),
+        LayerKind::Dense(layer) => multiply(layer, &input),
+        LayerKind::AveragePool(layer) => pool(layer, from, to, &input),
+        LayerKind::Flatten => input,
+        LayerKind::Square => {
+            input.iter_mut().for_each(|x| *x *= *x);
+            input
+        }
+        LayerKind::Quadratic(Quadratic { a, b, c }) => {
+            for (i, channel) in input.chunks_mut(from.positions()).enumerate() {
+                channel.iter_mut().for_each(|x| *x = (a[i] * *x + b[i]) * *x + c[i]);
+            }
+            input
+        }
+        LayerKind::Affine(Affine { scale, shift }) => {
+            for (i, channel) in input.chunks_mut(from.positions()).enumerate() {
+                channel.iter_mut().for_each(|x| *x = scale[i] * *x + shift[i]);
+            }
+            input
+        }
+    }
+}
+
+fn multiply(layer: &Dense, input: &[f64]) -> Vec<f64> {
+    (0..layer.rows).map(|r| layer.bias[r] + dot(layer.row(r), input)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// Gathers, for a few taps at a time, the input value that each output position meets, and adds these rows, weighted,
+/// to every output channel of the group: all inner loops run over contiguous positions.
+fn convolve(layer: &Convolution, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+    let positions = to.positions();
+    let mut output = layer.bias.elements(to);
+    let mut rows = vec![0.0; TAPS * positions];
+    for group in 0..layer.groups {
+        let planes = &input[group * layer.group_inputs() * from.positions()..];
+        for first in (0..layer.taps()).step_by(TAPS) {
+            let taps = first..layer.taps().min(first + TAPS);
+            for (tap, row) in taps.clone().zip(rows.chunks_mut(positions)) {
+                gather(layer, from, to, planes, tap, row);
+            }
+            for o in group * layer.group_outputs()..(group + 1) * layer.group_outputs() {
+                let sums = &mut output[o * positions..(o + 1) * positions];
+                accumulate(sums, &layer.channel_weights(o)[taps.clone()], &rows);
+            }
+        }
+    }
+    output
+}
+
+/// Adds to `sums` the `rows`, one after the other, each times its weight.
+fn accumulate(sums: &mut [f64], weights: &[f64], rows: &[f64]) {
+    let n = sums.len();
+    let Ok(w) = <&[f64; TAPS]>::try_from(weights) else {
+        for (w, row) in weights.iter().zip(rows.chunks(n)) {
+            sums.iter_mut().zip(row).for_each(|(s, x)| *s += w * x);
+        }
+        return;
+    };
+    let r: [&[f64]; TAPS] = std::array::from_fn(|i| &rows[i * n..(i + 1) * n]);
+    for p in 0..n {
+        sums[p] += (w[0] * r[0][p] + w[1] * r[1][p] + w[2] * r[2][p] + w[3] * r[3][p])
+            + (w[4] * r[4][p] + w[5] * r[5][p] + w[6] * r[6][p] + w[7] * r[7][p]);
+    }
+}
+
+/// The input value that each output position meets at one tap: zero where that lies on the padding.
+fn gather(layer: &Convolution, from: Shape, to: Shape, planes: &[f64], tap: usize, row: &mut [f64]) {
+    let [height, width] = layer.kernel;
+    let (plane, ky, kx) = (tap / (height * width), tap / width % height, tap % width);
+    let plane = &planes[plane * from.positions()..(plane + 1) * from.positions()];
+    let (dy, dx) = (ky * layer.dilation[0], kx * layer.dilation[1]);
+    let [sy, sx] = layer.stride;
+    let Padding { top, left, .. } = layer.padding;
+    // Columns first..last of the output meet the image: left <= ox sx + dx < left + width.
+    let first = left.saturating_sub(dx).div_ceil(sx).min(to.width);
+    let last = (left + from.width).saturating_sub(dx).div_ceil(sx).clamp(first, to.width);
+    row.fill(0.0);
+    for (oy, out) in row.chunks_mut(to.width).enumerate() {
+        let Some(y) = (oy * sy + dy).checked_sub(top).filter(|&y| y < from.height) else { continue };
+        if first < last {
+            let line = &plane[y * from.width..(y + 1) * from.width];
+            let values = line[first * sx + dx - left..].iter().step_by(sx);
+            out[first..last].iter_mut().zip(values).for_each(|(o, v)| *o = *v);
+        }
+    }
+}
+
+fn pool(layer: &AveragePool, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+    let Padding { top, left, .. } = layer.padding;
+    let range = |o: usize, axis: usize, before: usize, extent: usize| {
+        let start = o * layer.stride[axis];
+        start.saturating_sub(before)..(start + layer.kernel[axis]).saturating_sub(before).min(extent)
+    };
+    let mut output = Vec::with_capacity(to.elements());
+    for plane in input.chunks(from.positions()) {
+        for oy in 0..to.height {
+            let rows = range(oy, 0, top, from.height);
+            for ox in 0..to.width {
+                let columns = range(ox, 1, left, from.width);
+                let window = rows.clone().map(|y| &plane[y * from.width..][columns.clone()]);
+                let sum: f64 = window.flatten().sum();
+                let counted = if layer.include_padding {
+                    layer.kernel[0] * layer.kernel[1]
+                } else {
+                    rows.len() * columns.len()
+                };
+                output.push(sum / counted as f64);
+            }
+        }
+    }
+    output
+}

@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Image, Shape};
+
+/// What a client needs to know of a model beside its weights, as the model's file says it under keys that begin with
+/// `blindsight.`. What a file leaves out has the default named below.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The data set that the model was trained on (`mnist`, ...), if known.
+    pub dataset: Option<String>,
+    /// One line on the model, if given.
+    pub description: Option<String>,
+    /// The share of the data set's test images that are classified rightly, from 0 to 1, if known.
+    pub accuracy: Option<f64>,
+    /// What is subtracted from each channel's pixels, as a share of 255. Default 0.
+    pub mean: Vec<f64>,
+    /// What each channel is divided by after that. Default 1.
+    pub std: Vec<f64>,
+    /// A name for each score. Default their indices.
+    pub labels: Vec<String>,
+    /// The least and the largest value of a normalised input. Default what pixels from 0 to 255 can give.
+    pub input_range: (f64, f64),
+    /// What no score's magnitude should exceed, if known.
+    pub score_bound: Option<f64>,
+    /// For each layer by name, how large its outputs were over the training images. Default none.
+    pub ranges: BTreeMap<String, ValueRange>,
+}
+
+/// How large a layer's outputs are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueRange {
+    /// The largest magnitude.
+    pub max: f64,
+    /// The root mean square.
+    pub rms: f64,
+}
+
+impl Metadata {
+    /// The metadata of a model without any entry, for images of `input` and a number of scores.
+    pub fn new(input: Shape, scores: usize) -> Self {
+        Self {
+            dataset: None,
+            description: None,
+            accuracy: None,
+            mean: vec![0.0; input.channels],
+            std: vec![1.0; input.channels],
+            labels: (0..scores).map(|i| i.to_string()).collect(),
+            input_range: (0.0, 1.0),
+            score_bound: None,
+            ranges: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a model's entries (keys and values); keys outside `blindsight.` are left alone, unknown ones within it
+    /// too. Refuses values of the wrong form, count or range.
+    pub(crate) fn parse<'a>(
+        input: Shape,
+        scores: usize,
+        entries: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Error> {
+        let entries: BTreeMap<&str, &str> = entries.collect();
+        let entry = |key: &'static str| entries.get(key).map(|&value| Entry { key, value });
+        let mut parsed = Self::new(input, scores);
+        parsed.dataset = entry("blindsight.dataset").map(|e| e.value.to_string());
+        parsed.description = entry("blindsight.description").map(|e| e.value.to_string());
+        parsed.accuracy = entry("blindsight.accuracy")
+            .map(|e| e.number("a share from 0 to 1", |v| (0.0..=1.0).contains(&v)))
+            .transpose()?;
+        if let Some(e) = entry("blindsight.mean") {
+            parsed.mean = e.numbers(input.channels, "finite numbers", f64::is_finite)?;
+        }
+        if let Some(e) = entry("blindsight.std") {
+            parsed.std = e.numbers(input.channels, "positive numbers", |v| v.is_finite() && v > 0.0)?;
+        }
+        if let Some(e) = entry("blindsight.labels") {
+            parsed.labels = e.labels(scores)?;
+        }
+        parsed.input_range = match entry("blindsight.input_range") {
+            Some(e) => e.range()?,
+            None => parsed.pixel_range(),
+        };
+        parsed.score_bound = entry("blindsight.score_bound")
+            .map(|e| e.number("a positive number", |v| v.is_finite() && v > 0.0))
+            .transpose()?;
+        if let Some(e) = entry("blindsight.ranges") {
+            parsed.ranges = e.ranges()?;
+        }
+        Ok(parsed)
+    }
+
+    /// The values that pixels from 0 to 255 have once normalised.
+    fn pixel_range(&self) -> (f64, f64) {
+        let channels = || self.mean.iter().zip(&self.std);
+        let least = channels().map(|(m, s)| -m / s).fold(f64::INFINITY, f64::min);
+        let largest = channels().map(|(m, s)| (1.0 - m) / s).fold(f64::NEG_INFINITY, f64::max);
+        (least, largest)
+    }
+
+    /// The network's input for an image: `(pixel / 255 - mean) / std`, in the order channel, row, column. Refuses an
+    /// image with another number of channels than the metadata describe.
+    pub fn normalise(&self, image: &Image) -> Result<Vec<f64>, Error> {
+        let shape = image.shape();
+        if shape.channels != self.mean.len() || shape.channels != self.std.len() {
+            let (expected, actual) = (format!("{} channels", self.mean.len()), image.to_string());
+            return Err(Error::Image { expected, actual });
+        }
+        let planes = image.pixels().chunks(shape.positions()).zip(self.mean.iter().zip(&self.std));
+        Ok(planes
+            .flat_map(|(plane, (m, s))| plane.iter().map(move |&p| (f64::from(p) / 255.0 - m) / s))
+            .collect())
+    }
+}
+
+/// One entry of the metadata.
+struct Entry<'a> {
+    key: &'static str,
+    value: &'a str,
+}
+
+impl Entry<'_> {
+    fn error(&self, expected: impl Into<String>) -> Error {
+        Error::Metadata {
+            key: self.key.into(),
+            value: self.value.chars().take(80).collect(),
+            expected: expected.into(),
+        }
+    }
+
+    fn number(&self, expected: &str, accept: impl Fn(f64) -> bool) -> Result<f64, Error> {
+        self.value.trim().parse().ok().filter(|&v| accept(v)).ok_or_else(|| self.error(expected))
+    }
+
+    fn numbers(&self, count: usize, expected: &str, accept: impl Fn(f64) -> bool) -> Result<Vec<f64>, Error> {
+        let numbers = self
+            .value
+            .split(',')
+            .map(|v| v.trim().parse().ok().filter(|&v| accept(v)))
+            .collect::<Option<Vec<f64>>>();
+        let numbers = numbers.filter(|n| n.len() == count);
+        numbers.ok_or_else(|| self.error(format!("{count} {expected}, separated by commas")))
+    }
+
+    fn labels(&self, count: usize) -> Result<Vec<String>, Error> {
+        let labels: Vec<_> = self.value.split(',').map(|l| l.trim().to_string()).collect();
+        if labels.len() == count {
+            return Ok(labels);
+        }
+        Err(self.error(format!(
+            "{count} labels, separated by commas, one for each score; it has {}",
+            labels.len()
+        )))
+    }
+
+    fn range(&self) -> Result<(f64, f64), Error> {
+        match self.numbers(2, "finite numbers, the least and the largest", f64::is_finite)?.as_slice() {
+            &[least, largest] if least < largest => Ok((least, largest)),
+            _ => Err(self.error("the least value before the largest")),
+        }
+    }
+
+    fn ranges(&self) -> Result<BTreeMap<String, ValueRange>, Error> {
+        let expected = r#"JSON of the form {"layer": {"max": 1.5, "rms": 0.5}, ...}, no figure negative"#;
+        let ranges: BTreeMap<String, ValueRange> =
+            serde_json::from_str(self.value).map_err(|e| self.error(format!("{expected} ({e})")))?;
+        let sound = |v: f64| v.is_finite() && v >= 0.0;
+        if ranges.values().all(|r| sound(r.max) && sound(r.rms)) {
+            Ok(ranges)
+        } else {
+            Err(self.error(expected))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Graph, Image, Metadata, limits, onnx};
+
+/// A network with all that its file says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The file's name without its ending, or the name given.
+    pub name: String,
+    /// The layers.
+    pub graph: Graph,
+    /// What a client needs to know beside them.
+    pub metadata: Metadata,
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+}
+
+impl Model {
+    /// Reads an ONNX file. Refuses one that cannot be read, is larger than [`limits::MODEL_BYTES`], or that
+    /// [`Model::from_bytes`] refuses.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::from_bytes(&name, &read_bounded(path, "bytes of the model file", limits::MODEL_BYTES)?)
+    }
+
+    /// Reads the bytes of an ONNX file.
+    ///
+    /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of one, that is
+    /// not supported; a missing initialiser; shapes that do not fit; a graph that is not one chain; weights that are
+    /// not finite; anything above [`limits`]. A graph that passes can be run.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let decoded = onnx::decode(bytes)?;
+        let graph = onnx::import(&decoded)?;
+        let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
+        let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
+        Ok(Self { name: name.to_string(), graph, metadata, digest: Sha256::digest(bytes).into() })
+    }
+
+    /// The network's input for an image, normalised. Refuses an image of another size than the network's.
+    pub fn input(&self, image: &Image) -> Result<Vec<f64>, Error> {
+        image.expect_shape(self.graph.input)?;
+        self.metadata.normalise(image)
+    }
+
+    /// The scores of an image, computed in the clear; refuses what [`Model::input`] refuses.
+    pub fn scores(&self, image: &Image) -> Result<Vec<f64>, Error> {
+        self.graph.infer(&self.input(image)?)
+    }
+
+    /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where there are
+    /// none.
+    pub fn class_of(scores: &[f64]) -> usize {
+        (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+    }
+}
+
+/// The bytes of a file, or the error that it is longer than `limit`, found before more is read.
+pub(crate) fn read_bounded(path: &Path, what: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    let io = |source| Error::Io { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(io)?;
+    limits::check(|| what.to_string(), file.metadata().map_err(io)?.len(), limit)?;
+    let mut bytes = Vec::new();
+    // A file may grow, and a device has no length: the limit holds for what is read, too.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    limits::check(|| what.to_string(), bytes.len() as u64, limit)?;
+    Ok(bytes)
+}

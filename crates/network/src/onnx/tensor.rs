@@ -1,0 +1,139 @@
+//! Initialisers and constants: numbers from their several spellings.
+
+use super::proto::{self, data_type};
+use crate::error::{check_finite, check_length};
+use crate::layer::product;
+use crate::{Error, limits};
+
+/// A constant of the graph, its numbers not yet read: what an operator does not ask for takes no memory.
+#[derive(Clone, Copy)]
+pub(super) enum Constant<'a> {
+    /// An initialiser, or the tensor of a Constant node.
+    Tensor(&'a proto::Tensor),
+    /// The numbers of a Constant node; without a dimension where `scalar`.
+    Floats { values: &'a [f32], scalar: bool },
+    /// The integers of a Constant node; without a dimension where `scalar`.
+    Integers { values: &'a [i64], scalar: bool },
+}
+
+impl<'a> Constant<'a> {
+    /// The dimensions, each within [`limits::TENSOR_ELEMENTS`]'s reach and their product within the parameters'.
+    pub(super) fn dims(&self, name: &str) -> Result<Vec<usize>, Error> {
+        let dims = match self {
+            Self::Tensor(tensor) => &tensor.dims,
+            Self::Floats { scalar: true, .. } | Self::Integers { scalar: true, .. } => return Ok(vec![]),
+            Self::Floats { values, .. } => return Ok(vec![values.len()]),
+            Self::Integers { values, .. } => return Ok(vec![values.len()]),
+        };
+        let dims: Vec<usize> = dims
+            .iter()
+            .map(|&d| usize::try_from(d).map_err(|_| negative(name, d)))
+            .collect::<Result<_, _>>()?;
+        let elements = product(&dims) as u64;
+        limits::check(
+            || format!("elements of tensor {name:?} ({dims:?})"),
+            elements,
+            limits::PARAMETERS as u64,
+        )?;
+        Ok(dims)
+    }
+
+    /// The numbers, all finite, as many as the dimensions say. Integers are refused.
+    pub(super) fn floats(&self, name: &str) -> Result<Vec<f64>, Error> {
+        let elements = product(&self.dims(name)?);
+        let values = match *self {
+            Self::Tensor(tensor) => tensor_floats(name, tensor, elements)?,
+            Self::Floats { values, .. } => values.iter().map(|&v| v.into()).collect(),
+            Self::Integers { .. } => return Err(wrong_type(name, "float or double", data_type::INT64)),
+        };
+        check_length(|| format!("values of tensor {name:?}"), elements, values.len())?;
+        check_finite(&format!("tensor {name:?}"), &values)?;
+        Ok(values)
+    }
+
+    /// The integers, as many as the dimensions say. Floats are refused.
+    pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>, Error> {
+        let elements = product(&self.dims(name)?);
+        let values = match *self {
+            Self::Tensor(tensor) => tensor_integers(name, tensor)?,
+            Self::Integers { values, .. } => values.to_vec(),
+            Self::Floats { .. } => return Err(wrong_type(name, "int64", data_type::FLOAT)),
+        };
+        check_length(|| format!("values of tensor {name:?}"), elements, values.len())?;
+        Ok(values)
+    }
+
+    /// Whether the elements are integers.
+    pub(super) fn is_integer(&self) -> bool {
+        match self {
+            Self::Tensor(tensor) => tensor.data_type == data_type::INT64,
+            Self::Floats { .. } => false,
+            Self::Integers { .. } => true,
+        }
+    }
+}
+
+fn tensor_floats(name: &str, tensor: &proto::Tensor, elements: usize) -> Result<Vec<f64>, Error> {
+    let raw = raw(name, tensor)?;
+    Ok(match (tensor.data_type, raw) {
+        (data_type::FLOAT, Some(bytes)) => {
+            words::<4>(name, bytes, elements)?.map(|w| f32::from_le_bytes(w).into()).collect()
+        }
+        (data_type::DOUBLE, Some(bytes)) => {
+            words::<8>(name, bytes, elements)?.map(f64::from_le_bytes).collect()
+        }
+        (data_type::FLOAT, None) => tensor.float_data.iter().map(|&v| v.into()).collect(),
+        (data_type::DOUBLE, None) => tensor.double_data.clone(),
+        (other, _) => return Err(wrong_type(name, "float or double", other)),
+    })
+}
+
+fn tensor_integers(name: &str, tensor: &proto::Tensor) -> Result<Vec<i64>, Error> {
+    match (tensor.data_type, raw(name, tensor)?) {
+        (data_type::INT64, Some(bytes)) => {
+            Ok(words::<8>(name, bytes, bytes.len() / 8)?.map(i64::from_le_bytes).collect())
+        }
+        (data_type::INT64, None) => Ok(tensor.int64_data.clone()),
+        (other, _) => Err(wrong_type(name, "int64", other)),
+    }
+}
+
+/// The raw bytes where the numbers are stored so; refuses those in other files.
+fn raw<'a>(name: &str, tensor: &'a proto::Tensor) -> Result<Option<&'a [u8]>, Error> {
+    if tensor.data_location != 0 {
+        return Err(Error::Mismatch {
+            what: format!("place of tensor {name:?}"),
+            expected: "data within the model file (export without external data)".into(),
+            actual: "external data".into(),
+        });
+    }
+    Ok(tensor.raw_data.as_deref())
+}
+
+/// The little-endian words of `bytes`, which must be as many as `elements`.
+fn words<'a, const N: usize>(
+    name: &str,
+    bytes: &'a [u8],
+    elements: usize,
+) -> Result<impl Iterator<Item = [u8; N]> + 'a, Error> {
+    check_length(|| format!("bytes of tensor {name:?}"), elements.saturating_mul(N), bytes.len())?;
+    Ok(bytes.as_chunks::<N>().0.iter().copied())
+}
+
+fn wrong_type(name: &str, expected: &str, actual: i32) -> Error {
+    let actual = match actual {
+        data_type::FLOAT => "float".into(),
+        data_type::INT64 => "int64".into(),
+        data_type::DOUBLE => "double".into(),
+        other => format!("ONNX data type {other}"),
+    };
+    Error::Mismatch { what: format!("type of tensor {name:?}"), expected: expected.into(), actual }
+}
+
+fn negative(name: &str, dimension: i64) -> Error {
+    Error::Mismatch {
+        what: format!("dimension of tensor {name:?}"),
+        expected: "a size of at least 0".into(),
+        actual: dimension.to_string(),
+    }
+}

@@ -1,0 +1,287 @@
+//! Every supported operator and form against tract, on the same bytes.
+
+use super::proto;
+use crate::testing::{File, assert_close, float, floats, int, ints, numbers, string, tensor, tract};
+use crate::{LayerKind, Model};
+
+/// Runs a file here, folded and not, and in tract, and compares.
+#[track_caller]
+fn agrees(file: File, dims: &[usize]) -> Model {
+    let bytes = file.bytes();
+    let model = Model::from_bytes("test", &bytes).unwrap_or_else(|e| panic!("{e}"));
+    let input = numbers(7, dims.iter().product());
+    let expected = tract(&bytes, dims, &input);
+    let scores = model.graph.infer(&input).unwrap();
+    assert_close(&scores, &expected, 1e-5);
+    let folded = model.graph.folded().unwrap_or_else(|e| panic!("{e}"));
+    assert_close(&folded.infer(&input).unwrap(), &scores, 1e-9);
+    model
+}
+
+fn convolution(dims: &[i64], weights: &[i64], attributes: Vec<proto::Attribute>) -> File {
+    let file = File::new(dims).random("w", weights, 1.0).random("b", &weights[..1], 1.0);
+    file.node("Conv", &["x", "w", "b"], "y", attributes).output("y")
+}
+
+#[test]
+fn convolutions() {
+    let forms: Vec<Vec<proto::Attribute>> = vec![
+        vec![],
+        vec![ints("kernel_shape", &[3, 2])],
+        vec![ints("strides", &[2, 3])],
+        vec![ints("pads", &[1, 0, 2, 3])],
+        vec![ints("dilations", &[2, 3]), ints("pads", &[2, 1, 0, 4])],
+        vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1]), ints("dilations", &[1, 2])],
+        vec![string("auto_pad", "SAME_UPPER"), ints("strides", &[2, 2])],
+        vec![string("auto_pad", "SAME_LOWER"), ints("strides", &[3, 1])],
+        vec![string("auto_pad", "VALID")],
+    ];
+    for form in forms {
+        agrees(convolution(&[3, 9, 10], &[4, 3, 3, 2], form), &[3, 9, 10]);
+    }
+}
+
+#[test]
+fn grouped_convolutions() {
+    for (groups, outputs) in [(2, 6), (4, 4), (4, 8)] {
+        let attributes = vec![int("group", groups), ints("pads", &[1, 1, 1, 1])];
+        agrees(convolution(&[4, 7, 6], &[outputs, 4 / groups, 3, 3], attributes), &[4, 7, 6]);
+    }
+}
+
+#[test]
+fn convolution_without_bias() {
+    let file = File::new(&[2, 5, 5]).random("w", &[3, 2, 3, 3], 1.0);
+    agrees(file.node("Conv", &["x", "w"], "y", vec![]).output("y"), &[2, 5, 5]);
+}
+
+#[test]
+fn average_pools() {
+    let kernel = || ints("kernel_shape", &[3, 2]);
+    let forms = [
+        vec![kernel()],
+        vec![kernel(), ints("strides", &[2, 2])],
+        vec![kernel(), ints("pads", &[1, 1, 2, 0]), int("count_include_pad", 1)],
+        vec![kernel(), ints("strides", &[2, 3]), int("ceil_mode", 0)],
+    ];
+    for form in forms {
+        agrees(File::new(&[3, 9, 8]).node("AveragePool", &["x"], "y", form).output("y"), &[3, 9, 8]);
+    }
+    agrees(File::new(&[3, 4, 5]).node("GlobalAveragePool", &["x"], "y", vec![]).output("y"), &[3, 4, 5]);
+}
+
+#[test]
+fn average_pool_that_leaves_padding_out() {
+    let form = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
+    let bytes = File::new(&[2, 5, 5]).node("AveragePool", &["x"], "pool", form).output("pool").bytes();
+    let model = Model::from_bytes("test", &bytes).unwrap();
+    let input = numbers(1, 50);
+    assert_close(&model.graph.infer(&input).unwrap(), &tract(&bytes, &[2, 5, 5], &input), 1e-6);
+    let refused = model.graph.folded().unwrap_err().to_string();
+    assert!(refused.contains("pool") && refused.contains("count_include_pad"), "{refused}");
+}
+
+#[test]
+fn ceil_mode_only_where_it_changes_nothing() {
+    let form = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
+    agrees(File::new(&[2, 4, 6]).node("AveragePool", &["x"], "y", form()).output("y"), &[2, 4, 6]);
+    let odd = File::new(&[2, 5, 6]).node("AveragePool", &["x"], "y", form()).output("y");
+    let refused = Model::from_bytes("odd", &odd.bytes()).unwrap_err().to_string();
+    assert!(refused.contains("ceil_mode"), "{refused}");
+}
+
+fn normalised(file: File, channels: i64) -> File {
+    let variances: Vec<f64> = numbers(3, channels as usize).iter().map(|v| v + 1.5).collect();
+    let file = file.random("gain", &[channels], 2.0).random("offset", &[channels], 1.0);
+    file.random("mean", &[channels], 1.0).floats("variance", &[channels], &variances)
+}
+
+#[test]
+fn batch_normalization() {
+    let inputs = ["x", "gain", "offset", "mean", "variance"];
+    let file = normalised(File::new(&[3, 4, 4]), 3);
+    agrees(
+        file.node("BatchNormalization", &inputs, "y", vec![float("epsilon", 1e-3)]).output("y"),
+        &[3, 4, 4],
+    );
+    let file = normalised(File::new(&[6]), 6);
+    agrees(file.node("BatchNormalization", &inputs, "y", vec![]).output("y"), &[6]);
+}
+
+#[test]
+fn gemm_forms() {
+    for (transposed, dims) in [(0, [6, 4]), (1, [4, 6])] {
+        for bias in [vec![], vec![4], vec![1, 4], vec![1]] {
+            let attributes = vec![int("transB", transposed), float("alpha", 0.5), float("beta", -2.0)];
+            let file = File::new(&[6]).random("w", &dims, 1.0).random("b", &bias, 1.0);
+            let model = agrees(file.node("Gemm", &["x", "w", "b"], "y", attributes).output("y"), &[6]);
+            assert_eq!(model.graph.layers.len(), 1);
+        }
+    }
+    let file = File::new(&[6]).random("w", &[6, 4], 1.0);
+    agrees(file.node("Gemm", &["x", "w"], "y", vec![]).output("y"), &[6]);
+}
+
+#[test]
+fn matrix_product_takes_the_sum_after_it_as_bias() {
+    let file = File::new(&[6]).random("w", &[6, 4], 1.0).random("b", &[4], 1.0);
+    let file =
+        file.node("MatMul", &["x", "w"], "m", vec![]).node("Add", &["b", "m"], "y", vec![]).output("y");
+    let model = agrees(file, &[6]);
+    assert!(matches!(model.graph.layers.as_slice(), [l] if matches!(l.kind, LayerKind::Dense(_))));
+}
+
+#[test]
+fn flattening() {
+    let end =
+        |file: File| file.random("w", &[60, 3], 1.0).node("MatMul", &["f", "w"], "y", vec![]).output("y");
+    for axis in [1, -3] {
+        agrees(end(File::new(&[3, 4, 5]).node("Flatten", &["x"], "f", vec![int("axis", axis)])), &[3, 4, 5]);
+    }
+    for shape in [[1, -1], [1, 60], [-1, 60], [0, -1], [0, 60]] {
+        let file = File::new(&[3, 4, 5]).integers("shape", &[2], &shape);
+        agrees(end(file.node("Reshape", &["x", "shape"], "f", vec![])), &[3, 4, 5]);
+    }
+    for shape in [[-1, -1], [2, 30], [60, 1], [1, 59]] {
+        let file = File::new(&[3, 4, 5]).integers("shape", &[2], &shape);
+        let file = end(file.node("Reshape", &["x", "shape"], "f", vec![]));
+        let refused = Model::from_bytes("reshape", &file.bytes()).unwrap_err().to_string();
+        assert!(refused.contains("Reshape") && refused.contains("[1, 60]"), "{refused}");
+    }
+}
+
+/// A convolution `x`, then an activation from `c`, then a padded convolution of `y`.
+fn activated(activation: impl Fn(File) -> File) -> File {
+    let file = File::new(&[2, 6, 6]).random("w", &[3, 2, 3, 3], 0.5).random("b", &[3], 0.5);
+    let file = activation(file.node("Conv", &["x", "w", "b"], "c", vec![]));
+    let file = file.random("v", &[4, 3, 3, 3], 0.5).random("d", &[4], 0.5);
+    file.node("Conv", &["y", "v", "d"], "z", vec![ints("pads", &[1, 1, 1, 1])]).output("z")
+}
+
+#[test]
+fn squares() {
+    let two = |value: f64| vec![tensor("value", floats("", &[], &[value]))];
+    let spellings: [Box<dyn Fn(File) -> File>; 4] = [
+        Box::new(|f| f.node("Mul", &["c", "c"], "y", vec![])),
+        Box::new(|f| f.node("Constant", &[], "two", two(2.0)).node("Pow", &["c", "two"], "y", vec![])),
+        Box::new(|f| f.integers("two", &[], &[2]).node("Pow", &["c", "two"], "y", vec![])),
+        Box::new(|f| f.node("Identity", &["c"], "i", vec![]).node("Mul", &["c", "i"], "y", vec![])),
+    ];
+    for spelling in spellings {
+        let model = agrees(activated(spelling), &[2, 6, 6]);
+        assert_eq!(model.graph.layers[1].kind, LayerKind::Square);
+        assert_eq!(model.graph.folded().unwrap(), model.graph, "nothing to fold");
+    }
+}
+
+#[test]
+fn quadratics() {
+    let scalars =
+        |f: File| f.floats("p", &[], &[0.3]).floats("q", &[1], &[-0.7]).floats("r", &[1, 1, 1], &[0.2]);
+    let channels = |f: File| {
+        let f = f.floats("p", &[3, 1, 1], &[0.3, -0.5, 1.0]).floats("q", &[1, 3, 1, 1], &[-0.7, 0.4, 0.0]);
+        f.random("r", &[3, 1, 1], 1.0)
+    };
+    // p c c + q c + r; (p c + q) c + r, r + p c^2 + q c, -(c - q)^2 p / r, with a dropout in between.
+    let spellings: [&dyn Fn(File) -> File; 4] = [
+        &|f| {
+            let f = f.node("Mul", &["c", "c"], "1", vec![]).node("Mul", &["p", "1"], "2", vec![]);
+            let f = f.node("Mul", &["q", "c"], "3", vec![]).node("Add", &["2", "3"], "4", vec![]);
+            f.node("Add", &["4", "r"], "y", vec![])
+        },
+        &|f| {
+            let f = f.node("Mul", &["p", "c"], "1", vec![]).node("Add", &["1", "q"], "2", vec![]);
+            f.node("Mul", &["2", "c"], "3", vec![]).node("Add", &["r", "3"], "y", vec![])
+        },
+        &|f| {
+            let f = f.integers("two", &[], &[2]).node("Pow", &["c", "two"], "1", vec![]);
+            let f = f.node("Mul", &["p", "1"], "2", vec![]).node("Add", &["r", "2"], "3", vec![]);
+            let f = f.node("Mul", &["c", "q"], "4", vec![]).node("Dropout", &["4"], "5", vec![]);
+            f.node("Add", &["3", "5"], "y", vec![])
+        },
+        &|f| {
+            let f = f.node("Sub", &["c", "q"], "1", vec![]).node("Mul", &["1", "1"], "2", vec![]);
+            let f = f.node("Mul", &["2", "p"], "3", vec![]).node("Neg", &["3"], "4", vec![]);
+            f.node("Div", &["4", "r"], "y", vec![])
+        },
+    ];
+    for coefficients in [&scalars as &dyn Fn(File) -> File, &channels] {
+        for spelling in spellings {
+            let model = agrees(activated(|f| spelling(coefficients(f))), &[2, 6, 6]);
+            assert!(matches!(model.graph.layers[1].kind, LayerKind::Quadratic(_)));
+            let folded = model.graph.folded().unwrap();
+            assert!(matches!(folded.layers[1].kind, LayerKind::Square));
+            assert_eq!(folded.layers.len(), 3);
+        }
+    }
+}
+
+#[test]
+fn constants_in_every_storage() {
+    let values = numbers(5, 12);
+    let store = |change: &dyn Fn(&mut proto::Tensor)| {
+        let mut w = floats("w", &[4, 3], &values);
+        change(&mut w);
+        let mut file = File::new(&[4]).node("MatMul", &["x", "w"], "y", vec![]).output("y");
+        file.graph().initializer.push(w);
+        file
+    };
+    let raw = store(&|_| {});
+    let listed = store(&|w| {
+        w.raw_data = None;
+        w.float_data = values.iter().map(|&v| v as f32).collect();
+    });
+    assert_eq!(agrees(raw.clone(), &[4]).graph, agrees(listed, &[4]).graph);
+    // Doubles beside a float input are no valid file for tract.
+    let doubles = store(&|w| {
+        w.data_type = proto::data_type::DOUBLE;
+        w.raw_data = Some(values.iter().flat_map(|v| v.to_le_bytes()).collect());
+    });
+    let listed = store(&|w| {
+        w.data_type = proto::data_type::DOUBLE;
+        w.raw_data = None;
+        w.double_data = values.clone();
+    });
+    let graph = Model::from_bytes("raw", &raw.bytes()).unwrap().graph;
+    for file in [doubles, listed] {
+        assert_eq!(Model::from_bytes("doubles", &file.bytes()).unwrap().graph, graph);
+    }
+}
+
+#[test]
+fn whole_networks() {
+    let file = File::new(&[1, 12, 12]).random("w", &[4, 1, 5, 5], 0.3).node(
+        "Conv",
+        &["x", "w"],
+        "c",
+        vec![ints("pads", &[1, 1, 1, 1])],
+    );
+    let inputs = ["c", "gain", "offset", "mean", "variance"];
+    let file = normalised(file, 4).node("BatchNormalization", &inputs, "n", vec![]);
+    let file = file.node("Mul", &["n", "n"], "s", vec![]).node(
+        "AveragePool",
+        &["s"],
+        "p",
+        vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+    );
+    let file = file.node("Flatten", &["p"], "f", vec![]).random("v", &[7, 100], 0.2).random("b", &[7], 0.2);
+    let file = file.node("Gemm", &["f", "v", "b"], "g", vec![int("transB", 1)]).node(
+        "Mul",
+        &["g", "g"],
+        "t",
+        vec![],
+    );
+    let file = file.random("u", &[7, 5], 0.5).node("MatMul", &["t", "u"], "y", vec![]).output("y");
+    let model = agrees(file, &[1, 12, 12]);
+    let kinds: Vec<_> = model.graph.folded().unwrap().layers.iter().map(|l| l.kind.operator()).collect();
+    assert_eq!(kinds, ["convolution", "square", "dense", "square", "dense"]);
+}
+
+#[test]
+fn difference_from_a_constant() {
+    // By hand: tract 0.23 adds where a constant for each channel is subtracted from by a convolution.
+    let file = File::new(&[2, 1, 2]).floats("q", &[2, 1, 1], &[0.5, -1.0]).floats("w", &[2, 1, 1, 1], &[2.0, 1.0]);
+    let file = file.node("Conv", &["x", "w"], "c", vec![int("group", 2)]).node("Sub", &["q", "c"], "y", vec![]);
+    let graph = Model::from_bytes("sub", &file.output("y").bytes()).unwrap().graph;
+    assert_eq!(graph.infer(&[1.0, 2.0, 3.0, 4.0]).unwrap(), [-1.5, -3.5, -4.0, -5.0]);
+}

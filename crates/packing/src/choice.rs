@@ -1,0 +1,135 @@
+//! The choices that make a plan: what the planner searches, and what a plan pins.
+
+use crate::kernels::FoldChoice;
+use crate::representation::{Copies, Periodic};
+use crate::stack::Stack;
+use crate::{Error, TapLayout};
+use serde::{Deserialize, Serialize};
+
+/// One plan of the family *taps, copies, periodic, coefficients*. With the model and the parameters it determines the circuit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Choice {
+    /// Taps of the first layer's window in one input ciphertext.
+    pub taps_per_input: usize,
+    /// Slots from one copy of the first layer's output to the next.
+    pub spacing: usize,
+    /// How the taps of one ciphertext are summed.
+    pub tap_sum: FoldChoice,
+    /// How many diagonals of the hidden layer share a giant step.
+    pub baby_steps: usize,
+    /// How the partial sums of the hidden layer's rows are summed.
+    pub row_sum: FoldChoice,
+}
+
+/// The largest radix of a fold: its rotations need a key each.
+const LARGEST_RADIX: usize = 8;
+
+impl Choice {
+    /// Checks that folds sum what there is to sum.
+    pub(crate) fn validate(&self, stack: &Stack, slots: usize) -> Result<(), Error> {
+        let period = Periodic::new(stack.hidden.rows).period;
+        if period > slots {
+            let expected = format!("at most the {slots} slots of a ciphertext");
+            return Err(Error::does_not_fit("number of hidden rows", stack.hidden.rows, expected));
+        }
+        let sums = [("taps", &self.tap_sum, self.taps_per_input), ("rows", &self.row_sum, slots / period)];
+        for (what, fold, copies) in sums {
+            let radices = fold.radices.iter().all(|r| (2..=LARGEST_RADIX).contains(&usize::from(*r)));
+            if !radices || fold.copies() != Some(copies) {
+                let what = format!("fold over {what}");
+                return Err(Error::does_not_fit(
+                    what,
+                    format!("{:?}", fold.radices),
+                    format!("radices with product {copies}"),
+                ));
+            }
+        }
+        if !(1..=period).contains(&self.baby_steps) {
+            return Err(Error::does_not_fit(
+                "number of baby steps",
+                self.baby_steps,
+                format!("1 to {period}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Every choice for this network: any number of taps in a ciphertext for which there is room, or only `taps`.
+    pub(crate) fn enumerate(stack: &Stack, slots: usize, taps: Option<usize>) -> Result<Vec<Self>, Error> {
+        let layout = TapLayout::new(&stack.first, stack.input, 1, slots)?;
+        let rows = Periodic::new(stack.hidden.rows);
+        if rows.period > slots {
+            let expected = format!("at most the {slots} slots of a ciphertext");
+            return Err(Error::does_not_fit("number of hidden rows", stack.hidden.rows, expected));
+        }
+        let most = layout.blocks().min(layout.taps());
+        let asked = taps.unwrap_or(1);
+        if asked > most {
+            return Err(Error::does_not_fit("taps in one ciphertext", asked, format!("1 to {most}")));
+        }
+        let row_sums = folds(slots / rows.period);
+        let mut choices = vec![];
+        for taps_per_input in taps.map_or(1..=most, |t| t..=t) {
+            let Some((spacing, diagonals)) = best_spacing(&layout, taps_per_input, rows) else { continue };
+            for tap_sum in folds(taps_per_input) {
+                for baby_steps in useful_baby_steps(diagonals) {
+                    let choice = |row_sum: &FoldChoice| {
+                        let (tap_sum, row_sum) = (tap_sum.clone(), row_sum.clone());
+                        Self { taps_per_input, spacing, tap_sum, baby_steps, row_sum }
+                    };
+                    choices.extend(row_sums.iter().map(choice));
+                }
+            }
+        }
+        Ok(choices)
+    }
+}
+
+/// All ways to fold so many copies; one without stages where there is nothing to fold, none where a prime factor is too large.
+fn folds(copies: usize) -> Vec<FoldChoice> {
+    let fold = |radices: Vec<u8>| {
+        let orders: &[bool] = if radices.is_empty() { &[false] } else { &[false, true] };
+        let with = move |&rescale_first| FoldChoice { radices: radices.clone(), rescale_first };
+        orders.iter().map(with).collect::<Vec<_>>()
+    };
+    factorisations(copies).into_iter().flat_map(fold).collect()
+}
+
+/// All ordered factorisations into radices.
+fn factorisations(copies: usize) -> Vec<Vec<u8>> {
+    if copies == 1 {
+        return vec![vec![]];
+    }
+    let first = (2..=LARGEST_RADIX.min(copies)).filter(|r| copies.is_multiple_of(*r));
+    let with_rest = |radix: usize| {
+        let prepend = move |rest: Vec<u8>| std::iter::once(radix as u8).chain(rest).collect();
+        factorisations(copies / radix).into_iter().map(prepend)
+    };
+    first.flat_map(with_rest).collect()
+}
+
+/// Baby steps, one for each number of giant steps: the least that has so many.
+fn useful_baby_steps(diagonals: usize) -> impl Iterator<Item = usize> {
+    (1..=diagonals).filter(move |b| *b == 1 || diagonals.div_ceil(*b) < diagonals.div_ceil(b - 1))
+}
+
+/// The spacing with the fewest diagonals, the closest of those, and the number of diagonals. Only the spacing modulo the period matters for
+/// how shifts fall, so no wider ones are looked at.
+fn best_spacing(layout: &TapLayout, taps: usize, rows: Periodic) -> Option<(usize, usize)> {
+    let elements = layout.output().elements();
+    let spacings = elements..=(elements + rows.period - 1).min(layout.slots / taps);
+    let diagonals = |spacing: usize| {
+        let copies = Copies { elements, spacing, copies: layout.slots / spacing + 1 - taps };
+        widest_gap(copies, rows.period)
+    };
+    spacings.map(|s| (diagonals(s), s)).min().map(|(d, s)| (s, d))
+}
+
+/// The widest gap between neighbouring shifts of the copies modulo the period: as many diagonals are needed to fill it.
+fn widest_gap(copies: Copies, period: usize) -> usize {
+    let mut shifts: Vec<usize> =
+        (0..copies.copies.min(period)).map(|h| h * copies.spacing % period).collect();
+    shifts.sort_unstable();
+    let around = shifts[0] + period - shifts[shifts.len() - 1];
+    shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)
+}

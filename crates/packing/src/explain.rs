@@ -1,0 +1,162 @@
+//! What a plan will cost, in the words and figures of the command line.
+
+use crate::{Error, Plan, sizes};
+use circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
+use ckks::Parameters;
+use network::Model;
+use serde::Serialize;
+
+/// A plan explained: a dry run of its circuit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The model's name.
+    pub model: String,
+    /// The plan's representation.
+    pub representation: String,
+    /// What the planner was asked to be best at.
+    pub objective: String,
+    /// What the reply may hold.
+    pub reply: String,
+    /// The ring degree.
+    pub ring_degree: usize,
+    /// Slots of a ciphertext.
+    pub slots: usize,
+    /// `log2(QP)`.
+    pub log_qp: f64,
+    /// What the security table grants.
+    pub security_bits: u32,
+    /// How many rescales the parameters have room for.
+    pub levels: usize,
+    /// The counts of everything.
+    pub totals: CountFields,
+    /// Layer by layer.
+    pub layers: Vec<LayerExplanation>,
+    /// Bytes of one request.
+    pub upload_bytes: u64,
+    /// Bytes of one reply.
+    pub download_bytes: u64,
+    /// Bytes of the evaluation keys, as sent.
+    pub evaluation_key_bytes: u64,
+    /// Bytes of the encoded model in the server's memory.
+    pub server_bytes: u64,
+    /// The predicted error of a score, root mean square.
+    pub predicted_error: f64,
+    /// The predicted time on one core of the server.
+    pub predicted_ms: f64,
+}
+
+/// One layer explained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerExplanation {
+    /// The layer's name.
+    pub name: String,
+    /// The layer's kind.
+    pub kind: String,
+    /// The representation of its input.
+    pub representation_in: String,
+    /// The representation of its output.
+    pub representation_out: String,
+    /// The level of its input.
+    pub level_in: usize,
+    /// The level of its output.
+    pub level_out: usize,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counts: CountFields,
+}
+
+/// Counts under the names of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CountFields {
+    /// All rotations, hoisted ones too.
+    pub rotations: u64,
+    /// Rotations that share their decomposition.
+    pub hoisted_rotations: u64,
+    /// Products with plaintexts.
+    pub plaintext_multiplications: u64,
+    /// Products of ciphertexts.
+    pub ciphertext_multiplications: u64,
+    /// Additions, those of plaintexts too.
+    pub additions: u64,
+    /// The sum of rotations, products and additions.
+    pub hops: u64,
+    /// Relinearisations.
+    pub relinearizations: u64,
+    /// Rescales.
+    pub rescales: u64,
+    /// Rotations and relinearisations.
+    pub key_switches: u64,
+    /// One-limb transforms.
+    pub ntts: u64,
+}
+
+impl From<Counts> for CountFields {
+    fn from(counts: Counts) -> Self {
+        Self {
+            rotations: counts.rotations,
+            hoisted_rotations: counts.hoisted_rotations,
+            plaintext_multiplications: counts.plaintext_multiplications,
+            ciphertext_multiplications: counts.ciphertext_multiplications,
+            additions: counts.additions,
+            hops: counts.hops(),
+            relinearizations: counts.relinearizations,
+            rescales: counts.rescales,
+            key_switches: counts.key_switches(),
+            ntts: counts.work.ntts,
+        }
+    }
+}
+
+impl From<&LayerRun> for LayerExplanation {
+    fn from(layer: &LayerRun) -> Self {
+        Self {
+            name: layer.label.name.clone(),
+            kind: layer.label.kind.clone(),
+            representation_in: layer.label.representation_in.clone(),
+            representation_out: layer.label.representation_out.clone(),
+            level_in: layer.level_in.0,
+            level_out: layer.level_out.0,
+            counts: layer.counts.into(),
+        }
+    }
+}
+
+/// Explains a plan for its model.
+///
+/// # Errors
+/// Those of [`Plan::circuit`].
+pub fn explain(plan: &Plan, model: &Model, cost: &CostModel) -> Result<Explanation, Error> {
+    let circuit = plan.circuit(model)?;
+    let run = dry_run(&circuit);
+    Ok(explanation(plan, circuit.parameters(), &run, cost, sizes::encoded_model(&circuit)))
+}
+
+fn explanation(
+    plan: &Plan,
+    parameters: &Parameters,
+    run: &DryRun,
+    cost: &CostModel,
+    server_bytes: u64,
+) -> Explanation {
+    let public = &plan.public;
+    let ciphertexts = public.input.ciphertexts();
+    Explanation {
+        model: public.model.clone(),
+        representation: public.representation.clone(),
+        objective: public.objective.clone(),
+        reply: public.reply_kind.clone(),
+        ring_degree: parameters.degree(),
+        slots: parameters.slots(),
+        log_qp: parameters.log_qp(),
+        security_bits: parameters.security_bits(),
+        levels: parameters.max_level().0,
+        totals: run.totals.into(),
+        layers: run.layers.iter().map(LayerExplanation::from).collect(),
+        upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
+        download_bytes: sizes::download(parameters, public.reply.indices().len()),
+        evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
+        server_bytes,
+        predicted_error: public.predicted_error,
+        predicted_ms: run.milliseconds(cost),
+    }
+}

@@ -1,0 +1,82 @@
+"""Reads the image data sets in their original file formats, plain or gzipped."""
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+HOLDOUT = 5_000
+"""Training images set aside, the last of the file, when hyperparameters are being chosen."""
+
+
+class DataError(Exception):
+    """A data set that is missing or not what its format says."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pixels as unsigned bytes [count, channels, height, width], and their labels [count]."""
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, which):
+        return Images(self.pixels[which], self.labels[which])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its classes and a function that reads its "train" or "test" part from a folder."""
+
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    load: callable
+
+
+def _open(folder, name):
+    for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):
+        if path.is_file():
+            return (gzip.open if path.suffix == ".gz" else open)(path, "rb")
+    raise DataError(f"expected {name} or {name}.gz in {folder}, found neither: give --data the data set's folder")
+
+
+def _read_idx(folder, name, magic, dimensions):
+    """One IDX file: a big-endian magic number, the size of each dimension, then bytes."""
+    with _open(folder, name) as file:
+        content = file.read()
+    header = 4 * (1 + dimensions)
+    if len(content) < header:
+        raise DataError(f"{name}: expected a header of {header} bytes, the file has {len(content)}")
+    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    if found != magic:
+        raise DataError(f"{name}: expected magic number {magic:#010x}, found {found:#010x}")
+    expected = int(np.prod(shape, dtype=object))
+    if len(content) - header != expected:
+        raise DataError(f"{name}: expected {expected} bytes after the header, found {len(content) - header}")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+
+
+def load_mnist(folder, part):
+    """MNIST, from its IDX files."""
+    prefix = {"train": "train", "test": "t10k"}[part]
+    pixels = _read_idx(folder, f"{prefix}-images-idx3-ubyte", 0x0803, 3)
+    labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte", 0x0801, 1)
+    if len(pixels) != len(labels) or pixels.shape[1:] != (28, 28):
+        raise DataError(f"MNIST {part}: {len(labels)} labels for images of shape {tuple(pixels.shape)}")
+    return Images(pixels.unsqueeze(1), labels.long())
+
+
+DATASETS = {"mnist": Dataset(tuple("0123456789"), (1, 28, 28), load_mnist)}
+
+
+def normalise(spec, pixels):
+    """The network's input: (pixel / 255 - mean) / std, per channel."""
+    mean = torch.tensor(spec.mean).view(1, -1, 1, 1)
+    std = torch.tensor(spec.std).view(1, -1, 1, 1)
+    return (pixels.float() / 255 - mean) / std

@@ -1,0 +1,118 @@
+"""Writes the plain layers as an ONNX file, and judges the written file with onnxruntime."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+import plain
+from data import DATASETS, normalise
+
+OPSET = 17
+IR_VERSION = 8
+INPUT, OUTPUT = "image", "scores"
+BOUND_MARGIN = 1.5
+"""The score bound is the largest |score| over the training set times this, rounded up."""
+
+
+def _nodes(layers):
+    """The graph's nodes and initialisers; a layer's output carries its name, the last one `OUTPUT`."""
+    nodes, initialisers, at, flat = [], [], INPUT, False
+    for name, layer in zip(plain.names(layers), layers):
+        out = OUTPUT if layer is layers[-1] else name
+        if layer.kind == "dense" and not flat:
+            nodes.append(helper.make_node("Flatten", [at], ["flatten"], "flatten", axis=1))
+            at, flat = "flatten", True
+        if layer.kind == "square":
+            nodes.append(helper.make_node("Mul", [at, at], [out], name))
+        else:
+            weights = [f"{name}.weight", f"{name}.bias"]
+            initialisers += [
+                numpy_helper.from_array(values.float().numpy(), of)
+                for of, values in zip(weights, (layer.weight, layer.bias))
+            ]
+            nodes.append(helper.make_node(_operator(layer), [at, *weights], [out], name, **_attributes(layer)))
+        at = out
+    return nodes, initialisers
+
+
+def _operator(layer):
+    return {"conv": "Conv", "dense": "Gemm"}[layer.kind]
+
+
+def _attributes(layer):
+    if layer.kind == "dense":
+        return {"transB": 1}
+    kernel = list(layer.weight.shape[2:])
+    return {"kernel_shape": kernel, "strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
+
+
+def to_onnx(spec, layers):
+    """The ONNX model of `layers`, the batch dimension symbolic, without metadata."""
+    dataset = DATASETS[spec.dataset]
+    nodes, initialisers = _nodes(layers)
+    graph = helper.make_graph(
+        nodes,
+        spec.name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", *dataset.shape])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", len(dataset.classes)])],
+        initialisers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="blindsight-training")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def onnx_scores(model, images):
+    """The scores of normalised `images`, computed by onnxruntime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    chunks = [session.run([OUTPUT], {INPUT: chunk.float().numpy()})[0] for chunk in images.split(plain.CHUNK)]
+    return torch.from_numpy(np.concatenate(chunks))
+
+
+def metadata(spec, layers, images, accuracy):
+    """What a client and a server need to know beside the graph, as strings, over training `images`."""
+    lo = [(0 - m) / s for m, s in zip(spec.mean, spec.std)]
+    hi = [(1 - m) / s for m, s in zip(spec.mean, spec.std)]
+    found = plain.ranges(layers, images)
+    largest_score = found[plain.names(layers)[-1]]["max"]
+    return {
+        "blindsight.dataset": spec.dataset,
+        "blindsight.description": spec.description,
+        "blindsight.accuracy": f"{accuracy:.4f}",
+        "blindsight.mean": _listed(spec.mean),
+        "blindsight.std": _listed(spec.std),
+        "blindsight.labels": ",".join(DATASETS[spec.dataset].classes),
+        "blindsight.input_range": _listed((min(lo), max(hi))),
+        "blindsight.score_bound": _listed([np.ceil(BOUND_MARGIN * largest_score)]),
+        "blindsight.ranges": json.dumps(found),
+    }
+
+
+def _listed(values):
+    return ",".join(f"{value:g}" for value in values)
+
+
+def export(spec, layers, training, test, path):
+    """Writes the model with its metadata to `path` and returns its accuracy over the `test` images.
+
+    The accuracy is that of the file's graph under onnxruntime, whose scores must be within 1e-4 of ours.
+    """
+    model = to_onnx(spec, layers)
+    images = normalise(spec, test.pixels)
+    found = onnx_scores(model, images)
+    apart = (found - plain.scores(layers, images.double())).abs().max().item()
+    if apart > 1e-4:
+        raise RuntimeError(f"onnxruntime's scores differ from PyTorch's by {apart:.2e}, expected at most 1e-4")
+    accuracy = (found.argmax(1) == test.labels).double().mean().item()
+    described = metadata(spec, layers, normalise(spec, training.pixels).double(), accuracy)
+    helper.set_model_props(model, described)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return accuracy

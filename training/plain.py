@@ -1,0 +1,125 @@
+"""The plain chain of layers at inference, and the rescaling that keeps its values small.
+
+Squares are homogeneous: scaling a unit before its square by s and dividing the weights that read it by s^2
+changes no score. `equalise` uses that freedom to give every unit the same largest value.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+LARGEST = 5.0
+"""Largest |value| of every unit before a square over the training set; its square is at most 25."""
+
+SCORE_RMS = 5.0
+"""Root mean square of the scores over the training set."""
+
+CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class PlainConv:
+    """A convolution: weight [maps, channels, kernel, kernel], bias [maps]."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    stride: int
+    padding: int
+    kind = "conv"
+
+    def __call__(self, x):
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+@dataclass(frozen=True)
+class PlainDense:
+    """A fully connected layer: weight [units, inputs], bias [units]."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    kind = "dense"
+
+    def __call__(self, x):
+        return F.linear(x.flatten(1), self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class PlainSquare:
+    """x^2."""
+
+    kind = "square"
+
+    def __call__(self, x):
+        return x * x
+
+
+def names(layers):
+    """A name for each layer: its kind and its number among its kind."""
+    return [f"{layer.kind}{sum(other.kind == layer.kind for other in layers[: i + 1])}" for i, layer in enumerate(layers)]
+
+
+def run(layers, x):
+    """The outputs of every layer for a batch `x`."""
+    outputs = []
+    for layer in layers:
+        x = layer(x)
+        outputs.append(x)
+    return outputs
+
+
+def scores(layers, images):
+    """The scores of all `images`, a chunk at a time."""
+    return torch.cat([run(layers, chunk)[-1] for chunk in images.split(CHUNK)])
+
+
+def _unit_maxima(layers, images):
+    """The largest |value| of each unit (map, for a convolution) of the last of `layers`."""
+    maxima = []
+    for chunk in images.split(CHUNK):
+        out = run(layers, chunk)[-1].abs()
+        maxima.append(out.flatten(2).amax((0, 2)) if out.dim() == 4 else out.amax(0))
+    return torch.stack(maxima).amax(0)
+
+
+def _scale_outputs(layer, factors):
+    by_unit = factors.view(-1, *[1] * (layer.weight.dim() - 1))
+    return replace(layer, weight=layer.weight * by_unit, bias=layer.bias * factors)
+
+
+def _scale_inputs(layer, factors):
+    if isinstance(layer, PlainConv):
+        return replace(layer, weight=layer.weight * factors.view(1, -1, 1, 1))
+    return replace(layer, weight=layer.weight * factors.repeat_interleave(layer.weight.shape[1] // len(factors)))
+
+
+def equalise(layers, images):
+    """The same classifier with every unit before a square at most `LARGEST` over `images`, scores of mean zero
+    over the classes (a common offset decides nothing) and of root mean square `SCORE_RMS`.
+
+    `layers` alternate between linear layers and squares, and end in a dense layer.
+    """
+    layers = list(layers)
+    for i in range(1, len(layers), 2):
+        factors = LARGEST / _unit_maxima(layers[:i], images).clamp(min=1e-9)
+        layers[i - 1] = _scale_outputs(layers[i - 1], factors)
+        layers[i + 1] = _scale_inputs(layers[i + 1], factors**-2)
+    last = layers[-1]
+    layers[-1] = replace(last, weight=last.weight - last.weight.mean(0), bias=last.bias - last.bias.mean())
+    rms = scores(layers, images).square().mean().sqrt()
+    layers[-1] = _scale_outputs(layers[-1], torch.full_like(last.bias, SCORE_RMS) / rms)
+    return layers
+
+
+def ranges(layers, images):
+    """For each layer, by name, the largest |value| and the root mean square of its output over `images`."""
+    largest, squares, count = [0.0] * len(layers), [0.0] * len(layers), [0] * len(layers)
+    for chunk in images.split(CHUNK):
+        for i, out in enumerate(run(layers, chunk)):
+            largest[i] = max(largest[i], out.abs().max().item())
+            squares[i] += out.square().sum().item()
+            count[i] += out.numel()
+    return {
+        name: {"max": round(m, 4), "rms": round((s / n) ** 0.5, 4)}
+        for name, m, s, n in zip(names(layers), largest, squares, count)
+    }

@@ -1,0 +1,202 @@
+"""The pipeline on small synthetic data: seconds, no data set needed."""
+
+import dataclasses
+import gzip
+import struct
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import plain
+from augment import distort
+from data import DataError, Images, load_mnist, normalise
+from export import export, onnx_scores, to_onnx
+from model import build, fold
+from networks import CRYPTONETS_MNIST, Augmentation, Conv, Dense, NetworkSpec, Square
+from train import Run
+
+TWO_CONVOLUTIONS = NetworkSpec(
+    name="two-convolutions",
+    description="a padded convolution read by another one",
+    dataset="mnist",
+    layers=(Conv(4, 5, 2, 2), Square(), Conv(6, 3, 2, 1), Square(), Dense(10)),
+    recipe=CRYPTONETS_MNIST.recipe,
+    mean=(0.25,),
+    std=(0.5,),
+)
+SPECS = pytest.mark.parametrize("spec", [CRYPTONETS_MNIST, TWO_CONVOLUTIONS], ids=lambda spec: spec.name)
+
+
+def synthetic(count, seed=7):
+    """Ten classes: a bright 6x6 block whose place says the class, over noise."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(10, (count,), generator=generator)
+    pixels = torch.randint(0, 80, (count, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    for image, label in zip(pixels, labels.tolist()):
+        row, column = 3 + 12 * (label // 5), 5 * (label % 5)
+        image[0, row : row + 6, column : column + 6] = 230
+    return Images(pixels, labels)
+
+
+def trained(spec, images):
+    """A network whose batch norms have seen `images`, with batch norm weights far from 1 and 0."""
+    torch.manual_seed(3)
+    model = build(spec, (1, 28, 28), 10)
+    for module in model:
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.normal_(module.weight, 1.0, 0.3)
+            torch.nn.init.normal_(module.bias, 0.0, 0.5)
+    for batch in normalise(spec, images.pixels).split(50):
+        model(batch)
+    return model.eval()
+
+
+@SPECS
+def test_folding_changes_no_score(spec):
+    images = synthetic(200)
+    model = trained(spec, images).double()
+    inputs = normalise(spec, images.pixels).double()
+    with torch.no_grad():
+        torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
+
+
+@SPECS
+def test_equalising_scales_and_centres_the_scores_and_does_nothing_else(spec):
+    images = synthetic(200)
+    inputs = normalise(spec, images.pixels).double()
+    before = fold(trained(spec, images))
+    after = plain.equalise(before, inputs)
+    centred = plain.scores(before, inputs)
+    centred = centred - centred.mean(1, keepdim=True)
+    expected = centred * plain.SCORE_RMS / centred.square().mean().sqrt()
+    torch.testing.assert_close(plain.scores(after, inputs), expected, rtol=1e-9, atol=1e-9)
+
+
+@SPECS
+def test_equalising_gives_every_unit_the_same_largest_value(spec):
+    images = synthetic(200)
+    inputs = normalise(spec, images.pixels).double()
+    layers = plain.equalise(fold(trained(spec, images)), inputs)
+    for index in (0, 2):
+        outputs = plain.run(layers, inputs)[index].abs().transpose(0, 1).flatten(1).amax(1)
+        torch.testing.assert_close(outputs, torch.full_like(outputs, plain.LARGEST))
+    found = plain.ranges(layers, inputs)
+    names = list(found)
+    assert found[names[0]]["max"] == plain.LARGEST and found[names[1]]["max"] == plain.LARGEST**2
+    assert found[names[-1]]["rms"] == plain.SCORE_RMS
+
+
+def test_a_short_training_learns_and_its_export_agrees(tmp_path):
+    recipe = dataclasses.replace(
+        CRYPTONETS_MNIST.recipe,
+        epochs=4,
+        batch=50,
+        augmentation=Augmentation(share=0.5, degrees=3.0, shift=0.5, zoom=0.03, shear=0.03, elastic=0.3),
+    )
+    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe)
+    training, test = synthetic(1_000), synthetic(300, seed=8)
+    model, history = Run(spec, training, None, tmp_path / "run.pt").train()
+    assert history[-1]["training"]["loss"] < history[0]["training"]["loss"]
+    layers = plain.equalise(fold(model), normalise(spec, training.pixels).double())
+    accuracy = export(spec, layers, training, test, tmp_path / "model.onnx")
+    assert accuracy > 0.95
+    described = onnx.load(tmp_path / "model.onnx")
+    assert [node.op_type for node in described.graph.node] == ["Conv", "Mul", "Flatten", "Gemm", "Mul", "Gemm"]
+    metadata = {entry.key: entry.value for entry in described.metadata_props}
+    assert metadata["blindsight.accuracy"] == f"{accuracy:.4f}"
+    assert metadata["blindsight.input_range"] == "0,1"
+    largest = plain.scores(layers, normalise(spec, training.pixels).double()).abs().max()
+    assert float(metadata["blindsight.score_bound"]) >= 1.5 * largest
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
+    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=3, batch=50))
+    images = synthetic(200)
+    whole, _ = Run(spec, images, None, tmp_path / "whole.pt").train()
+
+    class Interrupted(Exception):
+        pass
+
+    class Halting(Run):
+        def _report(self, entry, seconds_left):
+            if entry["epoch"] == 2:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        Halting(spec, images, None, tmp_path / "halved.pt").train()
+    resumed = Run(spec, images, None, tmp_path / "halved.pt")
+    assert len(resumed.history) == 2
+    model, _ = resumed.train()
+    for expected, found in zip(whole.state_dict().values(), model.state_dict().values()):
+        assert torch.equal(expected, found)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
+    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe)
+    Run(spec, synthetic(100), None, tmp_path / "run.pt").train()
+    other = dataclasses.replace(spec, recipe=dataclasses.replace(recipe, seed=2))
+    with pytest.raises(SystemExit, match="another recipe"):
+        Run(other, synthetic(100), None, tmp_path / "run.pt")
+
+
+def test_the_same_layers_give_the_same_file():
+    layers = fold(trained(CRYPTONETS_MNIST, synthetic(100)))
+    first, second = (to_onnx(CRYPTONETS_MNIST, layers).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+
+
+def test_onnx_takes_one_image_and_many():
+    images = synthetic(20)
+    model = to_onnx(CRYPTONETS_MNIST, fold(trained(CRYPTONETS_MNIST, images)))
+    inputs = normalise(CRYPTONETS_MNIST, images.pixels)
+    torch.testing.assert_close(onnx_scores(model, inputs[:1]), onnx_scores(model, inputs)[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_distortion_leaves_the_rest_of_the_batch_and_the_background():
+    images = torch.zeros(10, 1, 28, 28)
+    images[:, :, 12:16, 12:16] = 1.0
+    augmentation = Augmentation(share=0.6, degrees=10, shift=1, zoom=0.1, shear=0.1, elastic=1)
+    distorted = distort(images, augmentation, torch.Generator().manual_seed(1))
+    assert torch.equal(distorted[6:], images[6:])
+    assert all(not torch.equal(a, b) for a, b in zip(distorted[:6], images))
+    assert distorted[:, :, :4].abs().max() == 0
+
+
+def idx(magic, shape, content):
+    return struct.pack(f">{1 + len(shape)}I", magic, *shape) + content
+
+
+def write_mnist(folder, images, labels):
+    (folder / "train-images-idx3-ubyte").write_bytes(images)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+def test_idx_files_are_read_plain_and_gzipped(tmp_path):
+    pixels = np.arange(2 * 784, dtype=np.uint32).astype(np.uint8)
+    write_mnist(tmp_path, idx(0x803, (2, 28, 28), pixels.tobytes()), idx(0x801, (2,), bytes([3, 9])))
+    images = load_mnist(tmp_path, "train")
+    assert images.labels.tolist() == [3, 9]
+    assert np.array_equal(images.pixels.flatten().numpy(), pixels)
+
+
+@pytest.mark.parametrize(
+    "images, labels, complaint",
+    [
+        (b"\0\0", idx(0x801, (1,), b"\1"), "header of 16 bytes"),
+        (idx(0x801, (1, 28, 28), bytes(784)), idx(0x801, (1,), b"\1"), "magic number"),
+        (idx(0x803, (2, 28, 28), bytes(784)), idx(0x801, (1,), b"\1"), "expected 1568 bytes"),
+        (idx(0x803, (1, 28, 28), bytes(784)), idx(0x801, (2,), b"\1\2"), "2 labels"),
+    ],
+)
+def test_malformed_idx_files_are_refused(tmp_path, images, labels, complaint):
+    write_mnist(tmp_path, images, labels)
+    with pytest.raises(DataError, match=complaint):
+        load_mnist(tmp_path, "train")
+
+
+def test_a_missing_data_set_is_named(tmp_path):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        load_mnist(tmp_path, "train")
