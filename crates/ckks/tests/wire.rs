@@ -137,9 +137,15 @@ fn sizes_are_those_of_the_formats_page() {
             2 * digits * (32 + packed(&extended))
         );
     }
-    assert_eq!(wire::reply_bytes(&context, 10), 8192 * 28 / 8 + 35);
-    assert_eq!(wire::secret_key_bytes(&context), 2048);
-    assert_eq!(wire::FRAME_BYTES, 100);
+    let rotation = |level| KeyRequirements { relinearisation: None, rotations: [(1, Level(level))].into() };
+    let files = [
+        wire::secret_key_bytes(&context),
+        wire::ciphertexts_bytes(&context, Level(5), 1),
+        wire::evaluation_keys_bytes(&context, &rotation(5)),
+        wire::evaluation_keys_bytes(&context, &rotation(1)),
+        wire::reply_bytes(&context, 10),
+    ];
+    assert_eq!(files.map(|bytes| bytes + wire::FRAME_BYTES), [2_148, 163_972, 663_748, 112_772, 28_807]);
     // A count that no memory holds is a length that no file has.
     assert_eq!(wire::ciphertexts_bytes(&context, Level(5), usize::MAX), usize::MAX);
     assert!(wire::reply_bytes(&context, usize::MAX) > usize::MAX / 16);
