@@ -135,3 +135,45 @@ impl ErrorDistribution {
         self.general.fill(generator, &mut out[1..]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table against the distribution summed up from the far end, where terms are small and nothing cancels.
+    #[test]
+    fn thresholds_are_the_cumulative_distribution() {
+        for sigma in [SIGMA, SIGMA * std::f64::consts::SQRT_2] {
+            let weight = |x: i32| (-f64::from(x * x) / (2.0 * sigma * sigma)).exp();
+            let total = weight(0) + 2.0 * (1..100).rev().map(weight).sum::<f64>();
+            let gaussian = Gaussian::new(sigma);
+            for (k, &threshold) in gaussian.thresholds.iter().enumerate() {
+                let beyond = 2.0 * (k as i32 + 1..100).rev().map(weight).sum::<f64>() / total;
+                let error = (1.0 - beyond) - threshold as f64 / 2f64.powi(63);
+                assert!(error.abs() < 2f64.powi(-50), "P(|x| <= {k}) is off by {error}");
+            }
+            let last = gaussian.thresholds.len() as i32;
+            assert!(
+                2.0 * (last..100).map(weight).sum::<f64>() / total < 2f64.powi(-52),
+                "the tail is complete"
+            );
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_the_first_position_of_the_next_magnitude() {
+        let gaussian = Gaussian::new(SIGMA);
+        for kernel in Kernel::available() {
+            for (k, &threshold) in gaussian.thresholds.iter().enumerate() {
+                let words =
+                    [threshold << 1, threshold << 1 | 1, (threshold - 1) << 1, (threshold - 1) << 1 | 1];
+                let mut out = [0; 4];
+                kernels::gaussian(kernel, &gaussian.thresholds, &words, &mut out);
+                // Thresholds that are equal at this precision are passed at once.
+                let equal = gaussian.thresholds.iter().filter(|&&t| t == threshold).count() as i32;
+                let first = gaussian.thresholds.iter().position(|&t| t == threshold).unwrap() as i32;
+                assert_eq!(out, [first + equal, -first - equal, first, -first], "{k}");
+            }
+        }
+    }
+}
