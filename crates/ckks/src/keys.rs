@@ -195,8 +195,8 @@ pub struct SeededEvaluationKeys {
     pub(crate) keys: Vec<SeededSwitchingKey>,
 }
 
-/// Evaluation keys ready for use. Public: they hold no secret.
-#[derive(Debug)]
+/// Evaluation keys ready for use. Public: they hold no secret. By default there are none, enough for sums and products with plaintexts.
+#[derive(Debug, Default)]
 pub struct EvaluationKeys {
     relinearisation: Option<SwitchingKey>,
     rotations: BTreeMap<usize, (SwitchingKey, Automorphism)>,
@@ -230,7 +230,7 @@ impl SeededEvaluationKeys {
 
     /// Expands the uniform halves and the permutations of the rotations.
     pub fn expand(self, context: &Context) -> EvaluationKeys {
-        let mut expanded = EvaluationKeys { relinearisation: None, rotations: BTreeMap::new() };
+        let mut expanded = EvaluationKeys::default();
         for ((purpose, _), key) in self.requirements.iter().zip(self.keys) {
             let key = key.expand(context);
             match purpose {

@@ -238,3 +238,16 @@ fn dropped_levels_are_those_of_an_encryption_there() {
         assert_near(&setup, &evaluator.rotate(&dropped, 1).unwrap(), &rotated(&x, 1), 1e-3);
     }
 }
+
+#[test]
+fn a_giant_step_without_terms_adds_nothing() {
+    let setup = setup();
+    let evaluator = Evaluator::new(&setup.context, &setup.keys);
+    let x = random_slots(N, 9);
+    let a = setup.encrypt(&x, Level(2), Scale::bits(26.0));
+    let mut map = one_term(&setup, 2, 26.0);
+    for rotation in [0, 2] {
+        map.giants.push(Giant { rotation, terms: vec![] });
+    }
+    assert_near(&setup, &evaluator.transform(&a, &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
+}

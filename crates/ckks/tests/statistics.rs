@@ -128,7 +128,7 @@ fn errors_of_sums_add_up() {
 fn two_encryptions_of_one_message_share_nothing() {
     let setup = setup();
     let mut randomness = setup.randomness.borrow_mut();
-    let mut encrypt = |randomness: &mut Randomness| {
+    let encrypt = |randomness: &mut Randomness| {
         let a =
             setup.secret.encrypt(&setup.context, &[1.0; N], LEVEL, Scale::bits(26.0), randomness).unwrap();
         wire::write_ciphertexts(&setup.context, &[a])
