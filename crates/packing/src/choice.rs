@@ -54,6 +54,11 @@ impl Choice {
         Ok(())
     }
 
+    /// What errors depend on: plans that agree in this have nearly the same.
+    pub(crate) fn error_class(&self) -> (usize, bool, bool) {
+        (self.taps_per_input, self.tap_sum.rescale_first, self.row_sum.rescale_first)
+    }
+
     /// Every choice for this network: any number of taps in a ciphertext for which there is room, or only `taps`.
     pub(crate) fn enumerate(stack: &Stack, slots: usize, taps: Option<usize>) -> Result<Vec<Self>, Error> {
         let layout = TapLayout::new(&stack.first, stack.input, 1, slots)?;

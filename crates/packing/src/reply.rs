@@ -56,12 +56,12 @@ pub enum Verdict {
     },
 }
 
-/// Coefficients that must be zero. Under a wrong key each is within its tolerance with probability [`TOLERANCE`].
-const SENTINELS: usize = 4;
+/// How many sentinels there are. Under a wrong key each is within its tolerance with probability [`TOLERANCE`], all with `2^-40`.
+const SENTINELS: usize = 5;
 /// What the sum of scores is divided by, so that it does not wrap around itself.
 const CHECK_DIVISOR: f64 = 64.0;
 /// What a sentinel may be, as a share of the capacity.
-const TOLERANCE: f64 = 1.0 / 1024.0;
+const TOLERANCE: f64 = 1.0 / 256.0;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;
 
@@ -103,7 +103,7 @@ impl ReplyLayout {
             ));
         }
         if !self.indices().iter().copied().eq(1..=count) || self.sentinels.len() != SENTINELS {
-            return Err(Error::Plan("the reply's coefficients are not 1, 2, ... with four sentinels".into()));
+            return Err(Error::Plan("the reply's coefficients are not 1, 2, ... with five sentinels".into()));
         }
         let positive = [self.check_divisor, self.scale.0, self.capacity];
         if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > NOMINAL_SCALE.0 * 4.0 {

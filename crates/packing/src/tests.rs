@@ -363,7 +363,7 @@ fn what_does_not_fit_is_refused_with_figures() {
     assert_eq!(planned(&large, Family::Auto, Objective::Latency).public.parameters.degree, 16384);
 
     let scores = model(&Figures { scores: 40, ..CRYPTONETS }).unwrap();
-    assert!(refusal(&scores, &options(8192)).contains("45 (40 scores): expected at most 31"));
+    assert!(refusal(&scores, &options(8192)).contains("46 (40 scores): expected at most 31"));
     let taps = Options { family: Family::Taps(10), ..options(8192) };
     assert!(refusal(&fits, &taps).contains("taps in one ciphertext is 10: expected 1 to 9"));
 }
@@ -403,7 +403,7 @@ fn scores_that_wrapped_around_are_recognised() {
     let reply = |scores: [f64; 3]| {
         let wrap = |s: f64| s - 2.0 * layout.capacity * (s / (2.0 * layout.capacity)).round();
         let check = scores.iter().sum::<f64>() / layout.check_divisor;
-        [&scores.map(wrap)[..], &[0.0; 4], &[check]].concat()
+        [&scores.map(wrap)[..], &[0.0; 5], &[check]].concat()
     };
     let verdict = |scores| layout.read(&reply(scores)).unwrap().verdict;
     assert_eq!(verdict([1.0, -15.0, 31.0]), Verdict::Sound);
@@ -414,7 +414,7 @@ fn scores_that_wrapped_around_are_recognised() {
     assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
     random[4] = f64::NAN;
     assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
-    assert!(layout.read(&[0.0; 7]).is_err());
+    assert!(layout.read(&[0.0; 8]).is_err());
 }
 
 #[test]
