@@ -115,12 +115,13 @@ impl ReplyLayout {
         Ok(())
     }
 
-    /// The weights of each coefficient that is not zero.
-    pub(crate) fn weights(&self, last: &Dense) -> Vec<(usize, Vec<f64>)> {
-        let column_sum = |c| (0..last.rows).map(|r| last.row(r)[c]).sum::<f64>() / self.check_divisor;
-        let check = (self.check, (0..last.columns).map(column_sum).collect());
-        let scores = self.scores.iter().enumerate().map(|(r, o)| (*o, last.row(r).to_vec()));
-        scores.chain([check]).collect()
+    /// The weights of each coefficient that is not zero, its bias last.
+    pub(crate) fn rows(&self, last: &Dense) -> Vec<(usize, Vec<f64>)> {
+        let row = |r: usize| last.row(r).iter().chain([&last.bias[r]]).copied().collect::<Vec<f64>>();
+        let rows: Vec<_> = (0..last.rows).map(row).collect();
+        let sum = |column| rows.iter().map(|row| row[column]).sum::<f64>() / self.check_divisor;
+        let check = (self.check, (0..=last.columns).map(sum).collect());
+        self.scores.iter().copied().zip(rows.iter().cloned()).chain([check]).collect()
     }
 
     /// Reads the scores from the decrypted coefficients, given in the order of [`indices`](Self::indices).
