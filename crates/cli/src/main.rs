@@ -1,2 +1,61 @@
-//! The command line of Blindsight.
-fn main() {}
+//! The `blindsight` command: classifies images that the classifier cannot see.
+//!
+//! Each command is one file in `commands`: its arguments, what it does (a call or two of `client`, `server` and `packing`), and the
+//! report it prints. Everything that computes lies in those libraries.
+
+mod arguments;
+mod commands;
+mod configuration;
+mod failure;
+mod files;
+mod machine;
+mod plan_file;
+mod preview;
+mod progress;
+mod report;
+mod session;
+mod shipped;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Classifies images it cannot see.
+///
+/// A client encrypts an image, a server without any secret key runs a neural network on the ciphertexts, the client decrypts the
+/// scores. Start with `blindsight demo`.
+#[derive(Debug, Parser)]
+#[command(name = "blindsight", version, propagate_version = true, after_help = EXAMPLES)]
+struct Arguments {
+    /// Print one JSON document on stdout, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  blindsight demo                                     everything at once, no file needed
+  blindsight classify cryptonets-mnist digit.png      one image of your own
+  blindsight explain cryptonets-mnist                 what the encrypted run will do, and cost
+  blindsight bench cryptonets-mnist                   how fast it is on this machine
+
+The same between two machines, over files (client, then server):
+  blindsight plan cryptonets-mnist --out net.plan
+  blindsight keygen --plan net.plan --secret my.secret --keys my.keys
+  blindsight encrypt --plan net.plan --secret my.secret --in digit.png --out digit.enc
+  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply
+  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply
+
+Exit status: 0 success, 1 failure (the reason is on stderr), 2 wrong usage.";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.run(arguments.json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

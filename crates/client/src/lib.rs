@@ -1,1 +1,242 @@
-//! Blindsight client.
+//! The client: the only place where a secret key lives.
+//!
+//! # Concepts
+//!
+//! A [`Client`] is made from the public part of a plan and a secret key, new or stored. It writes evaluation keys for the server,
+//! encrypts images into requests, and decrypts replies into a [`Classification`].
+//!
+//! # Contract
+//!
+//! - Everything that leaves is framed with the plan's digest and the key's identity (`ckks::wire`), and everything that comes is
+//!   checked against both before it is used.
+//! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan makes replies carry
+//!   coefficients whose value is known beforehand, and noise does not hit them.
+//! - An input outside of the range that the plan's scales were set for is refused; scores beyond the plan's bound come with a
+//!   [`Warning`].
+//! - The secret key is never printed; its file is private and never overwritten.
+//!
+//! # Non-goals
+//!
+//! The client knows nothing of weights and needs no model, only the public plan.
+
+mod error;
+mod store;
+
+pub use error::Error;
+
+use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
+use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
+use network::{Image, Metadata, Model};
+use packing::{PublicPlan, Scores, Verdict};
+use ring::Kernel;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The holder of a secret key.
+///
+/// Does not print the key and cannot be cloned.
+pub struct Client {
+    plan: PublicPlan,
+    digest: PlanDigest,
+    context: Arc<Context>,
+    secret: SecretKey,
+    id: KeyId,
+}
+
+/// What a reply says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// The name of the class with the largest score.
+    pub label: String,
+    /// The scores, in the order of the plan's labels.
+    pub scores: Vec<f64>,
+    /// What to keep in mind when using them.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a classification may be less good than it looks.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A score larger than any the model was expected to give.
+    LargeScore {
+        /// The class.
+        label: String,
+        /// Its score.
+        score: f64,
+        /// The plan's bound on scores.
+        bound: f64,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LargeScore { label, score, bound } => write!(
+                f,
+                "the score of {label} is {score:.2}, expected at most {bound} in size: the image is unlike those the model was made for"
+            ),
+        }
+    }
+}
+
+impl Client {
+    /// A client with a new secret key.
+    ///
+    /// # Errors
+    /// Where the plan's parameters are refused, and where the system gives no randomness.
+    pub fn generate(plan: PublicPlan, digest: PlanDigest) -> Result<Self, Error> {
+        let context = context(&plan)?;
+        let mut randomness = Randomness::from_system()?;
+        let secret = SecretKey::generate(&context, &mut randomness);
+        let mut id = KeyId::default();
+        let length = id.len();
+        id.copy_from_slice(&randomness.seed()[..length]);
+        Ok(Self { plan, digest, context, secret, id })
+    }
+
+    /// The client whose secret key [`Client::save`] stored.
+    ///
+    /// # Errors
+    /// For a file that is not such a key, is damaged, or belongs to another plan.
+    pub fn load(plan: PublicPlan, digest: PlanDigest, path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
+        Self::read(plan, digest, BufReader::new(file))
+    }
+
+    /// As [`Client::load`], from any source.
+    pub fn read(plan: PublicPlan, digest: PlanDigest, source: impl Read) -> Result<Self, Error> {
+        let context = context(&plan)?;
+        let length = Length::Exactly(wire::secret_key_bytes(&context));
+        let expected = Expected { kind: Kind::SecretKey, plan: Some(digest), key: None, length };
+        let read = || {
+            let (header, payload) = wire::open(source, &expected)?;
+            Ok((header.key, wire::read_secret_key(&context, &payload)?))
+        };
+        let (id, secret) = read().map_err(|source| Error::Wire { what: "secret key", source })?;
+        Ok(Self { plan, digest, context, secret, id })
+    }
+
+    /// Stores the secret key in a new file that only its owner can read.
+    ///
+    /// # Errors
+    /// Where the file exists already ([`Error::SecretExists`]), or cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let payload = wire::write_secret_key(&self.secret);
+        let bytes = zeroize::Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload));
+        store::write_secret(path, &bytes, &wire::hex(&self.id[..4]))
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &PublicPlan {
+        &self.plan
+    }
+
+    /// The random identity of the secret key and of all that is made with it. Public.
+    pub fn key_id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Generates the evaluation keys that the plan needs, framed for the server. `progress` is told how many of how many are done.
+    ///
+    /// # Errors
+    /// Where the system gives no randomness.
+    pub fn evaluation_keys(&self, mut progress: impl FnMut(usize, usize)) -> Result<Vec<u8>, Error> {
+        let needed = &self.plan.keys;
+        let count = needed.iter().count();
+        let keys = SeededEvaluationKeys::generate(
+            &self.context,
+            &self.secret,
+            needed,
+            &mut Randomness::from_system()?,
+            |done| progress(done, count),
+        )?;
+        let payload = wire::write_evaluation_keys(&self.context, &keys);
+        Ok(wire::seal(&self.header(Kind::EvaluationKeys), &payload))
+    }
+
+    /// Encrypts an image, framed for the server.
+    ///
+    /// # Errors
+    /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
+    pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
+        self.encrypt_input(&self.normalise(image)?)
+    }
+
+    /// Encrypts the network's input: normalised values in the order channel, row, column.
+    ///
+    /// # Errors
+    /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
+    pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
+        let slots = self.plan.write(input)?;
+        let (level, scale) = (self.plan.input_level, self.plan.input_scale);
+        let mut randomness = Randomness::from_system()?;
+        let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
+        let payload = wire::write_ciphertexts(&self.context, &ciphertexts);
+        Ok(wire::seal(&self.header(Kind::Ciphertexts), &payload))
+    }
+
+    /// Decrypts a reply.
+    ///
+    /// # Errors
+    /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
+    pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
+        let layout = &self.plan.reply;
+        let indices = layout.indices();
+        let length = Length::Exactly(wire::reply_bytes(&self.context, indices.len()));
+        let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
+        let read = || {
+            let (_, payload) = wire::open(reply, &expected)?;
+            wire::read_reply(&self.context, &payload, indices.len(), layout.scale)
+        };
+        let reply = read().map_err(|source| Error::Wire { what: "reply", source })?;
+        let coefficients = self.secret.decrypt_reply(&self.context, &reply, &indices);
+        self.classification(layout.read(&coefficients)?)
+    }
+
+    /// The classification that scores mean, if they mean anything.
+    fn classification(&self, read: Scores) -> Result<Classification, Error> {
+        match read.verdict {
+            Verdict::Sound => {}
+            Verdict::WrongKeys { found, allowed } => return Err(Error::Garbage { found, allowed }),
+            Verdict::OutOfRange { found, allowed } => return Err(Error::WrappedAround { found, allowed }),
+        }
+        let (labels, scores) = (&self.plan.labels, read.scores);
+        let label = labels[Model::class_of(&scores)].clone();
+        let bound = self.plan.score_bound;
+        let large = labels.iter().zip(&scores).filter(|(_, score)| score.abs() > bound);
+        let warnings =
+            large.map(|(label, &score)| Warning::LargeScore { label: label.clone(), score, bound }).collect();
+        Ok(Classification { label, scores, warnings })
+    }
+
+    /// The network's input for an image of the plan's size and colours.
+    fn normalise(&self, image: &Image) -> Result<Vec<f64>, Error> {
+        let (expected, actual) = (self.plan.input.input, image.shape());
+        if actual != expected {
+            return Err(Error::ImageShape { expected, actual });
+        }
+        let (mean, std) = (self.plan.mean.clone(), self.plan.std.clone());
+        let metadata = Metadata { mean, std, ..Metadata::new(expected, self.plan.labels.len()) };
+        Ok(metadata.normalise(image)?)
+    }
+
+    fn header(&self, kind: Kind) -> Header {
+        Header { kind, plan: self.digest, key: self.id }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (plan, id) = (wire::hex(&self.digest[..8]), wire::hex(&self.id));
+        f.debug_struct("Client").field("plan", &plan).field("key_id", &id).finish_non_exhaustive()
+    }
+}
+
+/// Tables for the plan's parameters, on this machine's kernel.
+fn context(plan: &PublicPlan) -> Result<Arc<Context>, Error> {
+    let parameters: Parameters = plan.parameters.validate()?;
+    Ok(Context::new(parameters, Kernel::from_environment().map_err(ckks::Error::from)?)?)
+}

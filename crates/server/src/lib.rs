@@ -1,1 +1,144 @@
-//! Blindsight server.
+//! The server: runs networks on ciphertexts that it cannot read.
+//!
+//! # Concepts
+//!
+//! A [`PreparedModel`] is a model with a plan: its circuit, with the weights encoded. [`ClientKeys`] are one client's evaluation keys.
+//! [`PreparedModel::infer`] takes a request to a reply; its three parts can be called, and measured, one by one: a [`Request`] is a
+//! request parsed and expanded, [`PreparedModel::compute`] runs the network.
+//!
+//! # Contract
+//!
+//! - Everything that comes is checked against the plan's digest and the client's identity before anything is allocated for it.
+//! - The server cannot hold a secret key, by type: nothing here takes, stores or returns one, and evaluators, which compute, are made
+//!   of public tables and evaluation keys. A test keeps the name of the secret key's type out of these sources.
+//! - Computation runs on the caller's thread; inside a rayon pool of several threads it spreads over them.
+//!
+//! # Non-goals
+//!
+//! No network protocol and no storage: bytes in, bytes out.
+
+pub mod calibration;
+mod error;
+
+pub use error::Error;
+
+use circuit::encrypted::Program;
+use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
+use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
+use network::Model;
+use packing::{Plan, PublicPlan};
+use ring::Kernel;
+use std::io::Read;
+use std::sync::Arc;
+
+/// A model ready to run on ciphertexts: made once, used for every client.
+#[derive(Debug)]
+pub struct PreparedModel {
+    plan: PublicPlan,
+    digest: PlanDigest,
+    reply_indices: Vec<usize>,
+    context: Arc<Context>,
+    program: Program,
+}
+
+/// One client's evaluation keys, ready for use.
+#[derive(Debug)]
+pub struct ClientKeys {
+    id: KeyId,
+    keys: EvaluationKeys,
+}
+
+/// A client's request, parsed and expanded.
+#[derive(Debug)]
+pub struct Request {
+    id: KeyId,
+    inputs: Vec<Ciphertext>,
+}
+
+/// What the network gave for a request: still encrypted, not yet bytes.
+#[derive(Debug)]
+pub struct Answer {
+    id: KeyId,
+    reply: Reply,
+}
+
+impl PreparedModel {
+    /// Encodes a model for a plan.
+    ///
+    /// # Errors
+    /// For a plan that was made for another model, with both digests, and for one that is not consistent.
+    pub fn new(model: &Model, plan: &Plan) -> Result<Self, Error> {
+        let circuit = plan.circuit(model)?;
+        let kernel = Kernel::from_environment().map_err(ckks::Error::from)?;
+        let context = Context::new(circuit.parameters().clone(), kernel)?;
+        let program = Program::encode(circuit, &context)?;
+        let reply_indices = plan.public.reply.indices();
+        Ok(Self { plan: plan.public.clone(), digest: plan.digest(), reply_indices, context, program })
+    }
+
+    /// Bytes of the encoded model in memory.
+    pub fn bytes(&self) -> usize {
+        self.program.bytes()
+    }
+
+    /// Reads a client's evaluation keys and expands them.
+    ///
+    /// # Errors
+    /// For bytes that are no evaluation keys for this plan.
+    pub fn read_keys(&self, source: impl Read) -> Result<ClientKeys, Error> {
+        let needed = &self.plan.keys;
+        let length = Length::Exactly(wire::evaluation_keys_bytes(&self.context, needed));
+        let expected = Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest), key: None, length };
+        let read = || {
+            let (header, payload) = wire::open(source, &expected)?;
+            Ok((header.key, wire::read_evaluation_keys(&self.context, &payload, needed)?))
+        };
+        let (id, keys) = read().map_err(|source| Error::Wire { what: "evaluation keys", source })?;
+        Ok(ClientKeys { id, keys: keys.expand(&self.context) })
+    }
+
+    /// Reads a request of the client that `keys` belong to, and expands its ciphertexts.
+    ///
+    /// # Errors
+    /// For bytes that are no request of this client for this plan.
+    pub fn read_request(&self, keys: &ClientKeys, source: impl Read) -> Result<Request, Error> {
+        let (level, scale) = (self.plan.input_level, self.plan.input_scale);
+        let count = self.plan.input.ciphertexts();
+        let length = Length::Exactly(wire::ciphertexts_bytes(&self.context, level, count));
+        let expected =
+            Expected { kind: Kind::Ciphertexts, plan: Some(self.digest), key: Some(keys.id), length };
+        let read = || {
+            let (_, payload) = wire::open(source, &expected)?;
+            wire::read_ciphertexts(&self.context, &payload, count, level, scale)
+        };
+        let seeded = read().map_err(|source| Error::Wire { what: "request", source })?;
+        let basis = self.context.basis(level);
+        Ok(Request { id: keys.id, inputs: seeded.into_iter().map(|c| c.expand(basis)).collect() })
+    }
+
+    /// Runs the network on a request.
+    ///
+    /// # Errors
+    /// Where a key is missing or an operation is refused; not for keys and requests that this model has read.
+    pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
+        let evaluator = Evaluator::new(&self.context, &keys.keys);
+        let run = self.program.run(&evaluator, &request.inputs)?;
+        let reply = evaluator.reply(&run.outputs[0], &self.reply_indices)?;
+        Ok(Answer { id: request.id, reply })
+    }
+
+    /// The bytes of a reply, framed for the client.
+    pub fn write_reply(&self, answer: &Answer) -> Vec<u8> {
+        let header = Header { kind: Kind::Reply, plan: self.digest, key: answer.id };
+        wire::seal(&header, &wire::write_reply(&self.context, &answer.reply))
+    }
+
+    /// From a request's bytes to the reply's.
+    ///
+    /// # Errors
+    /// As [`read_request`](Self::read_request) and [`compute`](Self::compute).
+    pub fn infer(&self, keys: &ClientKeys, request: impl Read) -> Result<Vec<u8>, Error> {
+        let request = self.read_request(keys, request)?;
+        Ok(self.write_reply(&self.compute(keys, &request)?))
+    }
+}

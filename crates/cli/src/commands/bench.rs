@@ -1,0 +1,199 @@
+//! `bench`: how long everything takes on this machine.
+
+use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
+use crate::failure::Outcome;
+use crate::machine::{self, Machine};
+use crate::progress;
+use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::session::{Session, Setup, Times, on_threads};
+use network::{Image, Model};
+use serde::Serialize;
+use std::fmt;
+
+/// Measures the server latency of one encrypted inference, and everything around it
+///
+/// One run that is not counted warms up; medians of the others are printed. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
+/// or avx512) to measure other kernels than the fastest.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"
+)]
+pub struct Bench {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// Threads that the server's work is spread over
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Inferences that are measured
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    runs: u32,
+    /// The image to classify: a PNG, or DIR:N (default: a black one; the time does not depend on it)
+    #[arg(long)]
+    image: Option<ImageArgument>,
+    #[command(flatten)]
+    plan: PlanFlags,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    model: String,
+    representation: String,
+    threads: u16,
+    runs: u32,
+    machine: Machine,
+    latency_ms: Spread,
+    expand_ms: f64,
+    encrypt_ms: f64,
+    decrypt_ms: f64,
+    /// What the server does once, for the model and for a client's keys.
+    prepare_ms: f64,
+    #[serde(flatten)]
+    setup: Setup,
+    peak_rss_bytes: Option<u64>,
+    upload_bytes: u64,
+    download_bytes: u64,
+    server_bytes: usize,
+    log_qp: f64,
+    ring_degree: usize,
+    totals: packing::explain::CountFields,
+}
+
+/// How a figure spread over the runs.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Bench {
+    pub fn run(&self, json: bool) -> Outcome {
+        let model = self.model.load()?;
+        let image = self.image(&model)?;
+        emit(&on_threads(self.threads.into(), || self.measure(model, &image))?, json)
+    }
+
+    fn image(&self, model: &Model) -> Outcome<Image> {
+        let shape = model.graph.input;
+        match &self.image {
+            Some(image) => image.load(shape),
+            None => Ok(Image::new(shape, vec![0; shape.elements()])?),
+        }
+    }
+
+    fn measure(&self, model: Model, image: &Image) -> Outcome<Report> {
+        let session = Session::open(model, &self.plan)?;
+        let first = session.classify(image)?;
+        let times = self.times(&session, image)?;
+        let median = |time: fn(&Times) -> f64| Spread::of(times.iter().map(time)).median;
+        let explained = session.explain()?;
+        Ok(Report {
+            model: session.model.name.clone(),
+            representation: explained.representation,
+            threads: self.threads,
+            runs: self.runs,
+            machine: Machine::this()?,
+            latency_ms: Spread::of(times.iter().map(|t| t.latency)),
+            expand_ms: median(|t| t.expand),
+            encrypt_ms: median(|t| t.encrypt),
+            decrypt_ms: median(|t| t.decrypt),
+            prepare_ms: session.setup.prepare_model_ms + session.setup.prepare_keys_ms,
+            setup: session.setup.clone(),
+            peak_rss_bytes: machine::peak_memory(),
+            upload_bytes: first.upload_bytes,
+            download_bytes: first.download_bytes,
+            server_bytes: session.server_bytes(),
+            log_qp: explained.log_qp,
+            ring_degree: explained.ring_degree,
+            totals: explained.totals,
+        })
+    }
+
+    fn times(&self, session: &Session, image: &Image) -> Outcome<Vec<Times>> {
+        let bar = progress::bar("measuring", self.runs as usize);
+        let run = |_| {
+            let round = session.classify(image)?;
+            bar.inc(1);
+            Ok(round.times)
+        };
+        let times = (0..self.runs).map(run).collect::<Outcome<_>>()?;
+        bar.finish_and_clear();
+        Ok(times)
+    }
+}
+
+impl Spread {
+    /// Of at least one figure.
+    fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = figures.collect();
+        sorted.sort_by(f64::total_cmp);
+        let middle = |i: usize| sorted[i.min(sorted.len() - 1)];
+        let half = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { middle(half) } else { (middle(half - 1) + middle(half)) / 2.0 };
+        Self { median, min: middle(0), max: middle(sorted.len() - 1) }
+    }
+}
+
+impl Report {
+    fn times(&self) -> Table {
+        let latency = self.latency_ms;
+        let rows = [
+            ("server", "inference, each image", latency.median),
+            ("", "  fastest run", latency.min),
+            ("", "  slowest run", latency.max),
+            ("", "parsing and expanding a request", self.expand_ms),
+            ("", "encoding the model, once", self.setup.prepare_model_ms),
+            ("", "a client's keys, once", self.setup.prepare_keys_ms),
+            ("client", "generating keys, once", self.setup.keygen_ms),
+            ("", "encrypting an image", self.encrypt_ms),
+            ("", "decrypting a reply", self.decrypt_ms),
+            ("both", "making the plan, once", self.setup.plan_ms),
+        ];
+        let mut table = Table::new(["where", "what", "median"]).left(2);
+        for (place, what, ms) in rows {
+            table.row([place.to_string(), what.to_string(), milliseconds(ms)]);
+        }
+        table
+    }
+
+    fn facts(&self) -> Facts {
+        let totals = &self.totals;
+        let facts = Facts::default()
+            .fact("upload, reply", format!("{}, {}", bytes(self.upload_bytes), bytes(self.download_bytes)))
+            .fact("evaluation keys", bytes(self.setup.evaluation_key_bytes))
+            .fact("encoded model", bytes(self.server_bytes as u64))
+            .fact(
+                "operations",
+                format!(
+                    "{} HOPs, {} key-switches, {} one-limb transforms",
+                    totals.hops, totals.key_switches, totals.ntts
+                ),
+            )
+            .fact("ring", format!("degree {}, log2(QP) {:.2}", self.ring_degree, self.log_qp))
+            .fact("machine", format!("{}, {} used", self.machine, self.threads));
+        match self.peak_rss_bytes {
+            Some(peak) => facts.fact("peak memory", bytes(peak)),
+            None => facts,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, {} representation, {} runs\n", self.model, self.representation, self.runs)?;
+        write!(f, "{}\n{}", self.times(), self.facts())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let odd = Spread::of([3.0, 1.0, 2.0].into_iter());
+        assert_eq!((odd.min, odd.median, odd.max), (1.0, 2.0, 3.0));
+        assert_eq!(Spread::of([4.0, 1.0].into_iter()).median, 2.5);
+    }
+}

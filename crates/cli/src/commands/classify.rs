@@ -1,0 +1,116 @@
+//! `classify`: one image, encrypted end to end.
+
+use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
+use crate::failure::Outcome;
+use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::session::{Round, Session};
+use client::Classification;
+use serde::Serialize;
+use std::fmt;
+
+/// Classifies one image, encrypted end to end
+///
+/// Client and server run in this process: keys are generated, the image is encrypted, classified by the server and decrypted, and the
+/// scores are set beside those computed in the clear.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json"
+)]
+pub struct Classify {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// A PNG, or DIR:N for test image N of the data set in DIR
+    image: ImageArgument,
+    #[command(flatten)]
+    plan: PlanFlags,
+}
+
+/// What a classification gave, as far as it is known.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub label: String,
+    pub scores: Vec<f64>,
+    pub plain_scores: Option<Vec<f64>>,
+    pub max_abs_error: Option<f64>,
+    pub latency_ms: Option<f64>,
+    pub upload_bytes: Option<u64>,
+    pub download_bytes: u64,
+    pub evaluation_key_bytes: Option<u64>,
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub labels: Vec<String>,
+}
+
+impl Classify {
+    pub fn run(&self, json: bool) -> Outcome {
+        let model = self.model.load()?;
+        let image = self.image.load(model.graph.input)?;
+        let session = Session::open(model, &self.plan)?;
+        let round = session.classify(&image)?;
+        emit(&Report::new(&session, round), json)
+    }
+}
+
+impl Report {
+    /// What a reply alone tells.
+    pub fn decrypted(labels: Vec<String>, classification: Classification, download_bytes: u64) -> Self {
+        Self {
+            label: classification.label,
+            scores: classification.scores,
+            plain_scores: None,
+            max_abs_error: None,
+            latency_ms: None,
+            upload_bytes: None,
+            download_bytes,
+            evaluation_key_bytes: None,
+            warnings: classification.warnings.iter().map(ToString::to_string).collect(),
+            labels,
+        }
+    }
+
+    /// What is known where client and server are one process.
+    pub fn new(session: &Session, round: Round) -> Self {
+        Self {
+            max_abs_error: Some(round.max_abs_error()),
+            plain_scores: Some(round.plain_scores),
+            latency_ms: Some(round.times.latency),
+            upload_bytes: Some(round.upload_bytes),
+            evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
+            ..Self::decrypted(session.plan.public.labels.clone(), round.classification, round.download_bytes)
+        }
+    }
+
+    fn scores(&self) -> Table {
+        let mut table = Table::new(["class", "score", "in the clear"]);
+        let plain = |i: usize| self.plain_scores.as_ref().map_or("".into(), |p| format!("{:.4}", p[i]));
+        for (i, (label, score)) in self.labels.iter().zip(&self.scores).enumerate() {
+            table.row([label.clone(), format!("{score:.4}"), plain(i)]);
+        }
+        table
+    }
+
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        if let Some(error) = self.max_abs_error {
+            facts = facts.fact("largest error of a score", format!("{error:.6}"));
+        }
+        if let Some(latency) = self.latency_ms {
+            facts = facts.fact("server latency", milliseconds(latency));
+        }
+        if let Some(upload) = self.upload_bytes {
+            facts = facts.fact("upload", bytes(upload));
+        }
+        facts = facts.fact("reply", bytes(self.download_bytes));
+        if let Some(keys) = self.evaluation_key_bytes {
+            facts = facts.fact("evaluation keys, sent once", bytes(keys));
+        }
+        facts
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "label: {}\n\n{}\n{}", self.label, self.scores(), self.facts())?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+    }
+}

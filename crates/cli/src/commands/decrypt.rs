@@ -1,0 +1,35 @@
+//! `decrypt`: a reply into scores.
+
+use super::classify::Report;
+use crate::failure::{During, Outcome};
+use crate::files;
+use crate::report::emit;
+use crate::session::load_client;
+use std::path::PathBuf;
+
+/// Client: decrypts a reply to label and scores
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json"
+)]
+pub struct Decrypt {
+    /// The plan, or its public part
+    #[arg(long, value_name = "PLAN")]
+    plan: PathBuf,
+    /// The secret key
+    #[arg(long, value_name = "S")]
+    secret: PathBuf,
+    /// The server's reply
+    #[arg(long = "in", value_name = "R")]
+    reply: PathBuf,
+}
+
+impl Decrypt {
+    pub fn run(&self, json: bool) -> Outcome {
+        let client = load_client(&self.plan, &self.secret)?;
+        let reply = files::open(&self.reply)?;
+        let classification = client.decrypt(reply).during(|| self.reply.display().to_string())?;
+        let download_bytes = self.reply.metadata()?.len();
+        emit(&Report::decrypted(client.plan().labels.clone(), classification, download_bytes), json)
+    }
+}

@@ -1,0 +1,160 @@
+//! `demo`: the whole of it in one command.
+
+use super::classify;
+use crate::arguments::PlanFlags;
+use crate::failure::Outcome;
+use crate::machine;
+use crate::preview::half_blocks;
+use crate::report::{Table, bytes, emit, milliseconds};
+use crate::session::{Session, Setup, Times, timed};
+use crate::shipped;
+use network::Image;
+use serde::Serialize;
+use std::fmt;
+
+/// Classifies a shipped digit, encrypted: keys, encryption, inference, decryption, with figures
+///
+/// Needs no file. The digits are drawn for the project and part of the binary, as is the network (trained on MNIST).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  blindsight demo\n  blindsight demo --digit 7\n  blindsight demo --json")]
+pub struct Demo {
+    /// Which of the ten drawn digits to classify
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=9))]
+    digit: u8,
+}
+
+/// The model of the demonstration.
+const MODEL: &str = "cryptonets-mnist";
+
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    classification: classify::Report,
+    digit: u8,
+    encrypt_ms: f64,
+    decrypt_ms: f64,
+    #[serde(flatten)]
+    setup: Setup,
+    server_bytes: usize,
+    total_ms: f64,
+    peak_rss_bytes: Option<u64>,
+    #[serde(skip)]
+    told: Told,
+}
+
+/// What only the text tells.
+#[derive(Debug)]
+struct Told {
+    picture: Image,
+    times: Times,
+    inputs: usize,
+    keys: usize,
+    hops: u64,
+    key_switches: u64,
+    security_bits: u32,
+}
+
+impl Demo {
+    pub fn run(&self, json: bool) -> Outcome {
+        let (report, total_ms) = timed(|| self.report());
+        emit(&Report { total_ms, ..report? }, json)
+    }
+
+    fn report(&self) -> Outcome<Report> {
+        let model = shipped::model(MODEL)?;
+        let picture = shipped::digit(self.digit.into(), &model)?;
+        let session = Session::open(model, &PlanFlags::default())?;
+        let round = session.classify(&picture)?;
+        let (times, explained) = (round.times, session.explain()?);
+        let public = &session.plan.public;
+        let told = Told {
+            picture,
+            times,
+            inputs: public.input.ciphertexts(),
+            keys: public.keys.iter().count(),
+            hops: explained.totals.hops,
+            key_switches: explained.totals.key_switches,
+            security_bits: explained.security_bits,
+        };
+        Ok(Report {
+            digit: self.digit,
+            encrypt_ms: times.encrypt,
+            decrypt_ms: times.decrypt,
+            setup: session.setup.clone(),
+            server_bytes: session.server_bytes(),
+            total_ms: 0.0,
+            peak_rss_bytes: machine::peak_memory(),
+            classification: classify::Report::new(&session, round),
+            told,
+        })
+    }
+}
+
+impl Report {
+    fn steps(&self) -> Table {
+        let (told, classified) = (&self.told, &self.classification);
+        let key_bytes = bytes(self.setup.evaluation_key_bytes);
+        let rows = [
+            (
+                "client",
+                format!("draws a secret key and {} evaluation keys", told.keys),
+                Some(self.setup.keygen_ms),
+                key_bytes,
+            ),
+            (
+                "client",
+                format!("encrypts the picture into {} ciphertexts", told.inputs),
+                Some(told.times.encrypt),
+                bytes(classified.upload_bytes.unwrap_or(0)),
+            ),
+            (
+                "server",
+                format!(
+                    "runs the network on them: {} operations, {} key-switches",
+                    told.hops, told.key_switches
+                ),
+                Some(told.times.latency),
+                String::new(),
+            ),
+            ("server", "sends the reply, still encrypted".into(), None, bytes(classified.download_bytes)),
+            ("client", "decrypts ten scores".into(), Some(told.times.decrypt), String::new()),
+        ];
+        let mut table = Table::new(["who", "does", "time", "sends"]).left(2);
+        for (who, does, time, sends) in rows {
+            table.row([who.to_string(), does, time.map_or(String::new(), milliseconds), sends]);
+        }
+        table
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (told, classified) = (&self.told, &self.classification);
+        writeln!(f, "The picture, which only the client sees:\n\n{}\n", half_blocks(&told.picture))?;
+        writeln!(f, "{}", self.steps())?;
+        writeln!(f, "Decrypted: it is a {}.", classified.label)?;
+        writeln!(f, "{}", runner_up(classified))?;
+        if let Some(error) = classified.max_abs_error {
+            writeln!(f, "Computed in the clear, no score differs by more than {error:.5}.")?;
+        }
+        writeln!(
+            f,
+            "The server saw {} ciphertexts, evaluation keys and its own weights ({} encoded). It holds no secret key: neither the \
+             picture nor the scores can be read there ({}-bit security).",
+            told.inputs,
+            bytes(self.server_bytes as u64),
+            told.security_bits
+        )?;
+        let memory =
+            self.peak_rss_bytes.map_or(String::new(), |m| format!(", at most {} of memory", bytes(m)));
+        writeln!(f, "All of it took {}{memory}.", milliseconds(self.total_ms))
+    }
+}
+
+/// The best score and the next one.
+fn runner_up(classified: &classify::Report) -> String {
+    let mut ranked: Vec<(&String, &f64)> = classified.labels.iter().zip(&classified.scores).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(a.1));
+    let said = ranked.iter().take(2).map(|(label, score)| format!("{label}: {score:.3}"));
+    format!("The best two scores are {}.", said.collect::<Vec<_>>().join(" and "))
+}

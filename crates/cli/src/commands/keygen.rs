@@ -1,0 +1,74 @@
+//! `keygen`: a secret key for the client, evaluation keys for the server.
+
+use crate::failure::{Failure, Outcome};
+use crate::report::{Facts, bytes, emit, milliseconds};
+use crate::session::{generate, timed};
+use crate::{files, plan_file};
+use ckks::wire;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Client: draws a secret key, and evaluation keys for the server
+///
+/// The secret key's file is readable by its owner only and never overwritten. It stays with the client; the evaluation keys go to the
+/// server, once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys")]
+pub struct Keygen {
+    /// The plan, or its public part
+    #[arg(long, value_name = "PLAN")]
+    plan: PathBuf,
+    /// Where the secret key goes: a new file
+    #[arg(long, value_name = "S")]
+    secret: PathBuf,
+    /// Where the evaluation keys go
+    #[arg(long, value_name = "K")]
+    keys: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    key_id: String,
+    secret: PathBuf,
+    keys: PathBuf,
+    evaluation_key_bytes: u64,
+    keygen_ms: f64,
+}
+
+impl Keygen {
+    pub fn run(&self, json: bool) -> Outcome {
+        let plan = plan_file::read(&self.plan)?;
+        if self.secret == self.keys {
+            return Err(Failure::new(format!(
+                "--secret and --keys both name {}: they are two files",
+                self.keys.display()
+            )));
+        }
+        let (generated, keygen_ms) = timed(|| generate(&plan));
+        let (client, key_bytes) = generated?;
+        client.save(&self.secret)?;
+        files::write(&self.keys, &key_bytes)?;
+        let report = Report {
+            key_id: wire::hex(&client.key_id()),
+            secret: self.secret.clone(),
+            keys: self.keys.clone(),
+            evaluation_key_bytes: key_bytes.len() as u64,
+            keygen_ms,
+        };
+        emit(&report, json)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys =
+            format!("{}, {}: send it to the server", self.keys.display(), bytes(self.evaluation_key_bytes));
+        let facts = Facts::default()
+            .fact("secret key", format!("{}: keep it, and show it to nobody", self.secret.display()))
+            .fact("evaluation keys", keys)
+            .fact("identity", self.key_id.clone())
+            .fact("time", milliseconds(self.keygen_ms));
+        write!(f, "{facts}")
+    }
+}

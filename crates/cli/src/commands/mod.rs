@@ -1,0 +1,56 @@
+//! The commands, one file each.
+
+mod bench;
+mod calibrate;
+mod classify;
+mod compare;
+mod decrypt;
+mod demo;
+mod encrypt;
+mod evaluate;
+mod explain;
+mod infer;
+mod keygen;
+mod models;
+mod plan;
+
+use crate::failure::Outcome;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Demo(demo::Demo),
+    Models(models::Models),
+    Explain(explain::Explain),
+    Compare(compare::Compare),
+    Classify(classify::Classify),
+    Evaluate(evaluate::Evaluate),
+    Bench(bench::Bench),
+    Plan(plan::Plan),
+    Keygen(keygen::Keygen),
+    Encrypt(encrypt::Encrypt),
+    Infer(infer::Infer),
+    Decrypt(decrypt::Decrypt),
+    Calibrate(calibrate::Calibrate),
+}
+
+impl Command {
+    /// Runs the command and prints its report.
+    pub fn run(&self, json: bool) -> Outcome {
+        match self {
+            Self::Demo(command) => command.run(json),
+            Self::Models(command) => command.run(json),
+            Self::Explain(command) => command.run(json),
+            Self::Compare(command) => command.run(json),
+            Self::Classify(command) => command.run(json),
+            Self::Evaluate(command) => command.run(json),
+            Self::Bench(command) => command.run(json),
+            Self::Plan(command) => command.run(json),
+            Self::Keygen(command) => command.run(json),
+            Self::Encrypt(command) => command.run(json),
+            Self::Infer(command) => command.run(json),
+            Self::Decrypt(command) => command.run(json),
+            Self::Calibrate(command) => command.run(json),
+        }
+    }
+}

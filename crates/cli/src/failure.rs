@@ -1,0 +1,73 @@
+//! What a command fails with: one paragraph, from what was being done down to the cause.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why a command failed, outermost first.
+#[derive(Debug)]
+pub struct Failure(Vec<String>);
+
+/// What a command returns.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure that has no cause below.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(vec![message.into()])
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    /// The error and its causes. A cause that its error quotes already is not said twice.
+    fn from(error: E) -> Self {
+        let mut messages = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let message = cause.to_string();
+            if !messages.iter().any(|said| said.contains(&message)) {
+                messages.push(message);
+            }
+            source = cause.source();
+        }
+        Self(messages)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(": "))
+    }
+}
+
+/// Says what was being done when something failed.
+pub trait During<T> {
+    /// Puts `what` before the failure.
+    fn during(self, what: impl FnOnce() -> String) -> Outcome<T>;
+}
+
+impl<T, E: Into<Failure>> During<T> for Result<T, E> {
+    fn during(self, what: impl FnOnce() -> String) -> Outcome<T> {
+        self.map_err(|error| {
+            let mut failure: Failure = error.into();
+            failure.0.insert(0, what());
+            failure
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read plan.bsp")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn causes_are_said_once_outermost_first() {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
+        let failed: Outcome = Err(Outer(missing)).during(|| "loading the plan".into());
+        let said = failed.expect_err("it failed").to_string();
+        assert_eq!(said, "loading the plan: cannot read plan.bsp: no such file");
+    }
+}

@@ -1,0 +1,144 @@
+//! Client and server in one process, with the bytes that would travel between them.
+
+use crate::arguments::PlanFlags;
+use crate::failure::{During, Outcome};
+use crate::{configuration, plan_file, progress};
+use client::{Classification, Client};
+use network::{Image, Model};
+use packing::{Explanation, Plan};
+use serde::Serialize;
+use server::{ClientKeys, PreparedModel};
+use std::path::Path;
+use std::time::Instant;
+
+/// A model planned and prepared, a client with fresh keys, and the server's view of both.
+pub struct Session {
+    pub model: Model,
+    pub plan: Plan,
+    client: Client,
+    server: PreparedModel,
+    keys: ClientKeys,
+    pub setup: Setup,
+}
+
+/// What was done once, before the first image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setup {
+    pub plan_ms: f64,
+    pub keygen_ms: f64,
+    pub prepare_model_ms: f64,
+    pub prepare_keys_ms: f64,
+    pub evaluation_key_bytes: u64,
+}
+
+/// One image's way to its scores.
+#[derive(Debug)]
+pub struct Round {
+    pub classification: Classification,
+    pub plain_scores: Vec<f64>,
+    pub times: Times,
+    pub upload_bytes: u64,
+    pub download_bytes: u64,
+}
+
+/// Milliseconds of each step of a round.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub encrypt: f64,
+    pub expand: f64,
+    /// The server's work from expanded ciphertexts to the reply.
+    pub latency: f64,
+    pub decrypt: f64,
+}
+
+impl Session {
+    /// Plans the model, generates keys and prepares the server.
+    pub fn open(model: Model, flags: &PlanFlags) -> Outcome<Self> {
+        let (plan, plan_ms) = timed(|| flags.plan(&model));
+        let plan = plan?;
+        let (server, prepare_model_ms) = timed(|| PreparedModel::new(&model, &plan));
+        let server = server?;
+        let (generated, keygen_ms) = timed(|| generate(&plan));
+        let (client, key_bytes) = generated?;
+        let (keys, prepare_keys_ms) = timed(|| server.read_keys(&key_bytes[..]));
+        let evaluation_key_bytes = key_bytes.len() as u64;
+        let setup = Setup { plan_ms, keygen_ms, prepare_model_ms, prepare_keys_ms, evaluation_key_bytes };
+        Ok(Self { keys: keys?, model, plan, client, server, setup })
+    }
+
+    /// Encrypts an image, classifies it encrypted, decrypts the reply.
+    pub fn classify(&self, image: &Image) -> Outcome<Round> {
+        let (request, encrypt) = timed(|| self.client.encrypt(image));
+        let request = request?;
+        let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
+        let parsed = parsed?;
+        let (reply, latency) = timed(|| -> Result<_, server::Error> {
+            Ok(self.server.write_reply(&self.server.compute(&self.keys, &parsed)?))
+        });
+        let reply = reply?;
+        let (classification, decrypt) = timed(|| self.client.decrypt(&reply[..]));
+        Ok(Round {
+            classification: classification?,
+            plain_scores: self.model.scores(image)?,
+            times: Times { encrypt, expand, latency, decrypt },
+            upload_bytes: request.len() as u64,
+            download_bytes: reply.len() as u64,
+        })
+    }
+
+    /// What the plan costs, with this machine's figures where they were measured.
+    pub fn explain(&self) -> Outcome<Explanation> {
+        Ok(packing::explain(&self.plan, &self.model, &configuration::costs()?)?)
+    }
+
+    /// Bytes of the encoded model in the server's memory.
+    pub fn server_bytes(&self) -> usize {
+        self.server.bytes()
+    }
+}
+
+/// A new client and its evaluation keys.
+pub fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
+    let client = Client::generate(plan.public.clone(), plan.digest())?;
+    let bar = progress::bar("generating keys", 0);
+    let keys = client.evaluation_keys(|done, count| {
+        bar.set_length(count as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok((client, keys))
+}
+
+/// The client that a plan's file and a secret key's file make.
+pub fn load_client(plan: &Path, secret: &Path) -> Outcome<Client> {
+    let plan = plan_file::read(plan)?;
+    let digest = plan.digest();
+    Client::load(plan.public, digest, secret).during(|| secret.display().to_string())
+}
+
+/// A value and the milliseconds that making it took.
+pub fn timed<T>(make: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let made = make();
+    (made, start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Does work that may spread over so many threads; one is this thread, without a pool.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    match threads {
+        1 => work(),
+        _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work),
+    }
+}
+
+impl Round {
+    /// The largest difference between encrypted and plain scores.
+    pub fn max_abs_error(&self) -> f64 {
+        self.errors().fold(0.0, f64::max)
+    }
+
+    /// The difference between encrypted and plain score, for each class.
+    pub fn errors(&self) -> impl Iterator<Item = f64> + '_ {
+        self.classification.scores.iter().zip(&self.plain_scores).map(|(e, p)| (e - p).abs())
+    }
+}

@@ -1,0 +1,49 @@
+//! What the binary carries: trained models, and digits drawn for the project.
+
+use crate::failure::{During, Failure, Outcome};
+use network::{Image, Model};
+use std::path::Path;
+
+/// Names and ONNX files of the shipped models.
+const MODELS: [(&str, &[u8]); 1] =
+    [("cryptonets-mnist", include_bytes!("../../../models/cryptonets-mnist.onnx"))];
+
+/// PNG files of the drawn digits, each at its own index.
+const DIGITS: [&[u8]; 10] = [
+    include_bytes!("../../../samples/digit-0.png"),
+    include_bytes!("../../../samples/digit-1.png"),
+    include_bytes!("../../../samples/digit-2.png"),
+    include_bytes!("../../../samples/digit-3.png"),
+    include_bytes!("../../../samples/digit-4.png"),
+    include_bytes!("../../../samples/digit-5.png"),
+    include_bytes!("../../../samples/digit-6.png"),
+    include_bytes!("../../../samples/digit-7.png"),
+    include_bytes!("../../../samples/digit-8.png"),
+    include_bytes!("../../../samples/digit-9.png"),
+];
+
+/// The names of the shipped models.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().map(|(name, _)| *name)
+}
+
+/// The shipped model of that name, or else the one in the ONNX file at that path.
+pub fn model(name_or_path: &str) -> Outcome<Model> {
+    if let Some((name, bytes)) = MODELS.iter().find(|(name, _)| *name == name_or_path) {
+        return Model::from_bytes(name, bytes).during(|| format!("shipped model {name}"));
+    }
+    let path = Path::new(name_or_path);
+    if !path.exists() {
+        let shipped: Vec<_> = names().collect();
+        return Err(Failure::new(format!(
+            "no model {name_or_path:?}: expected the path of an .onnx file or a shipped model ({})",
+            shipped.join(", ")
+        )));
+    }
+    Model::load(path).during(|| format!("model {}", path.display()))
+}
+
+/// The drawn digit, as an image for `model`.
+pub fn digit(digit: usize, model: &Model) -> Outcome<Image> {
+    Image::from_png(DIGITS[digit], model.graph.input).during(|| format!("drawn digit {digit}"))
+}

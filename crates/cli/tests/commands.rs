@@ -1,0 +1,282 @@
+//! The commands that need no file: their JSON, their text, their exit codes.
+
+mod common;
+
+use common::{Folder, assert_fields, data, digit};
+use serde_json::Value;
+
+const TOTALS: [&str; 10] = [
+    "rotations",
+    "hoisted_rotations",
+    "plaintext_multiplications",
+    "ciphertext_multiplications",
+    "additions",
+    "hops",
+    "relinearizations",
+    "rescales",
+    "key_switches",
+    "ntts",
+];
+
+fn count(totals: &Value, name: &str) -> u64 {
+    totals[name].as_u64().unwrap_or_else(|| panic!("{name} is {}", totals[name]))
+}
+
+fn assert_consistent(totals: &Value) {
+    assert_fields(totals, &TOTALS);
+    let sum = |names: &[&str]| names.iter().map(|name| count(totals, name)).sum::<u64>();
+    let operations = ["rotations", "plaintext_multiplications", "ciphertext_multiplications", "additions"];
+    assert_eq!(count(totals, "hops"), sum(&operations));
+    assert_eq!(count(totals, "key_switches"), sum(&["rotations", "relinearizations"]));
+    assert!(count(totals, "hoisted_rotations") <= count(totals, "rotations"));
+}
+
+#[test]
+fn models_are_listed() {
+    let folder = Folder::new("models");
+    let document = folder.json("models");
+    let model = &document["models"][0];
+    assert_eq!(model["name"], "cryptonets-mnist");
+    assert_fields(model, &["dataset", "layers", "parameters", "accuracy"]);
+    assert!(model["accuracy"].as_f64().expect("a number") >= 0.99);
+    assert!(folder.says("models").contains("cryptonets-mnist"));
+}
+
+#[test]
+fn explain_has_every_field_and_its_sums_add_up() {
+    let folder = Folder::new("explain");
+    let document = folder.json("explain cryptonets-mnist");
+    let fields = [
+        "model",
+        "representation",
+        "objective",
+        "reply",
+        "ring_degree",
+        "slots",
+        "log_qp",
+        "security_bits",
+        "levels",
+        "totals",
+        "layers",
+        "upload_bytes",
+        "download_bytes",
+        "evaluation_key_bytes",
+        "server_bytes",
+        "predicted_error",
+        "predicted_ms",
+    ];
+    assert_fields(&document, &fields);
+    assert_consistent(&document["totals"]);
+    let layers = document["layers"].as_array().expect("layers");
+    for layer in layers {
+        assert_fields(
+            layer,
+            &["name", "kind", "representation_in", "representation_out", "level_in", "level_out"],
+        );
+        assert_consistent(layer);
+    }
+    for name in TOTALS {
+        let sum: u64 = layers.iter().map(|layer| count(layer, name)).sum();
+        assert_eq!(sum, count(&document["totals"], name), "{name}");
+    }
+    assert!(count(&document, "security_bits") >= 128);
+    assert!(folder.says("explain cryptonets-mnist").contains("key-switches"));
+}
+
+#[test]
+fn objective_operations_needs_no_more_operations_than_the_literature_says_is_reachable() {
+    let folder = Folder::new("operations");
+    let document = folder.json("explain cryptonets-mnist --objective operations --ring-degree 8192");
+    let totals = &document["totals"];
+    assert!(count(totals, "hops") <= 104, "{totals}");
+    assert!(count(totals, "key_switches") <= 15, "{totals}");
+    assert!(document["log_qp"].as_f64().expect("a number") <= 214.0);
+}
+
+#[test]
+fn compare_has_a_row_for_each_representation() {
+    let folder = Folder::new("compare");
+    let document = folder.json("compare cryptonets-mnist");
+    let rows = document["rows"].as_array().expect("rows");
+    assert_eq!(rows[0]["representation"], "auto");
+    rows.iter().for_each(|row| assert_consistent(&row["totals"]));
+    assert!(folder.says("compare cryptonets-mnist").contains("auto"));
+}
+
+#[test]
+fn the_demonstration_recognises_its_digit_within_its_memory() {
+    let folder = Folder::new("demo");
+    let document = folder.json("demo");
+    let fields = [
+        "label",
+        "scores",
+        "plain_scores",
+        "max_abs_error",
+        "latency_ms",
+        "upload_bytes",
+        "download_bytes",
+        "evaluation_key_bytes",
+    ];
+    assert_fields(&document, &fields);
+    assert_eq!(document["label"].as_str(), document["digit"].as_u64().map(|d| d.to_string()).as_deref());
+    assert!(document["max_abs_error"].as_f64().expect("a number") < 0.05, "{document}");
+    if let Some(peak) = document["peak_rss_bytes"].as_u64() {
+        assert!(peak < 200 << 20, "{peak} bytes of memory");
+    }
+    let said = folder.says("demo --digit 7");
+    assert!(said.contains("it is a 7"), "{said}");
+    assert!(said.contains("no secret key"), "{said}");
+}
+
+#[test]
+fn every_drawn_digit_is_classified_as_in_the_clear() {
+    let folder = Folder::new("digits");
+    for n in 0..10 {
+        let document = folder.json(&format!("classify cryptonets-mnist {}", digit(n)));
+        assert_eq!(document["label"], n.to_string().as_str(), "{document}");
+        let plain = document["plain_scores"].as_array().expect("scores");
+        let best =
+            (0..10).max_by(|&a, &b| plain[a].as_f64().partial_cmp(&plain[b].as_f64()).expect("numbers"));
+        assert_eq!(best, Some(n));
+    }
+}
+
+#[test]
+fn bench_has_every_field() {
+    let folder = Folder::new("bench");
+    for threads in [1, 2] {
+        let document = folder.json(&format!("bench cryptonets-mnist --runs 2 --threads {threads}"));
+        let fields = [
+            "model",
+            "representation",
+            "threads",
+            "runs",
+            "machine",
+            "latency_ms",
+            "expand_ms",
+            "encrypt_ms",
+            "decrypt_ms",
+            "keygen_ms",
+            "prepare_ms",
+            "upload_bytes",
+            "download_bytes",
+            "evaluation_key_bytes",
+            "log_qp",
+            "ring_degree",
+            "totals",
+        ];
+        assert_fields(&document, &fields);
+        assert_fields(&document["machine"], &["cpu", "cores", "kernel"]);
+        assert_fields(&document["latency_ms"], &["median", "min", "max"]);
+        assert_consistent(&document["totals"]);
+        assert_eq!((count(&document, "threads"), count(&document, "runs")), (threads, 2));
+        if cfg!(target_os = "linux") {
+            assert!(count(&document, "peak_rss_bytes") > 1 << 20);
+        }
+    }
+}
+
+#[test]
+fn evaluation_agrees_with_the_clear_on_test_images() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("evaluate");
+    let evaluate = format!("evaluate cryptonets-mnist --data {}", mnist.display());
+    let plain = folder.json(&evaluate);
+    assert_eq!(count(&plain, "count"), 10_000);
+    println!("right in the clear: {} of 10,000", plain["correct_plain"]);
+    assert!(count(&plain, "correct_plain") >= 9_900, "{plain}");
+    let encrypted = folder.json(&format!("{evaluate} --encrypted --count 20"));
+    let fields =
+        ["correct_encrypted", "agree", "max_abs_error", "mean_abs_error", "server_images_per_second"];
+    assert_fields(&encrypted, &fields);
+    assert_eq!((count(&encrypted, "count"), count(&encrypted, "agree")), (20, 20), "{encrypted}");
+}
+
+#[test]
+fn a_thousand_test_images_agree_encrypted_and_in_the_clear() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("thousand");
+    let evaluate = format!("evaluate cryptonets-mnist --data {} --encrypted --count 1000", mnist.display());
+    let document = folder.json(&evaluate);
+    println!("{document:#}");
+    assert!(count(&document, "agree") >= 999, "{document}");
+}
+
+#[test]
+fn a_test_image_can_be_named_by_its_number() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("numbered");
+    // The first test image of MNIST is a seven.
+    let document = folder.json(&format!("classify cryptonets-mnist {}:0", mnist.display()));
+    assert_eq!(document["label"], "7");
+    let said = folder.fails(1, &format!("classify cryptonets-mnist {}:10000", mnist.display()));
+    assert!(said.contains("10000"), "{said}");
+}
+
+#[test]
+fn calibration_is_kept_and_used() {
+    let folder = Folder::new("calibrate");
+    let shipped = folder.json("explain cryptonets-mnist");
+    let document = folder.json("calibrate");
+    assert_fields(&document, &["machine", "microseconds", "path"]);
+    let stored = std::fs::read(document["path"].as_str().expect("a path")).expect("it was stored");
+    let mut costs: Value = serde_json::from_slice(&stored).expect("JSON");
+    assert_eq!(costs, document["microseconds"]);
+    // A machine a thousand times slower must show in the prediction.
+    costs.as_object_mut().expect("figures").values_mut().for_each(|figure| *figure = 1000.0.into());
+    folder.file("blindsight/costs.json", costs.to_string().as_bytes());
+    let slow = folder.json("explain cryptonets-mnist");
+    let predicted = |document: &Value| document["predicted_ms"].as_f64().expect("a number");
+    assert!(predicted(&slow) > 50.0 * predicted(&shipped));
+    folder.file("blindsight/costs.json", b"not JSON");
+    assert!(folder.fails(1, "explain cryptonets-mnist").contains("costs.json"));
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_failure_with_one() {
+    let folder = Folder::new("usage");
+    for usage in [
+        "",
+        "no-such-command",
+        "classify cryptonets-mnist",
+        "demo --digit 10",
+        "bench cryptonets-mnist --threads 0",
+        "bench cryptonets-mnist --runs 0",
+        "explain cryptonets-mnist --objective beauty",
+        "explain cryptonets-mnist --reply none",
+        "explain cryptonets-mnist --representation no-such-plan",
+        "evaluate cryptonets-mnist",
+    ] {
+        folder.fails(2, usage);
+    }
+    assert!(folder.fails(1, "explain no-such-model").contains("cryptonets-mnist"));
+    assert!(folder.fails(1, "evaluate cryptonets-mnist --data {nowhere}").contains("nowhere"));
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    let folder = Folder::new("help");
+    assert!(folder.says("--help").contains("blindsight demo"));
+    for command in [
+        "demo", "explain", "compare", "classify", "evaluate", "bench", "plan", "keygen", "encrypt", "infer",
+        "decrypt",
+    ] {
+        let said = folder.says(&format!("{command} --help"));
+        assert!(said.contains("Example"), "{said}");
+    }
+    let explain = folder.says("explain --help");
+    for name in [
+        "auto",
+        "cryptonets",
+        "lola",
+        "lola-dense",
+        "latency",
+        "operations",
+        "upload",
+        "throughput",
+        "clean",
+        "raw",
+    ] {
+        assert!(explain.contains(name), "{name} is not in {explain}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Runs the binary as a script would.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder for one test, removed when the test ends. It is also the home of the configuration, so that no test depends on what
+/// was calibrated on this machine.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("blindsight-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        Self(folder)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file, gives its path.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("the temporary folder can be written");
+        path
+    }
+
+    /// Runs the binary with these arguments; `{name}` stands for a path in this folder.
+    pub fn run(&self, arguments: &str) -> Output {
+        let expand = |word: &str| match word.strip_prefix('{').and_then(|w| w.strip_suffix('}')) {
+            Some(name) => self.path(name).display().to_string(),
+            None => word.to_string(),
+        };
+        Command::new(env!("CARGO_BIN_EXE_blindsight"))
+            .args(arguments.split_whitespace().map(expand))
+            .env("XDG_CONFIG_HOME", &self.0)
+            .output()
+            .expect("the binary runs")
+    }
+
+    /// Runs a command that must succeed, with `--json`: its document.
+    pub fn json(&self, arguments: &str) -> Value {
+        let output = self.run(&format!("{arguments} --json"));
+        assert!(output.status.success(), "{arguments}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments}: {e} in {}", text(&output.stdout)))
+    }
+
+    /// Runs a command that must succeed: its text.
+    pub fn says(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs a command that must fail with `code` and say nothing on stdout: what it says on stderr.
+    pub fn fails(&self, code: i32, arguments: &str) -> String {
+        let output = self.run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
+        assert!(output.stdout.is_empty(), "{arguments}: {}", text(&output.stdout));
+        assert!(!said.contains("panicked"), "{arguments}: {said}");
+        said
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The path of a drawn digit.
+pub fn digit(n: usize) -> String {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    samples.join(format!("digit-{n}.png")).display().to_string()
+}
+
+/// The folder of a data set, where there is one: in `BLINDSIGHT_DATA`, or else in `shared/data` beside the repository.
+pub fn data(name: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("BLINDSIGHT_DATA").map_or(beside, PathBuf::from).join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!(
+        "skipped: no data set in {} (set BLINDSIGHT_DATA to a folder that has {name}/)",
+        folder.display()
+    );
+    None
+}
+
+/// Asserts that an object has all of `fields`, none of them null.
+pub fn assert_fields(document: &Value, fields: &[&str]) {
+    for field in fields {
+        let value = document.get(field);
+        assert!(value.is_some_and(|v| !v.is_null()), "field {field} is {value:?} in {document}");
+    }
+}
+
+/// Bytes of a PNG of zeros: 8 bits a channel.
+pub fn black_png(width: u32, height: u32, colour: Colour) -> Vec<u8> {
+    let channels = match colour {
+        Colour::Grey => 1,
+        Colour::Rgb => 3,
+    };
+    let mut lines = vec![];
+    for _ in 0..height {
+        lines.extend(vec![0; 1 + (width * channels) as usize]);
+    }
+    let mut header = vec![];
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, if channels == 1 { 0 } else { 2 }, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (kind, data) in [(b"IHDR", header), (b"IDAT", stored_zlib(&lines)), (b"IEND", vec![])] {
+        png.extend((data.len() as u32).to_be_bytes());
+        let body = [kind.as_slice(), &data].concat();
+        png.extend(&body);
+        png.extend(crc32(&body).to_be_bytes());
+    }
+    png
+}
+
+pub enum Colour {
+    Grey,
+    Rgb,
+}
+
+/// An uncompressed zlib stream of up to 65,535 bytes.
+fn stored_zlib(bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len() as u16;
+    let mut out = vec![0x78, 0x01, 1];
+    out.extend(length.to_le_bytes());
+    out.extend((!length).to_le_bytes());
+    out.extend(bytes);
+    let (a, b) = bytes.iter().fold((1u32, 0u32), |(a, b), &x| {
+        let a = (a + u32::from(x)) % 65521;
+        (a, (b + a) % 65521)
+    });
+    out.extend((b << 16 | a).to_be_bytes());
+    out
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { 0xedb8_8320 ^ c >> 1 } else { c >> 1 })
+    })
+}

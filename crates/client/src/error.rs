@@ -1,0 +1,76 @@
+use ckks::wire::WireError;
+use network::Shape;
+use std::path::{Path, PathBuf};
+
+/// Why the client refused something. Never holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes that are not what they should be.
+    #[error("{what}: {source}")]
+    Wire {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong with it.
+        source: WireError,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A secret key is never overwritten.
+    #[error(
+        "{} exists already: a secret key is never overwritten, as nothing encrypted under it could be read again; choose another name",
+        .0.display()
+    )]
+    SecretExists(PathBuf),
+    /// An image of another size or with other colours than the plan takes.
+    #[error("an image of {actual} (channels x height x width): the plan takes {expected}")]
+    ImageShape {
+        /// What the plan takes.
+        expected: Shape,
+        /// What came.
+        actual: Shape,
+    },
+    /// An image that cannot be normalised.
+    #[error(transparent)]
+    Image(#[from] network::Error),
+    /// The reply decrypts to noise.
+    #[error(
+        "the reply does not decrypt under this key (wrong keys, or damaged): a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; generate evaluation keys and request with one secret key, and send both again"
+    )]
+    Garbage {
+        /// The largest coefficient that should be zero.
+        found: f64,
+        /// What it may be at most.
+        allowed: f64,
+    },
+    /// A score left the range that the plan can carry.
+    #[error(
+        "a score is out of the range that the plan can carry: the scores miss their own sum by {found:.3}, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
+    )]
+    WrappedAround {
+        /// By how much the sum is off.
+        found: f64,
+        /// What it may be off at most.
+        allowed: f64,
+    },
+    /// A plan that does not fit, or an input outside of the range that its scales were set for.
+    #[error(transparent)]
+    Plan(#[from] packing::Error),
+    /// An error of the cryptography.
+    #[error(transparent)]
+    Ckks(#[from] ckks::Error),
+}
+
+impl Error {
+    pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { action, path: path.to_path_buf(), source }
+    }
+}

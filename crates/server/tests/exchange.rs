@@ -1,0 +1,200 @@
+//! Requests, keys and replies between a client and the server: sound, damaged, forged and random ones.
+
+use ckks::wire::{self, Header, Kind, Length};
+use client::{Client, Error as ClientError, Warning};
+use network::{Image, Model};
+use packing::Plan;
+use packing::planner::{self, Options};
+use proptest::prelude::*;
+use server::{ClientKeys, Error, PreparedModel};
+use std::sync::OnceLock;
+
+const DIGIT: &[u8] = include_bytes!("../../../samples/digit-4.png");
+
+fn model() -> Model {
+    let bytes = include_bytes!("../../../models/cryptonets-mnist.onnx");
+    Model::from_bytes("cryptonets-mnist", bytes).expect("the shipped model is sound")
+}
+
+/// Both ends of an exchange, with the bytes that went over.
+struct Exchange {
+    model: Model,
+    plan: Plan,
+    server: PreparedModel,
+    client: Client,
+    key_bytes: Vec<u8>,
+    keys: ClientKeys,
+    request: Vec<u8>,
+}
+
+impl Exchange {
+    fn new(model: Model) -> Self {
+        let plan = planner::plan(&model, &Options::default()).expect("the shipped model can be planned");
+        let server = PreparedModel::new(&model, &plan).expect("its own plan");
+        let client = new_client(&plan);
+        let key_bytes = client.evaluation_keys(|_, _| {}).expect("keys");
+        let keys = server.read_keys(&key_bytes[..]).expect("its own keys");
+        let request = client.encrypt(&digit(&model)).expect("an image of the right size");
+        Self { model, plan, server, client, key_bytes, keys, request }
+    }
+
+    fn with_score_bound(bound: f64) -> Self {
+        let mut model = model();
+        model.metadata.score_bound = Some(bound);
+        Self::new(model)
+    }
+
+    fn reply(&self) -> Vec<u8> {
+        self.server.infer(&self.keys, &self.request[..]).expect("a sound request")
+    }
+}
+
+fn new_client(plan: &Plan) -> Client {
+    Client::generate(plan.public.clone(), plan.digest()).expect("the plan's parameters are sound")
+}
+
+fn digit(model: &Model) -> Image {
+    Image::from_png(DIGIT, model.graph.input).expect("a drawn digit")
+}
+
+fn exchange() -> &'static Exchange {
+    static EXCHANGE: OnceLock<Exchange> = OnceLock::new();
+    EXCHANGE.get_or_init(|| Exchange::new(model()))
+}
+
+/// The same payload under another key's identity, checksum and all.
+fn reframed(bytes: &[u8], kind: Kind, key: wire::KeyId) -> Vec<u8> {
+    let length = Length::Exactly(bytes.len() - wire::FRAME_BYTES);
+    let expected = wire::Expected { kind, plan: None, key: None, length };
+    let (header, payload) = wire::open(bytes, &expected).expect("a whole frame");
+    wire::seal(&Header { key, ..header }, &payload)
+}
+
+#[test]
+fn a_reply_decrypts_to_the_scores_in_the_clear() {
+    let e = exchange();
+    let classification = e.client.decrypt(&e.reply()[..]).expect("a sound reply");
+    let plain = e.model.scores(&digit(&e.model)).expect("an image of the right size");
+    assert_eq!(classification.label, "4");
+    assert!(classification.warnings.is_empty(), "{:?}", classification.warnings);
+    let allowed = 6.0 * e.plan.public.predicted_error;
+    for (encrypted, plain) in classification.scores.iter().zip(&plain) {
+        assert!((encrypted - plain).abs() < allowed, "{encrypted} for {plain}, {allowed} allowed");
+    }
+}
+
+#[test]
+fn a_request_under_another_key_is_refused() {
+    let e = exchange();
+    let other = new_client(&e.plan);
+    let request = other.encrypt(&digit(&e.model)).expect("an image of the right size");
+    let refused = e.server.infer(&e.keys, &request[..]).expect_err("another client's request");
+    assert!(refused.to_string().contains("belongs to key"), "{refused}");
+}
+
+#[test]
+fn a_request_forged_into_another_clients_name_gives_no_label() {
+    let e = exchange();
+    let request = new_client(&e.plan).encrypt(&digit(&e.model)).expect("an image of the right size");
+    let forged = reframed(&request, Kind::Ciphertexts, e.client.key_id());
+    let reply = e.server.infer(&e.keys, &forged[..]).expect("the server cannot tell");
+    let refused = e.client.decrypt(&reply[..]).expect_err("the client can");
+    assert!(matches!(refused, ClientError::Garbage { .. }), "{refused}");
+}
+
+#[test]
+fn keys_forged_into_another_clients_name_give_no_label() {
+    let e = exchange();
+    let keys = new_client(&e.plan).evaluation_keys(|_, _| {}).expect("keys");
+    let forged = reframed(&keys, Kind::EvaluationKeys, e.client.key_id());
+    let forged = e.server.read_keys(&forged[..]).expect("the server cannot tell");
+    let reply = e.server.infer(&forged, &e.request[..]).expect("the server cannot tell");
+    let refused = e.client.decrypt(&reply[..]).expect_err("the client can");
+    assert!(matches!(refused, ClientError::Garbage { .. }), "{refused}");
+}
+
+#[test]
+fn a_reply_forged_into_another_clients_name_gives_no_label() {
+    let e = exchange();
+    let other = new_client(&e.plan);
+    let forged = reframed(&e.reply(), Kind::Reply, other.key_id());
+    let refused = other.decrypt(&forged[..]).expect_err("another client's reply");
+    assert!(matches!(refused, ClientError::Garbage { .. }), "{refused}");
+}
+
+#[test]
+fn a_score_that_wraps_around_gives_no_label_and_a_large_one_a_warning() {
+    // The digit's best score is about 15: beyond a bound of 8, beyond the capacity of a plan for a bound of 4.
+    let large = Exchange::with_score_bound(8.0);
+    let classification = large.client.decrypt(&large.reply()[..]).expect("within the capacity");
+    assert_eq!(classification.label, "4");
+    let warned =
+        |w: &Warning| matches!(w, Warning::LargeScore { label, bound, .. } if label == "4" && *bound == 8.0);
+    assert!(classification.warnings.iter().any(warned), "{classification:?}");
+    let wrapped = Exchange::with_score_bound(4.0);
+    let refused = wrapped.client.decrypt(&wrapped.reply()[..]).expect_err("beyond the capacity");
+    assert!(matches!(refused, ClientError::WrappedAround { .. }), "{refused}");
+}
+
+#[test]
+fn a_plan_of_another_model_is_refused_with_both_digests() {
+    let e = exchange();
+    let mut other = model();
+    other.digest[0] ^= 1;
+    let refused = PreparedModel::new(&other, &e.plan).expect_err("another model").to_string();
+    assert!(
+        refused.contains(&wire::hex(&e.model.digest)) && refused.contains(&wire::hex(&other.digest)),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_model_deeper_than_any_plan_is_refused() {
+    let mut deep = model();
+    let layers = deep.graph.layers.clone();
+    // Ten scores to another square: one more than the plans go.
+    deep.graph.layers.push(layers[1].clone());
+    let refused = planner::plan(&deep, &Options::default()).expect_err("too deep").to_string();
+    assert!(refused.contains("square"), "{refused}");
+}
+
+#[test]
+fn infer_is_its_three_parts() {
+    let e = exchange();
+    let request = e.server.read_request(&e.keys, &e.request[..]).expect("a sound request");
+    let answer = e.server.compute(&e.keys, &request).expect("a sound request");
+    assert_eq!(e.server.write_reply(&answer), e.reply(), "the server draws no randomness");
+}
+
+fn refused_whole(read: impl Fn(&[u8]) -> Result<(), Error>, bytes: &[u8], at: usize, bit: u8) {
+    let mut flipped = bytes.to_vec();
+    flipped[at % bytes.len()] ^= 1 << (bit % 8);
+    assert!(read(&flipped).is_err(), "a flipped bit at {} went unnoticed", at % bytes.len());
+    assert!(read(&bytes[..at % bytes.len()]).is_err(), "a truncation at {} went unnoticed", at % bytes.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_keys_and_requests_are_refused(at in any::<usize>(), bit in any::<u8>()) {
+        let e = exchange();
+        let keys = |bytes: &[u8]| e.server.read_keys(bytes).map(drop);
+        let request = |bytes: &[u8]| e.server.read_request(&e.keys, bytes).map(drop);
+        refused_whole(keys, &e.key_bytes, at, bit);
+        refused_whole(request, &e.request, at, bit);
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
+        let e = exchange();
+        prop_assert!(e.server.read_keys(&bytes[..]).is_err());
+        prop_assert!(e.server.read_request(&e.keys, &bytes[..]).is_err());
+        // After a sound header, too.
+        for whole in [&e.key_bytes, &e.request] {
+            let spliced = [&whole[..68], &bytes].concat();
+            prop_assert!(e.server.read_keys(&spliced[..]).is_err());
+            prop_assert!(e.server.read_request(&e.keys, &spliced[..]).is_err());
+        }
+    }
+}
