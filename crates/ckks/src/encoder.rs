@@ -1,13 +1,13 @@
 //! Real numbers to integer polynomials and back.
 //!
 //! A polynomial of the conjugate-invariant ring takes `N` real values, at `zeta^(5^j) = exp(2 pi i 5^j / 4N)` for the slots
-//! `j = 0 ... N - 1`. The embedding is the complex twin of the number-theoretic transform (`ring::ntt`): fold, then the
-//! same recursion.
+//! `j = 0 ... N - 1`.
 
 use crate::{Context, Error, Level, Scale};
-use ring::ntt::{reverse_bits, slot_leaves};
 use ring::{Basis, Coefficients, Factor, Poly, Values};
+use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 /// What the numbers of a plaintext are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Context {
     /// Error: the rounding of coefficients, [`crate::noise::rounding`].
     ///
     /// # Errors
-    /// For a level that does not exist, more values than slots, numbers that are not finite, or magnitudes that the level cannot hold.
+    /// For a level that does not exist, a scale that is no positive number, more values than slots, numbers that are not finite, or magnitudes that the level cannot hold.
     pub fn encode_factor(
         &self,
         slots: &[f64],
@@ -147,6 +147,7 @@ impl Context {
     }
 
     fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
+        scale.check()?;
         let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         // One bit for the sign; beyond 62 bits integers would not fit their type.
         let available = (self.parameters().log_q(level) - 1.0).min(62.0);
@@ -154,7 +155,9 @@ impl Context {
         if needed > available {
             return Err(Error::Overflow { magnitude: largest, scale, needed, available, level });
         }
-        Ok(coefficients.iter().map(|c| (c * scale.0).round_ties_even() as i64).collect())
+        // Half away from zero, by truncation: one instruction on every target, where the other roundings are library calls.
+        let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
+        Ok(coefficients.iter().map(|c| round(c * scale.0)).collect())
     }
 
     fn padded(&self, values: &[f64]) -> Result<Vec<f64>, Error> {
@@ -186,15 +189,15 @@ impl Context {
 /// Integer coefficients modulo each prime; the running time does not depend on them beyond whether all are small.
 pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
     let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
-    if coefficients.iter().all(|c| c.abs() < smallest) {
+    if coefficients.iter().fold(true, |small, c| small & (c.abs() < smallest)) {
         let small: Vec<i32> = coefficients.iter().map(|&c| c as i32).collect();
         return basis.from_signed(&small);
     }
     let mut poly = basis.scratch();
     ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         let to_plain = m.scalar(m.to_montgomery(1));
-        // A multiple of q above 2^62 makes every coefficient positive.
-        let offset = ((1u64 << 62) / u64::from(m.value()) + 1) * u64::from(m.value());
+        // A multiple of q above 2^63 makes every coefficient positive.
+        let offset = ((1u64 << 63) / u64::from(m.value()) + 1) * u64::from(m.value());
         for (x, &c) in limb.iter_mut().zip(coefficients) {
             *x = m.mul_scalar(m.montgomery_reduce(offset.wrapping_add(c as u64)), to_plain);
         }
@@ -202,85 +205,64 @@ pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients
     poly
 }
 
-/// The embedding and its inverse on complex vectors, real and imaginary parts apart.
-#[derive(Debug)]
+/// The embedding and its inverse.
+///
+/// With `b_j = a_j - i a_(N-j)` (the fold, see `ring::ntt`) the value at `zeta^(1 + 4k)` is `sum b_j zeta^j exp(2 pi i j k / N)`: a
+/// twist by `zeta^j`, then an ordinary transform of length `N`.
 pub(crate) struct Fft {
-    /// Real and imaginary part of the twiddle factor of each node, as in `ring::ntt`.
-    twiddles: Vec<(f64, f64)>,
-    slot_leaves: Vec<usize>,
+    forward: Arc<dyn rustfft::Fft<f64>>,
+    inverse: Arc<dyn rustfft::Fft<f64>>,
+    /// `zeta^j`.
+    twist: Vec<Complex<f64>>,
+    /// For each slot `j` the `k` with `5^j = 1 + 4k mod 4N`.
+    positions: Vec<usize>,
+}
+
+impl std::fmt::Debug for Fft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fft({})", self.twist.len())
+    }
 }
 
 impl Fft {
     pub(crate) fn new(degree: usize) -> Self {
-        let mut twiddles = vec![(1.0, 0.0); degree];
-        for depth in 0..degree.trailing_zeros() {
-            let nodes = 1usize << depth;
-            for i in 0..nodes {
-                // zeta^((N / 2^(d+1)) (1 + 4 bitrev(i))), zeta = exp(2 pi i / 4N): N cancels.
-                let turns = (1 + 4 * reverse_bits(i, depth)) as f64 / (8 * nodes) as f64;
-                twiddles[nodes + i] = ((2.0 * PI * turns).cos(), (2.0 * PI * turns).sin());
-            }
+        let mut planner = rustfft::FftPlanner::new();
+        let quarter_turns = |j: usize| Complex::from_polar(1.0, PI * j as f64 / (2 * degree) as f64);
+        let powers = std::iter::successors(Some(1), |&e| Some(e * 5 % (4 * degree)));
+        Self {
+            forward: planner.plan_fft_forward(degree),
+            inverse: planner.plan_fft_inverse(degree),
+            twist: (0..degree).map(quarter_turns).collect(),
+            positions: powers.take(degree).map(|e: usize| e / 4).collect(),
         }
-        Self { twiddles, slot_leaves: slot_leaves(degree) }
     }
 
     /// Coefficients to slots.
     fn forward(&self, a: &[f64]) -> Vec<f64> {
         let n = a.len();
-        let (mut re, mut im) = (a.to_vec(), vec![0.0; n]);
-        (1..n).for_each(|j| im[j] = -a[n - j]);
-        let (mut half, mut nodes) = (n / 2, 1);
-        while half > 0 {
-            let blocks = re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half));
-            for ((re, im), &w) in blocks.zip(&self.twiddles[nodes..]) {
-                forward_block(re.split_at_mut(half), im.split_at_mut(half), w);
-            }
-            half /= 2;
-            nodes *= 2;
-        }
-        self.slot_leaves.iter().map(|&leaf| re[leaf]).collect()
+        let folded = |j: usize| Complex::new(a[j], if j == 0 { 0.0 } else { -a[n - j] });
+        let mut b: Vec<_> = (0..n).map(|j| folded(j) * self.twist[j]).collect();
+        // The library's inverse transform is the one with the positive exponent.
+        self.inverse.process(&mut b);
+        self.positions.iter().map(|&k| b[k].re).collect()
     }
 
     /// Slots to coefficients, of one vector or (`second` not empty) of two.
+    ///
+    /// `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the first vector, its imaginary part to the second.
     fn inverse(&self, first: &[f64], second: &[f64]) -> [Vec<f64>; 2] {
         let n = first.len();
-        let (mut re, mut im) = (vec![0.0; n], vec![0.0; n]);
-        self.slot_leaves.iter().zip(first).for_each(|(&leaf, &x)| re[leaf] = x);
-        self.slot_leaves.iter().zip(second).for_each(|(&leaf, &x)| im[leaf] = x);
-        let (mut half, mut nodes) = (1, n / 2);
-        while nodes > 0 {
-            let blocks = re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half));
-            for ((re, im), &w) in blocks.zip(&self.twiddles[nodes..]) {
-                inverse_block(re.split_at_mut(half), im.split_at_mut(half), w);
-            }
-            half *= 2;
-            nodes /= 2;
-        }
-        // a_j = (b_j + i b_(N-j)) / 2N: its real part belongs to the first vector, its imaginary part to the second.
-        let (scale, last) = (0.5 / n as f64, |j: usize| if j == 0 { 0 } else { n - j });
-        let unfold = |x: &[f64], y: &[f64], sign: f64| -> Vec<f64> {
-            let mut a: Vec<f64> = (0..n).map(|j| (x[j] + sign * y[last(j)]) * scale).collect();
-            a[0] = x[0] / n as f64;
-            a
-        };
-        [unfold(&re, &im, -1.0), unfold(&im, &re, 1.0)]
-    }
-}
-
-type Halves<'a> = (&'a mut [f64], &'a mut [f64]);
-
-fn forward_block((re_x, re_y): Halves<'_>, (im_x, im_y): Halves<'_>, (cos, sin): (f64, f64)) {
-    for (((rx, ry), ix), iy) in re_x.iter_mut().zip(re_y).zip(im_x).zip(im_y) {
-        let (re, im) = (*ry * cos - *iy * sin, *ry * sin + *iy * cos);
-        (*rx, *ry) = (*rx + re, *rx - re);
-        (*ix, *iy) = (*ix + im, *ix - im);
-    }
-}
-
-fn inverse_block((re_x, re_y): Halves<'_>, (im_x, im_y): Halves<'_>, (cos, sin): (f64, f64)) {
-    for (((rx, ry), ix), iy) in re_x.iter_mut().zip(re_y).zip(im_x).zip(im_y) {
-        let (re, im) = (*rx - *ry, *ix - *iy);
-        (*rx, *ix) = (*rx + *ry, *ix + *iy);
-        (*ry, *iy) = (re * cos + im * sin, im * cos - re * sin);
+        let mut b = vec![Complex::default(); n];
+        self.positions.iter().zip(first).for_each(|(&k, &x)| b[k].re = x);
+        self.positions.iter().zip(second).for_each(|(&k, &x)| b[k].im = x);
+        self.forward.process(&mut b);
+        b.iter_mut().zip(&self.twist).for_each(|(b, twist)| *b *= twist.conj());
+        let scale = 0.5 / n as f64;
+        let unfolded = |j: usize| (b[j] + Complex::<f64>::i() * b[n - j]) * scale;
+        std::iter::once(b[0] / n as f64)
+            .chain((1..n).map(unfolded))
+            .map(|a| (a.re, a.im))
+            .unzip::<_, _, Vec<_>, Vec<_>>()
+            .into()
     }
 }

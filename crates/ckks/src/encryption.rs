@@ -5,7 +5,7 @@ use crate::encoder::residues;
 use crate::keys::masked_error;
 use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
 use ring::sampler::{self, Seed};
-use ring::{Coefficients, Poly};
+use ring::{Basis, Coefficients, Modulus, Poly, Scalar};
 use zeroize::{Zeroize, Zeroizing};
 
 impl SecretKey {
@@ -51,7 +51,7 @@ impl SecretKey {
     ///
     /// The message must stay below `2^78` and below half the modulus; beyond that it wraps around.
     pub fn decrypt(&self, context: &Context, ciphertext: &Ciphertext) -> Vec<f64> {
-        let coefficients = self.decrypt_coefficients(context, ciphertext);
+        let coefficients = Zeroizing::new(self.decrypt_coefficients(context, ciphertext));
         context.coefficients_to_slots(&coefficients).expect("as many coefficients as slots, all finite")
     }
 
@@ -66,12 +66,15 @@ impl SecretKey {
         basis.mul(&mut message, &self.at(context, level));
         basis.add(&mut message, &c0);
         let mut message = basis.inverse(message);
-        let coefficients = centred(context, &message).map(|c| c as f64 / ciphertext.scale.0).collect();
+        let coefficients = centred(basis, &message).map(|c| c as f64 / ciphertext.scale.0).collect();
         message.zeroize();
         coefficients
     }
 
     /// Decrypts the coefficients at `indices` of a reply that carries the same ones, in the same order.
+    ///
+    /// # Panics
+    /// Where there are not as many indices as the reply has words, or one is not below the degree.
     pub fn decrypt_reply(&self, context: &Context, reply: &Reply, indices: &[usize]) -> Vec<f64> {
         assert_eq!(reply.c0.len(), indices.len(), "a reply carries one word for each coefficient");
         let basis = context.basis(Level(0));
@@ -99,7 +102,8 @@ fn encrypt_integers(
     context.errors().fill(randomness.generator(), &mut error);
     message.iter_mut().zip(error.iter()).for_each(|(m, &e)| *m += i64::from(e));
     let mut c0 = basis.forward(residues(basis, &message));
-    let mut mask = sampler::uniform(basis, &seed);
+    // Whoever has the public seed and this product has the secret.
+    let mut mask = Zeroizing::new(sampler::uniform(basis, &seed));
     basis.mul(&mut mask, secret);
     basis.sub(&mut c0, &mask);
     SeededCiphertext { c0, seed, level, scale }
@@ -131,29 +135,26 @@ impl PublicKey {
     }
 }
 
-/// The coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner).
-fn centred<'a>(context: &'a Context, poly: &'a Poly<Coefficients>) -> impl Iterator<Item = i128> + 'a {
-    let basis = context.basis(Level(poly.limbs() - 1));
+/// The coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in constant time.
+fn centred<'a>(basis: &'a Basis, poly: &'a Poly<Coefficients>) -> impl Iterator<Item = i128> + 'a {
     let product: i128 = basis.moduli().map(|m| i128::from(m.value())).product();
+    let steps: Vec<_> = (0..basis.len()).map(|i| garner_step(basis, i)).collect();
     (0..poly.degree()).map(move |j| {
-        let (mut value, mut radix) = (0i128, 1i128);
-        for (i, m) in basis.moduli().enumerate() {
-            let residue = |x: i128| (x % i128::from(m.value())) as u32;
-            let missing = m.sub(poly.limb(i)[j], residue(value));
-            let digit = m.mul(missing, m.inverse(residue(radix)));
-            value += i128::from(digit) * radix;
+        let (mut digits, mut value, mut radix) = ([0; 3], 0, 1);
+        for (i, (m, radices, inverse)) in steps.iter().enumerate() {
+            let terms = radices.iter().zip(digits).map(|(&radix, digit)| m.mul_scalar(digit, radix));
+            let known = terms.fold(0, |sum, term| m.add(sum, term));
+            digits[i] = m.mul_scalar(m.sub(poly.limb(i)[j], known), *inverse);
+            value += i128::from(digits[i]) * radix;
             radix *= i128::from(m.value());
         }
-        if value > product / 2 { value - product } else { value }
+        value - i128::from(value > product / 2) * product
     })
 }
 
-/// The polynomial that a ciphertext encrypts, noise and all, for tests of what a reply hides.
-#[cfg(feature = "testing")]
-pub fn raw_message(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Poly<ring::Values> {
-    let basis = context.basis(ciphertext.level);
-    let mut message = ciphertext.c1.clone();
-    basis.mul(&mut message, &secret.at(context, ciphertext.level));
-    basis.add(&mut message, &ciphertext.c0);
-    message
+/// Prime `index`, the radices `1, q_0, q_0 q_1, ...` before it, and the inverse of its own.
+fn garner_step(basis: &Basis, index: usize) -> (Modulus, Vec<Scalar>, Scalar) {
+    let m = basis.modulus(index);
+    let radix = |k| basis.moduli().take(k).fold(1, |product, q| m.mul(product, m.reduce(q.value().into())));
+    (m, (0..index).map(|k| m.scalar(radix(k))).collect(), m.scalar(m.inverse(radix(index))))
 }

@@ -50,6 +50,25 @@ pub enum Error {
         /// The largest level of the parameters.
         largest: Level,
     },
+    /// A rotation that is none, or beyond the slots.
+    #[error("a key for a rotation by {steps} of {slots} slots: expected 1 to {}", slots - 1)]
+    NoSuchRotation {
+        /// The rotation asked for.
+        steps: usize,
+        /// Slots there.
+        slots: usize,
+    },
+    /// A coefficient beyond the degree.
+    #[error("coefficient {index} of a polynomial of {degree}: expected 0 to {}", degree - 1)]
+    NoSuchCoefficient {
+        /// The coefficient asked for.
+        index: usize,
+        /// The ring degree.
+        degree: usize,
+    },
+    /// A scale that is no positive number.
+    #[error("scale {0}: expected a positive, finite number")]
+    InvalidScale(f64),
     /// An operation on operands of different levels.
     #[error("operands at {left} and {right}: expected the same level")]
     LevelMismatch {

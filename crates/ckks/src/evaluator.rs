@@ -63,6 +63,7 @@ impl<'a> Evaluator<'a> {
     ///
     /// Error: the ciphertext's times the number, and the message times the number's rounding. No NTT.
     pub fn multiply_scalar(&self, a: &Ciphertext, number: f64, scale: Scale) -> Result<Ciphertext, Error> {
+        scale.check()?;
         let integer = (number * scale.0).round_ties_even();
         if !integer.is_finite() || integer.abs() >= 2f64.powi(62) {
             let (needed, available) = (integer.abs().log2(), 62.0);
@@ -195,9 +196,13 @@ impl<'a> Evaluator<'a> {
     /// Coefficients of a ciphertext at level 0, for the owner of the secret key: `c_1` and the words of `c_0` at `indices`.
     ///
     /// # Errors
-    /// Where the ciphertext is at another level.
+    /// Where the ciphertext is at another level, or has no such coefficient.
     pub fn reply(&self, a: &Ciphertext, indices: &[usize]) -> Result<Reply, Error> {
         same_level(a.level, Level(0))?;
+        let degree = a.c0.degree();
+        if let Some(&index) = indices.iter().find(|&&i| i >= degree) {
+            return Err(Error::NoSuchCoefficient { index, degree });
+        }
         let c0 = self.context.basis(a.level).inverse(a.c0.clone());
         Ok(Reply { c0: indices.iter().map(|&i| c0.words()[i]).collect(), c1: a.c1.clone(), scale: a.scale })
     }

@@ -1,15 +1,17 @@
 //! Secret, public and evaluation keys.
 
-use crate::{Context, Error, Level, Randomness};
+use crate::{Context, Error, Level, Parameters, Randomness};
 use ring::automorphism::rotation_exponent;
 use ring::sampler::{self, Seed};
 use ring::{Automorphism, Basis, Factor, Poly, Scalar, Values};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// The secret key: a uniform ternary polynomial. Wiped when dropped, never printed, never cloned.
-#[derive(Zeroize, ZeroizeOnDrop)]
+///
+/// It cannot be wiped before that: a key of zeros would encrypt without hiding anything.
+#[derive(ZeroizeOnDrop)]
 pub struct SecretKey {
     coefficients: Vec<i32>,
     /// The same modulo every prime, ready to multiply by.
@@ -94,7 +96,8 @@ pub(crate) fn masked_error(
     let mut error = Zeroizing::new(vec![0; basis.degree()]);
     context.errors().fill(randomness.generator(), &mut error);
     let mut b = basis.forward(basis.from_signed(&error));
-    let mut product = a.clone();
+    // Whoever has the public `a` and this product has the secret.
+    let mut product = Zeroizing::new(a.clone());
     basis.mul(&mut product, secret);
     basis.sub(&mut b, &product);
     b
@@ -121,6 +124,23 @@ impl KeyRequirements {
             let entry = self.rotations.entry(steps).or_insert(level);
             *entry = level.max(*entry);
         }
+    }
+
+    /// Checks that the parameters have these levels and rotations: before anything is done with requirements from outside.
+    ///
+    /// # Errors
+    /// For a level that does not exist, and for a rotation by zero or by as many slots as there are or more.
+    pub fn check(&self, parameters: &Parameters) -> Result<(), Error> {
+        let slots = parameters.slots();
+        for (purpose, level) in self.iter() {
+            parameters.check_level(level)?;
+            if let KeyPurpose::Rotation(steps) = purpose
+                && !(1..slots).contains(&steps)
+            {
+                return Err(Error::NoSuchRotation { steps, slots });
+            }
+        }
+        Ok(())
     }
 
     /// Each key's purpose and level, in the order in which key files list them.
@@ -186,7 +206,7 @@ impl SeededEvaluationKeys {
     /// Generates the keys that `requirements` list; `progress` is told each key's number as it is done.
     ///
     /// # Errors
-    /// For a level that does not exist.
+    /// Those of [`KeyRequirements::check`].
     pub fn generate(
         context: &Context,
         secret: &SecretKey,
@@ -194,9 +214,9 @@ impl SeededEvaluationKeys {
         randomness: &mut Randomness,
         mut progress: impl FnMut(usize),
     ) -> Result<Self, Error> {
+        requirements.check(context.parameters())?;
         let mut keys = Vec::new();
         for (purpose, level) in requirements.iter() {
-            context.parameters().check_level(level)?;
             keys.push(generate_for(context, secret, purpose, level, randomness));
             progress(keys.len());
         }

@@ -32,13 +32,13 @@ pub mod linear;
 pub mod noise;
 pub mod parameters;
 mod random;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wire;
 
 pub use ciphertext::{Ciphertext, Reply, SeededCiphertext};
 pub use context::Context;
 pub use encoder::{Encoding, Extension, PlainFactor, PlainSummand};
-#[cfg(feature = "testing")]
-pub use encryption::raw_message;
 pub use error::Error;
 pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};

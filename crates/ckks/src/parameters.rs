@@ -44,6 +44,11 @@ impl Scale {
         self.0.log2()
     }
 
+    /// Checks that it is a positive, finite number.
+    pub fn check(self) -> Result<(), Error> {
+        if self.0.is_finite() && self.0 > 0.0 { Ok(()) } else { Err(Error::InvalidScale(self.0)) }
+    }
+
     /// Whether two scales are the same up to the rounding of `f64`.
     pub fn agrees(self, other: Self) -> bool {
         (self.0 / other.0 - 1.0).abs() < 1e-12

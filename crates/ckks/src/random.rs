@@ -2,10 +2,12 @@
 
 use crate::Error;
 use ring::sampler::{Generator, Rng, Seed, SeedableRng};
+use zeroize::ZeroizeOnDrop;
 
 /// A ChaCha20 generator seeded by the system: the only source of secrets, errors and public seeds.
 ///
 /// It neither prints nor copies itself; its state is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
 pub struct Randomness(Generator);
 
 impl Randomness {

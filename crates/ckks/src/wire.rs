@@ -106,12 +106,12 @@ pub enum WireError {
         /// The file's identity.
         actual: String,
     },
-    /// The header announces another length than the plan implies.
-    #[error("the file announces a payload of {actual} bytes, expected {expected}")]
+    /// A payload of another length than the plan implies.
+    #[error("the payload has {actual} bytes, expected {expected}")]
     Length {
         /// The largest or exact length allowed.
         expected: u64,
-        /// What the header says.
+        /// What the header says, or the payload has.
         actual: u64,
     },
     /// The file ends early.
@@ -182,7 +182,7 @@ pub enum Length {
     AtMost(usize),
 }
 
-/// Frames a payload.
+/// Frames a payload. (A frame around a secret key is as secret as the key: whoever asks for it wipes it.)
 pub fn seal(header: &Header, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(payload.len() + FRAME_BYTES);
     bytes.extend(MAGIC);
@@ -324,7 +324,7 @@ fn pack_words(m: Modulus, words: &[u32], out: &mut Vec<u8>) {
 fn unpack<F: Form>(basis: &Basis, bytes: &mut &[u8]) -> Result<Poly<F>, WireError> {
     let mut poly = basis.zero();
     for (m, limb) in basis.moduli().zip(poly.iter_mut()) {
-        unpack_words(m, take(bytes, basis.degree() * width(m) / 8)?, limb)?;
+        unpack_words(m, take(bytes, basis.degree() * width(m) / 8), limb)?;
     }
     Ok(poly)
 }
@@ -351,28 +351,26 @@ fn unpack_words(m: Modulus, bytes: &[u8], out: &mut [u32]) -> Result<(), WireErr
     }
 }
 
-fn take<'b>(bytes: &mut &'b [u8], count: usize) -> Result<&'b [u8], WireError> {
-    let (taken, rest) =
-        bytes.split_at_checked(count).ok_or(WireError::Truncated { expected: count, actual: bytes.len() })?;
+/// Checks a payload's length once, before anything is read or allocated.
+fn exactly(bytes: &[u8], expected: usize) -> Result<&[u8], WireError> {
+    check_length(Length::Exactly(expected), bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+/// The next bytes of a payload whose length was checked.
+fn take<'b>(bytes: &mut &'b [u8], count: usize) -> &'b [u8] {
+    let (taken, rest) = bytes.split_at(count);
     *bytes = rest;
-    Ok(taken)
+    taken
 }
 
-fn take_seed(bytes: &mut &[u8]) -> Result<Seed, WireError> {
-    Ok(take(bytes, SEED_BYTES)?.try_into().expect("the length of a seed"))
+fn take_seed(bytes: &mut &[u8]) -> Seed {
+    take(bytes, SEED_BYTES).try_into().expect("the length of a seed")
 }
 
-fn finish<T>(value: T, rest: &[u8]) -> Result<T, WireError> {
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(WireError::Length { expected: 0, actual: rest.len() as u64 })
-    }
-}
-
-/// Payload bytes of `count` seeded ciphertexts at `level`.
+/// Payload bytes of `count` seeded ciphertexts at `level`, which exists.
 pub fn ciphertexts_bytes(context: &Context, level: Level, count: usize) -> usize {
-    count * (SEED_BYTES + packed_bytes(context.basis(level)))
+    count.saturating_mul(SEED_BYTES + packed_bytes(context.basis(level)))
 }
 
 /// Payload of seeded ciphertexts, which are all at one level.
@@ -389,14 +387,15 @@ pub fn write_ciphertexts(context: &Context, ciphertexts: &[SeededCiphertext]) ->
 /// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes.
 pub fn read_ciphertexts(
     context: &Context,
-    mut bytes: &[u8],
+    bytes: &[u8],
     count: usize,
     level: Level,
     scale: Scale,
 ) -> Result<Vec<SeededCiphertext>, WireError> {
-    let mut ciphertexts = Vec::new();
+    let mut bytes = exactly(bytes, ciphertexts_bytes(context, level, count))?;
+    let mut ciphertexts = Vec::with_capacity(count);
     for _ in 0..count {
-        let seed = take_seed(&mut bytes)?;
+        let seed = take_seed(&mut bytes);
         ciphertexts.push(SeededCiphertext {
             c0: unpack(context.basis(level), &mut bytes)?,
             seed,
@@ -404,10 +403,10 @@ pub fn read_ciphertexts(
             scale,
         });
     }
-    finish(ciphertexts, bytes)
+    Ok(ciphertexts)
 }
 
-/// Payload bytes of the evaluation keys that `requirements` list.
+/// Payload bytes of the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]).
 pub fn evaluation_keys_bytes(context: &Context, requirements: &KeyRequirements) -> usize {
     let key = |level| {
         context.parameters().digits(level) * (SEED_BYTES + packed_bytes(context.extended_basis(level)))
@@ -427,27 +426,30 @@ pub fn write_evaluation_keys(context: &Context, keys: &SeededEvaluationKeys) -> 
     out
 }
 
-/// Reads the evaluation keys that `requirements` list; the plan fixes purposes, order and levels.
+/// Reads the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]); the plan fixes purposes,
+/// order and levels.
 pub fn read_evaluation_keys(
     context: &Context,
-    mut bytes: &[u8],
+    bytes: &[u8],
     requirements: &KeyRequirements,
 ) -> Result<SeededEvaluationKeys, WireError> {
+    let mut bytes = exactly(bytes, evaluation_keys_bytes(context, requirements))?;
     let mut keys = Vec::new();
     for (_, level) in requirements.iter() {
         let mut digits = Vec::new();
         for _ in 0..context.parameters().digits(level) {
-            let seed = take_seed(&mut bytes)?;
+            let seed = take_seed(&mut bytes);
             digits.push((unpack(context.extended_basis(level), &mut bytes)?, seed));
         }
         keys.push(SeededSwitchingKey { level, digits });
     }
-    finish(SeededEvaluationKeys { requirements: requirements.clone(), keys }, bytes)
+    Ok(SeededEvaluationKeys { requirements: requirements.clone(), keys })
 }
 
 /// Payload bytes of a reply with `count` coefficients.
 pub fn reply_bytes(context: &Context, count: usize) -> usize {
-    packed_bytes(context.basis(Level(0))) + (count * width(context.basis(Level(0)).modulus(0))).div_ceil(8)
+    let basis = context.basis(Level(0));
+    packed_bytes(basis).saturating_add(count.saturating_mul(width(basis.modulus(0))).div_ceil(8))
 }
 
 /// Payload of a reply.
@@ -460,18 +462,13 @@ pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
 }
 
 /// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
-pub fn read_reply(
-    context: &Context,
-    mut bytes: &[u8],
-    count: usize,
-    scale: Scale,
-) -> Result<Reply, WireError> {
+pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
+    let mut bytes = exactly(bytes, reply_bytes(context, count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;
     let mut c0 = vec![0; count];
-    let length = (count * width(basis.modulus(0))).div_ceil(8);
-    unpack_words(basis.modulus(0), take(&mut bytes, length)?, &mut c0)?;
-    finish(Reply { c0, c1, scale }, bytes)
+    unpack_words(basis.modulus(0), bytes, &mut c0)?;
+    Ok(Reply { c0, c1, scale })
 }
 
 /// Payload bytes of a secret key: two bits a coefficient.
@@ -487,7 +484,10 @@ pub fn write_secret_key(secret: &SecretKey) -> Zeroizing<Vec<u8>> {
 
 /// Reads a secret key.
 pub fn read_secret_key(context: &Context, bytes: &[u8]) -> Result<SecretKey, WireError> {
+    let bytes = exactly(bytes, secret_key_bytes(context))?;
     let four = |&byte: &u8| (0..4).map(move |i| (byte >> (2 * i) & 3) as i8 - 1);
-    let coefficients = Zeroizing::new(bytes.iter().flat_map(four).collect::<Vec<i8>>());
+    // The capacity is there from the start: a vector that grew would leave copies behind.
+    let mut coefficients = Zeroizing::new(Vec::with_capacity(4 * bytes.len()));
+    coefficients.extend(bytes.iter().flat_map(four));
     SecretKey::from_coefficients(context, &coefficients).ok_or(WireError::Secret)
 }

@@ -216,3 +216,6 @@ fn read_cifar(folder: &Path, batches: &[&str]) -> Result<Dataset, Error> {
     }
     Ok(Dataset { shape: CIFAR_SHAPE, pixels, labels })
 }
+
+#[cfg(test)]
+mod tests;

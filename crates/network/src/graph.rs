@@ -15,10 +15,9 @@ impl Graph {
     /// and that the whole is within [`limits`]; a graph that passes can be run.
     pub fn shapes(&self) -> Result<Vec<Shape>, Error> {
         self.input.check("the input")?;
-        let (mut shape, mut elements, mut multiplications) = (self.input, 0u64, 0u64);
+        let (mut shape, mut elements) = (self.input, 0u64);
         let mut shapes = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            multiplications = multiplications.saturating_add(layer.multiplications(shape)?);
             shape = layer.output_shape(shape)?;
             elements = elements.saturating_add(shape.elements() as u64);
             shapes.push(shape);
@@ -28,7 +27,7 @@ impl Graph {
         limits::check(|| "elements of all layers' outputs".into(), elements, limits::TOTAL_ELEMENTS as u64)?;
         limits::check(
             || "multiplications of one inference".into(),
-            multiplications,
+            self.multiplications()?,
             limits::MULTIPLICATIONS,
         )?;
         Ok(shapes)
@@ -37,6 +36,16 @@ impl Graph {
     /// The shape of the scores; the input's where there are no layers.
     pub fn output_shape(&self) -> Result<Shape, Error> {
         Ok(self.shapes()?.last().copied().unwrap_or(self.input))
+    }
+
+    /// Multiplications of one inference; see [`Layer::multiplications`]. Fails on a graph that does not fit together.
+    pub fn multiplications(&self) -> Result<u64, Error> {
+        let (mut shape, mut sum) = (self.input, 0u64);
+        for layer in &self.layers {
+            sum = sum.saturating_add(layer.multiplications(shape)?);
+            shape = layer.output_shape(shape)?;
+        }
+        Ok(sum)
     }
 
     /// Number of weights and biases.

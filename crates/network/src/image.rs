@@ -120,3 +120,6 @@ fn decode(bytes: &[u8], expected: Shape) -> Result<Vec<u8>, String> {
     decoder.read_image(&mut pixels).map_err(damaged)?;
     Ok(pixels)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ pub const DIMENSION: usize = 1 << 16;
 /// The most weights and biases of a whole graph.
 pub const PARAMETERS: usize = 1 << 26;
 /// The most elements of one layer's output.
-pub const TENSOR_ELEMENTS: usize = 1 << 24;
+pub const TENSOR_ELEMENTS: usize = 1 << 22;
 /// The most elements of all layers' outputs together.
 pub const TOTAL_ELEMENTS: usize = 1 << 26;
 /// The most multiplications of one inference.

@@ -176,7 +176,8 @@ impl Correction {
     fn for_prime(q: u32, degree: usize) -> Self {
         let q = u64::from(q);
         let corrected = q / 2 + Self::HALF_CELL;
-        let grown = (0..=degree.trailing_zeros()).fold(q, |bound, _| bound + q + ((q * bound) >> 32) + 1);
+        let grow = |bound: u64| (bound + q + ((q * bound) >> 32) + 1).min(Self::LIMIT + 1);
+        let grown = (0..=degree.trailing_zeros()).fold(q, |bound, _| grow(bound));
         if grown.max(16 * q).max(4 * corrected) <= Self::LIMIT {
             Self::Never
         } else if (corrected + 6 * q).max(4 * corrected) <= Self::LIMIT {

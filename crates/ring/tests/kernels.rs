@@ -1,40 +1,19 @@
 //! Every vector kernel against the scalar one, bit for bit.
 
-use ring::kernels::{self};
-use ring::{Kernel, Modulus, NttTable, primes};
+mod common;
 
-/// A generator good enough for test data (SplitMix64).
-struct Words(u64);
+use common::Words;
+use proptest::prelude::*;
+use ring::kernels::{self, KERNEL_VARIABLE, Pair};
+use ring::{Automorphism, Kernel, Modulus, NttTable, primes};
 
-impl Words {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    /// Residues: uniform ones, or ones that are extreme or mixed with extremes.
-    fn residues(&mut self, q: u32, degree: usize) -> Vec<u32> {
-        let kind = self.next() % 6;
-        let word = |x: u64| match kind {
-            0 => 0,
-            1 => q - 1,
-            2 => [0, 1, q / 2, q / 2 + 1, q - 2, q - 1][(x % 6) as usize],
-            _ => (x % u64::from(q)) as u32,
-        };
-        (0..degree).map(|_| word(self.next())).collect()
-    }
-}
-
-/// Primes of all sizes at a degree, the least and the largest among them.
+/// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are among them.
 fn some_primes(degree: usize) -> Vec<u32> {
-    let mut found: Vec<u32> = (17..=30)
-        .flat_map(|bits| {
-            let (centre, reach) = (1u64 << bits, 400 * degree as u64);
-            primes::search(degree, centre, centre.saturating_sub(reach), centre + reach).into_iter().take(2)
-        })
-        .collect();
+    let near = |bits: u32| {
+        let (centre, reach) = (1u64 << bits, 400 * degree as u64);
+        primes::search(degree, centre, centre.saturating_sub(reach), centre + reach).into_iter().take(3)
+    };
+    let mut found: Vec<u32> = (17..=30).flat_map(near).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -44,27 +23,169 @@ fn vector_kernels() -> impl Iterator<Item = Kernel> {
     Kernel::available().into_iter().filter(|&k| k != Kernel::Scalar)
 }
 
+/// A prime of 17 to 30 bits and a degree.
+fn prime_and_degree() -> impl Strategy<Value = (Modulus, usize)> {
+    (4u32..=12).prop_flat_map(|log_degree| {
+        let primes = some_primes(1 << log_degree);
+        (0..primes.len()).prop_map(move |i| (Modulus::new(primes[i].into()).unwrap(), 1 << log_degree))
+    })
+}
+
+/// What `f` makes of a copy of `words` with each kernel equals what it makes with the scalar one.
+fn assert_equal_to_scalar<const OUT: usize>(outputs: [&[u32]; OUT], f: impl Fn(Kernel, [&mut [u32]; OUT])) {
+    let run = |kernel| {
+        let mut outputs = outputs.map(<[u32]>::to_vec);
+        f(kernel, outputs.each_mut().map(Vec::as_mut_slice));
+        outputs
+    };
+    let expected = run(Kernel::Scalar);
+    for kernel in vector_kernels() {
+        assert!(run(kernel) == expected, "{} differs from scalar", kernel.name());
+    }
+}
+
 #[test]
-fn transforms_equal_scalar_at_all_degrees_and_sizes_of_primes() {
+fn transforms_at_all_degrees_and_sizes_of_primes() {
     let mut words = Words(1);
     for log_degree in 4..=15 {
         let degree = 1 << log_degree;
         for q in some_primes(degree) {
             let table = NttTable::new(Modulus::new(q.into()).unwrap(), degree).unwrap();
-            for _ in 0..6 {
-                let a = words.residues(q, degree);
-                let transformed = |kernel, transform: fn(Kernel, &NttTable, &mut [u32])| {
-                    let mut a = a.clone();
-                    transform(kernel, &table, &mut a);
-                    a
-                };
-                let forward = transformed(Kernel::Scalar, kernels::ntt_forward);
-                let inverse = transformed(Kernel::Scalar, kernels::ntt_inverse);
-                for kernel in vector_kernels() {
-                    assert!(transformed(kernel, kernels::ntt_forward) == forward, "{kernel:?} {q} {degree}");
-                    assert!(transformed(kernel, kernels::ntt_inverse) == inverse, "{kernel:?} {q} {degree}");
-                }
+            for edge in 0..5 {
+                let a = words.edge_residues(q, degree, edge);
+                assert_equal_to_scalar([&a], |kernel, [a]| kernels::ntt_forward(kernel, &table, a));
+                assert_equal_to_scalar([&a], |kernel, [a]| kernels::ntt_inverse(kernel, &table, a));
             }
         }
     }
+}
+
+/// Inputs that make as many sums as possible as large as possible: the images of extreme values under the inverse maps.
+#[test]
+fn transforms_of_images_of_extremes() {
+    for degree in [256, 1024, 8192] {
+        for q in some_primes(degree) {
+            let table = NttTable::new(Modulus::new(q.into()).unwrap(), degree).unwrap();
+            for seed in 0..4 {
+                let mut a = Words(seed).edge_residues(q, degree, 2);
+                kernels::ntt_inverse(Kernel::Scalar, &table, &mut a);
+                assert_equal_to_scalar([&a], |kernel, [a]| kernels::ntt_forward(kernel, &table, a));
+                let mut a = Words(seed).edge_residues(q, degree, 2);
+                kernels::ntt_forward(Kernel::Scalar, &table, &mut a);
+                assert_equal_to_scalar([&a], |kernel, [a]| kernels::ntt_inverse(kernel, &table, a));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn word_by_word((m, degree) in prime_and_degree(), seed: u64, edges in [0usize..5, 0usize..5], w: u32) {
+        let (mut words, q) = (Words(seed), m.value());
+        let (a, b) = (words.edge_residues(q, degree, edges[0]), words.edge_residues(q, degree, edges[1]));
+        for w in [w % q, 0, 1, q / 2, q / 2 + 1, q - 1].map(|w| m.scalar(w)) {
+            assert_equal_to_scalar([&a], |kernel, [a]| kernels::mul_scalar(kernel, m, a, w));
+            assert_equal_to_scalar([&a], |kernel, [a]| kernels::sub_mul_scalar(kernel, m, a, &b, w));
+        }
+        assert_equal_to_scalar([&a], |kernel, [a]| kernels::add(kernel, m, a, &b));
+        assert_equal_to_scalar([&a], |kernel, [a]| kernels::sub(kernel, m, a, &b));
+        assert_equal_to_scalar([&a], |kernel, [a]| kernels::negate(kernel, m, a));
+        assert_equal_to_scalar([&a], |kernel, [a]| kernels::mul(kernel, m, a, &b));
+    }
+
+    #[test]
+    fn sums_of_products((m, degree) in prime_and_degree(), seed: u64, count in 0usize..40, edge in 0usize..5) {
+        let mut words = Words(seed);
+        let limbs: Vec<_> = (0..3 * count.max(2)).map(|_| words.edge_residues(m.value(), degree, edge)).collect();
+        let terms: Vec<_> =
+            limbs.chunks(3).take(count).map(|l| Pair { left: [&l[0], &l[1]], shared: &l[2] }).collect();
+        let garbage = vec![u32::MAX; degree];
+        assert_equal_to_scalar([&garbage, &garbage], |kernel, out| kernels::dot_pair(kernel, m, &terms, out));
+        assert_equal_to_scalar([&garbage; 3], |kernel, out| {
+            kernels::tensor(kernel, m, [&limbs[0], &limbs[1]], [&limbs[2], &limbs[3]], out);
+        });
+    }
+
+    #[test]
+    fn permutations((m, degree) in prime_and_degree(), seed: u64, g in 0usize..1 << 20) {
+        let mut words = Words(seed);
+        let (a, b) = (words.residues(m.value(), degree), words.residues(m.value(), degree));
+        let automorphism = Automorphism::new(degree, 1 + 4 * g);
+        assert_equal_to_scalar([&b], |kernel, [b]| automorphism.apply(kernel, &a, b));
+        assert_equal_to_scalar([&b], |kernel, [b]| automorphism.apply_add(kernel, m, &a, b));
+    }
+
+    #[test]
+    fn conversions((m, degree) in prime_and_degree(), seed: u64, count in 1usize..=3, edge in 0usize..5) {
+        let mut words = Words(seed);
+        let sources = &primes::search(degree, 1 << 30, (1 << 30) - 400 * degree as u64, 1 << 30)[..count];
+        let digits: Vec<_> = sources.iter().map(|&q| words.edge_residues(q, degree, edge)).collect();
+        let digits: Vec<&[u32]> = digits.iter().map(Vec::as_slice).collect();
+        let inverses: Vec<f32> = sources.iter().map(|&q| 1.0 / q as f32).collect();
+        let mut overflow = vec![0; degree];
+        assert_equal_to_scalar([&overflow], |kernel, [o]| kernels::overflow(kernel, &digits, &inverses, o));
+        kernels::overflow(Kernel::Scalar, &digits, &inverses, &mut overflow);
+        let factors = words.edge_residues(m.value(), 16, edge);
+        assert_equal_to_scalar([&vec![0; degree]], |kernel, [out]| {
+            kernels::convert(kernel, m, &digits, &overflow, &factors[..=count], out);
+        });
+    }
+
+    #[test]
+    fn random_words((m, degree) in prime_and_degree(), seed: [u8; 32], stream: u64, block: u64) {
+        for block in [0, block, u64::from(u32::MAX) - 3, u64::MAX - 5] {
+            assert_equal_to_scalar([&[0; 1024]], |kernel, [out]| {
+                kernels::keystream(kernel, &seed, stream, block, out);
+            });
+        }
+        let mut words = [0; 1024];
+        kernels::keystream(Kernel::Scalar, &seed, stream, block, &mut words);
+        // The lower the end, the more words are rejected.
+        for end in [m.value(), (u32::MAX / m.value()) * m.value()] {
+            assert_equal_to_scalar([&vec![0; degree]], |kernel, [out]| {
+                let filled = kernels::accept(kernel, m, &words, end, out);
+                assert_eq!(filled, words.iter().filter(|&&w| w < end).count().min(degree));
+            });
+        }
+    }
+
+    #[test]
+    fn gaussian_samples(seed: u64, count in 1usize..300, thresholds in prop::collection::vec(0u64..1 << 63, 0..40)) {
+        let mut words = Words(seed);
+        // Positions at, just below and just above thresholds among others.
+        let word = |i: usize, random: u64| match thresholds.get(i / 4) {
+            Some(t) if i % 4 < 3 => ((t + i as u64 % 4).saturating_sub(1) << 1) | (random & 1),
+            _ => random,
+        };
+        let drawn: Vec<u64> = (0..count).map(|i| word(i, words.next())).collect();
+        let sample = |kernel| {
+            let mut out = vec![0; count];
+            kernels::gaussian(kernel, &thresholds, &drawn, &mut out);
+            out
+        };
+        for kernel in vector_kernels() {
+            prop_assert_eq!(sample(kernel), sample(Kernel::Scalar));
+        }
+    }
+}
+
+#[test]
+fn scalar_is_available_and_the_variable_chooses() {
+    let available = Kernel::available();
+    assert_eq!(available[0], Kernel::Scalar);
+    assert_eq!(available.last(), Some(&Kernel::detect()));
+    let chosen = Kernel::from_environment();
+    match std::env::var(KERNEL_VARIABLE) {
+        Ok(name) => assert_eq!(chosen.map(Kernel::name).ok(), Some(name.as_str())),
+        Err(_) => assert_eq!(chosen, Ok(Kernel::detect())),
+    }
+}
+
+#[test]
+#[should_panic(expected = "slices of [32] words where 16 were expected")]
+fn slices_of_other_lengths_are_refused() {
+    let m = Modulus::new(67_043_329).unwrap();
+    kernels::add(Kernel::detect(), m, &mut [0; 16], &[0; 32]);
 }

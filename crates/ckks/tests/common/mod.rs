@@ -1,11 +1,14 @@
 //! What the tests share: small parameters, random slots, measured errors.
 #![allow(dead_code)]
 
+pub mod every;
+
 use ckks::{
-    Ciphertext, Context, EvaluationKeys, KeyRequirements, Level, ParametersLiteral, Randomness, Scale,
-    SecretKey, SeededEvaluationKeys,
+    Ciphertext, Context, EvaluationKeys, KeyRequirements, Level, Parameters, ParametersLiteral, Randomness,
+    Scale, SecretKey, SeededEvaluationKeys,
 };
 use ring::{Kernel, primes};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// A key owner and a server in one, for tests.
@@ -13,23 +16,44 @@ pub struct Setup {
     pub context: Arc<Context>,
     pub secret: SecretKey,
     pub keys: EvaluationKeys,
-    pub randomness: std::cell::RefCell<Randomness>,
+    pub randomness: RefCell<Randomness>,
+}
+
+/// The chain that fits LoLa-MNIST into `N = 8192` at 128 bits of security.
+pub fn shipped() -> ParametersLiteral {
+    ParametersLiteral {
+        degree: 8192,
+        moduli: vec![268369921, 67043329, 67239937, 66813953, 67502081, 66551809],
+        special: vec![268271617, 268238849],
+        digit_limbs: 2,
+    }
 }
 
 /// Six ciphertext primes (one of 28, five of 26 bits) and as many special ones as cover a digit, at any degree.
 pub fn literal(degree: usize, digit_limbs: usize) -> ParametersLiteral {
-    let near = |bits: u32, count| {
-        primes::search(degree, 1 << bits, 1 << 25, (1 << bits) + (1 << 24))[..count].to_vec()
-    };
+    shaped(degree, digit_limbs, digit_limbs)
+}
+
+/// As [`literal`], with a number of special primes of its own: at least as many as a digit has limbs.
+pub fn shaped(degree: usize, digit_limbs: usize, specials: usize) -> ParametersLiteral {
+    let near = |bits: u32, count: usize| nearest(degree, 1 << bits)[..count].to_vec();
     let mut large = near(28, 4);
     large.sort_unstable();
-    let special = match digit_limbs {
-        1 => primes::search(degree, (1 << 30) - 1, 1 << 29, 1 << 30)[..1].to_vec(),
-        _ => large[1..=digit_limbs].to_vec(),
+    // One special prime covers a digit of one limb where that is two bits smaller.
+    let (first, special) = match specials {
+        1 => (
+            near(27, 1)[0],
+            primes::search(degree, 1 << 30, (1 << 30) - 2000 * degree as u64, 1 << 30)[..1].to_vec(),
+        ),
+        _ => (large[0], large[1..=specials].to_vec()),
     };
-    // Digits of one limb need a first prime two bits below the special one.
-    let first = if digit_limbs == 1 { near(27, 1)[0] } else { large[0] };
     ParametersLiteral { degree, moduli: [vec![first], near(26, 5)].concat(), special, digit_limbs }
+}
+
+/// Some primes of a degree, those nearest to `centre` first.
+pub fn nearest(degree: usize, centre: u64) -> Vec<u32> {
+    let reach = 4000 * degree as u64;
+    primes::search(degree, centre, centre.saturating_sub(reach), centre + reach)
 }
 
 impl Setup {
@@ -38,12 +62,7 @@ impl Setup {
         Self::with(parameters, requirements, seed, Kernel::from_environment().unwrap())
     }
 
-    pub fn with(
-        parameters: ckks::Parameters,
-        requirements: &KeyRequirements,
-        seed: u64,
-        kernel: Kernel,
-    ) -> Self {
+    pub fn with(parameters: Parameters, requirements: &KeyRequirements, seed: u64, kernel: Kernel) -> Self {
         let context = Context::new(parameters, kernel).unwrap();
         let mut randomness = Randomness::from_test_seed(seed);
         let secret = SecretKey::generate(&context, &mut randomness);
@@ -58,10 +77,15 @@ impl Setup {
         seeded.expand(self.context.basis(level))
     }
 
-    /// Mean square of the slot errors, in units of the plaintext's integers.
-    pub fn error_variance(&self, ciphertext: &Ciphertext, expected: &[f64]) -> f64 {
+    /// Slot errors, in units of the plaintext's integers.
+    pub fn errors(&self, ciphertext: &Ciphertext, expected: &[f64]) -> Vec<f64> {
         let slots = self.secret.decrypt(&self.context, ciphertext);
-        mean_square(slots.iter().zip(expected).map(|(x, y)| (x - y) * ciphertext.scale().0))
+        slots.iter().zip(expected).map(|(x, y)| (x - y) * ciphertext.scale().0).collect()
+    }
+
+    /// Their mean square.
+    pub fn error_variance(&self, ciphertext: &Ciphertext, expected: &[f64]) -> f64 {
+        mean_square(self.errors(ciphertext, expected))
     }
 }
 
@@ -77,8 +101,8 @@ pub fn random_slots(count: usize, seed: u64) -> Vec<f64> {
     (0..count).map(|_| next()).collect()
 }
 
-pub fn mean_square(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0), |(sum, count), x| (sum + x * x, count + 1));
+pub fn mean_square(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (sum, count) = values.into_iter().fold((0.0, 0), |(sum, count), x| (sum + x * x, count + 1));
     sum / f64::from(count)
 }
 

@@ -7,6 +7,8 @@
 
 mod merge;
 mod square;
+#[cfg(test)]
+mod tests;
 
 use crate::layer::{Affine, AveragePool, Bias, Convolution, LayerKind, Padding, per_channel};
 use crate::{Error, Graph, Layer, Shape};

@@ -15,10 +15,10 @@ const OLDEST_OPERATOR_SET: i64 = 7;
 
 /// The graph of a decoded model. It passes [`Graph::shapes`].
 pub(crate) fn import(model: &proto::Model) -> Result<Graph, Error> {
-    check_operator_set(model)?;
     let Some(graph) = &model.graph else {
         return Err(Error::NotOnnx { reason: "it holds no graph".into() });
     };
+    check_operator_set(model)?;
     let mut importer = Importer::new(graph)?;
     for (index, node) in graph.node.iter().enumerate() {
         importer.node(&Node::new(node, index))?;

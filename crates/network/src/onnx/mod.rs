@@ -13,6 +13,8 @@ mod tensor;
 mod wire;
 
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use import::import;

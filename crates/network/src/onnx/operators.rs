@@ -4,6 +4,7 @@ use super::import::{Importer, constant_node};
 use super::node::Node;
 use super::polynomial::Polynomial;
 use crate::Error;
+use crate::error::check_finite;
 use crate::layer::{Affine, AveragePool, Bias, Convolution, Dense, LayerKind, Padding};
 
 impl<'a> Importer<'a> {
@@ -61,6 +62,7 @@ impl<'a> Importer<'a> {
             Some(values) if divisor.degree() == 0 => values.iter().map(|v| 1.0 / v).collect(),
             _ => return Err(node.form("a constant divisor", "one that depends on the image")),
         };
+        check_finite(&format!("inverse of the divisor of {}", node.name), &inverse)?;
         self.combine(node, &x, &Polynomial::constant(inverse), Polynomial::multiply)
     }
 
@@ -235,7 +237,7 @@ impl<'a> Importer<'a> {
         let scale: Vec<f64> = gain.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
         let shift = offset.iter().zip(&mean).zip(&scale).map(|((o, m), s)| o - m * s).collect();
         let layer = LayerKind::Affine(Affine { scale, shift });
-        layer.values().into_iter().try_for_each(|v| crate::error::check_finite(&node.name, v))?;
+        layer.values().into_iter().try_for_each(|v| check_finite(&node.name, v))?;
         self.push(&node.name, layer)?;
         self.bind_last(node)
     }
@@ -254,7 +256,7 @@ impl<'a> Importer<'a> {
         layer.weights.iter_mut().for_each(|w| *w *= alpha);
         layer.bias.iter_mut().for_each(|b| *b *= beta);
         let layer = LayerKind::Dense(layer);
-        layer.values().into_iter().try_for_each(|v| crate::error::check_finite(&node.name, v))?;
+        layer.values().into_iter().try_for_each(|v| check_finite(&node.name, v))?;
         self.push(&node.name, layer)?;
         self.bind_last(node)
     }

@@ -182,7 +182,7 @@ fn quadratics() {
         let f = f.floats("p", &[3, 1, 1], &[0.3, -0.5, 1.0]).floats("q", &[1, 3, 1, 1], &[-0.7, 0.4, 0.0]);
         f.random("r", &[3, 1, 1], 1.0)
     };
-    // p c c + q c + r; (p c + q) c + r, r + p c^2 + q c, (c + q)^2 p / -r, with a dropout in between.
+    // p c c + q c + r; (p c + q) c + r, r + p c^2 + q c, -(c - q)^2 p / r, with a dropout in between.
     let spellings: [&dyn Fn(File) -> File; 4] = [
         &|f| {
             let f = f.node("Mul", &["c", "c"], "1", vec![]).node("Mul", &["p", "1"], "2", vec![]);
@@ -200,14 +200,13 @@ fn quadratics() {
             f.node("Add", &["3", "5"], "y", vec![])
         },
         &|f| {
-            let f = f.node("Sub", &["q", "c"], "1", vec![]).node("Mul", &["1", "1"], "2", vec![]);
+            let f = f.node("Sub", &["c", "q"], "1", vec![]).node("Mul", &["1", "1"], "2", vec![]);
             let f = f.node("Mul", &["2", "p"], "3", vec![]).node("Neg", &["3"], "4", vec![]);
             f.node("Div", &["4", "r"], "y", vec![])
         },
     ];
     for coefficients in [&scalars as &dyn Fn(File) -> File, &channels] {
-        for (i, spelling) in spellings.iter().enumerate() {
-            eprintln!("spelling {i}");
+        for spelling in spellings {
             let model = agrees(activated(|f| spelling(coefficients(f))), &[2, 6, 6]);
             assert!(matches!(model.graph.layers[1].kind, LayerKind::Quadratic(_)));
             let folded = model.graph.folded().unwrap();
@@ -276,4 +275,13 @@ fn whole_networks() {
     let model = agrees(file, &[1, 12, 12]);
     let kinds: Vec<_> = model.graph.folded().unwrap().layers.iter().map(|l| l.kind.operator()).collect();
     assert_eq!(kinds, ["convolution", "square", "dense", "square", "dense"]);
+}
+
+#[test]
+fn difference_from_a_constant() {
+    // By hand: tract 0.23 adds where a constant for each channel is subtracted from by a convolution.
+    let file = File::new(&[2, 1, 2]).floats("q", &[2, 1, 1], &[0.5, -1.0]).floats("w", &[2, 1, 1, 1], &[2.0, 1.0]);
+    let file = file.node("Conv", &["x", "w"], "c", vec![int("group", 2)]).node("Sub", &["q", "c"], "y", vec![]);
+    let graph = Model::from_bytes("sub", &file.output("y").bytes()).unwrap().graph;
+    assert_eq!(graph.infer(&[1.0, 2.0, 3.0, 4.0]).unwrap(), [-1.5, -3.5, -4.0, -5.0]);
 }

@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::simd::{Simd, entry_points};
+use crate::sampler::Seed;
 use crate::{Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
 
@@ -85,9 +86,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, word: *const u32) {
+    fn prefetch(self, words: &[u32], index: usize) {
         // SAFETY: a prefetch is a hint and may be given any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(words.as_ptr().wrapping_add(index).cast()) }
     }
 
     #[inline(always)]
@@ -102,16 +103,23 @@ impl Simd for Avx2 {
         unsafe { _mm256_castps_si256(_mm256_set1_ps(x)) }
     }
 
+    #[inline(always)]
+    fn splat_wide(self, word: u64) -> __m256i {
+        // SAFETY: the token proves that the processor has the instruction; it touches no memory.
+        unsafe { _mm256_set1_epi64x(word as i64) }
+    }
+
     instructions! {
         add(a, b) = _mm256_add_epi32(a, b);
         sub(a, b) = _mm256_sub_epi32(a, b);
         min(a, b) = _mm256_min_epu32(a, b);
+        xor(a, b) = _mm256_xor_si256(a, b);
         mul_low(a, b) = _mm256_mullo_epi32(a, b);
         add_wide(a, b) = _mm256_add_epi64(a, b);
+        decrement_if_less(count, a, b) = _mm256_add_epi64(count, _mm256_cmpgt_epi64(b, a));
         mul_wide_signed(a, b) = _mm256_mul_epi32(a, b);
         mul_wide(a, b) = _mm256_mul_epu32(a, b);
         odd_lanes(v) = _mm256_srli_epi64::<32>(v);
-        low_words(even, odd) = _mm256_blend_epi32::<ODD>(even, _mm256_slli_epi64::<32>(odd));
         high_words(even, odd) = _mm256_blend_epi32::<ODD>(_mm256_srli_epi64::<32>(even), odd);
         look_up(table, v) = _mm256_permutevar8x32_epi32(table, _mm256_srli_epi32::<29>(v));
         to_float(v) = _mm256_castps_si256(_mm256_cvtepi32_ps(v));
@@ -119,6 +127,12 @@ impl Simd for Avx2 {
         add_float(a, b) = _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         mul_float(a, b) = _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         reverse(v) = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+    }
+
+    #[inline(always)]
+    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self, v: __m256i) -> __m256i {
+        // SAFETY: the token proves that the processor has the instructions; they touch no memory.
+        unsafe { _mm256_or_si256(_mm256_slli_epi32::<LEFT>(v), _mm256_srli_epi32::<RIGHT>(v)) }
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::simd::{Simd, entry_points};
+use crate::sampler::Seed;
 use crate::{Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
 
@@ -41,7 +42,6 @@ macro_rules! instructions {
 
 /// The even lanes, for a merge of even and odd results.
 const EVEN: __mmask16 = 0x5555;
-const ODD: __mmask16 = 0xaaaa;
 
 impl Simd for Avx512 {
     type Vector = __m512i;
@@ -84,9 +84,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, word: *const u32) {
+    fn prefetch(self, words: &[u32], index: usize) {
         // SAFETY: a prefetch is a hint and may be given any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(words.as_ptr().wrapping_add(index).cast()) }
     }
 
     #[inline(always)]
@@ -101,16 +101,24 @@ impl Simd for Avx512 {
         unsafe { _mm512_castps_si512(_mm512_set1_ps(x)) }
     }
 
+    #[inline(always)]
+    fn splat_wide(self, word: u64) -> __m512i {
+        // SAFETY: the token proves that the processor has the instruction; it touches no memory.
+        unsafe { _mm512_set1_epi64(word as i64) }
+    }
+
     instructions! {
         add(a, b) = _mm512_add_epi32(a, b);
         sub(a, b) = _mm512_sub_epi32(a, b);
         min(a, b) = _mm512_min_epu32(a, b);
+        xor(a, b) = _mm512_xor_si512(a, b);
         mul_low(a, b) = _mm512_mullo_epi32(a, b);
         add_wide(a, b) = _mm512_add_epi64(a, b);
+        decrement_if_less(count, a, b) =
+            _mm512_mask_add_epi64(count, _mm512_cmplt_epi64_mask(a, b), count, _mm512_set1_epi64(-1));
         mul_wide_signed(a, b) = _mm512_mul_epi32(a, b);
         mul_wide(a, b) = _mm512_mul_epu32(a, b);
         odd_lanes(v) = _mm512_srli_epi64::<32>(v);
-        low_words(even, odd) = _mm512_mask_shuffle_epi32::<0b10_10_00_00>(even, ODD, odd);
         high_words(even, odd) = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, EVEN, even);
         look_up(table, v) = _mm512_permutexvar_epi32(_mm512_srli_epi32::<28>(v), table);
         to_float(v) = _mm512_castps_si512(_mm512_cvtepi32_ps(v));
@@ -120,6 +128,12 @@ impl Simd for Avx512 {
         reverse(v) = _mm512_permutexvar_epi32(
             _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), v
         );
+    }
+
+    #[inline(always)]
+    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self, v: __m512i) -> __m512i {
+        // SAFETY: the token proves that the processor has the instruction; it touches no memory.
+        unsafe { _mm512_rol_epi32::<LEFT>(v) }
     }
 
     #[inline(always)]

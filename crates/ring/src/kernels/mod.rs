@@ -8,7 +8,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+mod chacha;
+#[cfg(target_arch = "x86_64")]
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod gaussian;
 #[cfg(target_arch = "x86_64")]
 mod ntt;
 #[cfg(target_arch = "x86_64")]
@@ -19,6 +23,7 @@ mod simd;
 #[cfg(target_arch = "x86_64")]
 mod words;
 
+use crate::sampler::Seed;
 use crate::{Error, Modulus, NttTable, Scalar};
 use std::sync::OnceLock;
 
@@ -244,4 +249,24 @@ pub fn convert(
     check_lengths(out.len(), &[overflow.len()]);
     digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
     dispatch!(kernel, convert(m, digits, overflow, factors, out));
+}
+
+/// The ChaCha20 key stream of `key` and `stream` from block `first` on, as little-endian words; the length is a multiple of 256.
+pub fn keystream(kernel: Kernel, key: &Seed, stream: u64, first: u64, out: &mut [u32]) {
+    assert!(out.len().is_multiple_of(256), "{} words of key stream: expected a multiple of 256", out.len());
+    dispatch!(kernel, keystream(key, stream, first, out));
+}
+
+/// Fills `out` from the front with the residues of those of `words` that are below `end`, a multiple of `q`, until either ends;
+/// how many words were written. The running time depends on the words.
+pub fn accept(kernel: Kernel, m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize {
+    assert!(words.len().is_multiple_of(16), "kernels work on blocks of 16 words, not on {}", words.len());
+    debug_assert!(end.is_multiple_of(m.value()));
+    dispatch!(kernel, accept(m, words, end, out))
+}
+
+/// `out = +-(number of thresholds up to word / 2)`, negative where the word is odd; the running time does not depend on the words.
+pub fn gaussian(kernel: Kernel, thresholds: &[u64], words: &[u64], out: &mut [i32]) {
+    assert_eq!(words.len(), out.len());
+    dispatch!(kernel, gaussian(thresholds, words, out));
 }

@@ -60,7 +60,10 @@ use crate::{Modulus, NttTable, Scalar};
 const CACHED_WORDS: usize = 8192;
 
 /// The least degree for which the parts below fit together.
-const MIN_WORDS: usize = 64;
+const MIN_WORDS: usize = 2 * LEAF_WORDS;
+
+/// Words that are taken through the last six layers at once: two nodes of 64, four groups of 32.
+const LEAF_WORDS: usize = 128;
 
 /// Coefficients to values.
 #[inline(always)]
@@ -230,12 +233,14 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
             self.split_once(block, root);
             size /= 2;
         }
-        while size > 16 {
+        while size > 64 {
             self.split_twice_all(block, root, size);
             size /= 4;
         }
-        for (group, last) in block.chunks_exact_mut(32).zip(last) {
-            self.forward_group(group, last);
+        let first = root * (block.len() / 64);
+        let leaves = block.as_chunks_mut::<LEAF_WORDS>().0.iter_mut().zip(last.as_chunks().0);
+        for (i, (leaf, last)) in leaves.enumerate() {
+            self.forward_leaf(leaf, first + 2 * i, last);
         }
     }
 
@@ -256,59 +261,111 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     fn split_twice_all(self, words: &mut [u32], root: usize, size: usize) {
         let nodes = root * (words.len() / size);
         for (i, block) in words.chunks_exact_mut(size).enumerate() {
-            self.split_twice(block, nodes + i);
-        }
-    }
-
-    #[inline(always)]
-    fn split_twice(self, block: &mut [u32], node: usize) {
-        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
-        let quarter = block.len() / 4;
-        for start in (0..quarter).step_by(S::LANES) {
-            let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
-            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
-            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
-            let (v_0, v_2) = self.split(v_0, v_2, w[0], true);
-            let (v_1, v_3) = self.split(v_1, v_3, w[0], true);
-            let (v_0, v_1) = self.split(v_0, v_1, w[1], false);
-            let (v_2, v_3) = self.split(v_2, v_3, w[2], false);
-            self.simd.store(&mut block[at[0]..], v_0);
-            self.simd.store(&mut block[at[1]..], v_1);
-            self.simd.store(&mut block[at[2]..], v_2);
-            self.simd.store(&mut block[at[3]..], v_3);
-        }
-    }
-
-    /// The last four layers, from the two nodes of 16 words in a group of 32.
-    #[inline(always)]
-    fn forward_group(self, group: &mut [u32], last: &LastTwiddles) {
-        let s = self.simd;
-        if S::LANES == 16 {
-            let (x, y) = s.interleave(s.load(group), s.load(&group[16..]));
-            let (x, y) = self.split(x, y, self.last(last, 2, 0), true);
-            self.forward_pair(x, y, group, last, 0);
-        } else {
-            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
-                let w = self.splat(last.values[i], last.quotients[i]);
-                let (x, y) = self.split(s.load(pair), s.load(&pair[8..]), w, true);
-                self.forward_pair(x, y, pair, last, i);
+            if S::LANES == 16 {
+                self.split_twice::<2>(block, nodes + i);
+            } else {
+                self.split_twice::<1>(block, nodes + i);
             }
         }
     }
 
-    /// The last three layers in pair `index` of vectors of a group, to be stored in `out`.
+    /// Two layers, `UNROLL` vectors of each quarter at a time.
     #[inline(always)]
-    fn forward_pair(self, x: S::Vector, y: S::Vector, out: &mut [u32], last: &LastTwiddles, index: usize) {
+    fn split_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
+        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
+        for mut quarters in quarters(block, UNROLL * S::LANES) {
+            let mut v = [[self.simd.splat(0); UNROLL]; 4];
+            for (v, quarter) in v.iter_mut().zip(&quarters) {
+                for (i, v) in v.iter_mut().enumerate() {
+                    *v = self.simd.load(&quarter[i * S::LANES..]);
+                }
+            }
+            for i in 0..UNROLL {
+                (v[0][i], v[2][i]) = self.split(v[0][i], v[2][i], w[0], true);
+                (v[1][i], v[3][i]) = self.split(v[1][i], v[3][i], w[0], true);
+            }
+            for i in 0..UNROLL {
+                (v[0][i], v[1][i]) = self.split(v[0][i], v[1][i], w[1], false);
+                (v[2][i], v[3][i]) = self.split(v[2][i], v[3][i], w[2], false);
+            }
+            for (v, quarter) in v.iter().zip(&mut quarters) {
+                for (i, &v) in v.iter().enumerate() {
+                    self.simd.store(&mut quarter[i * S::LANES..], v);
+                }
+            }
+        }
+    }
+
+    /// The last six layers, from the nodes `node` and `node + 1` of 64 words.
+    #[inline(always)]
+    fn forward_leaf(self, words: &mut [u32; LEAF_WORDS], node: usize, last: &[LastTwiddles; 4]) {
+        if S::LANES == 16 {
+            self.forward_leaf_in_registers(words, node, last);
+        } else {
+            self.split_twice_all(words, node / 2, 64);
+            for (group, last) in words.chunks_exact_mut(32).zip(last) {
+                for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                    let w = self.splat(last.values[i], last.quotients[i]);
+                    let (x, y) = self.split(self.simd.load(pair), self.simd.load(&pair[8..]), w, true);
+                    let [(x, y)] = self.forward_pairs([(x, y)], [last], i);
+                    self.simd.store(pair, x);
+                    self.simd.store(&mut pair[8..], y);
+                }
+            }
+        }
+    }
+
+    /// [`Self::forward_leaf`] in eight vectors of 16 lanes: as four independent pairs it has enough to do while results arrive.
+    #[inline(always)]
+    fn forward_leaf_in_registers(self, words: &mut [u32; LEAF_WORDS], node: usize, last: &[LastTwiddles; 4]) {
         let s = self.simd;
-        let (x, y) = s.interleave(x, y);
-        let (x, y) = self.split(x, y, self.last(last, 4, index), false);
-        let (x, y) = s.interleave(x, y);
-        let (x, y) = self.split(x, y, self.last(last, 8, index), false);
-        let (x, y) = s.interleave(x, y);
-        let (x, y) = self.split_finally(x, y, self.last(last, 16, index));
-        let (x, y) = s.interleave(x, y);
-        s.store(out, x);
-        s.store(&mut out[S::LANES..], y);
+        let mut v = [s.splat(0); 8];
+        for (v, words) in v.iter_mut().zip(words.chunks_exact(16)) {
+            *v = s.load(words);
+        }
+        for i in 0..2 {
+            let w = self.node(node + i);
+            (v[4 * i], v[4 * i + 2]) = self.split(v[4 * i], v[4 * i + 2], w, true);
+            (v[4 * i + 1], v[4 * i + 3]) = self.split(v[4 * i + 1], v[4 * i + 3], w, true);
+        }
+        let mut pairs = [(v[0], v[1]), (v[2], v[3]), (v[4], v[5]), (v[6], v[7])];
+        for (i, (x, y)) in pairs.iter_mut().enumerate() {
+            (*x, *y) = self.split(*x, *y, self.node(2 * node + i), false);
+        }
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.interleave(*x, *y);
+            (*x, *y) = self.split(*x, *y, self.last(last, 2, 0), true);
+        }
+        let pairs = self.forward_pairs(pairs, last.each_ref(), 0);
+        for (&(x, y), group) in pairs.iter().zip(words.chunks_exact_mut(32)) {
+            s.store(group, x);
+            s.store(&mut group[16..], y);
+        }
+    }
+
+    /// The last three layers in pairs of vectors: pair `index` of each of `COUNT` groups.
+    #[inline(always)]
+    fn forward_pairs<const COUNT: usize>(
+        self,
+        mut pairs: [(S::Vector, S::Vector); COUNT],
+        last: [&LastTwiddles; COUNT],
+        index: usize,
+    ) -> [(S::Vector, S::Vector); COUNT] {
+        let s = self.simd;
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.interleave(*x, *y);
+            (*x, *y) = self.split(*x, *y, self.last(last, 4, index), false);
+        }
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.interleave(*x, *y);
+            (*x, *y) = self.split(*x, *y, self.last(last, 8, index), false);
+        }
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.interleave(*x, *y);
+            (*x, *y) = self.split_finally(*x, *y, self.last(last, 16, index));
+            (*x, *y) = s.interleave(*x, *y);
+        }
+        pairs
     }
 
     /// The fold and the first layer.
@@ -361,10 +418,12 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     /// From the leaves up to node `root`, whose words are `block`.
     #[inline(always)]
     fn inverse_subtree(self, block: &mut [u32], root: usize, last: &[LastTwiddles]) {
-        for (group, last) in block.chunks_exact_mut(32).zip(last) {
-            self.inverse_group(group, last);
+        let first = root * (block.len() / 64);
+        let leaves = block.as_chunks_mut::<LEAF_WORDS>().0.iter_mut().zip(last.as_chunks().0);
+        for (i, (leaf, last)) in leaves.enumerate() {
+            self.inverse_leaf(leaf, first + 2 * i, last);
         }
-        let mut size = 16;
+        let mut size = 64;
         while 4 * size <= block.len() {
             size *= 4;
             self.join_twice_all(block, root, size);
@@ -391,61 +450,112 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     fn join_twice_all(self, words: &mut [u32], root: usize, size: usize) {
         let nodes = root * (words.len() / size);
         for (i, block) in words.chunks_exact_mut(size).enumerate() {
-            self.join_twice(block, nodes + i);
-        }
-    }
-
-    #[inline(always)]
-    fn join_twice(self, block: &mut [u32], node: usize) {
-        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
-        let quarter = block.len() / 4;
-        for start in (0..quarter).step_by(S::LANES) {
-            let at = [start, start + quarter, start + 2 * quarter, start + 3 * quarter];
-            let (v_0, v_1) = (self.simd.load(&block[at[0]..]), self.simd.load(&block[at[1]..]));
-            let (v_2, v_3) = (self.simd.load(&block[at[2]..]), self.simd.load(&block[at[3]..]));
-            let (v_0, v_1) = self.join(v_0, v_1, w[1], false);
-            let (v_2, v_3) = self.join(v_2, v_3, w[2], false);
-            let (v_0, v_2) = self.join(v_0, v_2, w[0], true);
-            let (v_1, v_3) = self.join(v_1, v_3, w[0], PASS);
-            self.simd.store(&mut block[at[0]..], v_0);
-            self.simd.store(&mut block[at[1]..], v_1);
-            self.simd.store(&mut block[at[2]..], v_2);
-            self.simd.store(&mut block[at[3]..], v_3);
-        }
-    }
-
-    /// The first four layers, to the two nodes of 16 words in a group of 32.
-    #[inline(always)]
-    fn inverse_group(self, group: &mut [u32], last: &LastTwiddles) {
-        let s = self.simd;
-        if S::LANES == 16 {
-            let (x, y) = self.inverse_pair(group, last, 0);
-            let (x, y) = self.join(x, y, self.last(last, 2, 0), true);
-            let (x, y) = s.deinterleave(x, y);
-            s.store(group, x);
-            s.store(&mut group[16..], y);
-        } else {
-            for (i, pair) in group.chunks_exact_mut(16).enumerate() {
-                let w = self.splat(last.values[i], last.quotients[i]);
-                let (x, y) = self.inverse_pair(pair, last, i);
-                let (x, y) = self.join(x, y, w, true);
-                s.store(pair, x);
-                s.store(&mut pair[8..], y);
+            if S::LANES == 16 {
+                self.join_twice::<2>(block, nodes + i);
+            } else {
+                self.join_twice::<1>(block, nodes + i);
             }
         }
     }
 
-    /// The first three layers in pair `index` of vectors of a group, which is `words`.
+    /// Two layers, `UNROLL` vectors of each quarter at a time.
     #[inline(always)]
-    fn inverse_pair(self, words: &[u32], last: &LastTwiddles, index: usize) -> (S::Vector, S::Vector) {
+    fn join_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
+        let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
+        for mut quarters in quarters(block, UNROLL * S::LANES) {
+            let mut v = [[self.simd.splat(0); UNROLL]; 4];
+            for (v, quarter) in v.iter_mut().zip(&quarters) {
+                for (i, v) in v.iter_mut().enumerate() {
+                    *v = self.simd.load(&quarter[i * S::LANES..]);
+                }
+            }
+            for i in 0..UNROLL {
+                (v[0][i], v[1][i]) = self.join(v[0][i], v[1][i], w[1], false);
+                (v[2][i], v[3][i]) = self.join(v[2][i], v[3][i], w[2], false);
+            }
+            for i in 0..UNROLL {
+                (v[0][i], v[2][i]) = self.join(v[0][i], v[2][i], w[0], true);
+                (v[1][i], v[3][i]) = self.join(v[1][i], v[3][i], w[0], PASS);
+            }
+            for (v, quarter) in v.iter().zip(&mut quarters) {
+                for (i, &v) in v.iter().enumerate() {
+                    self.simd.store(&mut quarter[i * S::LANES..], v);
+                }
+            }
+        }
+    }
+
+    /// The first six layers, to the nodes `node` and `node + 1` of 64 words.
+    #[inline(always)]
+    fn inverse_leaf(self, words: &mut [u32; LEAF_WORDS], node: usize, last: &[LastTwiddles; 4]) {
+        if S::LANES == 16 {
+            self.inverse_leaf_in_registers(words, node, last);
+        } else {
+            for (group, last) in words.chunks_exact_mut(32).zip(last) {
+                for (i, pair) in group.chunks_exact_mut(16).enumerate() {
+                    let w = self.splat(last.values[i], last.quotients[i]);
+                    let pairs = [(self.simd.load(pair), self.simd.load(&pair[8..]))];
+                    let [(x, y)] = self.inverse_pairs(pairs, [last], i);
+                    let (x, y) = self.join(x, y, w, true);
+                    self.simd.store(pair, x);
+                    self.simd.store(&mut pair[8..], y);
+                }
+            }
+            self.join_twice_all(words, node / 2, 64);
+        }
+    }
+
+    /// [`Self::inverse_leaf`] in eight vectors of 16 lanes.
+    #[inline(always)]
+    fn inverse_leaf_in_registers(self, words: &mut [u32; LEAF_WORDS], node: usize, last: &[LastTwiddles; 4]) {
         let s = self.simd;
-        let (x, y) = s.deinterleave(s.load(words), s.load(&words[S::LANES..]));
-        let (x, y) = self.join(x, y, self.last(last, 16, index), false);
-        let (x, y) = s.deinterleave(x, y);
-        let (x, y) = self.join(x, y, self.last(last, 8, index), PASS);
-        let (x, y) = s.deinterleave(x, y);
-        let (x, y) = self.join(x, y, self.last(last, 4, index), false);
-        s.deinterleave(x, y)
+        let mut pairs = [(s.splat(0), s.splat(0)); 4];
+        for ((x, y), group) in pairs.iter_mut().zip(words.chunks_exact(32)) {
+            (*x, *y) = (s.load(group), s.load(&group[16..]));
+        }
+        let mut pairs = self.inverse_pairs(pairs, last.each_ref(), 0);
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = self.join(*x, *y, self.last(last, 2, 0), true);
+            (*x, *y) = s.deinterleave(*x, *y);
+        }
+        for (i, (x, y)) in pairs.iter_mut().enumerate() {
+            (*x, *y) = self.join(*x, *y, self.node(2 * node + i), false);
+        }
+        for (i, words) in words.chunks_exact_mut(64).enumerate() {
+            let w = self.node(node + i);
+            let ((v_0, v_1), (v_2, v_3)) = (pairs[2 * i], pairs[2 * i + 1]);
+            let (v_0, v_2) = self.join(v_0, v_2, w, true);
+            let (v_1, v_3) = self.join(v_1, v_3, w, PASS);
+            s.store(words, v_0);
+            s.store(&mut words[16..], v_1);
+            s.store(&mut words[32..], v_2);
+            s.store(&mut words[48..], v_3);
+        }
+    }
+
+    /// The first three layers in pairs of vectors: pair `index` of each of `COUNT` groups.
+    #[inline(always)]
+    fn inverse_pairs<const COUNT: usize>(
+        self,
+        mut pairs: [(S::Vector, S::Vector); COUNT],
+        last: [&LastTwiddles; COUNT],
+        index: usize,
+    ) -> [(S::Vector, S::Vector); COUNT] {
+        let s = self.simd;
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.deinterleave(*x, *y);
+            (*x, *y) = self.join(*x, *y, self.last(last, 16, index), false);
+        }
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.deinterleave(*x, *y);
+            (*x, *y) = self.join(*x, *y, self.last(last, 8, index), PASS);
+        }
+        for ((x, y), last) in pairs.iter_mut().zip(last) {
+            (*x, *y) = s.deinterleave(*x, *y);
+            (*x, *y) = self.join(*x, *y, self.last(last, 4, index), false);
+            (*x, *y) = s.deinterleave(*x, *y);
+        }
+        pairs
     }
 
     /// The last layer and the unfold, to residues.
@@ -505,4 +615,15 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         }
         a[2 * half + 1 - S::LANES..].copy_from_slice(&last[..S::LANES - 1]);
     }
+}
+
+/// `width` words of each quarter of a block at a time.
+#[inline(always)]
+fn quarters(block: &mut [u32], width: usize) -> impl Iterator<Item = [&mut [u32]; 4]> {
+    let (low, high) = block.split_at_mut(block.len() / 2);
+    let (first, second) = low.split_at_mut(low.len() / 2);
+    let (third, fourth) = high.split_at_mut(high.len() / 2);
+    let low = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
+    let high = third.chunks_exact_mut(width).zip(fourth.chunks_exact_mut(width));
+    low.zip(high).map(|((first, second), (third, fourth))| [first, second, third, fourth])
 }

@@ -5,6 +5,9 @@ use super::field::{Field, Halves, ScalarVector, Wide};
 use super::simd::Simd;
 use crate::Modulus;
 
+/// How far ahead of its use a word is asked for: so many streams are more than the hardware follows by itself.
+const PREFETCH_WORDS: usize = 64;
+
 /// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
 #[inline(always)]
 pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
@@ -40,6 +43,11 @@ fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
     for start in (0..out_0.len()).step_by(width) {
         let mut sums = [[Wide::zero(simd); 2]; UNROLL];
         for term in terms {
+            for words in [term.left[0], term.left[1], term.shared] {
+                for line in (0..width).step_by(16) {
+                    simd.prefetch(words, start + line + PREFETCH_WORDS);
+                }
+            }
             let words = [
                 &term.left[0][start..][..width],
                 &term.left[1][start..][..width],

@@ -1,7 +1,9 @@
 //! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
 
 use super::Pair;
+use crate::sampler::{Generator, Seed};
 use crate::{Modulus, NttTable, Scalar};
+use chacha20::rand_core::{Rng, SeedableRng};
 
 /// Coefficients to values, in place.
 ///
@@ -216,5 +218,37 @@ pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32],
             sum += u64::from(digit[j]) * u64::from(factor);
         }
         *o = m.montgomery_reduce(sum);
+    }
+}
+
+/// The ChaCha20 key stream from block `first` on.
+pub fn keystream(key: &Seed, stream: u64, first: u64, out: &mut [u32]) {
+    let mut generator = Generator::from_seed(*key);
+    generator.set_stream(stream);
+    generator.set_block_pos(first);
+    for word in out {
+        *word = generator.next_u32();
+    }
+}
+
+/// The residues of the words below `end`: fills `out` from the front; the number of words written.
+pub fn accept(m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize {
+    let accepted = words.iter().filter(|&&word| word < end);
+    let mut filled = 0;
+    for (x, &word) in out.iter_mut().zip(accepted) {
+        *x = m.reduce_word(word);
+        filled += 1;
+    }
+    filled
+}
+
+/// Inversion of a symmetric distribution: bit 0 is the sign, the others a position among the thresholds.
+///
+/// Every word is compared with every threshold, without a branch.
+pub fn gaussian(thresholds: &[u64], words: &[u64], out: &mut [i32]) {
+    for (x, &word) in out.iter_mut().zip(words) {
+        let (sign, position) = ((word & 1) as i32, word >> 1);
+        let magnitude: i32 = thresholds.iter().map(|&t| i32::from(position >= t)).sum();
+        *x = (magnitude ^ -sign) + sign;
     }
 }

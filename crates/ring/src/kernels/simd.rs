@@ -23,32 +23,38 @@ pub(super) trait Simd: Copy {
     fn store(self, words: &mut [u32], v: Self::Vector);
     /// The words of a block of 16 that the first words of a pattern point at.
     fn load_permuted(self, block: &[u32; 16], pattern: &[u32]) -> Self::Vector;
-    /// Asks for the cache line of a word.
-    fn prefetch(self, word: *const u32);
+    /// Asks for the cache line of a word, which may lie beyond the slice.
+    fn prefetch(self, words: &[u32], index: usize);
 
     /// One word in every lane.
     fn splat(self, word: u32) -> Self::Vector;
     /// One float in every lane.
     fn splat_float(self, x: f32) -> Self::Vector;
+    /// One 64-bit word in every wide lane.
+    fn splat_wide(self, word: u64) -> Self::Vector;
 
     /// `a + b` modulo `2^32`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b` modulo `2^32`.
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a` or else `b`.
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// A rotation by `LEFT = 32 - RIGHT` bits.
+    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self, v: Self::Vector) -> Self::Vector;
     /// The lesser of two unsigned words.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a b` modulo `2^32`.
     fn mul_low(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a + b` in wide lanes.
     fn add_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Wide lanes of `count`, less one where `a < b` as signed wide words.
+    fn decrement_if_less(self, count: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The wide products of the even lanes as signed words.
     fn mul_wide_signed(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The wide products of the even lanes as unsigned words.
     fn mul_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The odd lanes moved to the even ones before them.
     fn odd_lanes(self, v: Self::Vector) -> Self::Vector;
-    /// The low words of wide results for the even and the odd lanes, put back in order.
-    fn low_words(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector;
     /// The high words of wide results for the even and the odd lanes, put back in order.
     fn high_words(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector;
 
@@ -77,35 +83,38 @@ pub(super) trait Simd: Copy {
 macro_rules! entry_points {
     ($token:ident, $features:literal) => {
         entry_points! { @each $token, $features;
-            ntt::forward as ntt_forward(table: &NttTable, a: &mut [u32]);
-            ntt::inverse as ntt_inverse(table: &NttTable, a: &mut [u32]);
-            words::add as add(m: Modulus, a: &mut [u32], b: &[u32]);
-            words::sub as sub(m: Modulus, a: &mut [u32], b: &[u32]);
-            words::negate as negate(m: Modulus, a: &mut [u32]);
-            words::mul as mul(m: Modulus, a: &mut [u32], b: &[u32]);
-            words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar);
-            words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar);
-            products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]);
-            products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]);
-            words::permute as permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]);
+            chacha::keystream as keystream(key: &Seed, stream: u64, first: u64, out: &mut [u32]) -> ();
+            chacha::accept as accept(m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize;
+            gaussian::gaussian as gaussian(thresholds: &[u64], words: &[u64], out: &mut [i32]) -> ();
+            ntt::forward as ntt_forward(table: &NttTable, a: &mut [u32]) -> ();
+            ntt::inverse as ntt_inverse(table: &NttTable, a: &mut [u32]) -> ();
+            words::add as add(m: Modulus, a: &mut [u32], b: &[u32]) -> ();
+            words::sub as sub(m: Modulus, a: &mut [u32], b: &[u32]) -> ();
+            words::negate as negate(m: Modulus, a: &mut [u32]) -> ();
+            words::mul as mul(m: Modulus, a: &mut [u32], b: &[u32]) -> ();
+            words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) -> ();
+            words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
+            products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
+            products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();
+            words::permute as permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) -> ();
             words::permute_add as permute_add(
                 m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]
-            );
-            words::overflow as overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]);
+            ) -> ();
+            words::overflow as overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) -> ();
             words::convert as convert(
                 m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]
-            );
+            ) -> ();
         }
     };
     (@each $token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
         $($argument:ident : $type:ty),*
-    );)*) => {
+    ) -> $result:ty;)*) => {
         $(
             #[target_feature(enable = $features)]
-            pub(super) fn $name($($argument: $type),*) {
+            pub(super) fn $name($($argument: $type),*) -> $result {
                 // SAFETY: this function is compiled for, and may only be called with, the features that the token stands for.
                 let simd = unsafe { $token::new() };
-                super::$module::$generic(simd, $($argument),*);
+                super::$module::$generic(simd, $($argument),*)
             }
         )*
     };

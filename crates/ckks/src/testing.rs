@@ -1,0 +1,53 @@
+//! What only tests may see: the integers inside plaintexts, the halves of ciphertexts. (Feature `testing`.)
+
+use crate::{
+    Ciphertext, Context, Encoding, Error, Extension, Level, PlainFactor, PlainSummand, Scale, SecretKey,
+};
+use ring::{Coefficients, Poly, Values};
+
+/// The coefficients of an encoded factor modulo each of its primes.
+pub fn factor_residues(context: &Context, plain: &PlainFactor) -> Poly<Coefficients> {
+    let basis = match plain.extension {
+        Extension::Plain => context.basis(plain.level),
+        Extension::Extended => context.extended_basis(plain.level),
+    };
+    let mut values = plain.poly.clone();
+    for (limb, m) in values.iter_mut().zip(basis.moduli()) {
+        limb.iter_mut().for_each(|word| *word = m.montgomery_reduce((*word).into()));
+    }
+    basis.inverse(values.assume())
+}
+
+/// The coefficients of an encoded summand modulo each of its primes.
+pub fn summand_residues(context: &Context, plain: &PlainSummand) -> Poly<Coefficients> {
+    context.basis(plain.level).inverse(plain.poly.clone())
+}
+
+/// The integer coefficients that encode two vectors of slots, both by one transform.
+pub fn pair_integers(
+    context: &Context,
+    slots: [&[f64]; 2],
+    level: Level,
+    scale: Scale,
+) -> Result<[Vec<i64>; 2], Error> {
+    context.pair_to_integers(slots, level, scale)
+}
+
+/// The integer coefficients that encode one vector of slots.
+pub fn integers(context: &Context, slots: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
+    context.to_integers(slots, Encoding::Slots, level, scale)
+}
+
+/// `(c_0, c_1)`.
+pub fn halves(ciphertext: &Ciphertext) -> [&Poly<Values>; 2] {
+    [&ciphertext.c0, &ciphertext.c1]
+}
+
+/// The coefficients that a ciphertext encrypts, noise and all, modulo each of its primes.
+pub fn raw_message(context: &Context, secret: &SecretKey, ciphertext: &Ciphertext) -> Poly<Coefficients> {
+    let basis = context.basis(ciphertext.level);
+    let mut message = ciphertext.c1.clone();
+    basis.mul(&mut message, &secret.at(context, ciphertext.level));
+    basis.add(&mut message, &ciphertext.c0);
+    basis.inverse(message)
+}

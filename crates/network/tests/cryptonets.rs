@@ -1,0 +1,92 @@
+//! The shipped network on the real test images: its accuracy, and agreement with an independent runtime.
+//!
+//! Needs the model in `models/` and MNIST's files in `mnist/` below `BLINDSIGHT_DATA`, or else below `../shared/data`
+//! beside the repository; says so and passes where one is not there.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use network::{Dataset, LayerKind, Model};
+use tract_onnx::prelude::*;
+
+const NEEDED_ACCURACY: f64 = 0.99;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn model_path() -> Option<PathBuf> {
+    let path = repository().join("models/cryptonets-mnist.onnx");
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: no {}", path.display());
+    None
+}
+
+fn mnist() -> Option<Dataset> {
+    let data = std::env::var_os("BLINDSIGHT_DATA").map_or_else(|| repository().join("../shared/data"), PathBuf::from);
+    let folder = data.join("mnist");
+    if !folder.is_dir() {
+        println!("skipped: no data set in {}", folder.display());
+        return None;
+    }
+    Some(Dataset::open(&folder).unwrap_or_else(|e| panic!("{e}")))
+}
+
+#[test]
+fn shipped_network_has_the_literature_s_shape() {
+    let Some(path) = model_path() else { return };
+    let model = Model::load(&path).unwrap();
+    let kinds: Vec<_> = model.graph.layers.iter().map(|l| l.kind.operator()).collect();
+    assert_eq!(kinds, ["convolution", "square", "flatten", "dense", "square", "dense"]);
+    let sizes: Vec<_> = model.graph.shapes().unwrap().iter().map(|s| s.elements()).collect();
+    assert_eq!(sizes, [845, 845, 845, 100, 100, 10]);
+    let folded = model.graph.folded().unwrap();
+    assert_eq!(folded.layers.len(), 5);
+    assert_eq!(folded.layers[0], model.graph.layers[0]);
+    assert!(matches!(folded.layers[1].kind, LayerKind::Square));
+}
+
+#[test]
+fn shipped_network_is_as_accurate_as_it_says() {
+    let (Some(path), Some(images)) = (model_path(), mnist()) else { return };
+    let model = Model::load(&path).unwrap();
+    let folded = model.graph.folded().unwrap();
+    let start = Instant::now();
+    let scores: Vec<Vec<f64>> = (0..images.len()).map(|n| model.scores(&images.image(n).unwrap()).unwrap()).collect();
+    let time = start.elapsed();
+    let right = |n: &usize| Model::class_of(&scores[*n]) == usize::from(images.label(*n).unwrap());
+    let accuracy = (0..images.len()).filter(right).count() as f64 / images.len() as f64;
+    println!("{} of {} images right, {:.2} s on one core", accuracy, images.len(), time.as_secs_f64());
+    assert!(accuracy >= NEEDED_ACCURACY, "accuracy {accuracy}");
+    if let Some(stated) = model.metadata.accuracy {
+        assert!((accuracy - stated).abs() <= 2e-4, "the file says {stated}, measured {accuracy}");
+    }
+    let inputs: Vec<Vec<f64>> = (0..100).map(|n| model.input(&images.image(n).unwrap()).unwrap()).collect();
+    assert_eq!(model.graph.infer_batch(&inputs).unwrap(), scores[..100]);
+    for (folded, scores) in folded.infer_batch(&inputs).unwrap().iter().zip(&scores) {
+        assert!(folded.iter().zip(scores).all(|(a, b)| (a - b).abs() < 1e-9));
+    }
+}
+
+#[test]
+fn shipped_network_agrees_with_tract() {
+    let (Some(path), Some(images)) = (model_path(), mnist()) else { return };
+    let model = Model::load(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let tract = tract_onnx::onnx().model_for_read(&mut Cursor::new(bytes)).unwrap();
+    let tract = tract.with_input_fact(0, f32::fact([1, 1, 28, 28]).into()).unwrap();
+    let tract = tract.into_optimized().unwrap().into_runnable().unwrap();
+    for n in 0..100 {
+        let image = images.image(n).unwrap();
+        let input: Vec<f32> = model.input(&image).unwrap().iter().map(|&v| v as f32).collect();
+        let output = tract.run(tvec!(Tensor::from_shape(&[1, 1, 28, 28], &input).unwrap().into())).unwrap();
+        let expected = output[0].to_plain_array_view::<f32>().unwrap();
+        let scores = model.scores(&image).unwrap();
+        for (ours, theirs) in scores.iter().zip(expected.iter()) {
+            assert!((ours - f64::from(*theirs)).abs() < 1e-3, "image {n}: {ours}, tract {theirs}");
+        }
+    }
+}
