@@ -47,7 +47,8 @@ impl SeededCiphertext {
         self.scale
     }
 
-    /// Expands the uniform half from its seed. `basis` is that of the ciphertext's level.
+    /// Expands the uniform half from its seed. `basis` is that of the ciphertext's level; operations panic on a ciphertext
+    /// expanded over another.
     pub fn expand(self, basis: &Basis) -> Ciphertext {
         let c1 = sampler::uniform(basis, &self.seed);
         Ciphertext { c0: self.c0, c1, level: self.level, scale: self.scale }

@@ -32,6 +32,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `a + b`. Level and scale: the operands', which must be the same. Error: the sum of both.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] and [`Error::ScaleMismatch`].
     pub fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
         same_level(a.level, b.level)?;
         same_scale(a.scale, b.scale)?;
@@ -42,6 +45,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `a - b`. Level and scale: the operands', which must be the same. Error: the sum of both.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] and [`Error::ScaleMismatch`].
     pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
         same_level(a.level, b.level)?;
         same_scale(a.scale, b.scale)?;
@@ -52,6 +58,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `a + plain`. Level and scale: the operands', which must be the same. Error: the plaintext's rounding.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] and [`Error::ScaleMismatch`].
     pub fn add_plain(&self, mut a: Ciphertext, plain: &PlainSummand) -> Result<Ciphertext, Error> {
         same_level(a.level, plain.level)?;
         same_scale(a.scale, plain.scale)?;
@@ -59,9 +68,12 @@ impl<'a> Evaluator<'a> {
         Ok(a)
     }
 
-    /// The product with one real number, encoded at `scale` and rounded. Scale: the product of both.
+    /// The product with one real number, encoded at `scale` and rounded. Same level; scale: the product of both.
     ///
     /// Error: the ciphertext's times the number, and the message times the number's rounding. No NTT.
+    ///
+    /// # Errors
+    /// [`Error::InvalidScale`], and [`Error::Overflow`] where number times scale is no integer below `2^62`.
     pub fn multiply_scalar(&self, a: &Ciphertext, number: f64, scale: Scale) -> Result<Ciphertext, Error> {
         scale.check()?;
         let integer = (number * scale.0).round_ties_even();
@@ -91,6 +103,12 @@ impl<'a> Evaluator<'a> {
     ///
     /// Scale: the products' (over the prime, where rescaled). Error: [`crate::noise::plain_product`] for each term, and that of the
     /// rescale. Cost: `2 l` multiply-accumulates for each term at `l` limbs, and the rescale's `2 l` NTTs.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
+    ///
+    /// # Panics
+    /// Where there are no terms.
     pub fn dot(&self, terms: &[(&Ciphertext, &PlainFactor)], rescale: Rescale) -> Result<Ciphertext, Error> {
         let (first, factor) = terms.first().expect("a dot product has terms");
         let (level, scale) = (first.level, Scale(first.scale.0 * factor.scale.0));
@@ -113,6 +131,9 @@ impl<'a> Evaluator<'a> {
     ///
     /// Needs the relinearisation key. Error: [`crate::noise::product`] and [`crate::noise::key_switch`]; mod-down and rescale are one
     /// division.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
     pub fn multiply(&self, a: &Ciphertext, b: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
         same_level(a.level, b.level)?;
         let level = a.level;
@@ -147,6 +168,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Drops limbs down to `level` without changing message or scale. No error, no cost.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] for a level above the ciphertext's.
     pub fn drop_level(&self, mut a: Ciphertext, level: Level) -> Result<Ciphertext, Error> {
         if level > a.level {
             return Err(Error::LevelMismatch { left: a.level, right: level });
@@ -156,9 +180,12 @@ impl<'a> Evaluator<'a> {
         Ok(Ciphertext { level, ..a })
     }
 
-    /// The rotation to the left by `steps` slots (slot `j` takes slot `j + steps`). Needs that rotation's key.
+    /// The rotation to the left by `steps` slots (slot `j` takes slot `j + steps`). Needs that rotation's key, unless it is by zero.
     ///
     /// Same level and scale. Error: [`crate::noise::key_switch`].
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`].
     pub fn rotate(&self, a: &Ciphertext, steps: usize) -> Result<Ciphertext, Error> {
         let [rotated] =
             self.hoisted_rotations(a, &[steps])?.try_into().expect("one rotation gives one result");
@@ -168,6 +195,9 @@ impl<'a> Evaluator<'a> {
     /// Several rotations of one ciphertext that share its decomposition (Halevi and Shoup, ia.cr/2018/244). Needs their keys.
     ///
     /// Same level and scale. Error: [`crate::noise::key_switch`] each.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`].
     pub fn hoisted_rotations(&self, a: &Ciphertext, steps: &[usize]) -> Result<Vec<Ciphertext>, Error> {
         let digits = steps.iter().any(|&k| k != 0).then(|| Digits::new(self.context, &a.c1, a.level));
         let rotation = |&k: &usize| match (&digits, k) {

@@ -33,6 +33,12 @@ impl Evaluator<'_> {
     /// Scale: the product of both (over the prime, where rescaled). Needs the keys of all baby and giant rotations. Cost: one
     /// decomposition for all babies, and for each giant a mod-down of one half, a decomposition and a key product; one division
     /// at the end, fused with the rescale. Error: that of the babies' key products times the factors, of the giants', and of the division.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
+    ///
+    /// # Panics
+    /// Where there are no terms at all, or a factor is not extended.
     pub fn transform(
         &self,
         a: &Ciphertext,
@@ -123,6 +129,9 @@ impl Evaluator<'_> {
     /// A stage `[k]` doubles, `[k, 2k, 3k]` quadruples with one decomposition. Same level and scale (one level and the prime less
     /// where rescaled; the last division is fused). Needs the keys of all steps. Error: doubled or quadrupled in variance by the sum
     /// at most as the message is, plus [`crate::noise::key_switch`] of each stage.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`], for a step of zero too, and for a rescale at level 0 [`Error::NoLevelLeft`].
     pub fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
         let Some((last, before)) = stages.split_last() else {
             return match rescale {
