@@ -7,6 +7,11 @@
 //!
 //! Leaf `t` holds the value at `zeta^e`, `e = 1 + 4 bitrev(t)`: [`leaf_of_exponent`].
 
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only the vector kernels use the lazy constants")
+)]
+
 use crate::{Error, Modulus, Scalar};
 
 /// The smallest supported ring degree: one AVX-512 vector.
