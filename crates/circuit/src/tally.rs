@@ -1,5 +1,4 @@
-//! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here,
-//! and the test that compares the two fails otherwise.
+//! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here.
 
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
 use crate::counts::{Counts, Work};

@@ -145,7 +145,7 @@ impl<'a> Evaluator<'a> {
             let [left, right] = [a, b].map(|c| [c.c0.limb(i), c.c1.limb(i)]);
             kernels::tensor(basis.kernel(), basis.modulus(i), left, right, [d0, d1, d2]);
         });
-        let digits = Digits::new(self.context, d2, level);
+        let digits = Digits::new(self.context, &d2, level);
         let mut product = key_product(self.context, &digits, key);
         add_special_multiple(self.context, &mut product[0], &d0, level);
         add_special_multiple(self.context, &mut product[1], &d1, level);
@@ -199,7 +199,7 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// [`Error::MissingKey`].
     pub fn hoisted_rotations(&self, a: &Ciphertext, steps: &[usize]) -> Result<Vec<Ciphertext>, Error> {
-        let digits = steps.iter().any(|&k| k != 0).then(|| Digits::new(self.context, a.c1.clone(), a.level));
+        let digits = steps.iter().any(|&k| k != 0).then(|| Digits::new(self.context, &a.c1, a.level));
         let rotation = |&k: &usize| match (&digits, k) {
             (Some(digits), 1..) => self.rotate_digits(a, digits, k),
             _ => Ok(a.clone()),
@@ -207,7 +207,7 @@ impl<'a> Evaluator<'a> {
         steps.iter().map(rotation).collect()
     }
 
-    fn rotate_digits(&self, a: &Ciphertext, digits: &Digits, steps: usize) -> Result<Ciphertext, Error> {
+    fn rotate_digits(&self, a: &Ciphertext, digits: &Digits<'_>, steps: usize) -> Result<Ciphertext, Error> {
         let (key, automorphism) = self.keys.rotation(steps, a.level)?;
         let division = self.context.mod_down(a.level);
         let [mut u0, u1] = key_product(self.context, digits, key).map(|half| division.apply(half));

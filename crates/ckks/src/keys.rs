@@ -3,7 +3,7 @@
 use crate::{Context, Error, Level, Parameters, Randomness};
 use ring::automorphism::rotation_exponent;
 use ring::sampler::{self, Seed};
-use ring::{Automorphism, Basis, Factor, Poly, Scalar, Values};
+use ring::{Automorphism, Basis, Factor, Poly, Values};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -299,10 +299,8 @@ fn generate_switching_key(
 fn add_digit(context: &Context, b: &mut Poly<Values>, from: &Poly<Values>, level: Level, digit: usize) {
     let basis = context.extended_basis(level);
     for i in context.parameters().digit(level, digit) {
-        let (m, product): (_, Scalar) = (basis.modulus(i), context.special_product(level)[i]);
-        let mut term = Zeroizing::new(from.limb(i).to_vec());
-        ring::kernels::mul_scalar(basis.kernel(), m, &mut term, product);
-        ring::kernels::add(basis.kernel(), m, b.limb_mut(i), &term);
+        let (m, product) = (basis.modulus(i), context.special_product(level)[i]);
+        ring::kernels::add_mul_scalar(basis.kernel(), m, b.limb_mut(i), from.limb(i), product);
     }
 }
 

@@ -7,17 +7,17 @@ use ring::kernels::{self, Pair};
 use ring::{Poly, Values, parallel};
 
 /// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one ciphertext share.
-pub(crate) struct Digits {
+pub(crate) struct Digits<'a> {
     level: Level,
-    source: Poly<Values>,
+    source: &'a Poly<Values>,
     /// For each digit the limbs outside of it, in order; its own limbs are the source's.
     lifted: Vec<Poly<Values>>,
     own: Vec<std::ops::Range<usize>>,
 }
 
-impl Digits {
+impl<'a> Digits<'a> {
     /// Cost at `l` limbs, `d` digits and `k` special primes: `l` inverse and `d (l + k) - l` forward NTTs.
-    pub(crate) fn new(context: &Context, source: Poly<Values>, level: Level) -> Self {
+    pub(crate) fn new(context: &Context, source: &'a Poly<Values>, level: Level) -> Self {
         let (basis, extended) = (context.basis(level), context.extended_basis(level));
         let coefficients = basis.inverse(source.clone());
         let own: Vec<_> =
@@ -57,7 +57,7 @@ impl Digits {
 }
 
 /// The sum over digits of digit times key, in the extended basis.
-pub(crate) fn key_product(context: &Context, digits: &Digits, key: &SwitchingKey) -> Halves {
+pub(crate) fn key_product(context: &Context, digits: &Digits<'_>, key: &SwitchingKey) -> Halves {
     let extended = context.extended_basis(digits.level);
     let [mut u0, mut u1]: Halves = [extended.scratch(), extended.scratch()];
     parallel::for_each(u0.iter_mut().zip(u1.iter_mut()).enumerate(), |(i, (out_0, out_1))| {
@@ -69,7 +69,7 @@ pub(crate) fn key_product(context: &Context, digits: &Digits, key: &SwitchingKey
 /// Limb `i` of [`key_product`].
 pub(crate) fn key_product_limb(
     context: &Context,
-    digits: &Digits,
+    digits: &Digits<'_>,
     key: &SwitchingKey,
     i: usize,
     out: [&mut [u32]; 2],
@@ -94,16 +94,8 @@ pub(crate) fn add_special_multiple(
     level: Level,
 ) {
     let basis = context.basis(level);
-    let limbs = extended.iter_mut().take(level.limbs()).zip(plain.iter()).enumerate();
-    parallel::for_each(limbs, |(i, (out, limb))| {
-        let mut multiple = Poly::<Values>::scratch(limb.len(), 1);
-        multiple.words_mut().copy_from_slice(limb);
-        kernels::mul_scalar(
-            basis.kernel(),
-            basis.modulus(i),
-            multiple.words_mut(),
-            context.special_product(level)[i],
-        );
-        kernels::add(basis.kernel(), basis.modulus(i), out, multiple.words());
+    let limbs = extended.iter_mut().zip(plain.iter()).zip(context.special_product(level)).enumerate();
+    parallel::for_each(limbs, |(i, ((out, limb), &product))| {
+        kernels::add_mul_scalar(basis.kernel(), basis.modulus(i), out, limb, product);
     });
 }

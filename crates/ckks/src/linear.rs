@@ -77,7 +77,7 @@ impl Evaluator<'_> {
             map.giants.iter().flat_map(|giant| &giant.terms).map(|(b, _)| *b).collect();
         steps.sort_unstable();
         steps.dedup();
-        let digits = steps.iter().any(|&b| b != 0).then(|| Digits::new(self.context, a.c1.clone(), a.level));
+        let digits = steps.iter().any(|&b| b != 0).then(|| Digits::new(self.context, &a.c1, a.level));
         let multiple = self.special_multiple(a);
         let baby = |b| match &digits {
             Some(digits) if b != 0 => {
@@ -115,7 +115,8 @@ impl Evaluator<'_> {
         }
         let (key, automorphism) = self.keys.rotation(rotation, level)?;
         let [first, second] = inner;
-        let digits = Digits::new(self.context, self.context.mod_down(level).apply(second), level);
+        let second = self.context.mod_down(level).apply(second);
+        let digits = Digits::new(self.context, &second, level);
         let mut out = self.extended_scratch(level);
         self.each_extended(&mut out, level, |i, out| {
             self.rotated_limb(&digits, key, automorphism, &first, i, out, false);
@@ -143,7 +144,7 @@ impl Evaluator<'_> {
     }
 
     fn fold_stage(&self, a: &Ciphertext, steps: &[usize], rescale: Rescale) -> Result<Ciphertext, Error> {
-        let digits = Digits::new(self.context, a.c1.clone(), a.level);
+        let digits = Digits::new(self.context, &a.c1, a.level);
         let keys: Vec<&RotationKey> =
             steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<_, _>>()?;
         let mut sum = self.special_multiple(a);
@@ -160,7 +161,7 @@ impl Evaluator<'_> {
     #[allow(clippy::too_many_arguments)]
     fn rotated_limb(
         &self,
-        digits: &Digits,
+        digits: &Digits<'_>,
         key: &SwitchingKey,
         automorphism: &Automorphism,
         first: &Poly<Values>,

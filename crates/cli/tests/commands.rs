@@ -203,6 +203,31 @@ fn a_thousand_test_images_agree_encrypted_and_in_the_clear() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_ends_an_evaluation_with_the_figures_so_far() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("interrupted");
+    let evaluate = format!("evaluate cryptonets-mnist --data {} --encrypted --json", mnist.display());
+    let child = folder.start(&evaluate);
+    let listening = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask");
+        // Bit 1 is SIGINT, number 2.
+        u64::from_str_radix(caught.trim(), 16).expect("hexadecimal") & 2 != 0
+    };
+    while !listening() {
+        std::thread::yield_now();
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", common::text(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(count(&document, "count") < 10_000, "{document}");
+    assert!(count(&document, "agree") <= count(&document, "count"), "{document}");
+}
+
+#[test]
 fn a_test_image_can_be_named_by_its_number() {
     let Some(mnist) = data("mnist") else { return };
     let folder = Folder::new("numbered");

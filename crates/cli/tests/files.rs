@@ -142,6 +142,16 @@ fn files_of_another_plan_are_refused() {
 }
 
 #[test]
+fn a_plan_of_another_model_is_refused() {
+    let folder = flow("models", 6);
+    let shipped = include_bytes!("../../../models/cryptonets-mnist.onnx");
+    // The same network from another producer (field 2 of the file): another file, another digest.
+    folder.file("other.onnx", &[shipped.as_slice(), b"\x12\x05other"].concat());
+    let said = folder.fails(1, &INFER.replace("cryptonets-mnist", "{other.onnx}"));
+    assert!(said.contains("digest"), "{said}");
+}
+
+#[test]
 fn keys_of_another_client_give_an_error_and_no_label() {
     let folder = flow("clients", 8);
     folder.says("keygen --plan {net.plan} --secret {other.secret} --keys {other.keys}");

@@ -89,3 +89,6 @@ impl Graph {
         std::iter::once(self.input).chain(shapes.iter().copied()).zip(shapes.iter().copied())
     }
 }
+
+#[cfg(test)]
+mod tests;

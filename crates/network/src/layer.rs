@@ -89,7 +89,7 @@ impl Bias {
 
 /// The one value of each channel of `values`, where every channel is constant. Needs one value per element.
 pub(crate) fn per_channel(values: &[f64], shape: Shape) -> Option<Vec<f64>> {
-    values.chunks(shape.positions()).map(|c| c.iter().all(|v| *v == c[0]).then_some(c[0])).collect()
+    values.chunks(shape.positions().max(1)).map(|c| c.iter().all(|v| *v == c[0]).then_some(c[0])).collect()
 }
 
 /// A two-dimensional convolution (cross-correlation, as in ONNX) with zero padding:

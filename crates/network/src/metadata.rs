@@ -172,3 +172,6 @@ impl Entry<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ impl Model {
     /// not finite; anything above [`limits`]. A graph that passes can be run.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         let decoded = onnx::decode(bytes)?;
-        let graph = onnx::import(&decoded)?;
+        let graph = onnx::import(&decoded, bytes.len())?;
         let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
         let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
         Ok(Self { name: name.to_string(), graph, metadata, digest: Sha256::digest(bytes).into() })

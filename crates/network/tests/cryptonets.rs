@@ -26,7 +26,8 @@ fn model_path() -> Option<PathBuf> {
 }
 
 fn mnist() -> Option<Dataset> {
-    let data = std::env::var_os("BLINDSIGHT_DATA").map_or_else(|| repository().join("../shared/data"), PathBuf::from);
+    let data = std::env::var_os("BLINDSIGHT_DATA")
+        .map_or_else(|| repository().join("../shared/data"), PathBuf::from);
     let folder = data.join("mnist");
     if !folder.is_dir() {
         println!("skipped: no data set in {}", folder.display());
@@ -55,7 +56,8 @@ fn shipped_network_is_as_accurate_as_it_says() {
     let model = Model::load(&path).unwrap();
     let folded = model.graph.folded().unwrap();
     let start = Instant::now();
-    let scores: Vec<Vec<f64>> = (0..images.len()).map(|n| model.scores(&images.image(n).unwrap()).unwrap()).collect();
+    let scores: Vec<Vec<f64>> =
+        (0..images.len()).map(|n| model.scores(&images.image(n).unwrap()).unwrap()).collect();
     let time = start.elapsed();
     let right = |n: &usize| Model::class_of(&scores[*n]) == usize::from(images.label(*n).unwrap());
     let accuracy = (0..images.len()).filter(right).count() as f64 / images.len() as f64;

@@ -36,9 +36,9 @@ pub(crate) fn assemble(
 ) -> Result<Assembly, Error> {
     let (slots, level) = (parameters.slots(), input_level(parameters)?);
     choice.validate(stack, slots)?;
-    let layout = TapLayout::new(&stack.first, stack.input, choice.taps_per_input, slots)?;
+    let layout = TapLayout::new(&stack.first, stack.input, choice.taps_per_input, choice.carries_one, slots)?;
     let layout = Arc::new(layout.spaced(choice.spacing)?);
-    let rows = Periodic::new(stack.hidden.rows);
+    let rows = Periodic::new(stack.hidden.rows, choice.carries_one);
     let reply = Arc::new(ReplyLayout::new(stack.last.rows, bound, parameters.modulus(Level(0))));
     reply.validate(slots / rows.period)?;
 

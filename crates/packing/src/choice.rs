@@ -1,7 +1,7 @@
 //! The choices that make a plan: what the planner searches, and what a plan pins.
 
 use crate::kernels::FoldChoice;
-use crate::representation::{Copies, Periodic};
+use crate::representation::Periodic;
 use crate::stack::Stack;
 use crate::{Error, TapLayout};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Choice {
     /// Taps of the first layer's window in one input ciphertext.
     pub taps_per_input: usize,
+    /// Whether a one is carried along, so that biases become weights. It takes a slot in each copy.
+    pub carries_one: bool,
     /// Slots from one copy of the first layer's output to the next.
     pub spacing: usize,
     /// How the taps of one ciphertext are summed.
@@ -27,7 +29,7 @@ const LARGEST_RADIX: usize = 8;
 impl Choice {
     /// Checks that folds sum what there is to sum.
     pub(crate) fn validate(&self, stack: &Stack, slots: usize) -> Result<(), Error> {
-        let period = Periodic::new(stack.hidden.rows).period;
+        let period = Periodic::new(stack.hidden.rows, false).period;
         if period > slots {
             let expected = format!("at most the {slots} slots of a ciphertext");
             return Err(Error::does_not_fit("number of hidden rows", stack.hidden.rows, expected));
@@ -54,15 +56,20 @@ impl Choice {
         Ok(())
     }
 
+    /// What errors depend on: plans that agree in this have nearly the same.
+    pub(crate) fn error_class(&self) -> (usize, bool, bool) {
+        (self.taps_per_input, self.tap_sum.rescale_first, self.row_sum.rescale_first)
+    }
+
     /// Every choice for this network: any number of taps in a ciphertext for which there is room, or only `taps`.
     pub(crate) fn enumerate(stack: &Stack, slots: usize, taps: Option<usize>) -> Result<Vec<Self>, Error> {
-        let layout = TapLayout::new(&stack.first, stack.input, 1, slots)?;
-        let rows = Periodic::new(stack.hidden.rows);
+        let bare = TapLayout::new(&stack.first, stack.input, 1, false, slots)?;
+        let rows = Periodic::new(stack.hidden.rows, false);
         if rows.period > slots {
             let expected = format!("at most the {slots} slots of a ciphertext");
             return Err(Error::does_not_fit("number of hidden rows", stack.hidden.rows, expected));
         }
-        let most = layout.blocks().min(layout.taps());
+        let most = bare.blocks().min(bare.taps());
         let asked = taps.unwrap_or(1);
         if asked > most {
             return Err(Error::does_not_fit("taps in one ciphertext", asked, format!("1 to {most}")));
@@ -70,12 +77,15 @@ impl Choice {
         let row_sums = folds(slots / rows.period);
         let mut choices = vec![];
         for taps_per_input in taps.map_or(1..=most, |t| t..=t) {
-            let Some((spacing, diagonals)) = best_spacing(&layout, taps_per_input, rows) else { continue };
-            for tap_sum in folds(taps_per_input) {
-                for baby_steps in useful_baby_steps(diagonals) {
+            for carries_one in [true, false] {
+                let elements = bare.output().elements() + usize::from(carries_one);
+                let Some((spacing, diagonals)) = best_spacing(elements, slots, taps_per_input, rows) else {
+                    continue;
+                };
+                for (tap_sum, baby_steps) in product(&folds(taps_per_input), useful_baby_steps(diagonals)) {
                     let choice = |row_sum: &FoldChoice| {
                         let (tap_sum, row_sum) = (tap_sum.clone(), row_sum.clone());
-                        Self { taps_per_input, spacing, tap_sum, baby_steps, row_sum }
+                        Self { taps_per_input, carries_one, spacing, tap_sum, baby_steps, row_sum }
                     };
                     choices.extend(row_sums.iter().map(choice));
                 }
@@ -85,6 +95,11 @@ impl Choice {
     }
 }
 
+/// Every pair.
+fn product<A: Clone, B: Copy>(left: &[A], right: impl Iterator<Item = B>) -> Vec<(A, B)> {
+    right.flat_map(|b| left.iter().map(move |a| (a.clone(), b))).collect()
+}
+
 /// All ways to fold so many copies; one without stages where there is nothing to fold, none where a prime factor is too large.
 fn folds(copies: usize) -> Vec<FoldChoice> {
     let fold = |radices: Vec<u8>| {
@@ -92,18 +107,18 @@ fn folds(copies: usize) -> Vec<FoldChoice> {
         let with = move |&rescale_first| FoldChoice { radices: radices.clone(), rescale_first };
         orders.iter().map(with).collect::<Vec<_>>()
     };
-    factorisations(copies).into_iter().flat_map(fold).collect()
+    factorisations(copies, 2).into_iter().flat_map(fold).collect()
 }
 
-/// All ordered factorisations into radices.
-fn factorisations(copies: usize) -> Vec<Vec<u8>> {
+/// All factorisations into radices from `least` up, in rising order: another order costs the same.
+fn factorisations(copies: usize, least: usize) -> Vec<Vec<u8>> {
     if copies == 1 {
         return vec![vec![]];
     }
-    let first = (2..=LARGEST_RADIX.min(copies)).filter(|r| copies.is_multiple_of(*r));
+    let first = (least..=LARGEST_RADIX.min(copies)).filter(|r| copies.is_multiple_of(*r));
     let with_rest = |radix: usize| {
         let prepend = move |rest: Vec<u8>| std::iter::once(radix as u8).chain(rest).collect();
-        factorisations(copies / radix).into_iter().map(prepend)
+        factorisations(copies / radix, radix).into_iter().map(prepend)
     };
     first.flat_map(with_rest).collect()
 }
@@ -114,21 +129,16 @@ fn useful_baby_steps(diagonals: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The spacing with the fewest diagonals, the closest of those, and the number of diagonals. Only the spacing modulo the period matters for
-/// how shifts fall, so no wider ones are looked at.
-fn best_spacing(layout: &TapLayout, taps: usize, rows: Periodic) -> Option<(usize, usize)> {
-    let elements = layout.output().elements();
-    let spacings = elements..=(elements + rows.period - 1).min(layout.slots / taps);
-    let diagonals = |spacing: usize| {
-        let copies = Copies { elements, spacing, copies: layout.slots / spacing + 1 - taps };
-        widest_gap(copies, rows.period)
-    };
+/// how shifts fall, so no wider ones are looked at. `None` where there is no room for so many taps.
+fn best_spacing(elements: usize, slots: usize, taps: usize, rows: Periodic) -> Option<(usize, usize)> {
+    let spacings = elements..=(elements + rows.period - 1).min(slots / taps);
+    let diagonals = |spacing: usize| widest_gap(spacing, slots / spacing + 1 - taps, rows.period);
     spacings.map(|s| (diagonals(s), s)).min().map(|(d, s)| (s, d))
 }
 
 /// The widest gap between neighbouring shifts of the copies modulo the period: as many diagonals are needed to fill it.
-fn widest_gap(copies: Copies, period: usize) -> usize {
-    let mut shifts: Vec<usize> =
-        (0..copies.copies.min(period)).map(|h| h * copies.spacing % period).collect();
+fn widest_gap(spacing: usize, copies: usize, period: usize) -> usize {
+    let mut shifts: Vec<usize> = (0..copies.min(period)).map(|h| h * spacing % period).collect();
     shifts.sort_unstable();
     let around = shifts[0] + period - shifts[shifts.len() - 1];
     shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)

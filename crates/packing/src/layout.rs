@@ -1,7 +1,7 @@
 //! The input's layout: what a client writes into the slots of each input ciphertext.
 
 use crate::Error;
-use crate::representation::Copies;
+use crate::representation::{Copies, Element};
 use network::{Convolution, Shape};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// `spacing` slots apart, as many as fit; block `h` of ciphertext `c` holds tap `taps_per_input * c + h mod taps_per_input`, so any
 /// `taps_per_input` neighbouring blocks hold all taps of the ciphertext. Taps are counted in the order of the weights: input channel
 /// of the group, row, column of the kernel.
+///
+/// A layout may carry ones along, so that biases become weights: then every block ends with a one, and where the last ciphertext has room
+/// for one tap more, that tap sees ones everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TapLayout {
     /// The image's shape.
@@ -33,6 +36,8 @@ pub struct TapLayout {
     pub spacing: usize,
     /// Taps in one ciphertext.
     pub taps_per_input: usize,
+    /// Whether ones are carried along.
+    pub carries_one: bool,
     /// Slots of a ciphertext.
     pub slots: usize,
 }
@@ -51,6 +56,7 @@ impl TapLayout {
         convolution: &Convolution,
         input: Shape,
         taps_per_input: usize,
+        carries_one: bool,
         slots: usize,
     ) -> Result<Self, Error> {
         let padding = convolution.padding;
@@ -65,10 +71,11 @@ impl TapLayout {
             after: [padding.bottom, padding.right],
             spacing: slots,
             taps_per_input,
+            carries_one,
             slots,
         };
         layout.check_extents()?;
-        layout.spacing = layout.output().elements().min(slots);
+        layout.spacing = layout.block().min(slots);
         layout.validate()?;
         Ok(layout)
     }
@@ -86,7 +93,7 @@ impl TapLayout {
     /// Checks that all figures are in range and fit together; a layout that passes can be written.
     pub fn validate(&self) -> Result<(), Error> {
         self.check_extents()?;
-        let (elements, slots) = (self.output().elements(), self.slots);
+        let (elements, slots) = (self.block(), self.slots);
         if !slots.is_power_of_two() {
             return Err(Error::does_not_fit("number of slots", slots, "a power of two"));
         }
@@ -171,28 +178,44 @@ impl TapLayout {
     /// The convolution's output once the taps of each ciphertext are summed: a copy where `taps_per_input` blocks begin.
     pub fn sums(&self) -> Copies {
         let copies = self.blocks() + 1 - self.taps_per_input;
-        Copies { elements: self.output().elements(), spacing: self.spacing, copies }
+        let elements = self.output().elements();
+        Copies { elements, carries_one: self.carries_one, spacing: self.spacing, copies }
     }
 
-    /// The tap that a slot of a ciphertext belongs to, and the output element; `None` where there is nothing.
+    /// Slots of a block that hold something.
+    fn block(&self) -> usize {
+        self.output().elements() + usize::from(self.carries_one)
+    }
+
+    /// Whether a tap beyond the last sees ones everywhere.
+    pub fn has_constant_tap(&self) -> bool {
+        self.carries_one && !self.taps().is_multiple_of(self.taps_per_input)
+    }
+
+    /// The tap that a slot of a ciphertext belongs to, and the output position; `None` where there is nothing. The constant tap follows
+    /// the window's, the position of the one the output's.
     pub fn tap(&self, ciphertext: usize, slot: usize) -> Option<(usize, usize)> {
         let (block, output) = (slot / self.spacing, slot % self.spacing);
         let tap = self.taps_per_input * ciphertext + block % self.taps_per_input;
-        let there = block < self.blocks() && tap < self.taps() && output < self.output().elements();
+        let taps = self.taps() + usize::from(self.has_constant_tap());
+        let there = block < self.blocks() && tap < taps && output < self.block();
         there.then_some((tap, output))
     }
 
-    /// The input element in a slot of a ciphertext; `None` where there is none: padding of the image or of the layout.
-    pub fn element(&self, ciphertext: usize, slot: usize) -> Option<usize> {
+    /// What lies in a slot of a ciphertext; `None` where there is nothing: padding of the image or of the layout.
+    pub fn element(&self, ciphertext: usize, slot: usize) -> Option<Element> {
         let (tap, output) = self.tap(ciphertext, slot)?;
         let shape = self.output();
+        if tap == self.taps() || output == shape.elements() {
+            return Some(Element::One);
+        }
         let [o, y, x] = coordinates(output, [shape.height, shape.width]);
         let [i, ky, kx] = coordinates(tap, self.kernel);
         let group = o / (self.output_channels / self.groups);
         let channel = group * (self.input.channels / self.groups) + i;
         let row = self.position(0, y, ky).filter(|r| *r < self.input.height)?;
         let column = self.position(1, x, kx).filter(|c| *c < self.input.width)?;
-        Some((channel * self.input.height + row) * self.input.width + column)
+        Some(Element::Of((channel * self.input.height + row) * self.input.width + column))
     }
 
     /// Where the tap `k` of output `at` lies on `axis` of the image; `None` before its start.
@@ -209,7 +232,11 @@ impl TapLayout {
         if values.len() != expected {
             return Err(Error::Length { what: "image", expected, actual: values.len() });
         }
-        let value = |c, slot| self.element(c, slot).map_or(0.0, |index| values[index]);
+        let value = |c, slot| match self.element(c, slot) {
+            Some(Element::Of(index)) => values[index],
+            Some(Element::One) => 1.0,
+            None => 0.0,
+        };
         let ciphertext = |c| (0..self.slots).map(|slot| value(c, slot)).collect();
         Ok((0..self.ciphertexts()).map(ciphertext).collect())
     }

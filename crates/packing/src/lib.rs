@@ -17,7 +17,8 @@
 //!    ([`TapLayout`]). The convolution is then a product and a sum; where several taps share a ciphertext, neighbouring copies are added.
 //! 2. The copies of the output are shifted against each other modulo the padded number of hidden rows, so each meets different diagonals of
 //!    the hidden layer: few diagonals cover all. A fold over all slots sums each row and leaves the result repeated everywhere.
-//! 3. The last layer's scores are coefficients of one product ([`ReplyLayout`]). Nothing but them can be read from the reply.
+//! 3. A constant one may be carried along as one element more: then biases are weights and need no addition.
+//! 4. The last layer's scores are coefficients of one product ([`ReplyLayout`]). Nothing but them can be read from the reply.
 //!
 //! # Contract
 //!
@@ -51,7 +52,7 @@ pub use layout::TapLayout;
 pub use parameters::parameters;
 pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan};
 pub use reply::{ReplyLayout, Scores, Verdict};
-pub use representation::{Copies, Periodic, Representation};
+pub use representation::{Copies, Element, Periodic, Representation};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
 //! It enumerates the choices of a family of plans ([`Choice`]), counts each by a dry run of its circuit, orders them by the objective and
-//! takes the first whose predicted error is small enough. All is deterministic: the same model, options and cost model give the same plan.
+//! takes the first whose predicted error is small enough; of plans that differ in radices and baby steps only, whose errors are nearly
+//! the same, one is looked at. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::parameters::DEGREES;
@@ -10,6 +11,7 @@ use crate::{Choice, Error, Plan, parameters, probe, sizes};
 use circuit::{CostModel, Counts, dry_run, predict};
 use ckks::Parameters;
 use network::Model;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -146,8 +148,6 @@ pub struct Options {
 
 /// How many times the predicted error must fit into the sentinels' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
-/// How many of the best plans are tried until one's error is small enough.
-const TRIES: usize = 64;
 /// The score bound of a model that has none in its metadata.
 pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 
@@ -181,9 +181,12 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
     let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
     let candidates = candidates(&stack, parameters, options, bound)?;
     let image = probe::image(stack.input, model.metadata.input_range);
-    let mut least = f64::INFINITY;
-    let mut allowed = 0.0;
-    for candidate in candidates.iter().take(TRIES) {
+    let (mut least, mut allowed, mut refused) = (f64::INFINITY, 0.0, HashSet::new());
+    for candidate in &candidates {
+        let class = candidate.choice.error_class();
+        if refused.contains(&class) {
+            continue;
+        }
         let assembly = assemble(&stack, parameters, &candidate.choice, bound)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
@@ -192,6 +195,7 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
             return Plan::new(model, options, candidate.choice.clone(), &assembly, bound, error);
         }
         least = least.min(error);
+        refused.insert(class);
     }
     let candidates = candidates.len();
     Err(Error::Limit { candidates, what: "a predicted score error", actual: least, allowed })

@@ -56,12 +56,12 @@ pub enum Verdict {
     },
 }
 
-/// Coefficients that must be zero. Under a wrong key each is within its tolerance with probability [`TOLERANCE`].
-const SENTINELS: usize = 4;
+/// How many sentinels there are. Under a wrong key each is within its tolerance with probability [`TOLERANCE`], all with `2^-40`.
+const SENTINELS: usize = 5;
 /// What the sum of scores is divided by, so that it does not wrap around itself.
 const CHECK_DIVISOR: f64 = 64.0;
 /// What a sentinel may be, as a share of the capacity.
-const TOLERANCE: f64 = 1.0 / 1024.0;
+const TOLERANCE: f64 = 1.0 / 256.0;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;
 
@@ -103,7 +103,7 @@ impl ReplyLayout {
             ));
         }
         if !self.indices().iter().copied().eq(1..=count) || self.sentinels.len() != SENTINELS {
-            return Err(Error::Plan("the reply's coefficients are not 1, 2, ... with four sentinels".into()));
+            return Err(Error::Plan("the reply's coefficients are not 1, 2, ... with five sentinels".into()));
         }
         let positive = [self.check_divisor, self.scale.0, self.capacity];
         if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > NOMINAL_SCALE.0 * 4.0 {
@@ -115,12 +115,13 @@ impl ReplyLayout {
         Ok(())
     }
 
-    /// The weights of each coefficient that is not zero.
-    pub(crate) fn weights(&self, last: &Dense) -> Vec<(usize, Vec<f64>)> {
-        let column_sum = |c| (0..last.rows).map(|r| last.row(r)[c]).sum::<f64>() / self.check_divisor;
-        let check = (self.check, (0..last.columns).map(column_sum).collect());
-        let scores = self.scores.iter().enumerate().map(|(r, o)| (*o, last.row(r).to_vec()));
-        scores.chain([check]).collect()
+    /// The weights of each coefficient that is not zero, its bias last.
+    pub(crate) fn rows(&self, last: &Dense) -> Vec<(usize, Vec<f64>)> {
+        let row = |r: usize| last.row(r).iter().chain([&last.bias[r]]).copied().collect::<Vec<f64>>();
+        let rows: Vec<_> = (0..last.rows).map(row).collect();
+        let sum = |column| rows.iter().map(|row| row[column]).sum::<f64>() / self.check_divisor;
+        let check = (self.check, (0..=last.columns).map(sum).collect());
+        self.scores.iter().copied().zip(rows.iter().cloned()).chain([check]).collect()
     }
 
     /// Reads the scores from the decrypted coefficients, given in the order of [`indices`](Self::indices).

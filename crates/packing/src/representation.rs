@@ -20,11 +20,22 @@ pub enum Representation {
     },
 }
 
+/// What lies in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// An element of the tensor, by its index in the order channel, row, column.
+    Of(usize),
+    /// A constant one, carried along so that the next layer's bias is one weight more and no addition.
+    One,
+}
+
 /// Copies of a vector at a spacing: element `e` of copy `h` lies in slot `h * spacing + e`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copies {
     /// Length of the vector.
     pub elements: usize,
+    /// Whether a constant one follows the vector.
+    pub carries_one: bool,
     /// Slots from one copy to the next.
     pub spacing: usize,
     /// How many copies there are.
@@ -32,10 +43,11 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// The copy and the element in a slot.
+    /// The copy and the position in it that a slot belongs to; the one's position is the number of elements.
     pub fn at(&self, slot: usize) -> Option<(usize, usize)> {
-        let (copy, element) = (slot / self.spacing, slot % self.spacing);
-        (copy < self.copies && element < self.elements).then_some((copy, element))
+        let (copy, position) = (slot / self.spacing, slot % self.spacing);
+        let length = self.elements + usize::from(self.carries_one);
+        (copy < self.copies && position < length).then_some((copy, position))
     }
 }
 
@@ -46,17 +58,20 @@ pub struct Periodic {
     pub elements: usize,
     /// The power of two it is padded to.
     pub period: usize,
+    /// Whether a constant one follows the vector: it needs padding to lie in.
+    pub carries_one: bool,
 }
 
 impl Periodic {
-    /// A vector of so many elements.
-    pub fn new(elements: usize) -> Self {
-        Self { elements, period: elements.next_power_of_two() }
+    /// A vector of so many elements, followed by a one where it should be and there is room.
+    pub fn new(elements: usize, carries_one: bool) -> Self {
+        let period = elements.next_power_of_two();
+        Self { elements, period, carries_one: carries_one && elements < period }
     }
 
-    /// The element in a slot.
+    /// The position that a slot belongs to; the one's position is the number of elements.
     pub fn at(&self, slot: usize) -> Option<usize> {
-        Some(slot % self.period).filter(|e| *e < self.elements)
+        Some(slot % self.period).filter(|p| *p < self.elements + usize::from(self.carries_one))
     }
 }
 
@@ -69,12 +84,14 @@ impl Representation {
         }
     }
 
-    /// The element in a slot of a ciphertext, if there is one: its index in the order channel, row, column.
-    pub fn element(&self, ciphertext: usize, slot: usize) -> Option<usize> {
+    /// What lies in a slot of a ciphertext, if the representation says anything of it.
+    pub fn element(&self, ciphertext: usize, slot: usize) -> Option<Element> {
+        let closed =
+            |position, elements| if position == elements { Element::One } else { Element::Of(position) };
         match self {
             Self::Taps(layout) => layout.element(ciphertext, slot),
-            Self::Copies(copies) => copies.at(slot).map(|(_, element)| element),
-            Self::Periodic(periodic) => periodic.at(slot),
+            Self::Copies(copies) => copies.at(slot).map(|(_, p)| closed(p, copies.elements)),
+            Self::Periodic(periodic) => periodic.at(slot).map(|p| closed(p, periodic.elements)),
             Self::Coefficients { .. } => None,
         }
     }
@@ -87,13 +104,21 @@ impl fmt::Display for Representation {
                 let (taps, inputs) = (layout.taps(), layout.ciphertexts());
                 write!(f, "{taps} taps in {inputs} ciphertexts, {} each", layout.taps_per_input)
             }
-            Self::Copies(Copies { elements, spacing, copies }) => {
-                write!(f, "{elements} elements, {copies} copies every {spacing} slots")
+            Self::Copies(Copies { elements, carries_one, spacing, copies }) => {
+                write!(
+                    f,
+                    "{elements} elements{}, {copies} copies every {spacing} slots",
+                    and_one(*carries_one)
+                )
             }
-            Self::Periodic(Periodic { elements, period }) => {
-                write!(f, "{elements} elements, repeated every {period} slots")
+            Self::Periodic(Periodic { elements, period, carries_one }) => {
+                write!(f, "{elements} elements{}, repeated every {period} slots", and_one(*carries_one))
             }
             Self::Coefficients { indices } => write!(f, "{} coefficients", indices.len()),
         }
     }
+}
+
+const fn and_one(carries_one: bool) -> &'static str {
+    if carries_one { " and a one" } else { "" }
 }

@@ -20,7 +20,10 @@ impl Automorphism {
     pub fn new(degree: usize, g: usize) -> Self {
         assert_eq!(g % 4, 1, "exponents equal to 1 modulo 4 represent the automorphisms");
         let bits = degree.trailing_zeros();
-        let source = |t: usize| leaf_of_exponent(degree, (1 + 4 * reverse_bits(t, bits)) * g % (4 * degree));
+        // In 64 bits, since the product of two exponents may exceed a 32-bit word.
+        let (order, g) = (4 * degree as u64, g as u64);
+        let exponent = |t: usize| 1 + 4 * reverse_bits(t, bits) as u64;
+        let source = |t: usize| leaf_of_exponent(degree, (exponent(t) * (g % order) % order) as usize);
         let (mut blocks, mut lanes) = (Vec::with_capacity(degree / 16), Vec::new());
         for block in 0..degree / 16 {
             let pattern: [u32; 16] = std::array::from_fn(|lane| (source(16 * block + lane) % 16) as u32);

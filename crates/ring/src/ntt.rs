@@ -7,6 +7,11 @@
 //!
 //! Leaf `t` holds the value at `zeta^e`, `e = 1 + 4 bitrev(t)`: [`leaf_of_exponent`].
 
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only the vector kernels use the lazy constants")
+)]
+
 use crate::{Error, Modulus, Scalar};
 
 /// The smallest supported ring degree: one AVX-512 vector.
@@ -176,8 +181,10 @@ impl Correction {
     fn for_prime(q: u32, degree: usize) -> Self {
         let q = u64::from(q);
         let corrected = q / 2 + Self::HALF_CELL;
-        let grow = |bound: u64| (bound + q + ((q * bound) >> 32) + 1).min(Self::LIMIT + 1);
-        let grown = (0..=degree.trailing_zeros()).fold(q, |bound, _| grow(bound));
+        let layer = |bound: u64| bound + q + ((q * bound) >> 32) + 1;
+        let layers = degree.trailing_zeros() + 1;
+        // Cut off where it is beyond the limit for sure and before it is beyond 64 bits.
+        let grown = (0..layers).fold(q, |bound, _| layer(bound).min(1 << 32));
         if grown.max(16 * q).max(4 * corrected) <= Self::LIMIT {
             Self::Never
         } else if (corrected + 6 * q).max(4 * corrected) <= Self::LIMIT {

@@ -87,6 +87,7 @@ proptest! {
         let (a, b) = (words.edge_residues(q, degree, edges[0]), words.edge_residues(q, degree, edges[1]));
         for w in [w % q, 0, 1, q / 2, q / 2 + 1, q - 1].map(|w| m.scalar(w)) {
             assert_equal_to_scalar([&a], |kernel, [a]| kernels::mul_scalar(kernel, m, a, w));
+            assert_equal_to_scalar([&a], |kernel, [a]| kernels::add_mul_scalar(kernel, m, a, &b, w));
             assert_equal_to_scalar([&a], |kernel, [a]| kernels::sub_mul_scalar(kernel, m, a, &b, w));
         }
         assert_equal_to_scalar([&a], |kernel, [a]| kernels::add(kernel, m, a, &b));

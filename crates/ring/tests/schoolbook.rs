@@ -20,7 +20,7 @@ fn expand(m: Modulus, a: &[u32]) -> Vec<u32> {
 fn add_monomial(m: Modulus, a: &mut [u32], c: u32, k: usize) {
     let n = a.len();
     let slot = &mut a[k % n];
-    *slot = if k / n % 2 == 0 { m.add(*slot, c) } else { m.sub(*slot, c) };
+    *slot = if (k / n).is_multiple_of(2) { m.add(*slot, c) } else { m.sub(*slot, c) };
 }
 
 /// The product, term by term.

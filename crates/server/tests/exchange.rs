@@ -123,16 +123,28 @@ fn a_reply_forged_into_another_clients_name_gives_no_label() {
 }
 
 #[test]
-fn a_score_that_wraps_around_gives_no_label_and_a_large_one_a_warning() {
-    // The digit's best score is about 15: beyond a bound of 8, beyond the capacity of a plan for a bound of 4.
+fn a_large_score_gives_a_warning() {
+    // The digit's best score is about 15: beyond a bound of 8, within the capacity of a plan for it.
     let large = Exchange::with_score_bound(8.0);
     let classification = large.client.decrypt(&large.reply()[..]).expect("within the capacity");
     assert_eq!(classification.label, "4");
     let warned =
         |w: &Warning| matches!(w, Warning::LargeScore { label, bound, .. } if label == "4" && *bound == 8.0);
     assert!(classification.warnings.iter().any(warned), "{classification:?}");
-    let wrapped = Exchange::with_score_bound(4.0);
-    let refused = wrapped.client.decrypt(&wrapped.reply()[..]).expect_err("beyond the capacity");
+}
+
+#[test]
+fn a_score_that_wraps_around_gives_no_label() {
+    let e = Exchange::with_score_bound(8.0);
+    // All white: every value is in range, but not the scores.
+    let shape = e.model.graph.input;
+    let white = Image::new(shape, vec![255; shape.elements()]).expect("as many pixels");
+    let scores = e.model.scores(&white).expect("an image of the right size");
+    let largest = scores.iter().fold(0.0, |m: f64, s| m.max(s.abs()));
+    assert!(largest > e.plan.public.reply.capacity, "{scores:?}");
+    let request = e.client.encrypt(&white).expect("in range");
+    let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
+    let refused = e.client.decrypt(&reply[..]).expect_err("beyond the capacity");
     assert!(matches!(refused, ClientError::WrappedAround { .. }), "{refused}");
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A folder for one test, removed when the test ends. It is also the home of the configuration, so that no test depends on what
 /// was calibrated on this machine.
@@ -27,17 +27,26 @@ impl Folder {
         path
     }
 
-    /// Runs the binary with these arguments; `{name}` stands for a path in this folder.
-    pub fn run(&self, arguments: &str) -> Output {
+    /// The binary with these arguments; `{name}` stands for a path in this folder.
+    fn command(&self, arguments: &str) -> Command {
         let expand = |word: &str| match word.strip_prefix('{').and_then(|w| w.strip_suffix('}')) {
             Some(name) => self.path(name).display().to_string(),
             None => word.to_string(),
         };
-        Command::new(env!("CARGO_BIN_EXE_blindsight"))
-            .args(arguments.split_whitespace().map(expand))
-            .env("XDG_CONFIG_HOME", &self.0)
-            .output()
-            .expect("the binary runs")
+        let mut command = Command::new(env!("CARGO_BIN_EXE_blindsight"));
+        command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Starts a command, its output kept.
+    pub fn start(&self, arguments: &str) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
     }
 
     /// Runs a command that must succeed, with `--json`: its document.

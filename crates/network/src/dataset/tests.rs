@@ -60,7 +60,8 @@ const LABELS: &str = "t10k-labels-idx1-ubyte";
 #[test]
 fn idx_files_plain_and_packed() {
     let plain = Folder::new("plain").write(IMAGES, &images()).write(LABELS, &labels());
-    let packed = Folder::new("packed").write("t10k-images-idx3-ubyte.gz", &gzip(&images())).write(LABELS, &labels());
+    let packed =
+        Folder::new("packed").write("t10k-images-idx3-ubyte.gz", &gzip(&images())).write(LABELS, &labels());
     for folder in [plain, packed] {
         let dataset = Dataset::open(&folder.0).unwrap();
         assert_eq!((dataset.len(), dataset.shape()), (3, Shape::new(1, 2, 3)));
@@ -69,7 +70,9 @@ fn idx_files_plain_and_packed() {
         let message = dataset.image(3).unwrap_err().to_string();
         assert!(message.contains("below 3") && message.contains("got 3"), "{message}");
         assert!(dataset.label(usize::MAX).is_err());
-        assert!(Dataset::open_split(&folder.0, Split::Train).unwrap_err().to_string().contains("train-images"));
+        assert!(
+            Dataset::open_split(&folder.0, Split::Train).unwrap_err().to_string().contains("train-images")
+        );
     }
 }
 
@@ -83,13 +86,17 @@ fn cifar_files() {
     assert_eq!((dataset.label(0).unwrap(), dataset.label(1).unwrap()), (7, 2));
     assert!(dataset.image(1).unwrap().pixels().iter().all(|&p| p == 255));
     Folder::new("cut").write("test_batch.bin", &batch[..5000]).refused(&["3073 bytes", "5000", "truncated"]);
-    Folder::new("class").write("test_batch.bin", &record(10, 0)).refused(&["labels below 10", "10 at image 0"]);
+    Folder::new("class")
+        .write("test_batch.bin", &record(10, 0))
+        .refused(&["labels below 10", "10 at image 0"]);
     Folder::new("none").write("test_batch.bin", &[]).refused(&["none"]);
 }
 
 #[test]
 fn damaged_idx_files() {
-    let bad = |name: &str, images: &[u8], labels: &[u8]| Folder::new(name).write(IMAGES, images).write(LABELS, labels);
+    let bad = |name: &str, images: &[u8], labels: &[u8]| {
+        Folder::new(name).write(IMAGES, images).write(LABELS, labels)
+    };
     bad("magic", &words(&[0x801, 3, 2, 3], &[]), &labels()).refused(&["0x00000803", "0x00000801"]);
     bad("header", &images()[..9], &labels()).refused(&["header of 16 bytes", "9 bytes"]);
     bad("short", &images()[..30], &labels()).refused(&["18 bytes of data", "14", "truncated"]);
@@ -97,7 +104,8 @@ fn damaged_idx_files() {
     bad("counts", &images(), &words(&[0x801, 2], &[1, 2])).refused(&["labels", "expected 3", "got 2"]);
     bad("class", &images(), &words(&[0x801, 3], &[1, 2, 10])).refused(&["below 10", "10 at image 2"]);
     bad("none", &words(&[0x803, 0, 2, 3], &[]), &words(&[0x801, 0], &[])).refused(&["none"]);
-    bad("many", &words(&[0x803, u32::MAX, 2, 3], &[]), &labels()).refused(&["images of the data set", "4294967295"]);
+    bad("many", &words(&[0x803, u32::MAX, 2, 3], &[]), &labels())
+        .refused(&["images of the data set", "4294967295"]);
     bad("large", &words(&[0x803, 3, u32::MAX, 3], &[]), &labels()).refused(&["height", "4294967295"]);
     bad("pixels", &words(&[0x803, 1 << 20, 28, 28], &[]), &labels()).refused(&["pixels of the data set"]);
     Folder::new("alone").write(IMAGES, &images()).refused(&[LABELS, "no such file"]);

@@ -308,10 +308,10 @@ impl Axis {
         if !(outside_before && outside_after && within) {
             return None;
         }
-        let after =
-            ((output - 1).saturating_mul(stride).saturating_add(kernel)).saturating_sub(input + before);
-        let steps = (input + before + after - kernel) / stride + 1;
-        (steps == output && after <= limits::DIMENSION).then_some(Merged { kernel, stride, before, after })
+        let after = (output - 1).saturating_mul(stride).saturating_add(kernel).saturating_sub(input + before);
+        // No step more fits: what the second window leaves over is less than its stride, the first one's, too.
+        debug_assert_eq!((input + before + after - kernel) / stride + 1, output);
+        (after <= limits::DIMENSION).then_some(Merged { kernel, stride, before, after })
     }
 }
 

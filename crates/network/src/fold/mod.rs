@@ -28,6 +28,8 @@ impl Graph {
     /// - [`LayerKind::Flatten`] is dropped, for a dense layer reads its input in that order anyway. It stays before a
     ///   scaling that differs within a channel, which no convolution computes.
     ///
+    /// Squares may still follow each other, and linear layers, where merging is not sound or costs more.
+    ///
     /// A merged layer has the name of the part with the most multiplications.
     ///
     /// Fails on a graph that [`Graph::shapes`] refuses; on an activation whose vertex `|b/2a|` is too far out to

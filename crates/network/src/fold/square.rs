@@ -15,7 +15,7 @@ pub(super) fn complete(name: &str, quadratic: &Quadratic) -> Result<(Affine, Aff
     for (channel, ((&a, &b), &c)) in quadratic.a.iter().zip(&quadratic.b).zip(&quadratic.c).enumerate() {
         // A channel that is constant, as pruning leaves them, needs no vertex.
         let vertex = if b == 0.0 { 0.0 } else { b / (2.0 * a) };
-        if !(vertex.abs() <= FARTHEST_VERTEX) {
+        if vertex.is_nan() || vertex.abs() > FARTHEST_VERTEX {
             let (layer, vertex) = (name.to_string(), vertex.abs());
             return Err(Error::Vertex { layer, channel, a, b, vertex, limit: FARTHEST_VERTEX });
         }

@@ -82,7 +82,10 @@ fn layer(choice: u8, seed: u64, input: Shape) -> LayerKind {
                 include_padding: true,
             })
         }
-        3 => LayerKind::Affine(Affine { scale: draw.weights(input.channels), shift: draw.weights(input.channels) }),
+        3 => LayerKind::Affine(Affine {
+            scale: draw.weights(input.channels),
+            shift: draw.weights(input.channels),
+        }),
         4 => quadratic(&mut draw, input.channels),
         5 => LayerKind::Square,
         6 => LayerKind::Flatten,
@@ -200,7 +203,9 @@ fn neighbouring_convolutions_only_where_the_padding_allows() {
 fn completing_the_square() {
     // -4 x^2 + 8 x + 1 = -(2 x - 2)^2 + 5.
     let layers = folded(&[quadratics(-4.0, 8.0, 1.0)]);
-    let [LayerKind::Convolution(before), LayerKind::Square, LayerKind::Convolution(after)] = layers.as_slice() else {
+    let [LayerKind::Convolution(before), LayerKind::Square, LayerKind::Convolution(after)] =
+        layers.as_slice()
+    else {
         panic!("expected convolution, square, convolution, got {layers:?}");
     };
     assert_eq!((before.weights.as_slice(), &before.bias), (&[2.0][..], &Bias::PerChannel(vec![-2.0])));

@@ -49,7 +49,11 @@ fn images_of_another_form() {
     refused(&png(3, 2, ExtendedColorType::L16, &[0; 12]), GREY, &[expected, "16-bit grey"]);
     refused(&png(3, 2, ExtendedColorType::La8, &[0; 12]), GREY, &["grey with transparency"]);
     refused(&png(3, 2, ExtendedColorType::Rgba8, &[0; 24]), RGB, &["2x3 8-bit RGB,", "RGBA"]);
-    refused(&png(3, 2, ExtendedColorType::L8, &[0; 6]), RGB, &["expected a PNG of 2x3 8-bit RGB", "8-bit grey"]);
+    refused(
+        &png(3, 2, ExtendedColorType::L8, &[0; 6]),
+        RGB,
+        &["expected a PNG of 2x3 8-bit RGB", "8-bit grey"],
+    );
     refused(b"GIF89a", GREY, &[expected, "no PNG"]);
     refused(&[], GREY, &["no PNG"]);
 }

@@ -1,6 +1,7 @@
 //! The walk over the nodes.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::node::Node;
 use super::polynomial::Polynomial;
@@ -13,13 +14,13 @@ use crate::{Error, Graph, Layer, LayerKind, Shape, limits};
 /// The oldest operator set whose element-wise operators broadcast as today's do.
 const OLDEST_OPERATOR_SET: i64 = 7;
 
-/// The graph of a decoded model. It passes [`Graph::shapes`].
-pub(crate) fn import(model: &proto::Model) -> Result<Graph, Error> {
+/// The graph of a model, decoded from a file of so many bytes. It passes [`Graph::shapes`].
+pub(crate) fn import(model: &proto::Model, bytes: usize) -> Result<Graph, Error> {
     let Some(graph) = &model.graph else {
         return Err(Error::NotOnnx { reason: "it holds no graph".into() });
     };
     check_operator_set(model)?;
-    let mut importer = Importer::new(graph)?;
+    let mut importer = Importer::new(graph, bytes)?;
     for (index, node) in graph.node.iter().enumerate() {
         importer.node(&Node::new(node, index))?;
     }
@@ -44,11 +45,10 @@ fn check_operator_set(model: &proto::Model) -> Result<(), Error> {
 #[derive(Clone)]
 pub(super) enum Value<'a> {
     Constant(Constant<'a>),
-    Activation(Activation),
+    Activation(Rc<Activation>),
 }
 
 /// A tensor that depends on the input: a polynomial, element by element, in the output of a layer.
-#[derive(Clone)]
 pub(super) struct Activation {
     /// How many layers lie before it.
     depth: usize,
@@ -67,12 +67,13 @@ pub(super) struct Importer<'a> {
     pub(super) shape: Shape,
     /// Whether that is of rank 2 (batch, elements) rather than 4 (batch, channels, height, width).
     pub(super) flat: bool,
-    /// Weights and coefficients taken so far.
+    /// Weights and coefficients taken so far, and the most that may be.
     parameters: usize,
+    most_parameters: usize,
 }
 
 impl<'a> Importer<'a> {
-    fn new(graph: &'a proto::Graph) -> Result<Self, Error> {
+    fn new(graph: &'a proto::Graph, bytes: usize) -> Result<Self, Error> {
         let mut values = HashMap::new();
         for tensor in &graph.initializer {
             if values.insert(tensor.name.as_str(), Value::Constant(Constant::Tensor(tensor))).is_some() {
@@ -86,12 +87,13 @@ impl<'a> Importer<'a> {
         let (shape, flat) = declared_input(input)?;
         let made_by = input.name.clone();
         let start = Activation { depth: 0, polynomial: Polynomial::identity(), made_by };
-        values.insert(&input.name, Value::Activation(start));
+        values.insert(&input.name, Value::Activation(Rc::new(start)));
+        let most_parameters = limits::PARAMETERS.min(bytes.saturating_add(limits::PARAMETERS_BESIDE_BYTES));
         let mut uses = HashMap::new();
         for name in graph.node.iter().flat_map(|n| &n.input).chain(graph.output.iter().map(|o| &o.name)) {
             *uses.entry(name.as_str()).or_default() += 1;
         }
-        Ok(Self { values, uses, input: shape, layers: vec![], shape, flat, parameters: 0 })
+        Ok(Self { values, uses, input: shape, layers: vec![], shape, flat, parameters: 0, most_parameters })
     }
 
     /// The graph, once all nodes are walked.
@@ -195,14 +197,14 @@ impl<'a> Importer<'a> {
 
     fn bind_polynomial(&mut self, node: &Node<'a>, polynomial: Polynomial) -> Result<(), Error> {
         let activation = Activation { depth: self.layers.len(), polynomial, made_by: node.name.clone() };
-        self.bind(node, Value::Activation(activation))
+        self.bind(node, Value::Activation(Rc::new(activation)))
     }
 
     /// Counts weights and coefficients before memory is taken for them.
     pub(super) fn reserve(&mut self, parameters: usize) -> Result<(), Error> {
         self.parameters = self.parameters.saturating_add(parameters);
-        let taken = self.parameters as u64;
-        limits::check(|| "weights and coefficients of the model".into(), taken, limits::PARAMETERS as u64)
+        let what = || "weights and coefficients of the model, by its file's size".into();
+        limits::check(what, self.parameters as u64, self.most_parameters as u64)
     }
 
     /// An operand of element-wise arithmetic as a polynomial in the last layer's output.
@@ -211,7 +213,7 @@ impl<'a> Importer<'a> {
         match self.value(node, index)? {
             Value::Activation(activation) => {
                 self.check_end(&node.name, name, &activation)?;
-                Ok(activation.polynomial)
+                Ok(activation.polynomial.clone())
             }
             Value::Constant(constant) => Ok(Polynomial::constant(self.per_channel(node, name, &constant)?)),
         }

@@ -318,7 +318,13 @@ impl<'a> Importer<'a> {
     fn reshape(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(2, &["allowzero"])?;
         self.read(node, 0)?;
-        let shape = self.constant(node, 1)?.integers(node.input(1)?)?;
+        let target = self.constant(node, 1)?;
+        let dims = target.dims(node.input(1)?)?;
+        if dims != [2] {
+            return Err(node
+                .form("a shape of 2 dimensions (a flattening)", format!("a shape of dimensions {dims:?}")));
+        }
+        let shape = target.integers(node.input(1)?)?;
         let (elements, copies) = (self.shape.elements() as i64, node.int("allowzero", 0)? == 0);
         let flattens = match *shape.as_slice() {
             [batch, -1] => batch == 1 || (batch == 0 && copies),

@@ -5,6 +5,9 @@ use crate::error::{check_finite, check_length};
 use crate::layer::product;
 use crate::{Error, limits};
 
+/// The most dimensions of a constant.
+const MAX_RANK: u64 = 8;
+
 /// A constant of the graph, its numbers not yet read: what an operator does not ask for takes no memory.
 #[derive(Clone, Copy)]
 pub(super) enum Constant<'a> {
@@ -17,7 +20,7 @@ pub(super) enum Constant<'a> {
 }
 
 impl<'a> Constant<'a> {
-    /// The dimensions, each within [`limits::TENSOR_ELEMENTS`]'s reach and their product within the parameters'.
+    /// The dimensions: few, and with no more elements than a model may have parameters.
     pub(super) fn dims(&self, name: &str) -> Result<Vec<usize>, Error> {
         let dims = match self {
             Self::Tensor(tensor) => &tensor.dims,
@@ -25,6 +28,7 @@ impl<'a> Constant<'a> {
             Self::Floats { values, .. } => return Ok(vec![values.len()]),
             Self::Integers { values, .. } => return Ok(vec![values.len()]),
         };
+        limits::check(|| format!("dimensions of tensor {name:?}"), dims.len() as u64, MAX_RANK)?;
         let dims: Vec<usize> = dims
             .iter()
             .map(|&d| usize::try_from(d).map_err(|_| negative(name, d)))

@@ -280,8 +280,10 @@ fn whole_networks() {
 #[test]
 fn difference_from_a_constant() {
     // By hand: tract 0.23 adds where a constant for each channel is subtracted from by a convolution.
-    let file = File::new(&[2, 1, 2]).floats("q", &[2, 1, 1], &[0.5, -1.0]).floats("w", &[2, 1, 1, 1], &[2.0, 1.0]);
-    let file = file.node("Conv", &["x", "w"], "c", vec![int("group", 2)]).node("Sub", &["q", "c"], "y", vec![]);
+    let file =
+        File::new(&[2, 1, 2]).floats("q", &[2, 1, 1], &[0.5, -1.0]).floats("w", &[2, 1, 1, 1], &[2.0, 1.0]);
+    let file =
+        file.node("Conv", &["x", "w"], "c", vec![int("group", 2)]).node("Sub", &["q", "c"], "y", vec![]);
     let graph = Model::from_bytes("sub", &file.output("y").bytes()).unwrap().graph;
     assert_eq!(graph.infer(&[1.0, 2.0, 3.0, 4.0]).unwrap(), [-1.5, -3.5, -4.0, -5.0]);
 }

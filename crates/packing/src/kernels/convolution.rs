@@ -13,7 +13,7 @@ pub(crate) struct Taps {
 }
 
 /// Taps to copies ([`TapLayout::sums`]): one product for each ciphertext, their sum, a fold over the taps that share a ciphertext (none where
-/// they do not), and the bias. One level.
+/// they do not), and the bias, unless the constant tap brings it. One level.
 ///
 /// The fold adds to each block the next `taps_per_input - 1`. The last blocks have no whole sum: they are no copies.
 pub(crate) fn convolution(b: &mut Builder, taps: &Taps, inputs: &[Value]) -> Result<Value, circuit::Error> {
@@ -25,16 +25,22 @@ pub(crate) fn convolution(b: &mut Builder, taps: &Taps, inputs: &[Value]) -> Res
         b.dot(terms, rescale)
     };
     let sum = folded(b, product, taps.layout.spacing, &taps.sum)?;
+    if taps.layout.has_constant_tap() {
+        return Ok(sum);
+    }
     let (stack, copies) = (taps.stack.clone(), taps.layout.sums());
-    add_bias(b, sum, move |slot| copies.at(slot).map_or(0.0, |(_, element)| stack.first_bias[element]))
+    let bias = move |position: usize| stack.first_bias.get(position).copied().unwrap_or(0.0);
+    add_bias(b, sum, move |slot| copies.at(slot).map_or(0.0, |(_, position)| bias(position)))
 }
 
 fn weights(b: &mut Builder, taps: &Taps, value: Value, ciphertext: usize) -> Result<Plain, circuit::Error> {
     let (stack, layout) = (taps.stack.clone(), taps.layout.clone());
-    let positions = layout.output().positions();
-    let weight = move |slot: usize| {
-        let tap = layout.tap(ciphertext, slot);
-        tap.map_or(0.0, |(tap, output)| stack.first.channel_weights(output / positions)[tap])
+    let weight = move |slot: usize| match layout.tap(ciphertext, slot) {
+        // The one comes from the first tap's.
+        Some((tap, output)) if output == stack.first_bias.len() => f64::from(u8::from(tap == 0)),
+        Some((tap, output)) if tap == layout.taps() => stack.first_bias[output],
+        Some((tap, output)) => stack.first.channel_weights(output / layout.output().positions())[tap],
+        None => 0.0,
     };
     let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
     let numbers = Numbers::per_slot(b.slots(), weight);

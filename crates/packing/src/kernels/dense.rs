@@ -41,7 +41,7 @@ impl Visits {
         self.first.iter().map(|(_, d)| d + 1).max().expect("a row at least")
     }
 
-    /// The row and element whose weight belongs to `slot` on `diagonal`.
+    /// The row and column whose weight belongs to `slot` on `diagonal`; those of the ones follow the others.
     fn weight(&self, slot: usize, diagonal: usize, slots: usize) -> Option<(usize, usize)> {
         let row = self.rows.at(slot)?;
         let (copy, element) = self.copies.at((slot + diagonal) % slots)?;
@@ -50,8 +50,8 @@ impl Visits {
     }
 }
 
-/// Copies to a periodic vector: the diagonals in baby and giant steps, a fold by `period, 2 period, ...` over all slots, and the bias. One
-/// level. The fold is cyclic over all slots, so every slot ends with the whole sum of its row.
+/// Copies to a periodic vector: the diagonals in baby and giant steps, a fold by `period, 2 period, ...` over all slots, and the bias,
+/// unless a one is carried along. One level. The fold is cyclic over all slots, so every slot ends with the whole sum of its row.
 pub(crate) fn dense(b: &mut Builder, dense: &Dense, value: Value) -> Result<Value, circuit::Error> {
     let (rows, diagonals) = (dense.visits.rows, dense.visits.diagonals());
     let transform = |b: &mut Builder, rescale| {
@@ -64,6 +64,9 @@ pub(crate) fn dense(b: &mut Builder, dense: &Dense, value: Value) -> Result<Valu
         b.transform(value, giants, rescale)
     };
     let sum = folded(b, transform, rows.period, &dense.fold)?;
+    if dense.visits.copies.carries_one {
+        return Ok(sum);
+    }
     let stack = dense.stack.clone();
     add_bias(b, sum, move |slot| rows.at(slot).map_or(0.0, |r| stack.hidden.bias[r]))
 }
@@ -79,8 +82,18 @@ fn diagonal(
     let (stack, visits, slots) = (dense.stack.clone(), dense.visits.clone(), b.slots());
     let weight = move |slot: usize| {
         let visit = visits.weight((slot + slots - giant) % slots, giant + baby, slots);
-        visit.map_or(0.0, |(row, element)| stack.hidden.row(row)[element])
+        visit.map_or(0.0, |(row, column)| extended_weight(&stack.hidden, row, column))
     };
     let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
     b.plain(Role::ExtendedFactor, level, scale, Numbers::per_slot(slots, weight))
+}
+
+/// The weights with the bias as a column more, and a row more that hands the one on.
+fn extended_weight(layer: &network::Dense, row: usize, column: usize) -> f64 {
+    match (row == layer.rows, column == layer.columns) {
+        (false, false) => layer.row(row)[column],
+        (false, true) => layer.bias[row],
+        (true, false) => 0.0,
+        (true, true) => 1.0,
+    }
 }

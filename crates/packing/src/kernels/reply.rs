@@ -12,7 +12,7 @@ pub(crate) struct ScoreLayer {
     pub columns: Periodic,
 }
 
-/// A periodic vector to coefficients: one product and a bias, no rotation. One level.
+/// A periodic vector to coefficients: one product, no rotation, and the bias, unless a one is carried along. One level.
 ///
 /// Coefficient `o` of a polynomial with slots `z_s` is `1/N sum_s z_s cos(o theta_s)`. Over the `M = N / period` slots of one residue modulo the
 /// period the cosines of `o = 1 ... M/2 - 1` are orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of
@@ -25,13 +25,16 @@ pub(crate) fn reply(b: &mut Builder, scores: &ScoreLayer, value: Value) -> Resul
     let factor = Numbers::new(move || factor(&stack, &layout, columns, slots));
     let factor = b.plain(Role::Factor, level, scale, factor)?;
     let product = b.dot(vec![(value, factor)], Rescale::Yes)?;
+    if columns.carries_one {
+        return Ok(product);
+    }
     let (stack, layout) = (scores.stack.clone(), scores.layout.clone());
     b.add_plain(product, Encoding::Coefficients, Numbers::new(move || bias(&stack, &layout)))
 }
 
 fn factor(stack: &Stack, layout: &ReplyLayout, columns: Periodic, slots: usize) -> Vec<f64> {
     let embedding = Embedding::new(slots);
-    let weights = layout.weights(&stack.last);
+    let weights = layout.rows(&stack.last);
     let factor = 2.0 * columns.period as f64;
     let slot = |s: usize| {
         columns.at(s).map_or(0.0, |column| {
@@ -44,9 +47,8 @@ fn factor(stack: &Stack, layout: &ReplyLayout, columns: Periodic, slots: usize) 
 
 fn bias(stack: &Stack, layout: &ReplyLayout) -> Vec<f64> {
     let mut coefficients = vec![0.0; layout.check + 1];
-    for (index, score) in layout.scores.iter().zip(&stack.last.bias) {
-        coefficients[*index] = *score;
+    for (index, row) in layout.rows(&stack.last) {
+        coefficients[index] = row[stack.last.columns];
     }
-    coefficients[layout.check] = stack.last.bias.iter().sum::<f64>() / layout.check_divisor;
     coefficients
 }

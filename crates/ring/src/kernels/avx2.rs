@@ -15,6 +15,7 @@ impl Avx2 {
     /// The processor must have AVX2.
     #[inline(always)]
     unsafe fn new() -> Self {
+        debug_assert!(is_available());
         Self(())
     }
 }

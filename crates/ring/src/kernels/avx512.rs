@@ -15,6 +15,7 @@ impl Avx512 {
     /// The processor must have AVX-512 F, BW, DQ and VL.
     #[inline(always)]
     unsafe fn new() -> Self {
+        debug_assert!(is_available());
         Self(())
     }
 }

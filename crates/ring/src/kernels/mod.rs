@@ -2,6 +2,10 @@
 //!
 //! Every function takes and returns words below the modulus and gives the same bits on every path. Slices have the same
 //! length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
+//!
+//! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words` and `products` on `field`, `chacha`, `gaussian`) are written
+//! once, in safe code that is generic over the `Simd` token of an instruction set; `avx512` and `avx2` implement the token, and
+//! hold all of the crate's unsafe code but the calls from the dispatcher. A set is a new implementation of `Simd`, no more.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -13,6 +17,8 @@ mod chacha;
 mod field;
 #[cfg(target_arch = "x86_64")]
 mod gaussian;
+#[cfg(target_arch = "x86_64")]
+mod lazy;
 #[cfg(target_arch = "x86_64")]
 mod ntt;
 #[cfg(target_arch = "x86_64")]
@@ -175,6 +181,12 @@ pub fn mul(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32]) {
 pub fn mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], w: Scalar) {
     check_lengths(a.len(), &[]);
     dispatch!(kernel, mul_scalar(m, a, w));
+}
+
+/// `a += b w`: lifts a ciphertext into a key product.
+pub fn add_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    check_lengths(a.len(), &[b.len()]);
+    dispatch!(kernel, add_mul_scalar(m, a, b, w));
 }
 
 /// `a = (a - b) w`: the last step of a division by primes.

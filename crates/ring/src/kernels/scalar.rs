@@ -128,6 +128,13 @@ pub fn mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) {
     }
 }
 
+/// `a += b w`.
+pub fn add_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    for (x, &y) in a.iter_mut().zip(b) {
+        *x = m.add(*x, m.mul_scalar(y, w));
+    }
+}
+
 /// `a = (a - b) w`.
 pub fn sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
     for (x, &y) in a.iter_mut().zip(b) {

@@ -93,6 +93,7 @@ macro_rules! entry_points {
             words::negate as negate(m: Modulus, a: &mut [u32]) -> ();
             words::mul as mul(m: Modulus, a: &mut [u32], b: &[u32]) -> ();
             words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) -> ();
+            words::add_mul_scalar as add_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
             products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();

@@ -83,6 +83,18 @@ pub(super) fn mul_scalar<S: Simd>(simd: S, m: Modulus, a: &mut [u32], w: Scalar)
     );
 }
 
+#[inline(always)]
+pub(super) fn add_mul_scalar<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
+    let (field, w) = (Field::new(simd, m), ScalarVector::new(simd, w));
+    zip(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |x, y| field.add(x, field.reduce_once(field.mul_lazy(y, w))),
+    );
+}
+
 /// `a - b + q` is positive, and the lazy product takes any word.
 #[inline(always)]
 pub(super) fn sub_mul_scalar<S: Simd>(simd: S, m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {

@@ -1,0 +1,47 @@
+use super::*;
+
+const INPUT: Shape = Shape::new(2, 1, 2);
+
+fn parsed(entries: &[(&str, &str)]) -> Metadata {
+    Metadata::parse(INPUT, 3, entries.iter().copied()).unwrap()
+}
+
+#[test]
+fn defaults() {
+    let metadata = parsed(&[("author", "someone"), ("blindsight.future", "?")]);
+    assert_eq!(metadata, Metadata::new(INPUT, 3));
+    assert_eq!(metadata.labels, ["0", "1", "2"]);
+    assert_eq!(metadata.input_range, (0.0, 1.0));
+}
+
+#[test]
+fn every_entry() {
+    let metadata = parsed(&[
+        ("blindsight.dataset", "mnist"),
+        ("blindsight.description", "digits, small"),
+        ("blindsight.accuracy", "0.9932"),
+        ("blindsight.mean", "0.5, 0.25"),
+        ("blindsight.std", "0.5,2"),
+        ("blindsight.labels", "cat, dog,eel"),
+        ("blindsight.score_bound", "38"),
+        ("blindsight.ranges", r#"{"conv1": {"max": 5.0, "rms": 1.25}}"#),
+    ]);
+    assert_eq!((metadata.dataset.as_deref(), metadata.accuracy), (Some("mnist"), Some(0.9932)));
+    assert_eq!(metadata.labels, ["cat", "dog", "eel"]);
+    assert_eq!(metadata.score_bound, Some(38.0));
+    assert_eq!(metadata.ranges["conv1"], ValueRange { max: 5.0, rms: 1.25 });
+    // From pixels 0 and 255: channel 0 gives -1 and 1, channel 1 gives -0.125 and 0.375.
+    assert_eq!(metadata.input_range, (-1.0, 1.0));
+    let again: Metadata = serde_json::from_str(&serde_json::to_string(&metadata).unwrap()).unwrap();
+    assert_eq!(again, metadata);
+}
+
+#[test]
+fn normalisation() {
+    let metadata = parsed(&[("blindsight.mean", "0.5,0"), ("blindsight.std", "0.5,2")]);
+    let image = Image::new(INPUT, vec![0, 255, 51, 0]).unwrap();
+    assert_eq!(metadata.normalise(&image).unwrap(), [-1.0, 1.0, 0.1, 0.0]);
+    let grey = Image::new(Shape::new(1, 2, 2), vec![0; 4]).unwrap();
+    let message = metadata.normalise(&grey).unwrap_err().to_string();
+    assert!(message.contains("2 channels") && message.contains("2x2 8-bit grey"), "{message}");
+}

@@ -1,0 +1,216 @@
+//! What plans count, what they refuse, and what becomes of damaged ones.
+
+use super::{CRYPTONETS, Figures, image, model, planned};
+use crate::assemble::assemble;
+use crate::planner::{self, Family, Objective, Options, ReplyKind};
+use crate::stack::Stack;
+use crate::{Choice, Error, FoldChoice, Plan, ReplyLayout, Verdict, explain, parameters};
+use circuit::{CostModel, dry_run};
+use network::{Model, Shape};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
+fn counted(model: &Model, plan: &Plan) -> [u64; 7] {
+    let t = explain(plan, model, &CostModel::default()).unwrap().totals;
+    let inputs = plan.public.input.ciphertexts() as u64;
+    let products = [t.plaintext_multiplications, t.ciphertext_multiplications];
+    [t.rotations, products[0], products[1], t.additions, t.hops, t.key_switches, inputs]
+}
+
+#[test]
+fn counts_of_the_cryptonets_network() {
+    let model = model(&CRYPTONETS).unwrap();
+    let rows = [
+        [12, 41, 2, 45, 100, 14, 25],
+        [13, 30, 2, 34, 79, 15, 13],
+        [15, 29, 2, 34, 80, 17, 9],
+        [16, 30, 2, 35, 83, 18, 7],
+        [19, 32, 2, 40, 93, 21, 5],
+        [19, 38, 2, 44, 103, 21, 5],
+    ];
+    for (taps, row) in (1..).zip(rows) {
+        let plan = planned(&model, Family::Taps(taps), Objective::Operations);
+        assert_eq!(counted(&model, &plan), row, "{taps} taps in a ciphertext");
+    }
+}
+
+/// The figures that can be added up by hand: six limbs at first; a stage of a fold costs a decomposition and a division.
+#[test]
+fn transforms_of_the_cryptonets_network() {
+    let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192).unwrap());
+    let stack = Arc::new(Stack::new(&model.graph).unwrap());
+    let row_sum = FoldChoice { radices: vec![2; 6], rescale_first: false };
+    let tap_sum = FoldChoice { radices: vec![], rescale_first: false };
+    let choice =
+        Choice { taps_per_input: 1, carries_one: false, spacing: 881, tap_sum, baby_steps: 4, row_sum };
+    let assembly = assemble(&stack, &parameters, &choice, 64.0).unwrap();
+    let run = dry_run(&assembly.circuit);
+    let ntts: Vec<u64> = run.layers.iter().map(|l| l.counts.work.ntts).collect();
+    let transform = 12 + 3 * (6 + 12) + 12;
+    let folds = 5 * (12 + 12) + (12 + 12);
+    assert_eq!(ntts, [12, 21 + 14, transform + folds, 10 + 10, 4 + 1]);
+    assert_eq!(run.totals.work.ntts, 294);
+}
+
+#[test]
+fn each_objective_is_best_at_its_own() {
+    let model = model(&CRYPTONETS).unwrap();
+    let objectives = [Objective::Latency, Objective::Operations, Objective::KeySwitches, Objective::Upload];
+    let plans = objectives
+        .map(|o| explain(&planned(&model, Family::Auto, o), &model, &CostModel::default()).unwrap());
+    for taps in 1..=4 {
+        for objective in objectives {
+            let other = planned(&model, Family::Taps(taps), objective);
+            let other = explain(&other, &model, &CostModel::default()).unwrap();
+            assert!(plans[0].predicted_ms <= other.predicted_ms);
+            assert!(plans[1].totals.hops <= other.totals.hops);
+            assert!(plans[2].totals.key_switches <= other.totals.key_switches);
+            assert!(plans[3].upload_bytes <= other.upload_bytes);
+        }
+    }
+    assert_eq!(plans[1].totals.hops, 79);
+    assert_eq!(plans[2].totals.key_switches, 14);
+    let sums = plans[0].layers.iter().fold((0, 0), |(h, n), l| (h + l.counts.hops, n + l.counts.ntts));
+    assert_eq!(sums, (plans[0].totals.hops, plans[0].totals.ntts));
+}
+
+#[test]
+fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
+    let model = model(&CRYPTONETS).unwrap();
+    let free = planned(&model, Family::Auto, Objective::Latency);
+    let free = explain(&free, &model, &CostModel::default()).unwrap();
+    let limit = free.evaluation_key_bytes - 1;
+    let tight = planner::plan(&model, &Options { max_key_bytes: Some(limit), ..Options::default() }).unwrap();
+    assert!(explain(&tight, &model, &CostModel::default()).unwrap().evaluation_key_bytes <= limit);
+    let keys = planner::plan(&model, &Options { max_key_bytes: Some(1 << 20), ..Options::default() });
+    assert!(matches!(keys, Err(Error::Limit { what: "evaluation key bytes", .. })));
+    let error = planner::plan(&model, &Options { max_error: Some(1e-9), ..Options::default() });
+    assert!(matches!(error, Err(Error::Limit { what: "a predicted score error", .. })));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_figures() {
+    let options = |degree| Options { ring_degree: Some(degree), ..Options::default() };
+    let fits = model(&CRYPTONETS).unwrap();
+    let refusal = |model: &Model, options: &Options| planner::plan(model, options).unwrap_err().to_string();
+    assert!(refusal(&fits, &options(4096)).contains("128 bits of security allow at most 106"));
+    assert!(refusal(&fits, &options(5000)).contains("5000: expected a power of two"));
+
+    let mut deep = fits.clone();
+    let square = deep.graph.layers[1].clone();
+    deep.graph.layers.push(square);
+    assert!(refusal(&deep, &Options::default()).contains("dense, square: expected"));
+
+    let large = model(&Figures { outputs: 60, hidden: 4, ..CRYPTONETS }).unwrap();
+    assert!(refusal(&large, &options(8192)).contains("10140: expected at most the 8192 slots"));
+    assert_eq!(planned(&large, Family::Auto, Objective::Latency).public.parameters.degree, 16384);
+
+    let scores = model(&Figures { scores: 40, ..CRYPTONETS }).unwrap();
+    assert!(refusal(&scores, &options(8192)).contains("46 (40 scores): expected at most 31"));
+    let taps = Options { family: Family::Taps(10), ..options(8192) };
+    assert!(refusal(&fits, &taps).contains("taps in one ciphertext is 10: expected 1 to 9"));
+}
+
+#[test]
+fn names_are_parsed_or_refused_with_what_is_offered() {
+    assert_eq!("taps-3".parse::<Family>().unwrap(), Family::Taps(3));
+    assert_eq!("auto".parse::<Family>().unwrap(), Family::Auto);
+    for name in ["lola", "cryptonets", "lola-dense"] {
+        let refusal = name.parse::<Family>().unwrap_err().to_string();
+        assert!(refusal.contains("not offered yet") && refusal.contains("taps-1"), "{refusal}");
+    }
+    for name in ["", "taps-", "taps-0", "taps-x", "dense"] {
+        assert!(name.parse::<Family>().unwrap_err().to_string().contains("unknown"));
+    }
+    assert!("throughput".parse::<Objective>().unwrap_err().to_string().contains("batches"));
+    assert!("fast".parse::<Objective>().is_err());
+    assert!("raw".parse::<ReplyKind>().is_err());
+}
+
+#[test]
+fn an_input_out_of_range_or_of_the_wrong_length_is_refused() {
+    let model = model(&CRYPTONETS).unwrap();
+    let public = planned(&model, Family::Taps(2), Objective::Latency).public;
+    let mut image = image(&CRYPTONETS);
+    assert_eq!(public.write(&image).unwrap().len(), 13);
+    assert!(matches!(public.write(&image[1..]), Err(Error::Length { expected: 784, actual: 783, .. })));
+    image[5] = 1.5;
+    assert!(matches!(public.write(&image), Err(Error::Range { index: 5, .. })));
+    image[5] = f64::NAN;
+    assert!(matches!(public.write(&image), Err(Error::Range { index: 5, .. })));
+}
+
+#[test]
+fn scores_that_wrapped_around_are_recognised() {
+    let layout = ReplyLayout::new(3, 16.0, 268369921.0);
+    let reply = |scores: [f64; 3]| {
+        let wrap = |s: f64| s - 2.0 * layout.capacity * (s / (2.0 * layout.capacity)).round();
+        let check = scores.iter().sum::<f64>() / layout.check_divisor;
+        [&scores.map(wrap)[..], &[0.0; 5], &[check]].concat()
+    };
+    let verdict = |scores| layout.read(&reply(scores)).unwrap().verdict;
+    assert_eq!(verdict([1.0, -15.0, 31.0]), Verdict::Sound);
+    assert!(matches!(verdict([1.0, 40.0, 2.0]), Verdict::OutOfRange { .. }));
+    assert!(matches!(verdict([-33.0, -40.0, 2.0]), Verdict::OutOfRange { .. }));
+    let mut random = reply([1.0, 2.0, 3.0]);
+    random[4] = -0.5;
+    assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
+    random[4] = f64::NAN;
+    assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
+    assert!(layout.read(&[0.0; 8]).is_err());
+}
+
+#[test]
+fn plans_are_the_same_each_time_and_survive_encoding() {
+    let model = model(&CRYPTONETS).unwrap();
+    let [first, second] = [0, 1].map(|_| planned(&model, Family::Auto, Objective::Latency));
+    assert_eq!(first.digest(), second.digest());
+    assert_eq!(Plan::from_bytes(&first.to_bytes()).unwrap(), first);
+    assert_ne!(first.digest(), planned(&model, Family::Auto, Objective::Operations).digest());
+    let other = Model { digest: [9; 32], ..model.clone() };
+    assert_ne!(first.digest(), planned(&other, Family::Auto, Objective::Latency).digest());
+    assert!(matches!(first.circuit(&other), Err(Error::OtherModel { .. })));
+    assert!(first.circuit(&model).is_ok());
+}
+
+/// Every single byte of a plan changed in every way that a bit can: an error, or a plan that is consistent; never a panic.
+#[test]
+fn damaged_plans_are_refused_or_consistent() {
+    let model = model(&Figures { input: Shape::new(1, 9, 9), hidden: 8, scores: 3, ..CRYPTONETS }).unwrap();
+    let plan = planned(&model, Family::Taps(2), Objective::Latency);
+    let bytes = plan.to_bytes();
+    for at in 0..bytes.len() {
+        assert!(Plan::from_bytes(&bytes[..at]).is_err(), "truncated to {at}");
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            if let Ok(read) = Plan::from_bytes(&damaged) {
+                assert_ne!(read.digest(), plan.digest());
+                let _ = read.circuit(&model);
+            }
+        }
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(Plan::from_bytes(&longer).unwrap_err().to_string().contains("1 bytes follow"));
+    assert!(Plan::from_bytes(&vec![0; 2 << 20]).unwrap_err().to_string().contains("at most 1048576"));
+}
+
+#[test]
+fn a_plan_with_other_choices_than_its_public_part_is_refused() {
+    let model = model(&CRYPTONETS).unwrap();
+    let (one, two) = (
+        planned(&model, Family::Taps(1), Objective::Latency),
+        planned(&model, Family::Taps(2), Objective::Latency),
+    );
+    let mut mixed = one.clone();
+    mixed.public = two.public.clone();
+    assert!(matches!(mixed.circuit(&model), Err(Error::Plan(_))));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_no_plan(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        prop_assert!(Plan::from_bytes(&bytes).is_err());
+    }
+}

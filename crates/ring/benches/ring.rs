@@ -1,0 +1,125 @@
+//! What each kernel costs: `cargo bench -p blindsight-ring`, with a filter such as `avx512/forward` if need be.
+
+use chacha20::rand_core::SeedableRng;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use ring::kernels::{self, Pair};
+use ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};
+use ring::{Automorphism, Conversion, Kernel, Modulus, NttTable, Poly, Values};
+
+const DEGREE: usize = 8192;
+const PRIME: u32 = 67_043_329;
+
+/// A prime of 26, 28 and just under 30 bits: they need corrections never, in each pass and in each layer.
+const PRIMES: [u32; 3] = [PRIME, 268_369_921, 1_073_479_681];
+
+fn modulus(q: u32) -> Modulus {
+    Modulus::new(q.into()).expect("the benchmark's primes are primes")
+}
+
+fn limb(q: u32, degree: usize, seed: u8) -> Poly<Values> {
+    let mut poly = Poly::zero(degree, 1);
+    uniform_limb(Kernel::detect(), modulus(q), &[seed; 32], poly.words_mut());
+    poly
+}
+
+fn pair(limbs: &[Poly<Values>]) -> Pair<'_> {
+    Pair { left: [limbs[0].words(), limbs[1].words()], shared: limbs[2].words() }
+}
+
+fn transforms(c: &mut Criterion) {
+    for kernel in Kernel::available() {
+        for (degree, q) in
+            [(4096, PRIME), (8192, PRIME), (8192, PRIMES[1]), (8192, PRIMES[2]), (16384, PRIME)]
+        {
+            // At 16384 the nearest prime to 2^26 is another one.
+            let q = if q % (4 * degree as u32) == 1 {
+                q
+            } else {
+                ring::primes::search(degree, 1 << 26, 1 << 25, 1 << 27)[0]
+            };
+            let table = NttTable::new(modulus(q), degree).expect("a prime with the roots");
+            let mut a = limb(q, degree, 1);
+            let name = |what: &str| format!("{}/{what}/{degree}/{q}", kernel.name());
+            c.bench_function(&name("forward"), |b| {
+                b.iter(|| kernels::ntt_forward(kernel, &table, a.words_mut()))
+            });
+            c.bench_function(&name("inverse"), |b| {
+                b.iter(|| kernels::ntt_inverse(kernel, &table, a.words_mut()))
+            });
+        }
+    }
+}
+
+fn sums_of_products(c: &mut Criterion) {
+    let m = modulus(PRIME);
+    for kernel in Kernel::available() {
+        for count in [3, 25] {
+            let limbs: Vec<_> = (0..3 * count).map(|i| limb(PRIME, DEGREE, i)).collect();
+            let terms: Vec<Pair<'_>> = limbs.chunks(3).map(pair).collect();
+            let (mut x, mut y) = (limb(PRIME, DEGREE, 1), limb(PRIME, DEGREE, 2));
+            c.bench_function(&format!("{}/dot_pair/{count} terms", kernel.name()), |b| {
+                b.iter(|| kernels::dot_pair(kernel, m, &terms, [x.words_mut(), y.words_mut()]));
+            });
+        }
+        let [a, b] = [limb(PRIME, DEGREE, 1), limb(PRIME, DEGREE, 2)];
+        let [mut low, mut middle, mut high] = [a.clone(), a.clone(), a.clone()];
+        c.bench_function(&format!("{}/tensor", kernel.name()), |bench| {
+            bench.iter(|| {
+                let out = [low.words_mut(), middle.words_mut(), high.words_mut()];
+                kernels::tensor(kernel, m, [a.words(), b.words()], [b.words(), a.words()], out);
+            });
+        });
+    }
+}
+
+fn words(c: &mut Criterion) {
+    let m = modulus(PRIME);
+    for kernel in Kernel::available() {
+        let (a, mut x) = (limb(PRIME, DEGREE, 1), limb(PRIME, DEGREE, 2));
+        let name = |what: &str| format!("{}/{what}", kernel.name());
+        let rotation = Automorphism::rotation(DEGREE, 5);
+        c.bench_function(&name("permute"), |b| b.iter(|| rotation.apply(kernel, a.words(), x.words_mut())));
+        c.bench_function(&name("permute_add"), |b| {
+            b.iter(|| rotation.apply_add(kernel, m, a.words(), x.words_mut()))
+        });
+        c.bench_function(&name("add"), |b| b.iter(|| kernels::add(kernel, m, x.words_mut(), a.words())));
+        c.bench_function(&name("mul"), |b| b.iter(|| kernels::mul(kernel, m, x.words_mut(), a.words())));
+        let w = m.scalar(12_345_678);
+        c.bench_function(&name("sub_mul_scalar"), |b| {
+            b.iter(|| kernels::sub_mul_scalar(kernel, m, x.words_mut(), a.words(), w));
+        });
+        let conversion = Conversion::new(&[67_239_937, 66_813_953].map(modulus), &[m], kernel);
+        c.bench_function(&name("lift/2 primes"), |b| {
+            b.iter_batched(
+                || [a.words(), a.words()],
+                |limbs| drop(conversion.lift(&limbs)),
+                BatchSize::SmallInput,
+            );
+        });
+        let lift = conversion.lift(&[a.words(), a.words()]);
+        c.bench_function(&name("convert/2 primes"), |b| b.iter(|| lift.write(0, x.words_mut())));
+    }
+}
+
+fn samplers(c: &mut Criterion) {
+    for kernel in Kernel::available() {
+        let (m, mut x) = (modulus(PRIME), limb(PRIME, DEGREE, 1));
+        c.bench_function(&format!("{}/uniform", kernel.name()), |b| {
+            b.iter(|| uniform_limb(kernel, m, &[1; 32], x.words_mut()));
+        });
+    }
+    // These take the kernel that the environment chooses.
+    let (mut generator, mut out) = (Generator::from_seed([1; 32]), vec![0; DEGREE]);
+    let errors = ErrorDistribution::new(SIGMA);
+    let kernel = Kernel::from_environment().expect("a kernel of this machine").name();
+    c.bench_function(&format!("{kernel}/gaussian"), |b| b.iter(|| errors.fill(&mut generator, &mut out)));
+    c.bench_function(&format!("{kernel}/ternary"), |b| b.iter(|| ternary(&mut generator, &mut out)));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50).warm_up_time(std::time::Duration::from_millis(200))
+        .measurement_time(std::time::Duration::from_millis(500));
+    targets = transforms, sums_of_products, words, samplers
+}
+criterion_main!(benches);
