@@ -1,12 +1,10 @@
 //! Where operations end: the last level, the largest numbers, operands that do not match.
 
-mod common;
-
+use crate::common::{Setup, random_slots, rotated};
 use ckks::{
     Ciphertext, Encoding, Error, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
     PlainFactor, Rescale, Scale,
 };
-use common::{Setup, random_slots, rotated};
 
 const N: usize = 256;
 

@@ -1,9 +1,7 @@
 //! What parameters are accepted, and with which figures others are refused.
 
-mod common;
-
+use crate::common::{nearest, shipped};
 use ckks::{Error, Level, ParametersLiteral, Scale, parameters::largest_log_qp};
-use common::{nearest, shipped};
 
 /// Degree and largest `log2(QP)` at 128, 192 and 256 bits (ia.cr/2024/463, table 5.2).
 const TABLE: [(usize, [f64; 3]); 6] = [

@@ -1,12 +1,10 @@
 //! Which keys serve what, and what keys show of themselves.
 
-mod common;
-
+use crate::common::{Setup, literal, random_slots, rotated};
 use ckks::{
     Context, Error, Evaluator, Extension, Giant, KeyPurpose, KeyRequirements, Level, LinearTransform,
     Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
 };
-use common::{Setup, literal, random_slots, rotated};
 use ring::Kernel;
 use std::sync::Arc;
 use zeroize::ZeroizeOnDrop;

@@ -1,12 +1,12 @@
 //! The essays under `examples/` are true.
 
-#[path = "../examples/04_bytes_between_two_parties.rs"]
+#[path = "../../examples/04_bytes_between_two_parties.rs"]
 mod bytes_between_two_parties;
-#[path = "../examples/01_encrypt_and_add.rs"]
+#[path = "../../examples/01_encrypt_and_add.rs"]
 mod encrypt_and_add;
-#[path = "../examples/02_levels_and_scales.rs"]
+#[path = "../../examples/02_levels_and_scales.rs"]
 mod levels_and_scales;
-#[path = "../examples/03_rotations_and_linear_maps.rs"]
+#[path = "../../examples/03_rotations_and_linear_maps.rs"]
 mod rotations_and_linear_maps;
 
 #[test]

@@ -1,10 +1,8 @@
 //! Every operation with every shape of parameters, at every degree, on every kernel and inside a thread pool.
 
-mod common;
-
+use crate::common::every::{assert_outcomes, every_operation, requirements};
+use crate::common::{Setup, literal, shaped, shipped};
 use ckks::{Level, Parameters};
-use common::every::{assert_outcomes, every_operation, requirements};
-use common::{Setup, literal, shaped, shipped};
 use ring::Kernel;
 
 fn setup(parameters: Parameters, kernel: Kernel) -> Setup {

@@ -1,5 +1,4 @@
 //! What the tests share: small parameters, random slots, measured errors.
-#![allow(dead_code)]
 
 pub mod every;
 

@@ -1,9 +1,7 @@
 //! The encoder against the embedding's definition, and its refusals.
 
-mod common;
-
+use crate::common::{literal, random_slots};
 use ckks::{Context, Encoding, Error, Extension, Level, Randomness, Scale, SecretKey, testing};
-use common::{literal, random_slots};
 use proptest::prelude::*;
 use ring::{Coefficients, Kernel, Poly};
 use std::f64::consts::PI;

@@ -1,11 +1,9 @@
 //! Every homomorphic operation at every level: the right result, with the error that was predicted.
 
-mod common;
-
+use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
 use ckks::{
     Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Rescale, Scale, noise,
 };
-use common::{Setup, assert_variance, mean_square, random_slots, rotated};
 
 const N: usize = 2048;
 const SCALE: f64 = 67_108_864.0;

@@ -1,10 +1,8 @@
 //! Bytes from outside: every format comes back as it was, and nothing else is accepted.
 
-mod common;
-
+use crate::common::{Setup, random_slots, shipped};
 use ckks::wire::{self, Expected, Header, Kind, Length, WireError};
 use ckks::{Context, Error, Evaluator, KeyRequirements, Level, Scale, SecretKey, SeededEvaluationKeys};
-use common::{Setup, random_slots, shipped};
 use proptest::prelude::*;
 use ring::Kernel;
 use sha2::{Digest, Sha256};

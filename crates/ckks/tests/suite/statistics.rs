@@ -1,9 +1,7 @@
 //! The distribution of fresh noise: discrete Gaussian, spherical, of the stated deviation; and nothing ever the same twice.
 
-mod common;
-
+use crate::common::{Setup, mean_square};
 use ckks::{Evaluator, KeyRequirements, Level, Randomness, Scale, testing, wire};
-use common::{Setup, mean_square};
 use ring::sampler::SIGMA;
 
 const N: usize = 256;

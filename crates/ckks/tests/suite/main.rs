@@ -1,0 +1,13 @@
+//! One program for all tests of the crate, so that link-time optimisation runs once and not ten times.
+
+mod common;
+mod edges;
+mod encoder;
+mod examples;
+mod keys;
+mod operations;
+mod parameters;
+mod reply;
+mod statistics;
+mod variants;
+mod wire;
