@@ -309,16 +309,24 @@ fn pack<F: Form>(basis: &Basis, poly: &Poly<F>, out: &mut Vec<u8>) {
 
 fn pack_words(m: Modulus, words: &[u32], out: &mut Vec<u8>) {
     let (bits, mut pending, mut filled) = (width(m), 0u64, 0);
+    let start = out.len();
+    out.resize(start + (words.len() * bits).div_ceil(8), 0);
+    let mut units = out[start..].chunks_mut(4);
+    let mut write = |unit: u64| {
+        if let Some(bytes) = units.next() {
+            bytes.copy_from_slice(&(unit as u32).to_le_bytes()[..bytes.len()]);
+        }
+    };
     for &word in words {
         pending |= u64::from(word) << filled;
         filled += bits;
         if filled >= 32 {
-            out.extend((pending as u32).to_le_bytes());
+            write(pending);
             pending >>= 32;
             filled -= 32;
         }
     }
-    out.extend(&pending.to_le_bytes()[..filled.div_ceil(8)]);
+    write(pending);
 }
 
 fn unpack<F: Form>(basis: &Basis, bytes: &mut &[u8]) -> Result<Poly<F>, WireError> {

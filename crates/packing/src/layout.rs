@@ -237,7 +237,20 @@ impl TapLayout {
             Some(Element::One) => 1.0,
             None => 0.0,
         };
-        let ciphertext = |c| (0..self.slots).map(|slot| value(c, slot)).collect();
+        let ciphertext = |c| {
+            let mut slots = vec![0.0; self.slots];
+            for block in 0..self.blocks() {
+                let start = block * self.spacing;
+                match block.checked_sub(self.taps_per_input) {
+                    // So many blocks before lies the same tap.
+                    Some(same) => {
+                        slots.copy_within(same * self.spacing..same * self.spacing + self.block(), start)
+                    }
+                    None => (start..start + self.block()).for_each(|slot| slots[slot] = value(c, slot)),
+                }
+            }
+            slots
+        };
         Ok((0..self.ciphertexts()).map(ciphertext).collect())
     }
 }

@@ -133,14 +133,15 @@ thread_local! {
 /// A buffer of so many lines, of any content.
 fn recycled(lines: usize) -> Vec<Line> {
     let found = RECYCLER.with_borrow_mut(|recycler| {
-        let fits = |buffer: &Vec<Line>| buffer.len() >= lines && buffer.len() <= 2 * lines;
+        let fits = |buffer: &Vec<Line>| (lines..=2 * lines).contains(&buffer.capacity());
         let index = recycler.buffers.iter().rposition(fits)?;
         let buffer = recycler.buffers.swap_remove(index);
-        recycler.lines -= buffer.len();
+        recycler.lines -= buffer.capacity();
         Some(buffer)
     });
-    let mut buffer = found.unwrap_or_else(|| vec![Line([0; 16]); lines]);
-    buffer.truncate(lines);
+    let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(lines));
+    // Writes only what is missing: nothing where the last user had as many lines.
+    buffer.resize(lines, Line([0; 16]));
     buffer
 }
 
@@ -148,8 +149,8 @@ fn recycle(buffer: Vec<Line>) {
     // The thread may be ending: then its memory goes back to the system.
     let _ = RECYCLER.try_with(|recycler| {
         let mut recycler = recycler.borrow_mut();
-        if !buffer.is_empty() && recycler.lines + buffer.len() <= RECYCLED_LINES {
-            recycler.lines += buffer.len();
+        if buffer.capacity() > 0 && recycler.lines + buffer.capacity() <= RECYCLED_LINES {
+            recycler.lines += buffer.capacity();
             recycler.buffers.push(buffer);
         }
     });
