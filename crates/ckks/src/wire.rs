@@ -330,7 +330,7 @@ fn pack_words(m: Modulus, words: &[u32], out: &mut Vec<u8>) {
 }
 
 fn unpack<F: Form>(basis: &Basis, bytes: &mut &[u8]) -> Result<Poly<F>, WireError> {
-    let mut poly = basis.zero();
+    let mut poly = basis.scratch();
     for (m, limb) in basis.moduli().zip(poly.iter_mut()) {
         unpack_words(m, take(bytes, basis.degree() * width(m) / 8), limb)?;
     }

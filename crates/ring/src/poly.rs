@@ -40,8 +40,9 @@ pub struct Poly<F: Form> {
 impl<F: Form> Poly<F> {
     /// The zero polynomial with `limbs` limbs; `degree` is a multiple of 16.
     pub fn zero(degree: usize, limbs: usize) -> Self {
-        assert!(degree.is_multiple_of(16) && degree > 0, "degree {degree}: expected a multiple of 16");
-        Self { lines: vec![Line([0; 16]); limbs * degree / 16], degree, form: PhantomData }
+        let mut poly = Self::scratch(degree, limbs);
+        poly.words_mut().fill(0);
+        poly
     }
 
     /// A polynomial whose words are whatever the memory held: for results that are written in full.
