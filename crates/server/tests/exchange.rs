@@ -1,10 +1,11 @@
 //! Requests, keys and replies between a client and the server: sound, damaged, forged and random ones.
 
+use circuit::CostModel;
 use ckks::wire::{self, Header, Kind, Length};
 use client::{Client, Error as ClientError, Warning};
 use network::{Image, Model};
 use packing::Plan;
-use packing::planner::{self, Options};
+use packing::planner::{self, Objective, Options};
 use proptest::prelude::*;
 use server::{ClientKeys, Error, PreparedModel};
 use std::path::Path;
@@ -30,7 +31,12 @@ struct Exchange {
 
 impl Exchange {
     fn new(model: Model) -> Self {
-        let plan = planner::plan(&model, &Options::default()).expect("the shipped model can be planned");
+        Self::for_objective(model, Objective::default())
+    }
+
+    fn for_objective(model: Model, objective: Objective) -> Self {
+        let options = Options { objective, ..Options::default() };
+        let plan = planner::plan(&model, &options).expect("the shipped model can be planned");
         let server = PreparedModel::new(&model, &plan).expect("its own plan");
         let client = new_client(&plan);
         let key_bytes = client.evaluation_keys(|_, _| {}).expect("keys");
@@ -81,6 +87,17 @@ fn a_reply_decrypts_to_the_scores_in_the_clear() {
     let allowed = 6.0 * e.plan.public.predicted_error;
     for (encrypted, plain) in classification.scores.iter().zip(&plain) {
         assert!((encrypted - plain).abs() < allowed, "{encrypted} for {plain}, {allowed} allowed");
+    }
+}
+
+#[test]
+fn files_have_the_sizes_that_explain_says() {
+    for objective in [Objective::Latency, Objective::Operations] {
+        let e = Exchange::for_objective(model(), objective);
+        let said = packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+        let sizes = [e.request.len(), e.reply().len(), e.key_bytes.len(), e.server.bytes()];
+        let said = [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes];
+        assert_eq!(sizes.map(|s| s as u64), said, "{objective}");
     }
 }
 
