@@ -6,6 +6,7 @@ use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::stack::Stack;
 use crate::{Choice, Error, FoldChoice, Plan, ReplyLayout, Verdict, explain, parameters};
 use circuit::{CostModel, dry_run};
+use ckks::wire::{self, Header, Kind};
 use network::{Model, Shape};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -113,6 +114,8 @@ fn what_does_not_fit_is_refused_with_figures() {
     );
     let taps = Options { family: Family::Taps(10), ..options(8192) };
     assert!(refusal(&fits, &taps).contains("taps in one ciphertext is 10: expected 1 to 9"));
+    let taps = Options { family: Family::Taps(11), ..options(16384) };
+    assert!(refusal(&fits, &taps).contains("is 11: expected 1 to 19, with no prime factor above 8"));
 }
 
 #[test]
@@ -214,6 +217,10 @@ fn plans_are_the_same_each_time_and_survive_encoding() {
     let [first, second] = [0, 1].map(|_| planned(&model, Family::Auto, Objective::Latency));
     assert_eq!(first.digest(), second.digest());
     assert_eq!(Plan::from_bytes(&first.to_bytes()).unwrap(), first);
+    assert_eq!(Plan::read(&first.write()[..]).unwrap(), first);
+    let wrong = Header { kind: Kind::Plan, plan: [9; 32], key: [0; 16] };
+    let wrong = Plan::read(&wire::seal(&wrong, &first.to_bytes())[..]).unwrap_err();
+    assert!(wrong.to_string().contains("0909090909090909"), "{wrong}");
     assert_ne!(first.digest(), planned(&model, Family::Auto, Objective::Operations).digest());
     let other = Model { digest: [9; 32], ..model.clone() };
     assert_ne!(first.digest(), planned(&other, Family::Auto, Objective::Latency).digest());
