@@ -250,10 +250,10 @@ fn ciphertexts_encrypted_together_are_those_encrypted_one_by_one() {
 
 #[test]
 fn plaintexts_do_not_print_what_they_hold() {
-    let context = &setup().context;
-    let slots = random_slots(N, 1);
-    let factor = context.encode_factor(&slots, Level(1), SCALE, Extension::Plain).unwrap();
-    let summand = context.encode_summand(&slots, Encoding::Slots, Level(1), SCALE).unwrap();
+    let (context, scale) = (context(3), Scale::bits(20.0));
+    let slots = random_slots(context.parameters().slots(), 1);
+    let factor = context.encode_factor(&slots, Level(1), scale, Extension::Plain).unwrap();
+    let summand = context.encode_summand(&slots, Encoding::Slots, Level(1), scale).unwrap();
     for printed in [format!("{factor:?}"), format!("{summand:?}")] {
         assert!(printed.len() < 120 && printed.contains("level"), "{printed}");
     }
