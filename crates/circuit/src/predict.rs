@@ -20,6 +20,8 @@ pub struct Prediction {
     pub values: Vec<f64>,
     /// The root mean square of their errors, in the values' units.
     pub deviation: f64,
+    /// The same for each value by itself: values may differ in what they are sums of.
+    pub deviations: Vec<f64>,
 }
 
 /// How many runs are averaged over.
@@ -37,18 +39,25 @@ pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>,
         .outputs()
         .iter()
         .zip(exact)
-        .map(|(output, slots)| Prediction { values: checked.clear.read(output, slots), deviation: 0.0 })
+        .map(|(output, slots)| {
+            let values = checked.clear.read(output, slots);
+            Prediction { deviation: 0.0, deviations: vec![0.0; values.len()], values }
+        })
         .collect();
     for run in 1..=RUNS {
         let mut noisy = Noisy { circuit, clear: Clear::new(circuit, probe)?, random: Random(run) };
         let wrong = interpret::run(circuit, &mut noisy)?;
         for ((prediction, output), slots) in predictions.iter_mut().zip(circuit.outputs()).zip(wrong) {
             let read = noisy.clear.read(output, slots);
-            let errors = read.iter().zip(&prediction.values).map(|(a, b)| a - b);
-            prediction.deviation += mean_square(&errors.collect::<Vec<_>>()) / RUNS as f64;
+            for ((square, a), b) in prediction.deviations.iter_mut().zip(&read).zip(&prediction.values) {
+                *square += (a - b).powi(2) / RUNS as f64;
+            }
         }
     }
-    predictions.iter_mut().for_each(|p| p.deviation = p.deviation.sqrt());
+    for prediction in &mut predictions {
+        prediction.deviations.iter_mut().for_each(|square| *square = square.sqrt());
+        prediction.deviation = mean_square(&prediction.deviations).sqrt();
+    }
     Ok(predictions)
 }
 

@@ -56,7 +56,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     //
     // It knows from the plan how long the reply must be, at which scale, and which coefficients it carries; nothing is read from the
     // bytes that could be known beforehand.
-    let length = Length::Exactly(wire::reply_bytes(&context, COEFFICIENTS.len()));
+    let length = Length::Exactly(wire::reply_bytes(context.parameters(), COEFFICIENTS.len()));
     let expected = Expected { kind: Kind::Reply, plan: Some(PLAN), key: Some(key_id), length };
     let (_, payload) = wire::open(&response[..], &expected)?;
     let reply = wire::read_reply(&context, &payload, COEFFICIENTS.len(), SCALE)?;
@@ -71,7 +71,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
 fn answer(context: &Context, w: &[f64], request: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     // The server takes any client's request for its plan; the reply carries the request's key identity back. The length follows from
     // the plan, and is compared with the one announced before a byte of payload is read.
-    let length = Length::Exactly(wire::ciphertexts_bytes(context, LEVEL, 1));
+    let length = Length::Exactly(wire::ciphertexts_bytes(context.parameters(), LEVEL, 1));
     let expected = Expected { kind: Kind::Ciphertexts, plan: Some(PLAN), key: None, length };
     let (header, payload) = wire::open(request, &expected)?;
     let mut ciphertexts = wire::read_ciphertexts(context, &payload, 1, LEVEL, SCALE)?;

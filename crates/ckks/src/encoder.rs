@@ -8,6 +8,7 @@ use ring::{Basis, Coefficients, Factor, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
 use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What the numbers of a plaintext are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum Extension {
 }
 
 /// An encoded plaintext that ciphertexts are multiplied by.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct PlainFactor {
     pub(crate) poly: Poly<Factor>,
     pub(crate) level: Level,
@@ -56,7 +57,7 @@ impl PlainFactor {
 }
 
 /// An encoded plaintext that is added to ciphertexts, or encrypted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct PlainSummand {
     pub(crate) poly: Poly<Values>,
     pub(crate) level: Level,
@@ -75,6 +76,23 @@ impl PlainSummand {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of_val(self.poly.words())
+    }
+}
+
+impl std::fmt::Debug for PlainFactor {
+    /// Level, scale and extension: weights are not printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut printed = f.debug_struct("PlainFactor");
+        let printed = printed.field("level", &self.level).field("scale", &self.scale);
+        printed.field("extension", &self.extension).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PlainSummand {
+    /// Level and scale: a message is not printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut printed = f.debug_struct("PlainSummand");
+        printed.field("level", &self.level).field("scale", &self.scale).finish_non_exhaustive()
     }
 }
 
@@ -123,10 +141,10 @@ impl Context {
         encoding: Encoding,
         level: Level,
         scale: Scale,
-    ) -> Result<Vec<i64>, Error> {
+    ) -> Result<Zeroizing<Vec<i64>>, Error> {
         self.parameters().check_level(level)?;
         let coefficients = match encoding {
-            Encoding::Slots => self.slots_to_coefficients(values)?,
+            Encoding::Slots => self.interpolated(values)?,
             Encoding::Coefficients => self.padded(values)?,
         };
         self.round(&coefficients, level, scale)
@@ -139,14 +157,14 @@ impl Context {
         slots: [&[f64]; 2],
         level: Level,
         scale: Scale,
-    ) -> Result<[Vec<i64>; 2], Error> {
+    ) -> Result<[Zeroizing<Vec<i64>>; 2], Error> {
         self.parameters().check_level(level)?;
         let [first, second] = [self.padded(slots[0])?, self.padded(slots[1])?];
         let [first, second] = self.fft().inverse(&first, &second);
         Ok([self.round(&first, level, scale)?, self.round(&second, level, scale)?])
     }
 
-    fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
+    fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Zeroizing<Vec<i64>>, Error> {
         scale.check()?;
         let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         // One bit for the sign; beyond 62 bits integers would not fit their type.
@@ -157,10 +175,10 @@ impl Context {
         }
         // Half away from zero, by truncation: one instruction on every target, where the other roundings are library calls.
         let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
-        Ok(coefficients.iter().map(|c| round(c * scale.0)).collect())
+        Ok(Zeroizing::new(coefficients.iter().map(|c| round(c * scale.0)).collect()))
     }
 
-    fn padded(&self, values: &[f64]) -> Result<Vec<f64>, Error> {
+    fn padded(&self, values: &[f64]) -> Result<Zeroizing<Vec<f64>>, Error> {
         let slots = self.parameters().slots();
         if values.len() > slots {
             return Err(Error::TooManyValues { given: values.len(), slots });
@@ -168,15 +186,19 @@ impl Context {
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {
             return Err(Error::NotFinite(index));
         }
-        let mut padded = values.to_vec();
-        padded.resize(slots, 0.0);
+        // At its full length from the start: a vector that grew would leave a copy behind.
+        let mut padded = Zeroizing::new(vec![0.0; slots]);
+        padded[..values.len()].copy_from_slice(values);
         Ok(padded)
     }
 
     /// The real coefficients of the polynomial that takes these slots.
     pub fn slots_to_coefficients(&self, slots: &[f64]) -> Result<Vec<f64>, Error> {
-        let slots = self.padded(slots)?;
-        let [coefficients, _] = self.fft().inverse(&slots, &[]);
+        Ok(std::mem::take(&mut *self.interpolated(slots)?))
+    }
+
+    fn interpolated(&self, slots: &[f64]) -> Result<Zeroizing<Vec<f64>>, Error> {
+        let [coefficients, _] = self.fft().inverse(&self.padded(slots)?, &[]);
         Ok(coefficients)
     }
 
@@ -190,7 +212,7 @@ impl Context {
 pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
     let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
     if coefficients.iter().fold(true, |small, c| small & (c.abs() < smallest)) {
-        let small: Vec<i32> = coefficients.iter().map(|&c| c as i32).collect();
+        let small: Zeroizing<Vec<i32>> = Zeroizing::new(coefficients.iter().map(|&c| c as i32).collect());
         return basis.from_signed(&small);
     }
     let mut poly = basis.scratch();
@@ -241,28 +263,52 @@ impl Fft {
     fn forward(&self, a: &[f64]) -> Vec<f64> {
         let n = a.len();
         let folded = |j: usize| Complex::new(a[j], if j == 0 { 0.0 } else { -a[n - j] });
-        let mut b: Vec<_> = (0..n).map(|j| folded(j) * self.twist[j]).collect();
+        let mut b = Wiped((0..n).map(|j| folded(j) * self.twist[j]).collect());
         // The library's inverse transform is the one with the positive exponent.
-        self.inverse.process(&mut b);
+        b.transform(&*self.inverse);
+        let b = &b.0;
         self.positions.iter().map(|&k| b[k].re).collect()
     }
 
     /// Slots to coefficients, of one vector or (`second` not empty) of two.
     ///
     /// `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the first vector, its imaginary part to the second.
-    fn inverse(&self, first: &[f64], second: &[f64]) -> [Vec<f64>; 2] {
+    fn inverse(&self, first: &[f64], second: &[f64]) -> [Zeroizing<Vec<f64>>; 2] {
         let n = first.len();
-        let mut b = vec![Complex::default(); n];
+        let mut buffer = Wiped(vec![Complex::default(); n]);
+        let b = &mut buffer.0;
         self.positions.iter().zip(first).for_each(|(&k, &x)| b[k].re = x);
         self.positions.iter().zip(second).for_each(|(&k, &x)| b[k].im = x);
-        self.forward.process(&mut b);
+        buffer.transform(&*self.forward);
+        let b = &mut buffer.0;
         b.iter_mut().zip(&self.twist).for_each(|(b, twist)| *b *= twist.conj());
         let scale = 0.5 / n as f64;
+        let [mut real, mut imaginary] = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(n)));
         let unfolded = |j: usize| (b[j] + Complex::<f64>::i() * b[n - j]) * scale;
-        std::iter::once(b[0] / n as f64)
-            .chain((1..n).map(unfolded))
-            .map(|a| (a.re, a.im))
-            .unzip::<_, _, Vec<_>, Vec<_>>()
-            .into()
+        for a in std::iter::once(b[0] / n as f64).chain((1..n).map(unfolded)) {
+            real.push(a.re);
+            imaginary.push(a.im);
+        }
+        [real, imaginary]
+    }
+}
+
+/// A transform's buffer, wiped when it is dropped: it holds what is encrypted or decrypted.
+struct Wiped(Vec<Complex<f64>>);
+
+impl Wiped {
+    /// Transforms in place, with working memory that is wiped, too.
+    fn transform(&mut self, fft: &dyn rustfft::Fft<f64>) {
+        let mut scratch = Self(vec![Complex::default(); fft.get_inplace_scratch_len()]);
+        fft.process_with_scratch(&mut self.0, &mut scratch.0);
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        for number in &mut self.0 {
+            number.re.zeroize();
+            number.im.zeroize();
+        }
     }
 }

@@ -20,7 +20,7 @@ impl SecretKey {
         scale: Scale,
         randomness: &mut Randomness,
     ) -> Result<SeededCiphertext, Error> {
-        let message = Zeroizing::new(context.to_integers(slots, Encoding::Slots, level, scale)?);
+        let message = context.to_integers(slots, Encoding::Slots, level, scale)?;
         let secret = self.at(context, level);
         Ok(encrypt_integers(context, &secret, message, level, scale, randomness))
     }
@@ -40,7 +40,6 @@ impl SecretKey {
             let second: &[f64] = pair.get(1).map_or(&[], Vec::as_slice);
             let messages = context.pair_to_integers([&pair[0], second], level, scale)?;
             for message in messages.into_iter().take(pair.len()) {
-                let message = Zeroizing::new(message);
                 ciphertexts.push(encrypt_integers(context, &secret, message, level, scale, randomness));
             }
         }

@@ -30,12 +30,12 @@ pub fn pair_integers(
     level: Level,
     scale: Scale,
 ) -> Result<[Vec<i64>; 2], Error> {
-    context.pair_to_integers(slots, level, scale)
+    Ok(context.pair_to_integers(slots, level, scale)?.map(|integers| integers.to_vec()))
 }
 
 /// The integer coefficients that encode one vector of slots.
 pub fn integers(context: &Context, slots: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
-    context.to_integers(slots, Encoding::Slots, level, scale)
+    Ok(context.to_integers(slots, Encoding::Slots, level, scale)?.to_vec())
 }
 
 /// `(c_0, c_1)`.

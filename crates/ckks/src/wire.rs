@@ -7,7 +7,7 @@
 
 use crate::ciphertext::{Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
-use crate::{Context, KeyRequirements, Level, Scale, SecretKey};
+use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use ring::sampler::Seed;
 use ring::{Basis, Form, Modulus, Poly};
 use sha2::{Digest, Sha256};
@@ -298,9 +298,13 @@ fn width(m: Modulus) -> usize {
     (u32::BITS - (m.value() - 1).leading_zeros()) as usize
 }
 
-/// Bytes of a packed polynomial over `basis`: each limb's words at its prime's width.
-fn packed_bytes(basis: &Basis) -> usize {
-    basis.moduli().map(|m| basis.degree() * width(m) / 8).sum()
+/// Bytes of a packed polynomial over the primes of `level`: each limb's words at its prime's width.
+fn packed_bytes(parameters: &Parameters, level: Level) -> usize {
+    limbs_bytes(parameters, &parameters.moduli()[..level.limbs()])
+}
+
+fn limbs_bytes(parameters: &Parameters, moduli: &[Modulus]) -> usize {
+    moduli.iter().map(|m| parameters.degree() * width(*m) / 8).sum()
 }
 
 fn pack<F: Form>(basis: &Basis, poly: &Poly<F>, out: &mut Vec<u8>) {
@@ -377,14 +381,14 @@ fn take_seed(bytes: &mut &[u8]) -> Seed {
 }
 
 /// Payload bytes of `count` seeded ciphertexts at `level`, which exists.
-pub fn ciphertexts_bytes(context: &Context, level: Level, count: usize) -> usize {
-    count.saturating_mul(SEED_BYTES + packed_bytes(context.basis(level)))
+pub fn ciphertexts_bytes(parameters: &Parameters, level: Level, count: usize) -> usize {
+    count.saturating_mul(SEED_BYTES + packed_bytes(parameters, level))
 }
 
 /// Payload of seeded ciphertexts, which are all at one level.
 pub fn write_ciphertexts(context: &Context, ciphertexts: &[SeededCiphertext]) -> Vec<u8> {
     let level = ciphertexts.first().map_or(Level(0), |c| c.level);
-    let mut out = Vec::with_capacity(ciphertexts_bytes(context, level, ciphertexts.len()));
+    let mut out = Vec::with_capacity(ciphertexts_bytes(context.parameters(), level, ciphertexts.len()));
     for ciphertext in ciphertexts {
         out.extend(ciphertext.seed);
         pack(context.basis(level), &ciphertext.c0, &mut out);
@@ -400,7 +404,7 @@ pub fn read_ciphertexts(
     level: Level,
     scale: Scale,
 ) -> Result<Vec<SeededCiphertext>, WireError> {
-    let mut bytes = exactly(bytes, ciphertexts_bytes(context, level, count))?;
+    let mut bytes = exactly(bytes, ciphertexts_bytes(context.parameters(), level, count))?;
     let mut ciphertexts = Vec::with_capacity(count);
     for _ in 0..count {
         let seed = take_seed(&mut bytes);
@@ -415,16 +419,15 @@ pub fn read_ciphertexts(
 }
 
 /// Payload bytes of the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]).
-pub fn evaluation_keys_bytes(context: &Context, requirements: &KeyRequirements) -> usize {
-    let key = |level| {
-        context.parameters().digits(level) * (SEED_BYTES + packed_bytes(context.extended_basis(level)))
-    };
+pub fn evaluation_keys_bytes(parameters: &Parameters, requirements: &KeyRequirements) -> usize {
+    let special = limbs_bytes(parameters, parameters.special());
+    let key = |level| parameters.digits(level) * (SEED_BYTES + packed_bytes(parameters, level) + special);
     requirements.iter().map(|(_, level)| key(level)).sum()
 }
 
 /// Payload of evaluation keys.
 pub fn write_evaluation_keys(context: &Context, keys: &SeededEvaluationKeys) -> Vec<u8> {
-    let mut out = Vec::with_capacity(evaluation_keys_bytes(context, &keys.requirements));
+    let mut out = Vec::with_capacity(evaluation_keys_bytes(context.parameters(), &keys.requirements));
     for key in &keys.keys {
         for (b, seed) in &key.digits {
             out.extend(seed);
@@ -441,7 +444,7 @@ pub fn read_evaluation_keys(
     bytes: &[u8],
     requirements: &KeyRequirements,
 ) -> Result<SeededEvaluationKeys, WireError> {
-    let mut bytes = exactly(bytes, evaluation_keys_bytes(context, requirements))?;
+    let mut bytes = exactly(bytes, evaluation_keys_bytes(context.parameters(), requirements))?;
     let mut keys = Vec::new();
     for (_, level) in requirements.iter() {
         let mut digits = Vec::new();
@@ -455,15 +458,15 @@ pub fn read_evaluation_keys(
 }
 
 /// Payload bytes of a reply with `count` coefficients.
-pub fn reply_bytes(context: &Context, count: usize) -> usize {
-    let basis = context.basis(Level(0));
-    packed_bytes(basis).saturating_add(count.saturating_mul(width(basis.modulus(0))).div_ceil(8))
+pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
+    let words = count.saturating_mul(width(parameters.moduli()[0])).div_ceil(8);
+    packed_bytes(parameters, Level(0)).saturating_add(words)
 }
 
 /// Payload of a reply.
 pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
     let basis = context.basis(Level(0));
-    let mut out = Vec::with_capacity(reply_bytes(context, reply.len()));
+    let mut out = Vec::with_capacity(reply_bytes(context.parameters(), reply.len()));
     pack(basis, &reply.c1, &mut out);
     pack_words(basis.modulus(0), &reply.c0, &mut out);
     out
@@ -471,7 +474,7 @@ pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
 
 /// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
 pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
-    let mut bytes = exactly(bytes, reply_bytes(context, count))?;
+    let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;
     let mut c0 = vec![0; count];
@@ -480,8 +483,8 @@ pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -
 }
 
 /// Payload bytes of a secret key: two bits a coefficient.
-pub fn secret_key_bytes(context: &Context) -> usize {
-    context.parameters().degree() / 4
+pub fn secret_key_bytes(parameters: &Parameters) -> usize {
+    parameters.degree() / 4
 }
 
 /// Payload of a secret key.
@@ -492,7 +495,7 @@ pub fn write_secret_key(secret: &SecretKey) -> Zeroizing<Vec<u8>> {
 
 /// Reads a secret key.
 pub fn read_secret_key(context: &Context, bytes: &[u8]) -> Result<SecretKey, WireError> {
-    let bytes = exactly(bytes, secret_key_bytes(context))?;
+    let bytes = exactly(bytes, secret_key_bytes(context.parameters()))?;
     let four = |&byte: &u8| (0..4).map(move |i| (byte >> (2 * i) & 3) as i8 - 1);
     // The capacity is there from the start: a vector that grew would leave copies behind.
     let mut coefficients = Zeroizing::new(Vec::with_capacity(4 * bytes.len()));

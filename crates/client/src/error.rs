@@ -53,12 +53,12 @@ pub enum Error {
     },
     /// A score left the range that the plan can carry.
     #[error(
-        "a score is out of the range that the plan can carry: the scores miss their own sum by {found:.3}, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
+        "a score is out of the range that the plan can carry: it and its coarse copy are {found:.3} apart, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
     )]
     WrappedAround {
-        /// By how much the sum is off.
+        /// By how much a score and its coarse copy disagree at most.
         found: f64,
-        /// What it may be off at most.
+        /// By how much they may.
         allowed: f64,
     },
     /// A plan that does not fit, or an input outside of the range that its scales were set for.

@@ -33,6 +33,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The holder of a secret key.
 ///
@@ -109,7 +110,7 @@ impl Client {
     /// As [`Client::load`], from any source.
     pub fn read(plan: PublicPlan, digest: PlanDigest, source: impl Read) -> Result<Self, Error> {
         let context = context(&plan)?;
-        let length = Length::Exactly(wire::secret_key_bytes(&context));
+        let length = Length::Exactly(wire::secret_key_bytes(context.parameters()));
         let expected = Expected { kind: Kind::SecretKey, plan: Some(digest), key: None, length };
         let read = || {
             let (header, payload) = wire::open(source, &expected)?;
@@ -125,7 +126,7 @@ impl Client {
     /// Where the file exists already ([`Error::SecretExists`]), or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let payload = wire::write_secret_key(&self.secret);
-        let bytes = zeroize::Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload));
+        let bytes = Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload));
         store::write_secret(path, &bytes, &wire::hex(&self.id[..4]))
     }
 
@@ -162,7 +163,7 @@ impl Client {
     /// # Errors
     /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
-        self.encrypt_input(&self.normalise(image)?)
+        self.encrypt_input(&Zeroizing::new(self.normalise(image)?))
     }
 
     /// Encrypts the network's input: normalised values in the order channel, row, column.
@@ -170,7 +171,7 @@ impl Client {
     /// # Errors
     /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        let slots = self.plan.write(input)?;
+        let slots = Zeroizing::new(self.plan.write(input)?);
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let mut randomness = Randomness::from_system()?;
         let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
@@ -185,7 +186,7 @@ impl Client {
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
-        let length = Length::Exactly(wire::reply_bytes(&self.context, indices.len()));
+        let length = Length::Exactly(wire::reply_bytes(self.context.parameters(), indices.len()));
         let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
         let read = || {
             let (_, payload) = wire::open(reply, &expected)?;

@@ -39,8 +39,8 @@ pub(crate) fn assemble(
     let layout = TapLayout::new(&stack.first, stack.input, choice.taps_per_input, choice.carries_one, slots)?;
     let layout = Arc::new(layout.spaced(choice.spacing)?);
     let rows = Periodic::new(stack.hidden.rows, choice.carries_one);
-    let reply = Arc::new(ReplyLayout::new(stack.last.rows, bound, parameters.modulus(Level(0))));
-    reply.validate(slots / rows.period)?;
+    let reply = ReplyLayout::new(stack.last.rows, bound, parameters.modulus(Level(0)), slots / rows.period)?;
+    let reply = Arc::new(reply);
 
     let visits = Arc::new(Visits::new(layout.sums(), rows));
     let taps = Taps { stack: stack.clone(), layout: layout.clone(), sum: choice.tap_sum.clone() };

@@ -74,6 +74,12 @@ impl Choice {
         if asked > most {
             return Err(Error::does_not_fit("taps in one ciphertext", asked, format!("1 to {most}")));
         }
+        if folds(asked).is_empty() {
+            let expected = format!(
+                "1 to {most}, with no prime factor above {LARGEST_RADIX}, the largest radix of a fold"
+            );
+            return Err(Error::does_not_fit("taps in one ciphertext", asked, expected));
+        }
         let row_sums = folds(slots / rows.period);
         let mut choices = vec![];
         for taps_per_input in taps.map_or(1..=most, |t| t..=t) {

@@ -68,6 +68,9 @@ pub enum Error {
     /// A plan file that is not one, or is not consistent.
     #[error("the plan is not valid: {0}")]
     Plan(String),
+    /// A plan file that is damaged, or no plan file at all.
+    #[error(transparent)]
+    Wire(#[from] ckks::wire::WireError),
     /// A plan that was made for another model.
     #[error("the plan was made for a model with digest {expected}, but this model's is {actual}")]
     OtherModel {

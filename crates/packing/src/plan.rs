@@ -6,10 +6,12 @@ use crate::planner::{Family, Options};
 use crate::stack::Stack;
 use crate::{Choice, Error, ReplyLayout, TapLayout};
 use circuit::Circuit;
+use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
 use network::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::sync::Arc;
 
 /// All that a client needs to know of a model: no weights.
@@ -138,6 +140,29 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The file of this plan: its encoding, framed like everything else that travels (`docs/formats.md`).
+    pub fn write(&self) -> Vec<u8> {
+        let header = Header { kind: Kind::Plan, plan: self.digest(), key: KeyId::default() };
+        wire::seal(&header, &self.to_bytes())
+    }
+
+    /// Reads and checks the file of a plan, whoever it came from.
+    ///
+    /// # Errors
+    /// Where it is no frame of a plan, or its header names another plan than it holds, and as [`from_bytes`](Self::from_bytes).
+    pub fn read(source: impl Read) -> Result<Self, Error> {
+        let length = Length::AtMost(LARGEST_PLAN_BYTES);
+        let expected = Expected { kind: Kind::Plan, plan: None, key: None, length };
+        let (header, payload) = wire::open(source, &expected)?;
+        let plan = Self::from_bytes(&payload)?;
+        let digest = plan.digest();
+        if digest != header.plan {
+            let [named, held] = [header.plan, digest].map(|d| wire::hex(&d[..8]));
+            return Err(Error::Plan(format!("its header names plan {named}, but it holds {held}")));
+        }
+        Ok(plan)
+    }
+
     /// The circuit of this plan for its model, built anew.
     ///
     /// # Errors
@@ -152,7 +177,10 @@ impl Plan {
     /// As [`circuit`](Self::circuit), and where these are not the plan's parameters.
     pub fn circuit_for(&self, model: &Model, parameters: &Parameters) -> Result<Circuit, Error> {
         if model.digest != self.model_digest {
-            return Err(Error::OtherModel { expected: hex(&self.model_digest), actual: hex(&model.digest) });
+            return Err(Error::OtherModel {
+                expected: wire::hex(&self.model_digest),
+                actual: wire::hex(&model.digest),
+            });
         }
         if parameters.literal() != &self.public.parameters {
             return Err(Error::Plan("its parameters are not those given".into()));
@@ -247,9 +275,4 @@ impl PublicPlan {
             "it needs keys for rotations by more than {slots}, above {levels}, or more than {MOST_KEYS}"
         )))
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -201,9 +201,11 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
     Err(Error::Limit { candidates, what: "a predicted score error", actual: least, allowed })
 }
 
+/// The root mean square of the scores' errors. The reply's other coefficients, which have smaller ones, are left out.
 fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
     let predictions = predict(&assembly.circuit, &assembly.input.write(image)?)?;
-    Ok(predictions[0].deviation)
+    let scores = &predictions[0].deviations[..assembly.reply.scores.len()];
+    Ok((scores.iter().map(|d| d * d).sum::<f64>() / scores.len() as f64).sqrt())
 }
 
 /// One plan, counted.

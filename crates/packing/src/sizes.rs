@@ -1,37 +1,26 @@
-//! How many bytes things take, encoded: words of a prime take as many bits as the prime has, and uniform halves travel as seeds.
+//! How many bytes things take: files exactly as `ckks::wire` writes them, and what stays in memory.
 
 use circuit::{Circuit, Role};
+use ckks::wire::{self, FRAME_BYTES};
 use ckks::{KeyRequirements, Level, Parameters};
-use ring::Modulus;
 
-/// Magic, version, kind, plan digest and lengths of one file.
-const HEADER: u64 = 64;
-/// A seed.
-const SEED: u64 = 32;
-
-fn limb(degree: usize, modulus: &Modulus) -> u64 {
-    (degree as u64 * u64::from(32 - modulus.value().leading_zeros())).div_ceil(8)
-}
-
-fn limbs(parameters: &Parameters, level: Level) -> u64 {
-    parameters.moduli()[..level.limbs()].iter().map(|m| limb(parameters.degree(), m)).sum()
-}
-
-/// One request: `count` seeded ciphertexts at `level`.
+/// The file of one request: `count` seeded ciphertexts at `level`, which exists.
 pub fn upload(parameters: &Parameters, level: Level, count: usize) -> u64 {
-    HEADER + count as u64 * (limbs(parameters, level) + SEED)
+    file(wire::ciphertexts_bytes(parameters, level, count))
 }
 
-/// One reply: `c_1` at level 0, and so many words of `c_0`.
+/// The file of one reply with so many coefficients.
 pub fn download(parameters: &Parameters, coefficients: usize) -> u64 {
-    HEADER + limbs(parameters, Level(0)) + 4 * coefficients as u64
+    file(wire::reply_bytes(parameters, coefficients))
 }
 
-/// Evaluation keys, seeded: for each digit one half over the extended basis.
+/// The file of evaluation keys, whose levels exist.
 pub fn evaluation_keys(parameters: &Parameters, keys: &KeyRequirements) -> u64 {
-    let special: u64 = parameters.special().iter().map(|m| limb(parameters.degree(), m)).sum();
-    let key = |level| parameters.digits(level) as u64 * (limbs(parameters, level) + special + SEED);
-    HEADER + keys.iter().map(|(_, level)| key(level)).sum::<u64>()
+    file(wire::evaluation_keys_bytes(parameters, keys))
+}
+
+fn file(payload: usize) -> u64 {
+    (FRAME_BYTES + payload) as u64
 }
 
 /// The encoded model in the server's memory.

@@ -87,7 +87,7 @@ impl PreparedModel {
     /// For bytes that are no evaluation keys for this plan.
     pub fn read_keys(&self, source: impl Read) -> Result<ClientKeys, Error> {
         let needed = &self.plan.keys;
-        let length = Length::Exactly(wire::evaluation_keys_bytes(&self.context, needed));
+        let length = Length::Exactly(wire::evaluation_keys_bytes(self.context.parameters(), needed));
         let expected = Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest), key: None, length };
         let read = || {
             let (header, payload) = wire::open(source, &expected)?;
@@ -104,7 +104,7 @@ impl PreparedModel {
     pub fn read_request(&self, keys: &ClientKeys, source: impl Read) -> Result<Request, Error> {
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let count = self.plan.input.ciphertexts();
-        let length = Length::Exactly(wire::ciphertexts_bytes(&self.context, level, count));
+        let length = Length::Exactly(wire::ciphertexts_bytes(self.context.parameters(), level, count));
         let expected =
             Expected { kind: Kind::Ciphertexts, plan: Some(self.digest), key: Some(keys.id), length };
         let read = || {

@@ -1,12 +1,14 @@
 //! Requests, keys and replies between a client and the server: sound, damaged, forged and random ones.
 
+use circuit::CostModel;
 use ckks::wire::{self, Header, Kind, Length};
 use client::{Client, Error as ClientError, Warning};
 use network::{Image, Model};
 use packing::Plan;
-use packing::planner::{self, Options};
+use packing::planner::{self, Objective, Options};
 use proptest::prelude::*;
 use server::{ClientKeys, Error, PreparedModel};
+use std::path::Path;
 use std::sync::OnceLock;
 
 const DIGIT: &[u8] = include_bytes!("../../../samples/digit-4.png");
@@ -29,7 +31,12 @@ struct Exchange {
 
 impl Exchange {
     fn new(model: Model) -> Self {
-        let plan = planner::plan(&model, &Options::default()).expect("the shipped model can be planned");
+        Self::for_objective(model, Objective::default())
+    }
+
+    fn for_objective(model: Model, objective: Objective) -> Self {
+        let options = Options { objective, ..Options::default() };
+        let plan = planner::plan(&model, &options).expect("the shipped model can be planned");
         let server = PreparedModel::new(&model, &plan).expect("its own plan");
         let client = new_client(&plan);
         let key_bytes = client.evaluation_keys(|_, _| {}).expect("keys");
@@ -84,6 +91,17 @@ fn a_reply_decrypts_to_the_scores_in_the_clear() {
 }
 
 #[test]
+fn files_have_the_sizes_that_explain_says() {
+    for objective in [Objective::Latency, Objective::Operations] {
+        let e = Exchange::for_objective(model(), objective);
+        let said = packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+        let sizes = [e.request.len(), e.reply().len(), e.key_bytes.len(), e.server.bytes()];
+        let said = [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes];
+        assert_eq!(sizes.map(|s| s as u64), said, "{objective}");
+    }
+}
+
+#[test]
 fn a_request_under_another_key_is_refused() {
     let e = exchange();
     let other = new_client(&e.plan);
@@ -133,19 +151,33 @@ fn a_large_score_gives_a_warning() {
     assert!(classification.warnings.iter().any(warned), "{classification:?}");
 }
 
-#[test]
-fn a_score_that_wraps_around_gives_no_label() {
-    let e = Exchange::with_score_bound(8.0);
-    // All white: every value is in range, but not the scores.
-    let shape = e.model.graph.input;
-    let white = Image::new(shape, vec![255; shape.elements()]).expect("as many pixels");
-    let scores = e.model.scores(&white).expect("an image of the right size");
-    let largest = scores.iter().fold(0.0, |m: f64, s| m.max(s.abs()));
-    assert!(largest > e.plan.public.reply.capacity, "{scores:?}");
-    let request = e.client.encrypt(&white).expect("in range");
+/// The largest score of an image in the clear, and what the client says of the reply to it.
+fn classified(e: &Exchange, image: &Image) -> (f64, Result<client::Classification, ClientError>) {
+    let scores = e.model.scores(image).expect("an image of the right size");
+    let request = e.client.encrypt(image).expect("in range");
     let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
-    let refused = e.client.decrypt(&reply[..]).expect_err("beyond the capacity");
-    assert!(matches!(refused, ClientError::WrappedAround { .. }), "{refused}");
+    (scores.iter().fold(0.0, |m: f64, s| m.max(s.abs())), e.client.decrypt(&reply[..]))
+}
+
+/// All white and every inverted digit: pixels in range, but not the scores.
+#[test]
+fn scores_that_wrap_around_give_no_label() {
+    let e = Exchange::with_score_bound(8.0);
+    let (shape, capacity) = (e.model.graph.input, e.plan.public.reply.capacity);
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let inverted = (0..10).map(|n| {
+        let digit = Image::open(&samples.join(format!("digit-{n}.png")), shape).expect("a drawn digit");
+        Image::new(shape, digit.pixels().iter().map(|p| 255 - p).collect()).expect("as many pixels")
+    });
+    let white = Image::new(shape, vec![255; shape.elements()]).expect("as many pixels");
+    let mut wrapped = 0;
+    for image in inverted.chain([white]) {
+        let (largest, read) = classified(&e, &image);
+        let refused = matches!(read, Err(ClientError::WrappedAround { .. }));
+        assert_eq!(refused, largest > capacity, "largest score {largest}, capacity {capacity}: {read:?}");
+        wrapped += u32::from(refused);
+    }
+    assert!(wrapped > 5, "{wrapped} images had scores beyond the capacity");
 }
 
 #[test]

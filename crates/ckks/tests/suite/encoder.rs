@@ -247,3 +247,14 @@ fn ciphertexts_encrypted_together_are_those_encrypted_one_by_one() {
         assert!(together == slots.iter().map(one).collect::<Vec<_>>(), "{count} ciphertexts");
     }
 }
+
+#[test]
+fn plaintexts_do_not_print_what_they_hold() {
+    let (context, scale) = (context(3), Scale::bits(20.0));
+    let slots = random_slots(context.parameters().slots(), 1);
+    let factor = context.encode_factor(&slots, Level(1), scale, Extension::Plain).unwrap();
+    let summand = context.encode_summand(&slots, Encoding::Slots, Level(1), scale).unwrap();
+    for printed in [format!("{factor:?}"), format!("{summand:?}")] {
+        assert!(printed.len() < 120 && printed.contains("level"), "{printed}");
+    }
+}

@@ -72,7 +72,7 @@ fn a_reply_is_one_half_and_the_chosen_words() {
         let bytes = reply_bytes(&setup, &a, &indices);
         assert_eq!(bytes, expected, "{indices:?}");
         assert_eq!(bytes.len(), (N * bits / 8) + (indices.len() * bits).div_ceil(8));
-        assert_eq!(bytes.len(), wire::reply_bytes(&setup.context, indices.len()));
+        assert_eq!(bytes.len(), wire::reply_bytes(setup.context.parameters(), indices.len()));
     }
 }
 

@@ -99,7 +99,7 @@ fn every_format_comes_back() {
         let slots: Vec<_> = (0..3).map(|seed| random_slots(N, seed)).collect();
         let ciphertexts = setup.secret.encrypt_all(context, &slots, level, SCALE, &mut randomness).unwrap();
         let bytes = wire::write_ciphertexts(context, &ciphertexts);
-        assert_eq!(bytes.len(), wire::ciphertexts_bytes(context, level, 3));
+        assert_eq!(bytes.len(), wire::ciphertexts_bytes(context.parameters(), level, 3));
         assert_eq!(wire::read_ciphertexts(context, &bytes, 3, level, SCALE).unwrap(), ciphertexts);
     }
     assert_eq!(wire::write_ciphertexts(context, &[]), []);
@@ -109,7 +109,7 @@ fn every_format_comes_back() {
         let indices: Vec<usize> = (0..count).collect();
         let reply = Evaluator::new(context, &setup.keys).reply(&a, &indices).unwrap();
         let bytes = wire::write_reply(context, &reply);
-        assert_eq!(bytes.len(), wire::reply_bytes(context, count));
+        assert_eq!(bytes.len(), wire::reply_bytes(context.parameters(), count));
         assert_eq!(wire::read_reply(context, &bytes, count, SCALE).unwrap(), reply);
     }
 }
@@ -123,30 +123,36 @@ fn sizes_are_those_of_the_formats_page() {
     let literal = shipped();
     for level in 0..6 {
         let moduli = &literal.moduli[..=level];
-        assert_eq!(wire::ciphertexts_bytes(&context, Level(level), 25), 25 * (32 + packed(moduli)));
+        assert_eq!(
+            wire::ciphertexts_bytes(context.parameters(), Level(level), 25),
+            25 * (32 + packed(moduli))
+        );
         let mut requirements = KeyRequirements::default();
         requirements.rotate_at(1, Level(level));
         let extended = [moduli, &literal.special].concat();
         let digits = (level + 1).div_ceil(2);
-        assert_eq!(wire::evaluation_keys_bytes(&context, &requirements), digits * (32 + packed(&extended)));
+        assert_eq!(
+            wire::evaluation_keys_bytes(context.parameters(), &requirements),
+            digits * (32 + packed(&extended))
+        );
         requirements.relinearise_at(Level(level));
         assert_eq!(
-            wire::evaluation_keys_bytes(&context, &requirements),
+            wire::evaluation_keys_bytes(context.parameters(), &requirements),
             2 * digits * (32 + packed(&extended))
         );
     }
     let rotation = |level| KeyRequirements { relinearisation: None, rotations: [(1, Level(level))].into() };
     let files = [
-        wire::secret_key_bytes(&context),
-        wire::ciphertexts_bytes(&context, Level(5), 1),
-        wire::evaluation_keys_bytes(&context, &rotation(5)),
-        wire::evaluation_keys_bytes(&context, &rotation(1)),
-        wire::reply_bytes(&context, 10),
+        wire::secret_key_bytes(context.parameters()),
+        wire::ciphertexts_bytes(context.parameters(), Level(5), 1),
+        wire::evaluation_keys_bytes(context.parameters(), &rotation(5)),
+        wire::evaluation_keys_bytes(context.parameters(), &rotation(1)),
+        wire::reply_bytes(context.parameters(), 10),
     ];
     assert_eq!(files.map(|bytes| bytes + wire::FRAME_BYTES), [2_148, 163_972, 663_748, 112_772, 28_807]);
     // A count that no memory holds is a length that no file has.
-    assert_eq!(wire::ciphertexts_bytes(&context, Level(5), usize::MAX), usize::MAX);
-    assert!(wire::reply_bytes(&context, usize::MAX) > usize::MAX / 16);
+    assert_eq!(wire::ciphertexts_bytes(context.parameters(), Level(5), usize::MAX), usize::MAX);
+    assert!(wire::reply_bytes(context.parameters(), usize::MAX) > usize::MAX / 16);
 }
 
 /// Words at their prime's width, the first in the lowest bits, read bit by bit.
@@ -382,7 +388,7 @@ fn the_prime_itself_is_no_residue_and_the_word_before_it_is() {
     let setup = setup();
     let q = setup.context.basis(Level(0)).modulus(0).value();
     let width = 32 - q.leading_zeros() as usize;
-    let mut bytes = vec![0; wire::reply_bytes(&setup.context, 0)];
+    let mut bytes = vec![0; wire::reply_bytes(setup.context.parameters(), 0)];
     let mut set = |word: u32| {
         (0..width)
             .for_each(|i| bytes[i / 8] = bytes[i / 8] & !(1 << (i % 8)) | ((word >> i & 1) as u8) << (i % 8));

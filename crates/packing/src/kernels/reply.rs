@@ -46,7 +46,7 @@ fn factor(stack: &Stack, layout: &ReplyLayout, columns: Periodic, slots: usize) 
 }
 
 fn bias(stack: &Stack, layout: &ReplyLayout) -> Vec<f64> {
-    let mut coefficients = vec![0.0; layout.check + 1];
+    let mut coefficients = vec![0.0; layout.indices().len() + 1];
     for (index, row) in layout.rows(&stack.last) {
         coefficients[index] = row[stack.last.columns];
     }

@@ -6,6 +6,7 @@ use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::stack::Stack;
 use crate::{Choice, Error, FoldChoice, Plan, ReplyLayout, Verdict, explain, parameters};
 use circuit::{CostModel, dry_run};
+use ckks::wire::{self, Header, Kind};
 use network::{Model, Shape};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -107,9 +108,14 @@ fn what_does_not_fit_is_refused_with_figures() {
     assert_eq!(planned(&large, Family::Auto, Objective::Latency).public.parameters.degree, 16384);
 
     let scores = model(&Figures { scores: 40, ..CRYPTONETS }).unwrap();
-    assert!(refusal(&scores, &options(8192)).contains("46 (40 scores): expected at most 31"));
+    assert!(
+        refusal(&scores, &options(8192))
+            .contains("83 (40 scores, 40 coarse copies, 3 sentinels): expected at most 31")
+    );
     let taps = Options { family: Family::Taps(10), ..options(8192) };
     assert!(refusal(&fits, &taps).contains("taps in one ciphertext is 10: expected 1 to 9"));
+    let taps = Options { family: Family::Taps(11), ..options(16384) };
+    assert!(refusal(&fits, &taps).contains("is 11: expected 1 to 19, with no prime factor above 8"));
 }
 
 #[test]
@@ -141,24 +147,68 @@ fn an_input_out_of_range_or_of_the_wrong_length_is_refused() {
     assert!(matches!(public.write(&image), Err(Error::Range { index: 5, .. })));
 }
 
+/// The coefficients of a reply with these scores, wrapped around as the modulus would.
+fn reply(layout: &ReplyLayout, scores: &[f64]) -> Vec<f64> {
+    let wrap = |s: f64| s - 2.0 * layout.capacity * (s / (2.0 * layout.capacity)).round();
+    let fine = scores.iter().map(|s| wrap(*s));
+    let coarse = scores.iter().map(|s| wrap(s / layout.coarse_divisor));
+    fine.chain(layout.sentinels.iter().map(|_| 0.0)).chain(coarse).collect()
+}
+
+fn layout(scores: usize) -> ReplyLayout {
+    ReplyLayout::new(scores, 8.0, 268369921.0, 64).unwrap()
+}
+
 #[test]
 fn scores_that_wrapped_around_are_recognised() {
-    let layout = ReplyLayout::new(3, 16.0, 268369921.0);
-    let reply = |scores: [f64; 3]| {
-        let wrap = |s: f64| s - 2.0 * layout.capacity * (s / (2.0 * layout.capacity)).round();
-        let check = scores.iter().sum::<f64>() / layout.check_divisor;
-        [&scores.map(wrap)[..], &[0.0; 5], &[check]].concat()
-    };
-    let verdict = |scores| layout.read(&reply(scores)).unwrap().verdict;
-    assert_eq!(verdict([1.0, -15.0, 31.0]), Verdict::Sound);
-    assert!(matches!(verdict([1.0, 40.0, 2.0]), Verdict::OutOfRange { .. }));
-    assert!(matches!(verdict([-33.0, -40.0, 2.0]), Verdict::OutOfRange { .. }));
-    let mut random = reply([1.0, 2.0, 3.0]);
+    let layout = layout(3);
+    assert_eq!(layout.capacity, 16.0);
+    let verdict = |scores: [f64; 3]| layout.read(&reply(&layout, &scores)).unwrap().verdict;
+    assert_eq!(verdict([1.0, -15.9, 15.9]), Verdict::Sound);
+    assert!(matches!(verdict([1.0, 20.0, 2.0]), Verdict::OutOfRange { .. }));
+    // Two that wrap in opposite directions, so that their sum is right.
+    assert!(matches!(verdict([17.5, -21.8, 2.0]), Verdict::OutOfRange { .. }));
+    // As often as the divisor: beyond what can be told, as the documentation says.
+    assert_eq!(verdict([2.0 * 64.0 * 16.0, 1.0, 2.0]), Verdict::Sound);
+    let mut random = reply(&layout, &[1.0, 2.0, 3.0]);
     random[4] = -0.5;
     assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
     random[4] = f64::NAN;
     assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::WrongKeys { .. }));
+    random[4] = 0.0;
+    random[0] = f64::NAN;
+    assert!(matches!(layout.read(&random).unwrap().verdict, Verdict::OutOfRange { .. }));
     assert!(layout.read(&[0.0; 8]).is_err());
+}
+
+#[test]
+fn a_reply_with_little_room_has_fewer_sentinels_and_then_is_refused() {
+    let sentinels = |scores| ReplyLayout::new(scores, 8.0, 268369921.0, 64).map(|l| l.sentinels.len());
+    assert_eq!([10, 13, 14].map(|scores| sentinels(scores).unwrap()), [5, 5, 3]);
+    let refused = sentinels(15).unwrap_err().to_string();
+    assert!(
+        refused.contains("33 (15 scores, 15 coarse copies, 3 sentinels): expected at most 31"),
+        "{refused}"
+    );
+}
+
+proptest! {
+    /// Any scores, each wrapped around any number of times that the coarse copies can tell: sound only if none was.
+    #[test]
+    fn wraps_of_any_scores_by_any_multiple_are_recognised(
+        scores in prop::collection::vec((-15.9f64..15.9, prop_oneof![3 => Just(0i32), 1 => -63i32..=63]), 1..=14),
+        errors in prop::collection::vec(-1.0f64..1.0, 33),
+    ) {
+        let layout = layout(scores.len());
+        let true_scores: Vec<f64> = scores.iter().map(|(s, wraps)| s + 32.0 * f64::from(*wraps)).collect();
+        let mut coefficients = reply(&layout, &true_scores);
+        coefficients.iter_mut().zip(&errors).for_each(|(c, e)| *c += e * layout.tolerance());
+        let verdict = layout.read(&coefficients).unwrap().verdict;
+        match scores.iter().all(|(_, wraps)| *wraps == 0) {
+            true => prop_assert_eq!(verdict, Verdict::Sound),
+            false => prop_assert!(matches!(verdict, Verdict::OutOfRange { .. }), "{:?}", verdict),
+        }
+    }
 }
 
 #[test]
@@ -167,6 +217,10 @@ fn plans_are_the_same_each_time_and_survive_encoding() {
     let [first, second] = [0, 1].map(|_| planned(&model, Family::Auto, Objective::Latency));
     assert_eq!(first.digest(), second.digest());
     assert_eq!(Plan::from_bytes(&first.to_bytes()).unwrap(), first);
+    assert_eq!(Plan::read(&first.write()[..]).unwrap(), first);
+    let wrong = Header { kind: Kind::Plan, plan: [9; 32], key: [0; 16] };
+    let wrong = Plan::read(&wire::seal(&wrong, &first.to_bytes())[..]).unwrap_err();
+    assert!(wrong.to_string().contains("0909090909090909"), "{wrong}");
     assert_ne!(first.digest(), planned(&model, Family::Auto, Objective::Operations).digest());
     let other = Model { digest: [9; 32], ..model.clone() };
     assert_ne!(first.digest(), planned(&other, Family::Auto, Objective::Latency).digest());
