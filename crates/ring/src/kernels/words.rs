@@ -189,13 +189,35 @@ pub(super) fn convert<S: Simd>(
     factors: &[u32],
     out: &mut [u32],
 ) {
+    // The number of digits is known to the loop, so that its constants stay in registers.
+    match *digits {
+        [a] => convert_from(simd, m, [a], overflow, factors, out),
+        [a, b] => convert_from(simd, m, [a, b], overflow, factors, out),
+        [a, b, c] => convert_from(simd, m, [a, b, c], overflow, factors, out),
+        _ => unreachable!("a conversion has one to three source primes"),
+    }
+}
+
+#[inline(always)]
+fn convert_from<S: Simd, const DIGITS: usize>(
+    simd: S,
+    m: Modulus,
+    digits: [&[u32]; DIGITS],
+    overflow: &[u32],
+    factors: &[u32],
+    out: &mut [u32],
+) {
     let field = Field::new(simd, m);
-    let last = Halves::splat(simd, factors[digits.len()]);
+    let last = Halves::splat(simd, factors[DIGITS]);
+    let factors: [Halves<S>; DIGITS] = std::array::from_fn(
+        #[inline(always)]
+        |i| Halves::splat(simd, factors[i]),
+    );
     for (j, o) in out.chunks_exact_mut(S::LANES).enumerate() {
         let mut sum = Wide::product(simd, Halves::load(simd, &overflow[j * S::LANES..]), last);
-        for (digit, &factor) in digits.iter().zip(factors) {
-            let digit = Halves::load(simd, &digit[j * S::LANES..]);
-            sum = sum.plus_product(simd, digit, Halves::splat(simd, factor));
+        for i in 0..DIGITS {
+            let digit = Halves::load(simd, &digits[i][j * S::LANES..]);
+            sum = sum.plus_product(simd, digit, factors[i]);
         }
         simd.store(o, field.montgomery_reduce_small(sum));
     }
