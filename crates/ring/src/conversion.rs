@@ -5,7 +5,7 @@
 //! that key-switching adds is proportional to the size of the lifted digits.
 
 use crate::kernels::{self, Kernel};
-use crate::{Modulus, Scalar};
+use crate::{Coefficients, Modulus, Poly, Scalar};
 
 /// The constants of one conversion.
 #[derive(Debug, Clone)]
@@ -20,8 +20,9 @@ pub struct Conversion {
 #[derive(Debug)]
 pub struct Lift<'a> {
     conversion: &'a Conversion,
-    digits: Vec<u32>,
-    overflow: Vec<u32>,
+    digits: Poly<Coefficients>,
+    /// By how many multiples of the source modulus each coefficient is to be lowered.
+    overflow: Poly<Coefficients>,
 }
 
 impl Conversion {
@@ -43,15 +44,16 @@ impl Conversion {
     pub fn lift<'a>(&'a self, limbs: &[&[u32]]) -> Lift<'a> {
         assert_eq!(limbs.len(), self.sources.len(), "one limb for each source prime");
         let degree = limbs[0].len();
-        let mut digits = limbs.concat();
-        for (digit, &(m, inverse)) in digits.chunks_exact_mut(degree).zip(&self.sources) {
+        let mut digits = Poly::scratch(degree, limbs.len());
+        for ((digit, limb), &(m, inverse)) in digits.iter_mut().zip(limbs).zip(&self.sources) {
+            digit.copy_from_slice(limb);
             if self.sources.len() > 1 {
                 kernels::mul_scalar(self.kernel, m, digit, inverse);
             }
         }
-        let mut overflow = vec![0; degree];
-        let parts: Vec<&[u32]> = digits.chunks_exact(degree).collect();
-        kernels::overflow(self.kernel, &parts, &self.inverses, &mut overflow);
+        let mut overflow = Poly::scratch(degree, 1);
+        let parts: Vec<&[u32]> = digits.iter().collect();
+        kernels::overflow(self.kernel, &parts, &self.inverses, overflow.words_mut());
         Lift { conversion: self, digits, overflow }
     }
 }
@@ -60,8 +62,8 @@ impl Lift<'_> {
     /// Writes the centred lift modulo target prime `index`.
     pub fn write(&self, index: usize, out: &mut [u32]) {
         let (m, factors) = &self.conversion.targets[index];
-        let digits: Vec<&[u32]> = self.digits.chunks_exact(out.len()).collect();
-        kernels::convert(self.conversion.kernel, *m, &digits, &self.overflow, factors, out);
+        let digits: Vec<&[u32]> = self.digits.iter().collect();
+        kernels::convert(self.conversion.kernel, *m, &digits, self.overflow.words(), factors, out);
     }
 }
 
