@@ -81,10 +81,12 @@ impl Report {
     }
 
     fn scores(&self) -> Table {
-        let mut table = Table::new(["class", "score", "in the clear"]);
-        let plain = |i: usize| self.plain_scores.as_ref().map_or("".into(), |p| format!("{:.4}", p[i]));
+        // A client that has no model cannot compute in the clear.
+        let plain = self.plain_scores.as_ref();
+        let mut table = Table::new(["class", "score"].into_iter().chain(plain.map(|_| "in the clear")));
         for (i, (label, score)) in self.labels.iter().zip(&self.scores).enumerate() {
-            table.row([label.clone(), format!("{score:.4}"), plain(i)]);
+            let plain = plain.map(|scores| format!("{:.4}", scores[i]));
+            table.row([label.clone(), format!("{score:.4}")].into_iter().chain(plain));
         }
         table
     }
