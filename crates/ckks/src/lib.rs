@@ -42,6 +42,6 @@ pub use encoder::{Encoding, Extension, PlainFactor, PlainSummand};
 pub use error::Error;
 pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};
-pub use linear::{Giant, LinearTransform};
+pub use linear::{Giant, LinearTransform, Term};
 pub use parameters::{Level, Parameters, ParametersLiteral, Scale};
 pub use random::Randomness;
