@@ -69,10 +69,7 @@ fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
 /// pictures where nobody convolves.
 fn bases(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let slots = setting.slots;
-    let mut bases = vec![];
-    if shape.elements() <= slots {
-        bases.push(Layout::packed(shape, slots));
-    }
+    let mut bases = vec![Layout::packed(shape, slots)];
     let made =
         setting.index.is_some_and(|i| !setting.windows && chain.links[i].linear.convolution().is_some());
     let read = setting.consumer.is_some_and(|c| c.convolution().is_some());
