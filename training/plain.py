@@ -12,8 +12,8 @@ import torch.nn.functional as F
 LARGEST = 5.0
 """Largest |value| of every unit before a square over the training set; its square is at most 25."""
 
-SCORE_RMS = 5.0
-"""Root mean square of the scores over the training set."""
+SCORE_RMS, SCORE_LARGEST = 5.0, 30.0
+"""Root mean square of the scores over the training set, or less where the largest would exceed the second."""
 
 CHUNK = 5_000
 
@@ -95,7 +95,7 @@ def _scale_inputs(layer, factors):
 
 def equalise(layers, images):
     """The same classifier with every unit before a square at most `LARGEST` over `images`, scores of mean zero
-    over the classes (a common offset decides nothing) and of root mean square `SCORE_RMS`.
+    over the classes (a common offset decides nothing), and their size as `SCORE_RMS` and `SCORE_LARGEST` say.
 
     `layers` alternate between linear layers and squares, and end in a dense layer.
     """
@@ -106,8 +106,22 @@ def equalise(layers, images):
         layers[i + 1] = _scale_inputs(layers[i + 1], factors**-2)
     last = layers[-1]
     layers[-1] = replace(last, weight=last.weight - last.weight.mean(0), bias=last.bias - last.bias.mean())
-    rms = scores(layers, images).square().mean().sqrt()
-    layers[-1] = _scale_outputs(layers[-1], torch.full_like(last.bias, SCORE_RMS) / rms)
+    found = scores(layers, images)
+    factor = torch.minimum(SCORE_RMS / found.square().mean().sqrt(), SCORE_LARGEST / found.abs().max())
+    layers[-1] = _scale_outputs(layers[-1], factor.expand(len(last.bias)))
+    return layers
+
+
+def without_dead_units(layers):
+    """The same scores, with the weights and bias of every unit that the next layer does not read set to zero.
+
+    A dense layer's unread inputs say nothing of a convolution's maps, so only a dense layer's units can be dead.
+    """
+    layers = list(layers)
+    for i in range(1, len(layers), 2):
+        if isinstance(layers[i - 1], PlainDense):
+            read = (layers[i + 1].weight != 0).any(0)
+            layers[i - 1] = _scale_outputs(layers[i - 1], read.double())
     return layers
 
 
