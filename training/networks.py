@@ -240,6 +240,62 @@ LOLA_CIFAR10 = NetworkSpec(
     std=CIFAR10_STD,
 )
 
+_BLOCK128, _BLOCK256, _BLOCK512 = (
+    Residual((Conv(maps, 3, 1, 1), Relu(), Conv(maps, 3, 1, 1), Relu())) for maps in (128, 256, 512)
+)
+
+CIFAR10_TEACHER = NetworkSpec(
+    name="cifar10-teacher",
+    description="a residual network with ReLUs, nine layers deep, that cifar10 learns from; not exported",
+    dataset="cifar10",
+    layers=(
+        *(Conv(64, 3, 1, 1), Relu(), Conv(128, 3, 2, 1), Relu(), _BLOCK128),
+        *(Conv(256, 3, 2, 1), Relu(), _BLOCK256, Conv(512, 3, 2, 1), Relu(), _BLOCK512),
+        *(AveragePool(), Dense(10)),
+    ),
+    recipe=Recipe(
+        epochs=60,
+        batch=256,
+        learning_rate=3e-3,
+        weight_decay=0.1,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4, cutout=8),
+        averaging=0.999,
+        bfloat16=True,
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
+CIFAR10 = NetworkSpec(
+    name="cifar10",
+    description="six 3x3 convolutions to 32, 64, 64, 128, 128 and 256 maps, every other one of stride 2, and dense 10, squares between",
+    dataset="cifar10",
+    layers=(
+        *(Conv(32, 3, 1, 1), Square(), Conv(64, 3, 2, 1), Square()),
+        *(Conv(64, 3, 1, 1), Square(), Conv(128, 3, 2, 1), Square()),
+        *(Conv(128, 3, 1, 1), Square(), Conv(256, 3, 2, 1), Square()),
+        Dense(10),
+    ),
+    recipe=Recipe(
+        epochs=120,
+        batch=256,
+        learning_rate=3e-3,
+        weight_decay=5e-2,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4),
+        square_start=NEAR_RELU,
+        annealing=20,
+        range_penalty=1e-2,
+        dropout=0.2,
+        averaging=0.999,
+        bfloat16=True,
+        distillation=Distillation(teacher="cifar10-teacher", share=0.9, temperature=4.0),
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
 NETWORKS = {
     spec.name: spec
     for spec in (
@@ -251,5 +307,7 @@ NETWORKS = {
         TUTORIAL_MNIST,
         CRYPTONETS_PRUNED_MNIST,
         LOLA_CIFAR10,
+        CIFAR10_TEACHER,
+        CIFAR10,
     )
 }

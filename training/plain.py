@@ -74,12 +74,14 @@ def scores(layers, images):
 
 
 def _unit_maxima(layers, images):
-    """The largest |value| of each unit (map, for a convolution) of the last of `layers`."""
-    maxima = []
+    """For each of `layers` before a square, by its place, the largest |value| of each unit (map, for a convolution)."""
+    maxima = {}
     for chunk in images.split(CHUNK):
-        out = run(layers, chunk)[-1].abs()
-        maxima.append(out.flatten(2).amax((0, 2)) if out.dim() == 4 else out.amax(0))
-    return torch.stack(maxima).amax(0)
+        for i, out in enumerate(run(layers, chunk)[:-1]):
+            if layers[i + 1].kind == "square":
+                found = out.abs().transpose(0, 1).flatten(1).amax(1)
+                maxima[i] = torch.maximum(maxima.get(i, found), found)
+    return maxima
 
 
 def _scale_outputs(layer, factors):
@@ -100,10 +102,10 @@ def equalise(layers, images):
     `layers` alternate between linear layers and squares, and end in a dense layer.
     """
     layers = list(layers)
-    for i in range(1, len(layers), 2):
-        factors = LARGEST / _unit_maxima(layers[:i], images).clamp(min=1e-9)
-        layers[i - 1] = _scale_outputs(layers[i - 1], factors)
-        layers[i + 1] = _scale_inputs(layers[i + 1], factors**-2)
+    for i, maxima in _unit_maxima(layers, images).items():
+        factors = LARGEST / maxima.clamp(min=1e-9)
+        layers[i] = _scale_outputs(layers[i], factors)
+        layers[i + 2] = _scale_inputs(layers[i + 2], factors**-2)
     last = layers[-1]
     layers[-1] = replace(last, weight=last.weight - last.weight.mean(0), bias=last.bias - last.bias.mean())
     found = scores(layers, images)

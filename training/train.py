@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 import curves
+import plain
 from data import DATASETS, HOLDOUT, DataError, normalise
 from export import export
 from model import fold
 from networks import NETWORKS
-from plain import equalise, ranges, without_dead_units
 from run import Run, load
 
 HERE = Path(__file__).parent
@@ -25,9 +25,7 @@ HERE = Path(__file__).parent
 def main():
     options = parse_options()
     torch.set_num_threads(options.threads)
-    spec = NETWORKS[options.network]
-    if options.epochs:
-        spec = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, epochs=options.epochs))
+    spec = chosen(options)
     try:
         training = DATASETS[spec.dataset].load(options.data, "train")
         test = DATASETS[spec.dataset].load(options.data, "test")
@@ -41,6 +39,15 @@ def main():
         produce(spec, training, test, options)
 
 
+def chosen(options):
+    """The network that was asked for, its recipe changed as asked."""
+    spec = NETWORKS[options.network]
+    changes = {"epochs": options.epochs} if options.epochs else {}
+    if options.alone:
+        changes["distillation"] = None
+    return dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **changes))
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description="Train a network with square activations and export it as ONNX.")
     parser.add_argument("network", choices=NETWORKS)
@@ -50,6 +57,7 @@ def parse_options():
     parser.add_argument("--validate", action="store_true", help=f"hold {HOLDOUT} training images out, report on them")
     parser.add_argument("--fresh", action="store_true", help="do not resume from a checkpoint")
     parser.add_argument("--epochs", type=int, help="other than the recipe's")
+    parser.add_argument("--alone", action="store_true", help="without the recipe's teacher, if it has one")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     return parser.parse_args()
@@ -75,10 +83,10 @@ def produce(spec, training, test, options):
     run = start(spec, training, None, options)
     network, history = run.train()
     images = normalise(spec, training.pixels).double()
-    layers = equalise(without_dead_units(fold(network.cpu())), images)
-    path = options.out / f"{spec.name}.onnx"
-    accuracy = export(spec, layers, training, test, path)
-    for name, found in ranges(layers, images).items():
+    layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images)
+    path, ranges = options.out / f"{spec.name}.onnx", plain.ranges(layers, images)
+    accuracy = export(spec, layers, ranges, test, path)
+    for name, found in ranges.items():
         print(f"{name}: largest {found['max']:.2f}, rms {found['rms']:.2f}")
     print(f"test accuracy: {100 * accuracy:.2f} % of {len(test)} images -> {path}")
     histories = {"final": history}

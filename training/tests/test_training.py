@@ -116,15 +116,16 @@ def test_a_short_training_learns_and_its_export_agrees(tmp_path):
     training, test = synthetic(1_000), synthetic(300, seed=8)
     model, history = Run(spec, training, None, tmp_path / "run.pt").train()
     assert history[-1]["training"]["loss"] < history[0]["training"]["loss"]
-    layers = plain.equalise(fold(model), normalise(spec, training.pixels).double())
-    accuracy = export(spec, layers, training, test, tmp_path / "model.onnx")
+    inputs = normalise(spec, training.pixels).double()
+    layers = plain.equalise(fold(model), inputs)
+    accuracy = export(spec, layers, plain.ranges(layers, inputs), test, tmp_path / "model.onnx")
     assert accuracy > 0.95
     described = onnx.load(tmp_path / "model.onnx")
     assert [node.op_type for node in described.graph.node] == ["Conv", "Mul", "Flatten", "Gemm", "Mul", "Gemm"]
     metadata = {entry.key: entry.value for entry in described.metadata_props}
     assert metadata["blindsight.accuracy"] == f"{accuracy:.4f}"
     assert metadata["blindsight.input_range"] == "0,1"
-    largest = plain.scores(layers, normalise(spec, training.pixels).double()).abs().max()
+    largest = plain.scores(layers, inputs).abs().max()
     assert float(metadata["blindsight.score_bound"]) >= 1.5 * largest
 
 
