@@ -153,7 +153,7 @@ CRYPTONETS_MNIST = NetworkSpec(
 )
 
 DIGITS = Recipe(
-    epochs=40,
+    epochs=25,
     batch=256,
     learning_rate=4e-3,
     weight_decay=1e-2,
@@ -169,7 +169,7 @@ LOLA_SMALL_MNIST = NetworkSpec(
     description="LoLa-Small: 5x5 convolution to 5 maps, square, dense 10",
     dataset="mnist",
     layers=(Conv(5, 5, 2, 1), Square(), Dense(10)),
-    recipe=replace(DIGITS, label_smoothing=0.0),
+    recipe=replace(DIGITS, epochs=40, label_smoothing=0.0),
 )
 
 LENET_MNIST = NetworkSpec(
@@ -177,7 +177,7 @@ LENET_MNIST = NetworkSpec(
     description="LeNet: 5x5 convolutions to 32 and 64 maps, dense 512, dense 10, a square after each but the last",
     dataset="mnist",
     layers=(Conv(32, 5, 2, 2), Square(), Conv(64, 5, 2, 2), Square(), Dense(512), Square(), Dense(10)),
-    recipe=replace(DIGITS, epochs=25, learning_rate=2e-3, dropout=0.2, bfloat16=True),
+    recipe=replace(DIGITS, learning_rate=2e-3, dropout=0.2, bfloat16=True),
 )
 
 MLP_MNIST = NetworkSpec(
@@ -206,15 +206,15 @@ TUTORIAL_MNIST = NetworkSpec(
 
 CRYPTONETS_PRUNED_MNIST = NetworkSpec(
     name="cryptonets-pruned-mnist",
-    description="cryptonets-mnist with most of its weights zero: 12 of 25 kernel positions, 63 of 100 hidden units",
+    description="cryptonets-mnist with most of its weights zero: 12 of 25 kernel positions, 31 of 100 hidden units",
     dataset="mnist",
     layers=CRYPTONETS_MNIST.layers,
     recipe=replace(
         DIGITS,
-        epochs=60,
+        epochs=50,
         label_smoothing=0.0,
         distillation=Distillation(teacher="lenet-mnist", share=0.7, temperature=2.0),
-        pruning=Pruning(first_epoch=4, last_epoch=36, taps=12, units=63, density=(0.4, 0.1, 0.4)),
+        pruning=Pruning(first_epoch=4, last_epoch=30, taps=12, units=31, density=(0.4, 0.1, 0.4)),
     ),
 )
 

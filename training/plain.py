@@ -115,15 +115,20 @@ def equalise(layers, images):
 
 
 def without_dead_units(layers):
-    """The same scores, with the weights and bias of every unit that the next layer does not read set to zero.
+    """The same scores from layers whose live units come first: a unit that the next layer does not read goes last, its
+    weights and bias zero.
 
-    A dense layer's unread inputs say nothing of a convolution's maps, so only a dense layer's units can be dead.
+    Only a dense layer's units are looked at, before a square and a dense layer.
     """
     layers = list(layers)
     for i in range(1, len(layers), 2):
-        if isinstance(layers[i - 1], PlainDense):
-            read = (layers[i + 1].weight != 0).any(0)
-            layers[i - 1] = _scale_outputs(layers[i - 1], read.double())
+        unit, reader = layers[i - 1], layers[i + 1]
+        if isinstance(unit, PlainDense):
+            read = (reader.weight != 0).any(0)
+            order = read.logical_not().long().argsort(stable=True)
+            unit = _scale_outputs(unit, read.double())
+            layers[i - 1] = replace(unit, weight=unit.weight[order], bias=unit.bias[order])
+            layers[i + 1] = replace(reader, weight=reader.weight[:, order])
     return layers
 
 
