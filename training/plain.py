@@ -29,7 +29,7 @@ class PlainConv:
     kind = "conv"
 
     def __call__(self, x):
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype), self.stride, self.padding)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PlainDense:
     kind = "dense"
 
     def __call__(self, x):
-        return F.linear(x.flatten(1), self.weight, self.bias)
+        return F.linear(x.flatten(1), self.weight.to(x.dtype), self.bias.to(x.dtype))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def names(layers):
 
 
 def run(layers, x):
-    """The outputs of every layer for a batch `x`."""
+    """The outputs of every layer for a batch `x`, in its precision."""
     outputs = []
     for layer in layers:
         x = layer(x)

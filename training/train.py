@@ -82,7 +82,7 @@ def produce(spec, training, test, options):
     """Trains on all training images, exports the model, prints its accuracy on the test images, plots the curves."""
     run = start(spec, training, None, options)
     network, history = run.train()
-    images = normalise(spec, training.pixels).double()
+    images = normalise(spec, training.pixels)
     layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images)
     path, ranges = options.out / f"{spec.name}.onnx", plain.ranges(layers, images)
     accuracy = export(spec, layers, ranges, test, path)
