@@ -12,7 +12,7 @@ import torch
 
 import plain
 from augment import crop_flip, distort
-from data import DataError, Images, load_cifar10, load_mnist, normalise
+from data import DATASETS, DataError, Images, load_cifar10, load_mnist, normalise
 from export import export, onnx_scores, to_onnx
 from model import SquareActivation, build, fold
 from networks import (
@@ -77,6 +77,21 @@ def test_folding_changes_no_score(spec):
     inputs = normalise(spec, images.pixels).double()
     with torch.no_grad():
         torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.endswith("teacher")])
+def test_every_network_equals_its_export(name):
+    spec = NETWORKS[name]
+    dataset = DATASETS[spec.dataset]
+    pixels = torch.randint(256, (8, *dataset.shape), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    inputs = normalise(spec, pixels)
+    torch.manual_seed(1)
+    model = build(spec, dataset.shape, len(dataset.classes))
+    model(inputs)  # for the batch norms to have seen something
+    layers = fold(model.eval())
+    with torch.no_grad():
+        expected = model(inputs)
+    torch.testing.assert_close(onnx_scores(to_onnx(spec, layers), inputs), expected, rtol=1e-3, atol=1e-3)
 
 
 @SPECS
