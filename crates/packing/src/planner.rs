@@ -2,8 +2,8 @@
 //!
 //! For each tensor it looks at the layouts worth trying ([`forms`](crate::forms)), for each pair of neighbouring layouts at all ways to compute the layer
 //! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
-//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, plans that rescale
-//! late are looked at. All is deterministic: the same model, options and cost model give the same plan.
+//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, every sum is rescaled after
+//! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::chain::Chain;
@@ -186,10 +186,10 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
     input_level(&chain, parameters)?;
     let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
     let image = probe::image(chain.input, model.metadata.input_range);
+    let search = Search { chain: &chain, parameters, options, bound };
+    let best = within_key_limit(&search)?;
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
-    for late in [false, true] {
-        let search = Search { chain: &chain, parameters, options, bound, only_late_rescales: late };
-        let choice = within_key_limit(&search)?;
+    for choice in [best.clone(), best.rescaled_late()] {
         let assembly = assemble(&chain, parameters, &choice, bound)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
