@@ -56,9 +56,9 @@ class Client {
     return json(this.#call('decrypt', reply));
   }
 
-  /** SHA-256 in hexadecimal digits. */
-  digest(bytes) {
-    return Array.from(this.#call('digest', bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  /** The address that evaluation keys are registered under. */
+  address(keys) {
+    return text(this.#call('address', keys));
   }
 
   #call(operation, argument = new Uint8Array()) {
@@ -69,9 +69,10 @@ class Client {
     const refused = wasm[operation]() !== 0;
     const result = new Uint8Array(wasm.memory.buffer, wasm.result(), wasm.result_length()).slice();
     wasm.wipe_result();
-    if (refused) throw new ClientError(new TextDecoder().decode(result));
+    if (refused) throw new ClientError(text(result));
     return result;
   }
 }
 
-const json = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+const text = (bytes) => new TextDecoder().decode(bytes);
+const json = (bytes) => JSON.parse(text(bytes));

@@ -20,8 +20,6 @@ const state = { token: takeToken(), opened: null, busy: false, pixels: null, dis
 /** Sentences on the key. */
 const story = { secret: '', evaluation: '' };
 
-start();
-
 function start() {
   showScores(labels());
   for (let digit = 0; digit < SAMPLES; digit++) element('samples').append(sampleButton(digit));
@@ -38,7 +36,9 @@ function start() {
   open();
 }
 
-const labels = () => state.opened?.plan.labels ?? Array.from({ length: SAMPLES }, (_, digit) => String(digit));
+function labels() {
+  return state.opened?.plan.labels ?? Array.from({ length: SAMPLES }, (_, digit) => String(digit));
+}
 
 function sampleButton(digit) {
   const button = document.createElement('button');
@@ -172,7 +172,7 @@ async function showEncryption(excerpt, time) {
   paintNoise(element('noise'), excerpt);
   element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the drawing in them';
   element('noise-hint').hidden = true;
-  show('fact-digit', 'nothing: noise');
+  show('fact-digit', 'nothing');
   show('server-status', 'Computing on numbers it cannot read.');
   reveal('server-panel');
 }
@@ -181,7 +181,7 @@ function showAnswer({ label, scores, warnings, times, bytes, encryption, roundTr
   const server = Object.values(times).reduce((sum, time) => sum + time, 0);
   const computing = times.compute ?? server;
   show('server-status', 'Done, without decrypting anything.');
-  show('fact-answer', 'nothing: encrypted');
+  show('fact-answer', 'nothing');
   show('fact-out', size(bytes));
   show('fact-time', milliseconds(server));
   show('label', label);
@@ -189,11 +189,11 @@ function showAnswer({ label, scores, warnings, times, bytes, encryption, roundTr
   const verdict = [judge(label, scores), ...warnings].join(' ');
   show('verdict', verdict);
   showTimes([
-    ['here', 'Encrypted here', encryption],
-    ['way', 'On the way, both ways', Math.max(0, roundTrip - server)],
-    ['prepare', 'Server unpacks', server - computing],
-    ['there', 'Server runs the network', computing],
-    ['here', 'Decrypted here', decryption],
+    ['spent-here', 'Encrypted here', encryption],
+    ['spent-between', 'On the way, both ways', Math.max(0, roundTrip - server)],
+    ['spent-unpacking', 'Server unpacks', server - computing],
+    ['spent-there', 'Server runs the network', computing],
+    ['spent-here', 'Decrypted here', decryption],
   ]);
   say(`The answer, decrypted in this page: ${verdict}`);
   showWeight();
@@ -203,7 +203,7 @@ function judge(label, scores) {
   const [best, second] = [...scores].sort((a, b) => b - a);
   const other = labels()[scores.indexOf(second)];
   if (best - second < CLOSE) return `Perhaps a ${label}, perhaps a ${other}.`;
-  return `This is a ${label}. Next comes ${other}, ${(best - second).toFixed(1)} behind.`;
+  return `This is a ${label}. The next, ${other}, is ${(best - second).toFixed(1)} behind.`;
 }
 
 // The page itself.
@@ -260,3 +260,5 @@ function showWeight() {
   const { module } = state.opened;
   show('weight', `This page: ${size(page + module)}, of which ${size(module)} WebAssembly. It loads nothing from anywhere else.`);
 }
+
+start();

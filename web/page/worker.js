@@ -81,7 +81,7 @@ function register() {
 async function sendKeys() {
   const [keys, making] = timed(() => client.evaluationKeys());
   tell('keys', { bytes: keys.length, time: making });
-  const digest = client.digest(keys);
+  const digest = client.address(keys);
   const start = performance.now();
   await server.register(digest, keys, remembered ? null : LIFETIME, (share) => tell('upload', { share }));
   tell('registered', { digest, time: performance.now() - start });

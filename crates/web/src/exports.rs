@@ -71,8 +71,8 @@ operations! {
     encrypt = |session, pixels| session.encrypt(pixels).map(Zeroizing::new);
     /// Takes the server's reply; the classification as JSON.
     decrypt = |session, reply| json(&session.decrypt(reply)?);
-    /// Takes bytes; their SHA-256.
-    digest = |_, bytes| Ok(Zeroizing::new(Session::digest(bytes).to_vec()));
+    /// Takes evaluation keys; the address that they are registered under, in hexadecimal digits.
+    address = |_, keys| Ok(Zeroizing::new(Session::address(keys).into_bytes()));
 }
 
 /// Runs an operation on the argument, which is wiped, and stores its result: 0, or 1 and a message.

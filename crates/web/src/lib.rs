@@ -22,4 +22,4 @@ mod entropy;
 pub mod exports;
 mod session;
 
-pub use session::{Error, PlanSummary, Session};
+pub use session::{Answer, Error, PlanSummary, Session};

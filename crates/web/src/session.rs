@@ -2,9 +2,9 @@
 
 use client::{Classification, Client};
 use network::{Image, Shape};
-use packing::{Plan, PublicPlan};
+use packing::PublicPlan;
+use protocol::Address;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// A visitor's plan and client. Each comes with its own operation, in this order.
@@ -21,9 +21,9 @@ pub enum Error {
     /// Operations in another order than they must come.
     #[error("there is no {0} yet: {0} comes first")]
     Missing(&'static str),
-    /// No plan, or one that does not hold together.
+    /// Bytes that are no public plan.
     #[error(transparent)]
-    Plan(#[from] packing::Error),
+    Plan(#[from] protocol::Error),
     /// Pixels that are no image.
     #[error(transparent)]
     Image(#[from] network::Error),
@@ -37,16 +37,12 @@ pub enum Error {
 pub struct PlanSummary {
     /// The model's name.
     pub model: String,
-    /// SHA-256 of the plan, in hexadecimal digits.
-    pub digest: String,
     /// A name for each score.
     pub labels: Vec<String>,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
     /// How many ciphertexts a request holds.
     pub ciphertexts: usize,
-    /// The ring degree.
-    pub degree: usize,
 }
 
 /// What a reply says, as a page shows it.
@@ -58,15 +54,14 @@ pub struct Answer {
 }
 
 impl Session {
-    /// Takes a plan from the server and forgets the key of any other.
+    /// Takes a plan from the server, and forgets the key of any other.
     ///
     /// # Errors
-    /// For bytes that are no plan, or one that does not hold together.
+    /// As [`protocol::read_plan`].
     pub fn open_plan(&mut self, bytes: &[u8]) -> Result<PlanSummary, Error> {
-        let plan = Plan::read(bytes)?;
-        let (public, digest) = (plan.public.clone(), plan.digest());
-        let summary = PlanSummary::new(&public, &digest);
-        *self = Self { plan: Some((public, digest)), client: None };
+        let (plan, digest) = protocol::read_plan(bytes)?;
+        let summary = PlanSummary::new(&plan);
+        *self = Self { plan: Some((plan, digest)), client: None };
         Ok(summary)
     }
 
@@ -126,9 +121,9 @@ impl Session {
         Ok(Answer { label, scores, warnings: warnings.iter().map(ToString::to_string).collect() })
     }
 
-    /// SHA-256: what keys are registered under.
-    pub fn digest(bytes: &[u8]) -> [u8; 32] {
-        Sha256::digest(bytes).into()
+    /// The address that evaluation keys are registered under.
+    pub fn address(keys: &[u8]) -> String {
+        Address::of(keys).to_string()
     }
 
     fn plan(&self) -> Result<(PublicPlan, [u8; 32]), Error> {
@@ -141,15 +136,13 @@ impl Session {
 }
 
 impl PlanSummary {
-    fn new(plan: &PublicPlan, digest: &[u8; 32]) -> Self {
+    fn new(plan: &PublicPlan) -> Self {
         let Shape { channels, height, width } = plan.input.input;
         Self {
             model: plan.model.clone(),
-            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             labels: plan.labels.clone(),
             shape: [channels, height, width],
             ciphertexts: plan.input.ciphertexts(),
-            degree: plan.input.slots,
         }
     }
 }
