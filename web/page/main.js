@@ -31,7 +31,8 @@ function start() {
   element('remember').addEventListener('change', remember);
   element('token-form').addEventListener('submit', submitToken);
   for (const [event, listener] of Object.entries(heard)) backend.addEventListener(event, ({ detail }) => listener(detail));
-  addEventListener('hashchange', () => location.reload());
+  // A new address for the same page: with a new token.
+  addEventListener('hashchange', () => location.hash.startsWith('#token=') && location.reload());
   addEventListener('pagehide', leave);
   open();
 }

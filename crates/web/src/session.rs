@@ -48,9 +48,12 @@ pub struct PlanSummary {
 /// What a reply says, as a page shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
-    label: String,
-    scores: Vec<f64>,
-    warnings: Vec<String>,
+    /// The name of the class with the largest score.
+    pub label: String,
+    /// The scores, in the order of the plan's labels.
+    pub scores: Vec<f64>,
+    /// What to keep in mind, in sentences.
+    pub warnings: Vec<String>,
 }
 
 impl Session {
