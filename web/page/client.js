@@ -66,11 +66,20 @@ class Client {
     const address = wasm.argument(argument.length);
     // Memory may have moved since: views of it are made anew each time.
     new Uint8Array(wasm.memory.buffer, address, argument.length).set(argument);
-    const refused = wasm[operation]() !== 0;
+    const refused = this.#run(operation) !== 0;
     const result = new Uint8Array(wasm.memory.buffer, wasm.result(), wasm.result_length()).slice();
     wasm.wipe_result();
     if (refused) throw new ClientError(text(result));
     return result;
+  }
+
+  #run(operation) {
+    try {
+      return this.#exports[operation]();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      throw new ClientError('The part of this page that encrypts has broken down. Please reload the page.');
+    }
   }
 }
 

@@ -59,10 +59,13 @@ async function open() {
   element('token-form').hidden = Boolean(state.token);
   if (!state.token) return show('key-status', 'No key yet: this page first needs an access token.');
   await attempt(async () => {
+    show('key-status', 'Starting\u2026');
     state.opened = await backend.call('open', { token: state.token });
+    state.digest = state.opened.digest;
     element('remember').checked = state.opened.remembered;
     tellSecret(state.opened.milliseconds);
   });
+  if (!state.opened) show('key-status', 'No key yet.');
   setBusy(false);
   if (!sketch.empty) register();
 }
@@ -83,9 +86,9 @@ function register() {
 }
 
 async function remember() {
-  const wanted = element('remember').checked;
-  await attempt(() => backend.call('remember', { wanted }));
-  state.opened.remembered = wanted;
+  const box = element('remember');
+  if (await attempt(() => backend.call('remember', { wanted: box.checked }))) state.opened.remembered = box.checked;
+  else box.checked = state.opened.remembered;
   tellSecret();
 }
 
@@ -146,17 +149,17 @@ async function ask() {
   state.pixels = rasterise(sketch.strokes);
   setBusy(true);
   showNothing();
-  const answered = await attempt(async () => {
-    const answer = await backend.call('classify', { pixels: state.pixels });
-    await state.dissolving;
-    showAnswer(answer);
-  });
-  if (!answered) show('verdict', 'No answer.');
+  let answer = null;
+  await attempt(async () => (answer = await backend.call('classify', { pixels: state.pixels })));
+  await state.dissolving;
+  if (answer) showAnswer(answer);
+  else showFailure();
   element('veil').hidden = true;
   setBusy(false);
 }
 
 function showNothing() {
+  state.dissolving = null;
   showScores(labels());
   show('label', '\u2026');
   show('verdict', 'Not yet.');
@@ -198,6 +201,12 @@ function showAnswer({ label, scores, warnings, times, bytes, encryption, roundTr
   ]);
   say(`The answer, decrypted in this page: ${verdict}`);
   showWeight();
+}
+
+function showFailure() {
+  show('label', '?');
+  show('verdict', 'No answer.');
+  show('server-status', 'It gave no answer.');
 }
 
 function judge(label, scores) {
@@ -257,9 +266,9 @@ function refuseToken() {
 /** What was loaded to show this page. */
 function showWeight() {
   const files = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
-  const page = files.filter(({ name }) => !name.includes('/v1/')).reduce((sum, file) => sum + file.decodedBodySize, 0);
-  const { module } = state.opened;
-  show('weight', `This page: ${size(page + module)}, of which ${size(module)} WebAssembly. It loads nothing from anywhere else.`);
+  const page = files.filter(({ name }) => !name.includes('/v1/')).reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
+  const { all, module } = state.opened.weight;
+  show('weight', `This page weighs ${size(page + all)}, of which ${size(module)} are WebAssembly. It loads nothing from anywhere else.`);
 }
 
 start();

@@ -8,9 +8,9 @@ const PATIENCE = { times: 6, seconds: 10 };
 
 /** A refusal by the server, with its code for programs; code `unreachable` where there was no answer at all. */
 export class ServerError extends Error {
-  constructor(code, message) {
+  constructor(code, message, response) {
     super(message);
-    this.code = code;
+    Object.assign(this, { code, response });
   }
 }
 
@@ -40,15 +40,25 @@ export class Server {
   /** Registers evaluation keys part by part; `progress` is told the share that is there. Forgotten after `seconds`, if given. */
   async register(digest, keys, seconds, progress) {
     const address = `v1/keys/${digest}${seconds ? `?expires_in=${seconds}` : ''}`;
-    for (let offset = 0; offset < keys.length; ) {
+    // Twice as many parts as needed: some may have to be sent again.
+    for (let parts = Math.ceil((2 * keys.length) / PART), offset = 0; parts > 0; parts--) {
       progress(offset / keys.length);
-      const body = keys.subarray(offset, offset + PART);
-      const headers = { 'Upload-Offset': String(offset), 'Content-Type': 'application/octet-stream' };
-      const response = await this.#ask(address, { method: 'PUT', headers, body });
-      if (response.status !== 202) break;
+      const response = await this.#sendPart(address, keys, offset);
+      if (response.ok && response.status !== 202) return progress(1);
       offset = Number(response.headers.get('Upload-Offset'));
     }
-    progress(1);
+    throw new ServerError('unreachable', 'The server does not take the evaluation keys. Please try again later.');
+  }
+
+  /** The answer to one part; that the upload stands elsewhere is an answer, too. */
+  async #sendPart(address, keys, offset) {
+    const headers = { 'Upload-Offset': String(offset), 'Content-Type': 'application/octet-stream' };
+    try {
+      return await this.#ask(address, { method: 'PUT', headers, body: keys.subarray(offset, offset + PART) });
+    } catch (error) {
+      if (error.code === 'wrong_offset') return error.response;
+      throw error;
+    }
   }
 
   async deleteKeys(digest) {
@@ -87,7 +97,7 @@ const bytes = async (response) => new Uint8Array(await response.arrayBuffer());
 async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail ?? `The server answered ${response.status} ${response.statusText}`;
-  return new ServerError(problem.code ?? `http_${response.status}`, message);
+  return new ServerError(problem.code ?? `http_${response.status}`, message, response);
 }
 
 /** `compute;dur=5.9, queue;dur=0` as `{ compute: 5.9, queue: 0 }`. */

@@ -1,4 +1,4 @@
-// The visitor's own store in this browser (IndexedDB): a secret key for each plan, where the visitor asked for it.
+// The visitor's own store in this browser (IndexedDB): one secret key, where the visitor asked for it.
 
 const DATABASE = 'blindsight';
 const KEYS = 'keys';
@@ -6,8 +6,12 @@ const KEYS = 'keys';
 /** What was kept for a plan: `{ secret, digest }`, the digest being that of its evaluation keys; or nothing. */
 export const recall = (plan) => transaction('readonly', (keys) => keys.get(plan));
 
-/** Keeps a key for a plan in place of any other. */
-export const keep = (plan, secret, digest) => transaction('readwrite', (keys) => keys.put({ secret, digest }, plan));
+/** Keeps a key for a plan, in place of any other. */
+export const keep = (plan, secret, digest) =>
+  transaction('readwrite', (keys) => {
+    keys.clear();
+    return keys.put({ secret, digest }, plan);
+  });
 
 /** Deletes all keys. */
 export const wipe = () => transaction('readwrite', (keys) => keys.clear());

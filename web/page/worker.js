@@ -25,7 +25,7 @@ const methods = {
     if (!model) throw new Error('This server has no model for drawn digits (28x28, grey).');
     const plan = client.openPlan(await server.plan(model.id));
     const milliseconds = await takeKey();
-    return { plan, milliseconds, remembered, module: moduleBytes() };
+    return { plan, milliseconds, remembered, digest: await registration, weight: weight() };
   },
 
   /** Makes evaluation keys and sends them, once. */
@@ -42,8 +42,8 @@ const methods = {
 
   /** Keeps the secret key in the visitor's store, or takes it out again. */
   async remember({ wanted }) {
-    remembered = wanted;
     await (wanted ? keepKey(await registration?.catch(() => null)) : store.wipe());
+    remembered = wanted;
   },
 
   /** Deletes all keys, here and at the server, and makes a new secret key. */
@@ -106,9 +106,12 @@ async function infer(request) {
 /** Bytes from the middle of a request, where its ciphertexts lie. */
 const excerpt = (bytes) => bytes.slice(bytes.length >> 1, (bytes.length >> 1) + 168 * 168);
 
-/** Bytes of what this thread has loaded: the client and its scripts. */
-const moduleBytes = () =>
-  performance.getEntriesByType('resource').find(({ name }) => name.endsWith('.wasm'))?.decodedBodySize ?? 0;
+/** Bytes of what this thread has loaded, as they came: all, and WebAssembly. */
+function weight() {
+  const files = performance.getEntriesByType('resource').filter(({ name }) => !name.includes('/v1/'));
+  const sum = (some) => some.reduce((total, { encodedBodySize }) => total + encodedBodySize, 0);
+  return { all: sum(files), module: sum(files.filter(({ name }) => name.endsWith('.wasm'))) };
+}
 
 function timed(work) {
   const start = performance.now();

@@ -5,8 +5,8 @@ import http from 'node:http';
 export class Recorder {
   /** What the page sent: `{ method, url, headers, body, status }` each. */
   log = [];
-  /** Answers in the server's place: takes `{ method, url }`, returns `{ status, headers, body }` or nothing. */
-  intervene = () => null;
+  /** Answers in the server's place: takes what was sent and a function that passes it on, gives `{ status, headers, body }` or nothing. */
+  intervene = async () => null;
   #server;
 
   static async before(port) {
@@ -35,7 +35,8 @@ export class Recorder {
     const body = Buffer.concat(await request.toArray());
     const entry = { method, url, headers: rawHeaders.join('\n'), body, status: null };
     this.log.push(entry);
-    const answer = this.intervene(entry) ?? (await forward(port, { method, path: url, headers }, body));
+    const pass = () => forward(port, { method, path: url, headers }, body);
+    const answer = (await this.intervene(entry, pass)) ?? (await pass());
     entry.status = answer.status;
     response.writeHead(answer.status, answer.headers);
     response.end(answer.body);
