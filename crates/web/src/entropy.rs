@@ -9,7 +9,10 @@ unsafe extern "C" {
 /// # Safety
 /// `length` bytes at `address` can be written; `getrandom` sees to that.
 #[unsafe(no_mangle)]
-unsafe extern "Rust" fn __getrandom_v03_custom(address: *mut u8, length: usize) -> Result<(), getrandom::Error> {
+unsafe extern "Rust" fn __getrandom_v03_custom(
+    address: *mut u8,
+    length: usize,
+) -> Result<(), getrandom::Error> {
     // SAFETY: the caller's promise, passed on.
     unsafe { fill_random(address, length) };
     Ok(())
