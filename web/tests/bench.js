@@ -7,7 +7,7 @@ const pages = Number(process.argv[2]);
 /** Questions asked in each page. */
 const QUESTIONS = 5;
 
-const server = await serve('--model', 'cryptonets-mnist', '--listen', '127.0.0.1:0', '--http');
+const server = await serve('--plain-http');
 const browser = await launch();
 const measured = { 'secret key': [], 'evaluation keys': [], 'first encryption': [], 'later encryptions': [], decryption: [], 'round trip': [] };
 for (let i = 0; i < pages; i++) await measure();

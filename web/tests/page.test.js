@@ -9,7 +9,7 @@ import { PHONE, Visitor, launch, plainInference } from './support/visitor.js';
 let browser, server, recorder;
 
 before(async () => {
-  [browser, server] = await Promise.all([launch(), serve('--model', 'cryptonets-mnist', '--listen', '127.0.0.1:0', '--http')]);
+  [browser, server] = await Promise.all([launch(), serve('--plain-http')]);
 });
 after(async () => {
   await browser?.close();
@@ -254,6 +254,19 @@ test('a reply that was tampered with is an error, never an answer', async () => 
   await visitor.page.getByRole('alert').getByText('not a Blindsight file').waitFor();
   assert.equal(await visitor.page.textContent('#verdict'), 'No answer.');
   await visitor.leave();
+});
+
+test('over TLS, at the address that the server prints, all of it works', async () => {
+  const secure = await serve();
+  assert.match(secure.page, /^https:/);
+  const visitor = await Visitor.at(browser, secure.page);
+  await visitor.ready();
+  await visitor.drawSample(6);
+  assert.equal((await visitor.ask()).label, '6');
+  assert.deepEqual(visitor.complaints, []);
+  for (const url of visitor.asked) assert.equal(new URL(url).origin, new URL(secure.page).origin);
+  await visitor.leave();
+  await secure.stop();
 });
 
 /** The secret key in the page's store, or null. */
