@@ -62,6 +62,13 @@ pub struct Answer {
     reply: Reply,
 }
 
+impl ClientKeys {
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes()
+    }
+}
+
 impl PreparedModel {
     /// Encodes a model for a plan.
     ///
