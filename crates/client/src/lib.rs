@@ -20,6 +20,8 @@
 //! The client knows nothing of weights and needs no model, only the public plan.
 
 mod error;
+#[cfg(feature = "http")]
+pub mod remote;
 mod store;
 
 pub use error::Error;
