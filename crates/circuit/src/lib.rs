@@ -34,7 +34,7 @@ mod predict;
 mod tally;
 
 pub use builder::Builder;
-pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Value};
+pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 pub use cost::CostModel;
 pub use counts::{Counts, Work};
 pub use dry::{DryRun, LayerRun, dry_run};
@@ -42,3 +42,4 @@ pub use embedding::Embedding;
 pub use error::Error;
 pub use plain::{Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
+pub use tally::{Babies, Cost, TransformShape};

@@ -3,7 +3,7 @@
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
 use crate::counts::{Counts, Work};
 use ckks::{Level, Parameters, Rescale};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
@@ -16,9 +16,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, rescale, .. } => {
-            cost.transform(&giants.iter().map(GiantShape::of).collect::<Vec<_>>(), *rescale)
-        }
+        Operation::Transform { giants, rescale, .. } => cost.transform(&TransformShape::of(giants), *rescale),
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
@@ -34,20 +32,50 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
-/// The rotations of a giant step, without its plaintexts.
-pub(crate) struct GiantShape {
-    pub rotation: usize,
-    pub babies: Vec<usize>,
+/// What the cost of a linear transform depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformShape {
+    /// What is read of each input that is read.
+    pub babies: Vec<Babies>,
+    /// How many giant steps there are.
+    pub giants: usize,
+    /// How many of them rotate.
+    pub turned: usize,
+    /// How many products there are.
+    pub terms: usize,
 }
 
-impl GiantShape {
-    fn of(giant: &Giant) -> Self {
-        Self { rotation: giant.rotation, babies: giant.terms.iter().map(|(baby, _)| *baby).collect() }
+/// What the giants of a transform read of one of its inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Babies {
+    /// How many different rotations.
+    pub rotated: usize,
+    /// Whether the input itself, too.
+    pub unrotated: bool,
+}
+
+impl TransformShape {
+    pub(crate) fn of(giants: &[Giant]) -> Self {
+        let terms = giants.iter().flat_map(|giant| &giant.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
+        let mut babies = BTreeMap::<usize, Babies>::new();
+        for (input, baby) in distinct {
+            let babies = babies.entry(input).or_default();
+            babies.rotated += usize::from(baby != 0);
+            babies.unrotated |= baby == 0;
+        }
+        Self {
+            babies: babies.into_values().collect(),
+            giants: giants.len(),
+            turned: giants.iter().filter(|g| g.rotation != 0).count(),
+            terms: giants.iter().map(|g| g.terms.len()).sum(),
+        }
     }
 }
 
-/// Costs at one level.
-pub(crate) struct Cost<'a> {
+/// The counts of operations at one level, before a circuit is built: what a planner compares.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost<'a> {
     parameters: &'a Parameters,
     level: Level,
     /// Limbs of a ciphertext.
@@ -59,12 +87,14 @@ pub(crate) struct Cost<'a> {
 }
 
 impl<'a> Cost<'a> {
+    /// Costs at a level, which exists.
     pub fn new(parameters: &'a Parameters, level: Level) -> Self {
         let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
         let digits = parameters.digits(level) as u64;
         Self { parameters, level, limbs, special, extended: limbs + special, digits }
     }
 
+    /// A sum of products with plaintexts.
     pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
         let terms = terms as u64;
         let work = Work {
@@ -77,46 +107,47 @@ impl<'a> Cost<'a> {
         sum + self.rescale(rescale)
     }
 
+    /// An addition to one or both halves.
     pub fn addition(&self, halves: u64) -> Counts {
         let work =
             Work { passes: halves * self.limbs, streamed: (2 - halves) * self.limbs, ..Work::default() };
         Counts { additions: 1, work, ..Counts::default() }
     }
 
+    /// A relinearised product.
     pub fn multiply(&self, rescale: Rescale) -> Counts {
         let tensor = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
-        let work = tensor + self.decompose() + self.key_product() + self.special_multiple();
+        let work = tensor + self.decompose() + self.key_product() + self.special_multiple(2);
         Counts { ciphertext_multiplications: 1, relinearizations: 1, work, ..Counts::default() }
             + self.divide(rescale)
     }
 
+    /// A rotation by itself.
     pub fn rotate(&self, steps: usize) -> Counts {
         if steps == 0 {
             return Counts::default();
         }
-        let permute = Work { permutations: 2 * self.limbs, passes: self.limbs, ..Work::default() };
-        let work = self.decompose() + self.key_product() + permute;
-        Counts { rotations: 1, work, ..Counts::default() } + self.divide(Rescale::No)
+        self.hoisted(1) + self.divide(Rescale::No)
     }
 
+    /// A fold by these stages of rotations.
     pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
         let stage = |(index, steps): (usize, &Vec<usize>)| {
             let last = index + 1 == stages.len();
-            let additions = Counts { additions: steps.len() as u64, ..Counts::default() };
-            additions + self.hoisted(steps.len()) + self.divide(if last { rescale } else { Rescale::No })
+            let work = self.special_multiple(2) + self.passes(2);
+            let sum = Counts { additions: steps.len() as u64, work, ..Counts::default() };
+            sum + self.hoisted(steps.len()) + self.divide(if last { rescale } else { Rescale::No })
         };
         stages.iter().enumerate().map(stage).sum()
     }
 
-    pub fn transform(&self, giants: &[GiantShape], rescale: Rescale) -> Counts {
-        let babies: BTreeSet<usize> = giants.iter().flat_map(|g| &g.babies).copied().collect();
-        let terms: u64 = giants.iter().map(|g| g.babies.len() as u64).sum();
-        let turned = giants.iter().filter(|g| g.rotation != 0).count() as u64;
+    /// A linear transform.
+    pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
+        let (terms, turned) = (shape.terms as u64, shape.turned as u64);
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
-            passes: 2 * (giants.len() as u64 - 1) * self.extended,
-            ..Work::default()
+            ..self.passes(2 * shape.giants as u64)
         };
         let products = Counts {
             plaintext_multiplications: terms,
@@ -125,7 +156,7 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies = self.hoisted(babies.iter().filter(|b| **b != 0).count());
+        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies)).sum();
         products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
     }
 
@@ -139,21 +170,28 @@ impl<'a> Cost<'a> {
         }
     }
 
-    /// Rotations of one ciphertext that share its decomposition, left in the extended basis and summed there.
+    /// Rotations of one input of a transform, and the input itself.
+    fn babies(&self, babies: Babies) -> Counts {
+        let unrotated =
+            if babies.unrotated { self.special_multiple(2) + self.passes(2) } else { Work::default() };
+        self.hoisted(babies.rotated) + Counts { work: unrotated, ..Counts::default() }
+    }
+
+    /// Rotations of one ciphertext that share its decomposition, left in the extended basis.
     fn hoisted(&self, rotations: usize) -> Counts {
         if rotations == 0 {
-            return Counts { work: self.special_multiple(), ..Counts::default() };
+            return Counts::default();
         }
-        let shared = self.decompose() + self.special_multiple();
-        let each = (0..rotations).map(|_| self.key_product() + self.permute_extended()).sum();
+        let rotation = self.key_product() + self.special_multiple(1) + self.permute_extended();
+        let work = self.decompose() + (0..rotations).map(|_| rotation).sum();
         let rotations = rotations as u64;
         let hoisted_rotations = if rotations > 1 { rotations } else { 0 };
-        Counts { rotations, hoisted_rotations, work: shared + each, ..Counts::default() }
+        Counts { rotations, hoisted_rotations, work, ..Counts::default() }
     }
 
     fn giant_step(&self) -> Work {
         let down = self.division(1, self.special, self.limbs);
-        down + self.decompose() + self.key_product() + self.permute_extended()
+        down + self.decompose() + self.key_product() + self.passes(1) + self.permute_extended()
     }
 
     /// Digits: all limbs to coefficients, and each digit to the limbs outside of it.
@@ -173,11 +211,17 @@ impl<'a> Cost<'a> {
     }
 
     fn permute_extended(&self) -> Work {
-        Work { permutations: 2 * self.extended, passes: self.extended, ..Work::default() }
+        Work { permutations: 2 * self.extended, ..Work::default() }
     }
 
-    fn special_multiple(&self) -> Work {
-        Work { passes: 4 * self.limbs, ..Work::default() }
+    /// `P` times halves of a ciphertext, added to the extended basis.
+    fn special_multiple(&self, halves: u64) -> Work {
+        Work { passes: halves * self.limbs, ..Work::default() }
+    }
+
+    /// Passes over polynomials in the extended basis.
+    fn passes(&self, polynomials: u64) -> Work {
+        Work { passes: polynomials * self.extended, ..Work::default() }
     }
 
     /// Mod-down of both halves, fused with the rescale where both are asked for and the conversion is not too wide.

@@ -20,6 +20,7 @@
 //!
 //! No bootstrapping, no complex slots, nothing of networks or tensors.
 
+mod blocks;
 pub mod ciphertext;
 mod context;
 pub mod encoder;
@@ -42,6 +43,6 @@ pub use encoder::{Encoding, Extension, PlainFactor, PlainSummand};
 pub use error::Error;
 pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};
-pub use linear::{Giant, LinearTransform};
+pub use linear::{Giant, LinearTransform, Term};
 pub use parameters::{Level, Parameters, ParametersLiteral, Scale};
 pub use random::Randomness;
