@@ -7,7 +7,7 @@
 use crate::tokens::{ClientName, now};
 use ckks::wire::HEADER_BYTES;
 use protocol::Address;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -103,7 +103,7 @@ impl Record {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    index: RwLock<Database>,
+    index: Index,
     uploads: Mutex<HashMap<Id, Pending>>,
     quota: u64,
 }
@@ -133,19 +133,16 @@ impl Store {
             let path = folder.join(name);
             fs::create_dir_all(&path).map_err(at(&path))?;
         }
-        let index = open_index(folder)?;
-        let store =
-            Self { folder: folder.to_path_buf(), index: RwLock::new(index), uploads: Mutex::default(), quota };
+        let index = Index::open(folder)?;
+        let store = Self { folder: folder.to_path_buf(), index, uploads: Mutex::default(), quota };
         store.settle()?;
         Ok(store)
     }
 
     /// The index's entry, if the keys are registered and live.
     pub(crate) fn registered(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let table = index.begin_read()?.open_table(KEYS)?;
-        let record = table.get((id.0.as_str(), id.1.0))?.map(|value| Record::from_value(value.value()));
-        Ok(record.filter(|record| record.lives(now())))
+        let record = self.index.read(|table| Ok(table.get((id.0.as_str(), id.1.0))?.map(|value| value.value())))?;
+        Ok(record.map(Record::from_value).filter(|record| record.lives(now())))
     }
 
     /// A client's registered keys, newest first.
@@ -193,15 +190,16 @@ impl Store {
         Ok(Upload { store: self.clone(), id: id.clone(), path, received })
     }
 
-    /// Deletes keys, registered or being sent. Nothing happens where there are none.
+    /// Deletes keys, registered or being sent. Nothing happens where there are none. The files go first: on a full disk that makes the
+    /// room which the index needs.
     pub(crate) fn delete(&self, id: &Id) -> Result<(), StoreError> {
         let mut uploads = self.pending();
         if uploads.get(id).is_some_and(|pending| pending.active) {
             return Err(StoreError::Active);
         }
         uploads.remove(id);
-        self.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))?;
-        ["keys", "uploads"].into_iter().try_for_each(|kind| remove(&self.path(kind, id)))
+        ["keys", "uploads"].into_iter().try_for_each(|kind| remove(&self.path(kind, id)))?;
+        self.index.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))
     }
 
     /// Deletes keys whose time is over, keys of clients that are `gone`, and uploads that nobody went on with for so long. Gives those deleted.
@@ -240,7 +238,7 @@ impl Store {
         fs::rename(&from, &to).map_err(at(&to))?;
         let kept = sync_folder(&folder)
             .map_err(at(&folder))
-            .and_then(|()| self.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ())));
+            .and_then(|()| self.index.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ())));
         if kept.is_err() {
             // Not registered, so an upload still; where even this fails, opening the store does it.
             let _ = fs::rename(&to, &from);
@@ -248,46 +246,20 @@ impl Store {
         kept
     }
 
-    /// Changes the index, durably. After an error of the disk redb takes no more writes until it is opened anew.
-    fn write(
-        &self,
-        change: impl FnOnce(&mut redb::Table<'_, IndexKey, IndexValue>) -> Result<(), redb::StorageError>,
-    ) -> Result<(), StoreError> {
-        let attempt = |index: &Database| -> Result<(), StoreError> {
-            let transaction = index.begin_write()?;
-            change(&mut transaction.open_table(KEYS)?)?;
-            Ok(transaction.commit()?)
-        };
-        let written = attempt(&self.index.read().unwrap_or_else(PoisonError::into_inner));
-        if written.is_err() {
-            self.reopen()?;
-        }
-        written
-    }
-
-    fn reopen(&self) -> Result<(), StoreError> {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // The lock on the file must go before it is opened again: an index in memory stands in for it meanwhile.
-        let placeholder = Database::builder().create_with_backend(redb::backends::InMemoryBackend::new())?;
-        drop(std::mem::replace(&mut *index, placeholder));
-        *index = open_index(&self.folder)?;
-        Ok(())
-    }
-
     fn all(&self, client: impl Fn(&str) -> bool) -> Result<Vec<(Id, Record)>, StoreError> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let table = index.begin_read()?.open_table(KEYS)?;
-        let mut found = vec![];
-        for entry in redb::ReadableTable::iter(&table)? {
-            let (key, value) = entry?;
-            let (name, address) = key.value();
-            if let Ok(name) = name.parse()
-                && client(key.value().0)
-            {
-                found.push(((name, Address(address)), Record::from_value(value.value())));
+        self.index.read(|table| {
+            let mut found = vec![];
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                let (name, address) = key.value();
+                if client(name)
+                    && let Ok(name) = name.parse()
+                {
+                    found.push(((name, Address(address)), Record::from_value(value.value())));
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// After a start: files and index are made to agree, and uploads are known again.
@@ -301,8 +273,9 @@ impl Store {
         }
         for (id, _) in self.all(|_| true)? {
             if !self.path("keys", &id).exists() {
-                tracing::error!("registered keys have no file any more; they are forgotten");
-                self.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))?;
+                // A crash in the middle of a deletion, or files lost by other hands.
+                tracing::warn!("registered keys have no file any more; they are forgotten");
+                self.index.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))?;
             }
         }
         for id in self.files("uploads")? {
@@ -396,12 +369,66 @@ impl Drop for Upload {
     }
 }
 
-fn open_index(folder: &Path) -> Result<Database, StoreError> {
-    let index = Database::create(folder.join("index.redb"))?;
-    let transaction = index.begin_write()?;
-    transaction.open_table(KEYS)?;
-    transaction.commit()?;
-    Ok(index)
+/// The database of what is registered. After an error of the disk redb takes no more writes until it is opened anew, so it is closed then,
+/// and opened when it is needed next.
+#[derive(Debug)]
+struct Index {
+    path: PathBuf,
+    database: RwLock<Option<Database>>,
+}
+
+type ReadTable = redb::ReadOnlyTable<IndexKey, IndexValue>;
+type WriteTable<'t> = redb::Table<'t, IndexKey, IndexValue>;
+
+impl Index {
+    fn open(folder: &Path) -> Result<Self, StoreError> {
+        let index = Self { path: folder.join("index.redb"), database: RwLock::new(None) };
+        index.with(|_| Ok(()))?;
+        Ok(index)
+    }
+
+    fn read<T>(&self, look: impl Fn(&ReadTable) -> Result<T, redb::StorageError>) -> Result<T, StoreError> {
+        self.with(|database| Ok(look(&database.begin_read()?.open_table(KEYS)?)?))
+    }
+
+    /// Changes the index, durably.
+    fn write(
+        &self,
+        change: impl Fn(&mut WriteTable<'_>) -> Result<(), redb::StorageError>,
+    ) -> Result<(), StoreError> {
+        let written = self.with(|database| {
+            let transaction = database.begin_write()?;
+            change(&mut transaction.open_table(KEYS)?)?;
+            Ok(transaction.commit()?)
+        });
+        if written.is_err() {
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        written
+    }
+
+    /// Does something with the database, which is opened where it is not.
+    fn with<T>(&self, act: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(database) = &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            return act(database);
+        }
+        let mut closed = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if closed.is_none() {
+            *closed = Some(open_database(&self.path)?);
+        }
+        act(closed.as_ref().expect("it was opened"))
+    }
+}
+
+/// Opens the database; the first time its table is made.
+fn open_database(path: &Path) -> Result<Database, StoreError> {
+    let database = Database::create(path)?;
+    if let Err(redb::TableError::TableDoesNotExist(_)) = database.begin_read()?.open_table(KEYS) {
+        let transaction = database.begin_write()?;
+        transaction.open_table(KEYS)?;
+        transaction.commit()?;
+    }
+    Ok(database)
 }
 
 /// The length of the frame that a file begins with, by its header.
