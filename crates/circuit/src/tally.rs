@@ -120,7 +120,7 @@ impl<'a> Cost<'a> {
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
-            ..self.passes(2 * giants.len() as u64)
+            ..Work::default()
         };
         let products = Counts {
             plaintext_multiplications: terms,
@@ -197,16 +197,15 @@ impl<'a> Cost<'a> {
         Work { passes: polynomials * self.extended, ..Work::default() }
     }
 
-    /// Mod-down of both halves, fused with the rescale where both are asked for and the conversion is not too wide.
+    /// Mod-down of both halves, fused with the rescale where both are asked for.
     fn divide(&self, rescale: Rescale) -> Counts {
         let down = |work| Counts { work, ..Counts::default() };
         match rescale {
             Rescale::No => down(self.division(2, self.special, self.limbs)),
-            Rescale::Yes if self.special < 3 => {
+            Rescale::Yes => {
                 let work = self.division(2, self.special + 1, self.limbs - 1);
                 Counts { rescales: 1, work, ..Counts::default() }
             }
-            Rescale::Yes => down(self.division(2, self.special, self.limbs)) + self.rescale(rescale),
         }
     }
 
