@@ -16,7 +16,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, rescale, .. } => cost.transform(giants, *rescale),
+        Operation::Transform { giants, rescale, .. } => cost.transform(&TransformShape::of(giants), *rescale),
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
@@ -32,29 +32,50 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
+/// What the cost of a linear transform depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformShape {
+    /// What is read of each input that is read.
+    pub babies: Vec<Babies>,
+    /// How many giant steps there are.
+    pub giants: usize,
+    /// How many of them rotate.
+    pub turned: usize,
+    /// How many products there are.
+    pub terms: usize,
+}
+
 /// What the giants of a transform read of one of its inputs.
-#[derive(Debug, Clone, Copy, Default)]
-struct Babies {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Babies {
     /// How many different rotations.
-    rotated: usize,
+    pub rotated: usize,
     /// Whether the input itself, too.
-    unrotated: bool,
+    pub unrotated: bool,
 }
 
-fn babies(giants: &[Giant]) -> BTreeMap<usize, Babies> {
-    let terms = giants.iter().flat_map(|giant| &giant.terms);
-    let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-    let mut babies = BTreeMap::<usize, Babies>::new();
-    for (input, baby) in distinct {
-        let babies = babies.entry(input).or_default();
-        babies.rotated += usize::from(baby != 0);
-        babies.unrotated |= baby == 0;
+impl TransformShape {
+    pub(crate) fn of(giants: &[Giant]) -> Self {
+        let terms = giants.iter().flat_map(|giant| &giant.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
+        let mut babies = BTreeMap::<usize, Babies>::new();
+        for (input, baby) in distinct {
+            let babies = babies.entry(input).or_default();
+            babies.rotated += usize::from(baby != 0);
+            babies.unrotated |= baby == 0;
+        }
+        Self {
+            babies: babies.into_values().collect(),
+            giants: giants.len(),
+            turned: giants.iter().filter(|g| g.rotation != 0).count(),
+            terms: giants.iter().map(|g| g.terms.len()).sum(),
+        }
     }
-    babies
 }
 
-/// Costs at one level.
-pub(crate) struct Cost<'a> {
+/// The counts of operations at one level, before a circuit is built: what a planner compares.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost<'a> {
     parameters: &'a Parameters,
     level: Level,
     /// Limbs of a ciphertext.
@@ -66,12 +87,14 @@ pub(crate) struct Cost<'a> {
 }
 
 impl<'a> Cost<'a> {
+    /// Costs at a level, which exists.
     pub fn new(parameters: &'a Parameters, level: Level) -> Self {
         let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
         let digits = parameters.digits(level) as u64;
         Self { parameters, level, limbs, special, extended: limbs + special, digits }
     }
 
+    /// A sum of products with plaintexts.
     pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
         let terms = terms as u64;
         let work = Work {
@@ -84,12 +107,14 @@ impl<'a> Cost<'a> {
         sum + self.rescale(rescale)
     }
 
+    /// An addition to one or both halves.
     pub fn addition(&self, halves: u64) -> Counts {
         let work =
             Work { passes: halves * self.limbs, streamed: (2 - halves) * self.limbs, ..Work::default() };
         Counts { additions: 1, work, ..Counts::default() }
     }
 
+    /// A relinearised product.
     pub fn multiply(&self, rescale: Rescale) -> Counts {
         let tensor = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
         let work = tensor + self.decompose() + self.key_product() + self.special_multiple(2);
@@ -97,6 +122,7 @@ impl<'a> Cost<'a> {
             + self.divide(rescale)
     }
 
+    /// A rotation by itself.
     pub fn rotate(&self, steps: usize) -> Counts {
         if steps == 0 {
             return Counts::default();
@@ -104,6 +130,7 @@ impl<'a> Cost<'a> {
         self.hoisted(1) + self.divide(Rescale::No)
     }
 
+    /// A fold by these stages of rotations.
     pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
         let stage = |(index, steps): (usize, &Vec<usize>)| {
             let last = index + 1 == stages.len();
@@ -114,9 +141,9 @@ impl<'a> Cost<'a> {
         stages.iter().enumerate().map(stage).sum()
     }
 
-    pub fn transform(&self, giants: &[Giant], rescale: Rescale) -> Counts {
-        let terms: u64 = giants.iter().map(|g| g.terms.len() as u64).sum();
-        let turned = giants.iter().filter(|g| g.rotation != 0).count() as u64;
+    /// A linear transform.
+    pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
+        let (terms, turned) = (shape.terms as u64, shape.turned as u64);
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
@@ -129,7 +156,7 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies: Counts = babies(giants).into_values().map(|babies| self.babies(babies)).sum();
+        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies)).sum();
         products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
     }
 
