@@ -97,9 +97,10 @@ impl<'a> Cost<'a> {
     /// A sum of products with plaintexts.
     pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
         let terms = terms as u64;
+        // Both halves of the ciphertext and the plaintext: many ciphertexts are no more in the caches than many plaintexts.
         let work = Work {
             multiply_accumulates: 2 * terms * self.limbs,
-            streamed: terms * self.limbs,
+            streamed: 3 * terms * self.limbs,
             ..Work::default()
         };
         let sum =
