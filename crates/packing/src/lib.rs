@@ -35,6 +35,8 @@ mod error;
 pub mod explain;
 mod kernels;
 mod layout;
+mod literature;
+mod matrix;
 mod parameters;
 mod plan;
 pub mod planner;

@@ -3,11 +3,15 @@
 
 mod convolution;
 mod dense;
+mod maps;
 mod reply;
+mod rows;
 
 pub(crate) use convolution::{Taps, convolution};
 pub(crate) use dense::{Dense, Visits, dense};
+pub(crate) use maps::{Window, map, offsets};
 pub(crate) use reply::{ScoreLayer, reply};
+pub(crate) use rows::{Interleave, Placed, RowSum, add_at, replicate, stack, stacked_rows};
 
 use circuit::{Builder, Numbers, Value};
 use ckks::{Encoding, Rescale, Scale};

@@ -1,6 +1,7 @@
 //! Random networks of the family, and a client and server in one.
 
 mod equality;
+mod literature;
 mod plans;
 
 use crate::assemble::Assembly;
@@ -8,7 +9,10 @@ use crate::planner::{self, Family, Objective, Options};
 use crate::{Plan, parameters};
 use circuit::Counts;
 use circuit::encrypted::Program;
-use ckks::{Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
+use ckks::{
+    Ciphertext, Context, EvaluationKeys, Evaluator, KeyRequirements, Level, Parameters, ParametersLiteral,
+    Randomness, Reply, SecretKey, SeededEvaluationKeys,
+};
 use network::{Bias, Convolution, Dense, Graph, Layer, LayerKind, Metadata, Model, Padding, Shape};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -151,29 +155,38 @@ impl Machine {
         Self { context, secret, randomness }
     }
 
+    /// Encrypts the slots of each input at this level and the nominal scale.
+    pub fn encrypt(&mut self, slots: &[Vec<f64>], level: Level) -> Vec<Ciphertext> {
+        let (context, scale) = (&self.context, crate::NOMINAL_SCALE);
+        let seeded = self.secret.encrypt_all(context, slots, level, scale, &mut self.randomness).unwrap();
+        seeded.into_iter().map(|c| c.expand(context.basis(level))).collect()
+    }
+
+    /// Evaluation keys.
+    pub fn keys(&mut self, needed: &KeyRequirements) -> EvaluationKeys {
+        let (context, randomness) = (&self.context, &mut self.randomness);
+        let keys = SeededEvaluationKeys::generate(context, &self.secret, needed, randomness, |_| ());
+        keys.unwrap().expand(context)
+    }
+
+    /// The coefficients of a reply.
+    pub fn read(&self, reply: &Reply, indices: &[usize]) -> Vec<f64> {
+        self.secret.decrypt_reply(&self.context, reply, indices)
+    }
+
     /// The reply's coefficients as `reader` decrypts them, and what was counted.
     pub fn run(&mut self, assembly: &Assembly, image: &[f64], reader: &SecretKey) -> (Vec<f64>, Counts) {
-        let (context, circuit) = (&self.context, &assembly.circuit);
-        let keys = SeededEvaluationKeys::generate(
-            context,
-            &self.secret,
-            &circuit.keys(),
-            &mut self.randomness,
-            |_| (),
-        );
-        let keys = keys.unwrap().expand(context);
+        let circuit = &assembly.circuit;
+        let keys = self.keys(&circuit.keys());
         let level = crate::assemble::input_level(circuit.parameters()).unwrap();
-        let slots = assembly.input.write(image).unwrap();
-        let scale = crate::NOMINAL_SCALE;
-        let seeded = self.secret.encrypt_all(context, &slots, level, scale, &mut self.randomness).unwrap();
-        let inputs: Vec<_> = seeded.into_iter().map(|c| c.expand(context.basis(level))).collect();
-        let program = Program::encode(circuit.clone(), context).unwrap();
+        let inputs = self.encrypt(&assembly.input.write(image).unwrap(), level);
+        let program = Program::encode(circuit.clone(), &self.context).unwrap();
         assert_eq!(program.bytes() as u64, crate::sizes::encoded_model(circuit));
-        let evaluator = Evaluator::new(context, &keys);
+        let evaluator = Evaluator::new(&self.context, &keys);
         let run = program.run(&evaluator, &inputs).unwrap();
         let indices = assembly.reply.indices();
         let reply = evaluator.reply(&run.outputs[0], &indices).unwrap();
-        (reader.decrypt_reply(context, &reply, &indices), run.counts)
+        (reader.decrypt_reply(&self.context, &reply, &indices), run.counts)
     }
 }
 
