@@ -19,6 +19,8 @@ pub(super) struct Build<'a> {
     slots: usize,
     /// The scale of the scores.
     scale: Scale,
+    /// Whether inner layers are rescaled before they are folded.
+    rescale_first: bool,
 }
 
 /// A tensor in one ciphertext.
@@ -30,8 +32,15 @@ struct Tensor {
 }
 
 impl<'a> Build<'a> {
-    pub fn new(plan: Named, chain: &'a Chain, parameters: &Parameters, scale: Scale) -> Self {
-        Self { b: Builder::new(parameters.clone()), plan, chain, slots: parameters.slots(), scale }
+    pub fn new(
+        plan: Named,
+        chain: &'a Chain,
+        parameters: &Parameters,
+        scale: Scale,
+        rescale_first: bool,
+    ) -> Self {
+        let (b, slots) = (Builder::new(parameters.clone()), parameters.slots());
+        Self { b, plan, chain, slots, scale, rescale_first }
     }
 
     /// What the client writes.
@@ -142,7 +151,7 @@ impl<'a> Build<'a> {
         let groups = rows.div_ceil(copies);
         self.check("rows of a layer", if groups > spacing { rows } else { 0 })?;
         let squares_first = self.plan == Named::LolaDense && copies > 1;
-        let sum = RowSum { slots: spacing, scale: NOMINAL_SCALE, rescale_first: false };
+        let sum = RowSum { slots: spacing, scale: NOMINAL_SCALE, rescale_first: self.rescale_first };
         let label = label(
             matrix,
             &format!("{copies} copies every {spacing} slots"),

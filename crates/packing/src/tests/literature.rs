@@ -2,7 +2,7 @@
 
 use super::{CRYPTONETS, Machine, Random, figures, image, layer, model};
 use crate::Error;
-use crate::literature::{Assembly, Chain, Named, assemble, one_limb_literal, one_limb_parameters};
+use crate::literature::{Assembly, Chain, Named, assemble, levelled, literal};
 use circuit::encrypted::Program;
 use circuit::{Counts, Work, clear, dry_run, predict};
 use ckks::Evaluator;
@@ -13,8 +13,8 @@ const BOUND: f64 = 16.0;
 
 fn built(plan: Named, graph: &Graph, degree: usize) -> Assembly {
     let chain = Chain::new(graph).unwrap();
-    let parameters = one_limb_parameters(degree, plan.depth(&chain)).unwrap();
-    assemble(plan, &chain, &parameters, BOUND).unwrap()
+    let parameters = levelled(degree, plan.depth(&chain)).unwrap();
+    assemble(plan, &chain, &parameters, BOUND, true).unwrap()
 }
 
 /// Rotations, products with plaintexts, products of ciphertexts, additions.
@@ -139,8 +139,8 @@ proptest! {
         let Some(Model { graph, .. }) = model(&f) else { return Ok(()) };
         let plan = if dense { Named::LolaDense } else { Named::Lola };
         let chain = Chain::new(&graph).unwrap();
-        let parameters = one_limb_literal(1 << log_degree, plan.depth(&chain)).unwrap().validate_insecure().unwrap();
-        let assembly = match assemble(plan, &chain, &parameters, BOUND) {
+        let parameters = literal(1 << log_degree, plan.depth(&chain), 1).unwrap().validate_insecure().unwrap();
+        let assembly = match assemble(plan, &chain, &parameters, BOUND, true) {
             Err(Error::DoesNotFit { .. }) => return Ok(()),
             assembly => assembly.unwrap(),
         };
