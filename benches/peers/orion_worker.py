@@ -65,9 +65,9 @@ def prepare(name):
 
     def run():
         with torch.no_grad():
-            result, milliseconds = worker.timed(lambda: network(encrypted))
+            result, times = worker.timed(lambda: network(encrypted))
         scores = result.decrypt().decode()
-        return milliseconds, np.asarray(scores).ravel()[:10]
+        return times, np.asarray(scores).ravel()[:10]
 
     facts = {key: config["ckks_params"][key] for key in ("LogN", "LogQ", "LogP")}
     return dict(version="1.0.2", parameters=facts), run

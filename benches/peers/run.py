@@ -41,7 +41,7 @@ class Peer:
     def __init__(self, library, interpreter, network, core):
         command = pinned([str(interpreter), str(HERE / f"{library}_worker.py"), network], core)
         pipe = subprocess.PIPE
-        self.library, self.latencies, self.error, self.facts = library, [], None, {}
+        self.library, self.latencies, self.processor, self.error, self.facts = library, [], [], None, {}
         self.process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=one_thread()
         )
@@ -67,6 +67,7 @@ class Peer:
             return
         if answer:
             self.latencies.append(answer.pop("latency_ms"))
+            self.processor.append(answer.pop("processor_ms"))
             self.facts.update(answer)
 
     def close(self):
@@ -76,7 +77,7 @@ class Peer:
     def report(self):
         if not self.runs:
             return {"not_available": self.error or self.facts["not_offered"]}
-        return {"latency_ms": spread(self.latencies), **self.facts}
+        return {"latency_ms": spread(self.latencies), "processor_ms": spread(self.processor), **self.facts}
 
 
 class Blindsight:

@@ -46,8 +46,8 @@ def prepare(name):
         return x
 
     def run():
-        result, milliseconds = worker.timed(forward)
-        return milliseconds, result.decrypt()
+        result, times = worker.timed(forward)
+        return times, result.decrypt()
 
     facts = dict(LogN=size.bit_length() - 1, LogQP=MODULI)
     return dict(version=tenseal.__version__, parameters=facts), run
