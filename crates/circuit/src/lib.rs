@@ -42,4 +42,4 @@ pub use embedding::Embedding;
 pub use error::Error;
 pub use plain::{Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
-pub use tally::{Cost, TransformShape};
+pub use tally::{Babies, Cost, TransformShape};

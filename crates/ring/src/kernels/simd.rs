@@ -96,6 +96,7 @@ macro_rules! entry_points {
             words::add_mul_scalar as add_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
+            products::dot_pair_add as dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
             products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();
             words::permute as permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) -> ();
             words::permute_add as permute_add(
