@@ -26,11 +26,14 @@ pub struct Prediction {
 
 /// How many runs are averaged over: fewer for large circuits, which take their time and have many errors to average over in each run.
 fn runs(circuit: &Circuit) -> u64 {
-    (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(2, 8) as u64
+    let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 2 };
+    (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(least, 8) as u64
 }
 
 /// How many plaintexts are made in all runs, about.
 const MOST_PLAINTEXTS: usize = 1000;
+/// Circuits of more nodes are run once.
+const MOST_NODES_TO_REPEAT: usize = 10_000;
 
 /// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same prediction.
 ///

@@ -483,17 +483,37 @@ pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
     packed_bytes(parameters, Level(0)).saturating_add(words)
 }
 
-/// Payload of a reply.
-pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
+/// Payload bytes of `replies` replies with `count` coefficients each.
+pub fn replies_bytes(parameters: &Parameters, replies: usize, count: usize) -> usize {
+    reply_bytes(parameters, count).saturating_mul(replies)
+}
+
+/// Payload of replies, one after the other.
+pub fn write_replies(context: &Context, replies: &[Reply]) -> Vec<u8> {
     let basis = context.basis(Level(0));
-    let mut out = Vec::with_capacity(reply_bytes(context.parameters(), reply.len()));
-    pack(basis, &reply.c1, &mut out);
-    pack_words(basis.modulus(0), &reply.c0, &mut out);
+    let bytes = replies.iter().map(|reply| reply_bytes(context.parameters(), reply.len())).sum();
+    let mut out = Vec::with_capacity(bytes);
+    for reply in replies {
+        pack(basis, &reply.c1, &mut out);
+        pack_words(basis.modulus(0), &reply.c0, &mut out);
+    }
     out
 }
 
-/// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
-pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
+/// Reads `replies` replies with `count` coefficients each at `scale`, all of which the plan fixes.
+pub fn read_replies(
+    context: &Context,
+    bytes: &[u8],
+    replies: usize,
+    count: usize,
+    scale: Scale,
+) -> Result<Vec<Reply>, WireError> {
+    let bytes = exactly(bytes, replies_bytes(context.parameters(), replies, count))?;
+    let each = reply_bytes(context.parameters(), count);
+    bytes.chunks(each).map(|bytes| read_reply(context, bytes, count, scale)).collect()
+}
+
+fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
     let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;

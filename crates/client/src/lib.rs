@@ -192,14 +192,16 @@ impl Client {
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
-        let length = Length::Exactly(wire::reply_bytes(self.context.parameters(), indices.len()));
+        let (count, each) = (layout.ciphertexts(), indices.len());
+        let length = Length::Exactly(wire::replies_bytes(self.context.parameters(), count, each));
         let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
         let read = || {
             let (_, payload) = wire::open(reply, &expected)?;
-            wire::read_reply(&self.context, &payload, indices.len(), layout.scale)
+            wire::read_replies(&self.context, &payload, count, each, layout.scale)
         };
-        let reply = read().map_err(|source| Error::Wire { what: "reply", source })?;
-        let coefficients = self.secret.decrypt_reply(&self.context, &reply, &indices);
+        let replies = read().map_err(|source| Error::Wire { what: "reply", source })?;
+        let coefficients = |reply| self.secret.decrypt_reply(&self.context, reply, &indices);
+        let coefficients: Vec<f64> = replies.iter().flat_map(coefficients).collect();
         self.classification(layout.read(&coefficients)?)
     }
 

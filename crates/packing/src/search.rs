@@ -117,7 +117,7 @@ impl Run<'_> {
     /// Ways to write out the windows of the first layer.
     fn windows(&self, link: &Link, level: Level) -> Vec<Path> {
         let taps = match self.search.options.family {
-            Family::Image => return vec![],
+            Family::Image | Family::Lola(_) => return vec![],
             Family::Taps(taps) => Some(taps),
             Family::Auto => None,
         };

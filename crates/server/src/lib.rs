@@ -59,7 +59,7 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Answer {
     id: KeyId,
-    reply: Reply,
+    replies: Vec<Reply>,
 }
 
 impl ClientKeys {
@@ -159,14 +159,15 @@ impl PreparedModel {
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = self.program.run(&evaluator, &request.inputs)?;
-        let reply = evaluator.reply(&run.outputs[0], &self.reply_indices)?;
-        Ok(Answer { id: request.id, reply })
+        let reply = |output| evaluator.reply(output, &self.reply_indices);
+        let replies = run.outputs.iter().map(reply).collect::<Result<_, _>>()?;
+        Ok(Answer { id: request.id, replies })
     }
 
     /// The bytes of a reply, framed for the client.
     pub fn write_reply(&self, answer: &Answer) -> Vec<u8> {
         let header = Header { kind: Kind::Reply, plan: self.digest, key: answer.id };
-        wire::seal(&header, &wire::write_reply(&self.context, &answer.reply))
+        wire::seal(&header, &wire::write_replies(&self.context, &answer.replies))
     }
 
     /// From a request's bytes to the reply's.
