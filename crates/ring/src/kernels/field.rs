@@ -143,6 +143,13 @@ impl<S: Simd> Wide<S> {
         Self { even: simd.splat(0), odd: simd.splat(0) }
     }
 
+    /// The same word in every lane.
+    #[inline(always)]
+    pub(super) fn splat(simd: S, word: u64) -> Self {
+        let v = simd.splat_wide(word);
+        Self { even: v, odd: v }
+    }
+
     #[inline(always)]
     pub(super) fn product(simd: S, a: Halves<S>, b: Halves<S>) -> Self {
         Self { even: simd.mul_wide(a.even, b.even), odd: simd.mul_wide(a.odd, b.odd) }
@@ -152,5 +159,14 @@ impl<S: Simd> Wide<S> {
     pub(super) fn plus_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
         let product = Self::product(simd, a, b);
         Self { even: simd.add_wide(self.even, product.even), odd: simd.add_wide(self.odd, product.odd) }
+    }
+
+    /// The sum with the product of signed words.
+    #[inline(always)]
+    pub(super) fn plus_signed_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
+        Self {
+            even: simd.add_wide(self.even, simd.mul_wide_signed(a.even, b.even)),
+            odd: simd.add_wide(self.odd, simd.mul_wide_signed(a.odd, b.odd)),
+        }
     }
 }
