@@ -7,8 +7,8 @@ use crate::Modulus;
 pub struct IntegerRows {
     rows: Vec<u32>,
     inputs: Vec<u32>,
-    /// For each input the weight in each row.
-    weights: Vec<i32>,
+    /// For each input the weight in each row, each as wide as the lane it is multiplied in.
+    weights: Vec<i64>,
     largest: u32,
 }
 
@@ -41,10 +41,10 @@ impl IntegerRows {
         for (r, &row) in rows.iter().enumerate() {
             for (input, weight) in &matrix[row] {
                 let at = inputs.binary_search(input).expect("the list has every row's inputs");
-                weights[at * rows.len() + r] = *weight;
+                weights[at * rows.len() + r] = i64::from(*weight);
             }
         }
-        let largest = weights.iter().map(|w| w.unsigned_abs()).max().unwrap_or(0);
+        let largest = weights.iter().map(|w| w.unsigned_abs() as u32).max().unwrap_or(0);
         Self { rows: rows.iter().map(|&r| r as u32).collect(), inputs, weights, largest }
     }
 
@@ -54,7 +54,7 @@ impl IntegerRows {
     }
 
     /// The inputs, and for each the weights of all rows.
-    pub fn terms(&self) -> impl Iterator<Item = (usize, &[i32])> + '_ {
+    pub fn terms(&self) -> impl Iterator<Item = (usize, &[i64])> + '_ {
         self.inputs.iter().map(|&i| i as usize).zip(self.weights.chunks_exact(self.rows.len()))
     }
 
@@ -62,7 +62,7 @@ impl IntegerRows {
         &self.inputs
     }
 
-    pub(crate) fn weights(&self) -> &[i32] {
+    pub(crate) fn weights(&self) -> &[i64] {
         &self.weights
     }
 
@@ -71,10 +71,10 @@ impl IntegerRows {
         size_of_val(&self.rows[..]) + size_of_val(&self.inputs[..]) + size_of_val(&self.weights[..])
     }
 
-    /// How many products of a weight and a residue a signed 64-bit sum holds, beside a word.
-    pub(crate) fn unreduced(&self, m: Modulus) -> usize {
+    /// How many products of a weight and a residue a signed sum of so many bits holds, beside a word.
+    pub(crate) fn unreduced(&self, m: Modulus, bits: u32) -> usize {
         let product = u64::from(self.largest.max(1)) * u64::from(m.value() - 1);
-        (((1u64 << 63) - (1 << 31)) / product) as usize
+        (((1u64 << (bits - 1)) - (1 << 31)) / product) as usize
     }
 }
 

@@ -106,8 +106,8 @@ impl<S: Simd> ScalarVector<S> {
 /// A vector whose odd lanes lie ready as even ones, too, for wide products.
 #[derive(Clone, Copy)]
 pub(super) struct Halves<S: Simd> {
-    even: S::Vector,
-    odd: S::Vector,
+    pub(super) even: S::Vector,
+    pub(super) odd: S::Vector,
 }
 
 impl<S: Simd> Halves<S> {
@@ -133,21 +133,14 @@ impl<S: Simd> Halves<S> {
 /// 64-bit results, one for each lane of a vector.
 #[derive(Clone, Copy)]
 pub(super) struct Wide<S: Simd> {
-    even: S::Vector,
-    odd: S::Vector,
+    pub(super) even: S::Vector,
+    pub(super) odd: S::Vector,
 }
 
 impl<S: Simd> Wide<S> {
     #[inline(always)]
     pub(super) fn zero(simd: S) -> Self {
         Self { even: simd.splat(0), odd: simd.splat(0) }
-    }
-
-    /// The same word in every lane.
-    #[inline(always)]
-    pub(super) fn splat(simd: S, word: u64) -> Self {
-        let v = simd.splat_wide(word);
-        Self { even: v, odd: v }
     }
 
     #[inline(always)]
@@ -159,14 +152,5 @@ impl<S: Simd> Wide<S> {
     pub(super) fn plus_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
         let product = Self::product(simd, a, b);
         Self { even: simd.add_wide(self.even, product.even), odd: simd.add_wide(self.odd, product.odd) }
-    }
-
-    /// The sum with the product of signed words.
-    #[inline(always)]
-    pub(super) fn plus_signed_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
-        Self {
-            even: simd.add_wide(self.even, simd.mul_wide_signed(a.even, b.even)),
-            odd: simd.add_wide(self.odd, simd.mul_wide_signed(a.odd, b.odd)),
-        }
     }
 }

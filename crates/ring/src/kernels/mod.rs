@@ -236,6 +236,14 @@ pub fn sum_rows(
         "sums work on blocks of 32 words, not on {width}"
     );
     assert_eq!(constants.0.len(), rows.rows().len(), "a constant for each row of the block");
+    /// Fewer terms in a sum, and reducing costs more than fused multiplications save.
+    #[cfg(target_arch = "x86_64")]
+    const LEAST_FUSED: usize = 32;
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx512 && rows.unreduced(m, 52) >= LEAST_FUSED && avx512::is_fused() {
+        // SAFETY: the processor has the features: that has just been asked.
+        return unsafe { avx512::sum_rows_fused(m, rows, constants, x, out, width) };
+    }
     dispatch!(kernel, sum_rows(m, rows, constants, x, out, width));
 }
 

@@ -172,15 +172,14 @@ pub fn sum_rows(
     out: &mut [u32],
     width: usize,
 ) {
-    let (offset, batch) = (positive(m), rows.unreduced(m));
-    let terms: Vec<(usize, &[i32])> = rows.terms().collect();
+    let (offset, batch) = (positive(m), rows.unreduced(m, 64));
+    let terms: Vec<(usize, &[i64])> = rows.terms().collect();
     for (r, &row) in rows.rows().iter().enumerate() {
         for (j, out) in out[row as usize * width..][..width].iter_mut().enumerate() {
             let constant = if j < constant_words { constants[r] } else { 0 };
             let mut total = m.montgomery_reduce(constant.into());
             for terms in terms.chunks(batch) {
-                let product =
-                    |(i, weights): &(usize, &[i32])| i64::from(weights[r]) * i64::from(x[i * width + j]);
+                let product = |(i, weights): &(usize, &[i64])| weights[r] * i64::from(x[i * width + j]);
                 let sum: i64 = terms.iter().map(product).sum();
                 total = m.add(total, m.montgomery_reduce(offset.wrapping_add_signed(sum)));
             }

@@ -77,12 +77,22 @@ pub(super) trait Simd: Copy {
     fn deinterleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
 }
 
+/// Multiplications of 52 bits that add what they give.
+pub(super) trait Fused: Simd {
+    /// The even lanes, zeros in the odd ones.
+    fn even_lanes(self, v: Self::Vector) -> Self::Vector;
+    /// Wide lanes of `sum` plus the low 52 bits of the products of the low 52 bits of `a` and `b`.
+    fn add_low_product(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The low 52 bits of wide lanes as signed numbers.
+    fn extend_low(self, v: Self::Vector) -> Self::Vector;
+}
+
 /// Defines the entry points of one instruction set: the generic kernels, compiled for it.
 ///
 /// Each is unsafe to call for one reason: the processor must have the features.
 macro_rules! entry_points {
     ($token:ident, $features:literal) => {
-        entry_points! { @each $token, $features;
+        entry_points! { $token, $features;
             chacha::keystream as keystream(key: &Seed, stream: u64, first: u64, out: &mut [u32]) -> ();
             chacha::accept as accept(m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize;
             gaussian::gaussian as gaussian(thresholds: &[u64], words: &[u64], out: &mut [i32]) -> ();
@@ -110,7 +120,7 @@ macro_rules! entry_points {
             ) -> ();
         }
     };
-    (@each $token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
+    ($token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
         $($argument:ident : $type:ty),*
     ) -> $result:ty;)*) => {
         $(
