@@ -19,6 +19,14 @@ pub struct CostModel {
     pub pass: f64,
     /// Reading one limb of a plaintext or key from memory.
     pub stream: f64,
+    /// A one-limb multiply-accumulate by scalars in a chain.
+    #[serde(default = "scalar_product")]
+    pub scalar_product: f64,
+}
+
+/// The shipped figure, for files of calibrations that measured none.
+const fn scalar_product() -> f64 {
+    0.2
 }
 
 /// The degree that the figures are for.
@@ -28,7 +36,15 @@ impl Default for CostModel {
     /// One core of a recent x86-64 server with AVX-512, as seen within whole inferences: there reads miss the caches more than when they
     /// are measured by themselves.
     fn default() -> Self {
-        Self { ntt: 7.5, multiply_accumulate: 1.6, permutation: 2.0, conversion: 1.2, pass: 1.2, stream: 3.0 }
+        Self {
+            ntt: 7.5,
+            multiply_accumulate: 1.6,
+            permutation: 2.0,
+            conversion: 1.2,
+            pass: 1.2,
+            stream: 3.0,
+            scalar_product: scalar_product(),
+        }
     }
 }
 
@@ -43,6 +59,7 @@ impl CostModel {
             (work.conversions, self.conversion),
             (work.passes, self.pass),
             (work.streamed, self.stream),
+            (work.scalar_products, self.scalar_product),
         ];
         let linear: f64 = linear.iter().map(|(count, each)| *count as f64 * each).sum();
         work.ntts as f64 * self.ntt * transforms + linear * ratio

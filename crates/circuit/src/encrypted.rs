@@ -3,10 +3,15 @@
 use crate::circuit::{Circuit, Node, Operation, Value};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
+use crate::scalar::Chain;
 use crate::{Counts, Error, Plain};
-use ckks::{Ciphertext, Context, Evaluator, Extension, LinearTransform, PlainFactor, PlainSummand, Rescale};
+use ckks::{
+    Ciphertext, Context, Evaluator, Extension, LinearTransform, PlainFactor, PlainSummand, Pointwise,
+    Rescale, ScalarRow,
+};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A circuit with its plaintexts encoded: made once for a model, run for every request.
 #[derive(Debug)]
@@ -14,6 +19,18 @@ pub struct Program {
     circuit: Circuit,
     /// For each node its plaintexts, encoded.
     plaintexts: Vec<Plaintexts>,
+    /// The chains, by their first node.
+    chains: BTreeMap<usize, EncodedChain>,
+}
+
+/// A chain, ready to run.
+#[derive(Debug)]
+struct EncodedChain {
+    inputs: Vec<Value>,
+    stages: Pointwise,
+    rescales: usize,
+    /// What one run of it performs.
+    counts: Counts,
 }
 
 #[derive(Debug)]
@@ -40,7 +57,10 @@ impl Program {
     /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level.
     pub fn encode(circuit: Circuit, context: &Context) -> Result<Self, Error> {
         let plaintexts = circuit.nodes().iter().map(|node| encode_node(&circuit, context, node));
-        Ok(Self { plaintexts: plaintexts.collect::<Result<_, _>>()?, circuit })
+        let plaintexts = plaintexts.collect::<Result<_, _>>()?;
+        let starts = (0..circuit.nodes().len()).filter_map(|start| Some((start, circuit.chain_at(start)?)));
+        let chains = starts.map(|(start, chain)| Ok((start, encode_chain(&circuit, context, &chain)?)));
+        Ok(Self { plaintexts, chains: chains.collect::<Result<_, Error>>()?, circuit })
     }
 
     /// The circuit.
@@ -50,7 +70,8 @@ impl Program {
 
     /// Bytes of the encoded plaintexts in memory.
     pub fn bytes(&self) -> usize {
-        self.plaintexts.iter().map(Plaintexts::bytes).sum()
+        let chains: usize = self.chains.values().map(|c| c.stages.bytes()).sum();
+        self.plaintexts.iter().map(Plaintexts::bytes).sum::<usize>() + chains
     }
 
     /// Runs the circuit. Work on different limbs is spread over the threads of the rayon pool it is called in; each value is freed after
@@ -112,6 +133,38 @@ fn encode_node(circuit: &Circuit, context: &Context, node: &Node) -> Result<Plai
     })
 }
 
+fn encode_chain(circuit: &Circuit, context: &Context, chain: &Chain) -> Result<EncodedChain, Error> {
+    let node = |stage: &Range<usize>| &circuit.nodes()[stage.start];
+    let first = &chain.stages[0];
+    let inputs = match &node(first).operation {
+        Operation::Sum { stage, .. } => stage.inputs.clone(),
+        _ => first.clone().flat_map(|i| circuit.nodes()[i].operation.operands()).collect(),
+    };
+    let input = circuit.node(inputs[0]);
+    let (mut stages, mut counts) =
+        (Pointwise::new(inputs.len(), input.level, input.scale), Counts::default());
+    for stage in &chain.stages {
+        match &node(stage).operation {
+            Operation::Sum { stage, .. } => {
+                let rows: Vec<ScalarRow> = (0..stage.rows.count()).map(|r| stage.rows.row(r)).collect();
+                stages.sums(context, &rows, stage.scale)?;
+                rows.iter().for_each(|row| count_row(&mut counts, row));
+            }
+            _ => {
+                stages.squares();
+                counts.ciphertext_multiplications += stage.len() as u64;
+            }
+        }
+    }
+    let Operation::Reduce { value, rescales } = node(&chain.reduced).operation else {
+        unreachable!("a chain ends where its values are reduced")
+    };
+    let squared = circuit.parts(value) > 2;
+    counts.relinearizations = if squared { chain.reduced.len() as u64 } else { 0 };
+    counts.rescales = (rescales * chain.reduced.len()) as u64;
+    Ok(EncodedChain { inputs, stages, rescales, counts })
+}
+
 fn encode_factor(context: &Context, spec: &PlainSpec) -> Result<PlainFactor, Error> {
     let extension = match spec.role {
         Role::ExtendedFactor => Extension::Extended,
@@ -147,6 +200,15 @@ impl<'a> Executor for Encrypted<'a> {
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
         let plaintexts = &self.program.plaintexts[self.node];
         Ok(Cow::Owned(self.compute(&node.operation, plaintexts, values)?))
+    }
+
+    fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
+        let Some(chain) = self.program.chains.get(&start) else { return Ok(None) };
+        let inputs: Vec<&Ciphertext> = chain.inputs.iter().map(|v| values.get(*v).as_ref()).collect();
+        let reduced = self.evaluator.pointwise(&inputs, &chain.stages, chain.rescales)?;
+        self.counts += chain.counts;
+        self.node = start + self.program.circuit.chain_at(start).map_or(0, |c| c.reduced.end - start);
+        Ok(Some(reduced.into_iter().map(Cow::Owned).collect()))
     }
 
     fn observe(&mut self, value: Value, _node: &Node, _computed: &Self::Value) -> Result<(), Error> {
@@ -214,12 +276,25 @@ impl<'a> Encrypted<'a> {
                 Operation::Input
                 | Operation::Dot { .. }
                 | Operation::AddPlain(..)
-                | Operation::Transform { .. },
+                | Operation::Transform { .. }
+                | Operation::Sum { .. }
+                | Operation::Square(_)
+                | Operation::Reduce { .. },
                 _,
             ) => {
-                unreachable!("inputs are given, and every node was encoded with its own plaintexts")
+                unreachable!(
+                    "inputs are given, chains computed whole, and every node was encoded with its own plaintexts"
+                )
             }
         })
+    }
+}
+
+fn count_row(counts: &mut Counts, row: &ScalarRow) {
+    let products = row.terms.len();
+    if products > 0 {
+        count_products(counts, products);
+        counts.additions += u64::from(row.constant != 0.0);
     }
 }
 

@@ -2,15 +2,21 @@
 
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
 use crate::counts::{Counts, Work};
-use ckks::{Level, Parameters, Rescale};
+use ckks::{Level, Parameters, Rescale, ScalarRow};
 use std::collections::BTreeSet;
 
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
+    if let Operation::Sum { stage, row } = &node.operation {
+        let parts = circuit.parts(stage.inputs[0]) as u64;
+        return Cost::new(circuit.parameters(), node.level).sum(&stage.rows.row(*row), parts);
+    }
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
     let cost = Cost::new(circuit.parameters(), circuit.node(operand).level);
     match &node.operation {
-        Operation::Input => Counts::default(),
+        Operation::Input | Operation::Sum { .. } => Counts::default(),
+        Operation::Square(_) => cost.square(),
+        Operation::Reduce { rescales, .. } => cost.reduce(circuit.parts(operand) > 2, *rescales),
         Operation::Dot { terms, rescale } => cost.dot(terms.len(), *rescale),
         Operation::Add(..) | Operation::Sub(..) => cost.addition(2),
         Operation::AddPlain(..) => cost.addition(1),
@@ -84,10 +90,37 @@ impl<'a> Cost<'a> {
     }
 
     pub fn multiply(&self, rescale: Rescale) -> Counts {
-        let tensor = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
-        let work = tensor + self.decompose() + self.key_product() + self.special_multiple();
-        Counts { ciphertext_multiplications: 1, relinearizations: 1, work, ..Counts::default() }
-            + self.divide(rescale)
+        let work = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
+        Counts { ciphertext_multiplications: 1, work, ..Counts::default() } + self.relinearise(rescale)
+    }
+
+    fn relinearise(&self, rescale: Rescale) -> Counts {
+        let work = self.decompose() + self.key_product() + self.special_multiple();
+        Counts { relinearizations: 1, work, ..Counts::default() } + self.divide(rescale)
+    }
+
+    /// A row of a chain. A constant that is zero is not added.
+    pub fn sum(&self, row: &ScalarRow, parts: u64) -> Counts {
+        let products = row.terms.len() as u64;
+        let additions = products.saturating_sub(1) + u64::from(products > 0 && row.constant != 0.0);
+        let work = Work { scalar_products: products * parts * self.limbs, ..Work::default() };
+        Counts { plaintext_multiplications: products, additions, work, ..Counts::default() }
+    }
+
+    /// A square of a chain: four products and three reductions, which cost about as much.
+    pub fn square(&self) -> Counts {
+        let work = Work { scalar_products: 7 * self.limbs, ..Work::default() };
+        Counts { ciphertext_multiplications: 1, work, ..Counts::default() }
+    }
+
+    /// The end of a chain. The first rescale is fused with the relinearisation.
+    pub fn reduce(&self, squared: bool, rescales: usize) -> Counts {
+        let below = |dropped| Cost::new(self.parameters, Level(self.level.0 - dropped)).rescale(Rescale::Yes);
+        match (squared, rescales) {
+            (true, 0) => self.relinearise(Rescale::No),
+            (true, _) => self.relinearise(Rescale::Yes) + (1..rescales).map(below).sum(),
+            (false, _) => (0..rescales).map(below).sum(),
+        }
     }
 
     pub fn rotate(&self, steps: usize) -> Counts {
