@@ -1,6 +1,6 @@
 //! Builds circuits, and refuses what the parameters cannot carry.
 
-use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span, Value};
+use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 use crate::plain::{Numbers, PlainSpec, Role};
 use crate::scalar::{ScalarRows, SumStage};
 use crate::{Circuit, Error};
@@ -148,23 +148,34 @@ impl Builder {
         self.push(Operation::Rotate(value, steps), level, scale)
     }
 
-    /// The sum over the giants of their rotation of the sum of `plain * rotated value`.
-    pub fn transform(&mut self, value: Value, giants: Vec<Giant>, rescale: Rescale) -> Result<Value, Error> {
+    /// The sum over the giants of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
+    /// reads. Every value is at one level and is read, and all products are at one scale.
+    pub fn transform(
+        &mut self,
+        values: Vec<Value>,
+        giants: Vec<Giant>,
+        rescale: Rescale,
+    ) -> Result<Value, Error> {
         const NAME: &str = "linear transform";
         let mut sum: Option<(Level, Scale)> = None;
+        let (count, mut read) = (values.len(), vec![false; values.len()]);
         for giant in &giants {
             self.check_rotation(NAME, giant.rotation)?;
             if giant.terms.is_empty() {
                 return Err(Error::Empty { operation: "giant step" });
             }
-            for (baby, plain) in &giant.terms {
-                self.check_rotation(NAME, *baby)?;
-                let product = self.product(NAME, value, *plain, Role::ExtendedFactor)?;
+            for &Term { input, baby, plain } in &giant.terms {
+                *read.get_mut(input).ok_or(Error::TermInput { input, count })? = true;
+                self.check_rotation(NAME, baby)?;
+                let product = self.product(NAME, values[input], plain, Role::ExtendedFactor)?;
                 self.check_same(NAME, *sum.get_or_insert(product), product)?;
             }
         }
         let (level, scale) = sum.ok_or(Error::Empty { operation: NAME })?;
-        self.push_rescaled(Operation::Transform { value, giants, rescale }, level, scale, rescale)
+        if let Some(input) = read.iter().position(|read| !read) {
+            return Err(Error::UnreadInput { input, count });
+        }
+        self.push_rescaled(Operation::Transform { values, giants, rescale }, level, scale, rescale)
     }
 
     /// The value folded stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a

@@ -33,8 +33,19 @@ impl Plain {
 pub struct Giant {
     /// The rotation of the sum, to the left.
     pub rotation: usize,
-    /// Baby rotations (to the left) and the plaintexts they are multiplied with.
-    pub terms: Vec<(usize, Plain)>,
+    /// What is summed.
+    pub terms: Vec<Term>,
+}
+
+/// One product of a [`Giant`]: a value of the transform, rotated, times a plaintext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Which of the transform's values.
+    pub input: usize,
+    /// Its rotation, to the left.
+    pub baby: usize,
+    /// What multiplies it.
+    pub plain: Plain,
 }
 
 /// What a node computes. Rotations are to the left: slot `j` of the result is slot `j + steps`, cyclically.
@@ -66,11 +77,11 @@ pub enum Operation {
     },
     /// A rotation by itself.
     Rotate(Value, usize),
-    /// A linear transform in baby and giant steps, hoisted twice: the babies share one decomposition, and each giant step
-    /// has one mod-down (ia.cr/2020/1203, algorithm 6).
+    /// A linear transform of several values in baby and giant steps, hoisted twice: the babies of a value share one decomposition, and
+    /// each giant step has one mod-down (ia.cr/2020/1203, algorithm 6).
     Transform {
         /// What is transformed.
-        value: Value,
+        values: Vec<Value>,
         /// The giant steps.
         giants: Vec<Giant>,
         /// Whether the sum is rescaled.
@@ -143,8 +154,8 @@ impl Operation {
             | Self::DropLevel(v, _)
             | Self::Square(v)
             | Self::Reduce { value: v, .. }
-            | Self::Transform { value: v, .. }
             | Self::Fold { value: v, .. } => vec![*v],
+            Self::Transform { values, .. } => values.clone(),
         }
     }
 }

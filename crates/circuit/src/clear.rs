@@ -1,7 +1,7 @@
 //! The clear executor: the circuit on plain slots, exactly as the encrypted one computes it but for noise.
 
 use crate::Error;
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Value};
+use crate::circuit::{Circuit, Node, Operation, Output, Plain, Reading, Value};
 use crate::embedding::Embedding;
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
@@ -103,10 +103,14 @@ impl<'a> Clear<'a> {
             Operation::AddPlain(value, summand) => zip(get(*value), &plain(*summand)?, |x, y| x + y),
             Operation::Multiply { a, b, .. } => zip(get(*a), get(*b), |x, y| x * y),
             Operation::Rotate(value, steps) => rotated(get(*value), *steps),
-            Operation::Transform { value, giants, .. } => {
+            Operation::Transform { values, giants, .. } => {
                 let mut sum = vec![0.0; slots];
                 for giant in giants {
-                    let part = giant_step(get(*value), giant, &mut plain)?;
+                    let mut part = vec![0.0; slots];
+                    for term in &giant.terms {
+                        accumulate(&mut part, &plain(term.plain)?, get(values[term.input]), term.baby);
+                    }
+                    part.rotate_left(giant.rotation);
                     sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
                 }
                 sum
@@ -167,19 +171,6 @@ impl Executor for Trace<'_> {
 fn accumulate(sum: &mut [f64], factor: &[f64], value: &[f64], steps: usize) {
     let rotated = value[steps..].iter().chain(&value[..steps]);
     sum.iter_mut().zip(factor).zip(rotated).for_each(|((s, f), v)| *s += f * v);
-}
-
-fn giant_step(
-    value: &[f64],
-    giant: &Giant,
-    plain: &mut impl FnMut(Plain) -> Result<Vec<f64>, Error>,
-) -> Result<Vec<f64>, Error> {
-    let mut sum = vec![0.0; value.len()];
-    for (baby, factor) in &giant.terms {
-        accumulate(&mut sum, &plain(*factor)?, value, *baby);
-    }
-    sum.rotate_left(giant.rotation);
-    Ok(sum)
 }
 
 fn rotated(value: &[f64], steps: usize) -> Vec<f64> {

@@ -56,6 +56,22 @@ pub enum Error {
         /// The operation whose result it is, or that was given a part of a stage.
         operation: &'static str,
     },
+    /// A term of a linear transform that reads a value that is not there.
+    #[error("a term of a linear transform reads input {input}: expected less than the {count} values given")]
+    TermInput {
+        /// The input asked for.
+        input: usize,
+        /// How many values the transform was given.
+        count: usize,
+    },
+    /// A value of a linear transform that no term reads.
+    #[error("no term of a linear transform reads input {input} of {count}: leave the value out")]
+    UnreadInput {
+        /// The input.
+        input: usize,
+        /// How many values the transform was given.
+        count: usize,
+    },
     /// A plaintext of another kind than the operation takes.
     #[error("{operation} takes {expected}, but was given {actual}")]
     PlainRole {

@@ -24,7 +24,7 @@ fn rotations(operation: &Operation) -> Vec<usize> {
         Operation::Rotate(_, steps) => vec![*steps],
         Operation::Fold { stages, .. } => stages.concat(),
         Operation::Transform { giants, .. } => {
-            let babies = giants.iter().flat_map(|g| g.terms.iter().map(|(baby, _)| *baby));
+            let babies = giants.iter().flat_map(|g| g.terms.iter().map(|term| term.baby));
             babies.chain(giants.iter().map(|g| g.rotation)).collect()
         }
         _ => vec![],

@@ -20,6 +20,7 @@
 //! Nothing here knows of tensors, layouts or networks: that is `packing`, which builds circuits.
 
 mod builder;
+mod chain;
 mod circuit;
 pub mod clear;
 mod cost;
@@ -36,7 +37,7 @@ pub mod scalar;
 mod tally;
 
 pub use builder::Builder;
-pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Value};
+pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 pub use cost::CostModel;
 pub use counts::{Counts, Work};
 pub use dry::{DryRun, LayerRun, dry_run};

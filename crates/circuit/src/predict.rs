@@ -6,13 +6,13 @@
 //! variance, so the uniform one does.
 
 use crate::Error;
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Value};
+use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
 use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::scalar::SumStage;
+use ckks::Scale;
 use ckks::noise::{self, Variance};
 use ckks::pointwise::rounded_weight;
-use ckks::{Parameters, Scale};
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -210,16 +210,17 @@ impl Noisy<'_> {
 /// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
 /// terms, multiply the babies' errors.
 fn transform_variance(
-    parameters: &Parameters,
+    circuit: &Circuit,
     key: Variance,
     giants: &[Giant],
-    scale: Scale,
     mut mean_squares: impl Iterator<Item = f64>,
 ) -> Variance {
     let giant = |giant: &Giant| {
-        let babies = giant.terms.iter().zip(&mut mean_squares).filter(|((baby, _), _)| *baby != 0);
-        let babies: f64 = babies.map(|(_, factor)| key * factor * scale.0 * scale.0).sum();
-        babies + if giant.rotation == 0 { 0.0 } else { key + noise::division(parameters) }
+        let babies = giant.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby != 0);
+        let amplified =
+            |(term, factor): (&Term, f64)| key * factor * circuit.plain(term.plain).scale.0.powi(2);
+        let switched = if giant.rotation == 0 { 0.0 } else { key + noise::division(circuit.parameters()) };
+        babies.map(amplified).sum::<f64>() + switched
     };
     giants.iter().map(giant).sum()
 }
@@ -253,11 +254,12 @@ impl Executor for Noisy<'_> {
                 self.random.add_error(&mut slots, key(*value), node.scale);
                 self.add_division(&mut slots, node.scale);
             }
-            Operation::Transform { value, giants, .. } => {
-                let factor = self.circuit.plain(giants[0].terms[0].1).scale;
+            Operation::Transform { values, giants, .. } => {
+                let Term { input, plain, .. } = giants[0].terms[0];
+                let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
                 let variance =
-                    transform_variance(parameters, key(*value), giants, factor, mean_squares.into_iter());
-                self.random.add_error(&mut slots, variance, Scale(self.scale(*value).0 * factor.0));
+                    transform_variance(self.circuit, key(values[0]), giants, mean_squares.into_iter());
+                self.random.add_error(&mut slots, variance, scale);
                 self.add_division(&mut slots, node.scale);
             }
             Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, &mut slots),

@@ -3,7 +3,7 @@
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
 use crate::counts::{Counts, Work};
 use ckks::{Level, Parameters, Rescale, ScalarRow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
@@ -22,9 +22,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, rescale, .. } => {
-            cost.transform(&giants.iter().map(GiantShape::of).collect::<Vec<_>>(), *rescale)
-        }
+        Operation::Transform { giants, rescale, .. } => cost.transform(giants, *rescale),
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
@@ -40,16 +38,15 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
-/// The rotations of a giant step, without its plaintexts.
-pub(crate) struct GiantShape {
-    pub rotation: usize,
-    pub babies: Vec<usize>,
-}
-
-impl GiantShape {
-    fn of(giant: &Giant) -> Self {
-        Self { rotation: giant.rotation, babies: giant.terms.iter().map(|(baby, _)| *baby).collect() }
+/// How many different rotations, by zero not counted, the giants read of each input.
+pub(crate) fn babies(giants: &[Giant]) -> BTreeMap<usize, usize> {
+    let terms = giants.iter().flat_map(|giant| &giant.terms);
+    let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
+    let mut babies = BTreeMap::new();
+    for (input, baby) in distinct {
+        *babies.entry(input).or_default() += usize::from(baby != 0);
     }
+    babies
 }
 
 /// Costs at one level.
@@ -141,9 +138,8 @@ impl<'a> Cost<'a> {
         stages.iter().enumerate().map(stage).sum()
     }
 
-    pub fn transform(&self, giants: &[GiantShape], rescale: Rescale) -> Counts {
-        let babies: BTreeSet<usize> = giants.iter().flat_map(|g| &g.babies).copied().collect();
-        let terms: u64 = giants.iter().map(|g| g.babies.len() as u64).sum();
+    pub fn transform(&self, giants: &[Giant], rescale: Rescale) -> Counts {
+        let terms: u64 = giants.iter().map(|g| g.terms.len() as u64).sum();
         let turned = giants.iter().filter(|g| g.rotation != 0).count() as u64;
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
@@ -158,7 +154,7 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies = self.hoisted(babies.iter().filter(|b| **b != 0).count());
+        let babies: Counts = babies(giants).into_values().map(|babies| self.hoisted(babies)).sum();
         products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
     }
 

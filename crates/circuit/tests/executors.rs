@@ -2,8 +2,8 @@
 
 use circuit::encrypted::Program;
 use circuit::{
-    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, ScalarRows, Value, Work, clear,
-    dry_run, predict,
+    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, ScalarRows, Term, Value, Work,
+    clear, dry_run, predict,
 };
 use ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, Level, ParametersLiteral, Randomness, Rescale,
@@ -106,16 +106,23 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
         Step::Rotate(steps) => b.rotate(v, *steps),
         Step::Transform { babies, giants } => {
             let scale = b.scale_towards(v, INPUT_SCALE)?;
+            let mut inputs = vec![v];
+            if babies * giants > 1 {
+                inputs.push(b.rotate(v, 7)?);
+            }
             let mut steps = vec![];
             for g in 0..*giants {
                 let mut terms = vec![];
                 for baby in 0..*babies {
+                    let input = (g + baby) % inputs.len();
                     let numbers = constant(seed + (g * babies + baby) as u64);
-                    terms.push((baby * 3, b.plain(Role::ExtendedFactor, level, scale, numbers)?));
+                    let plain = b.plain(Role::ExtendedFactor, level, scale, numbers)?;
+                    // Babies and giants that go backwards, cyclically.
+                    terms.push(Term { input, baby: baby * (DEGREE - 3) % DEGREE, plain });
                 }
-                steps.push(Giant { rotation: g * 16, terms });
+                steps.push(Giant { rotation: g * (DEGREE - 16) % DEGREE, terms });
             }
-            b.transform(v, steps, Rescale::Yes)
+            b.transform(inputs, steps, Rescale::Yes)
         }
         Step::Fold(stages) => b.fold(v, stages.clone(), Rescale::No),
         Step::Chain { sums_first, square, width } => {
@@ -414,4 +421,11 @@ fn a_builder_refuses_what_does_not_fit() {
     let extended = b.plain(Role::ExtendedFactor, Level(0), INPUT_SCALE, constant(1)).unwrap();
     assert!(matches!(b.dot(vec![(v, extended)], Rescale::No), Err(Error::PlainRole { .. })));
     assert!(matches!(b.drop_level(v, Level(1)), Err(Error::LevelMismatch { .. })));
+    let giant = |input| vec![Giant { rotation: 0, terms: vec![Term { input, baby: 0, plain: extended }] }];
+    let missing = b.transform(vec![v], giant(1), Rescale::No);
+    assert_eq!(missing, Err(Error::TermInput { input: 1, count: 1 }));
+    let unread = b.transform(vec![v, v], giant(0), Rescale::No);
+    assert_eq!(unread, Err(Error::UnreadInput { input: 1, count: 2 }));
+    let other_level = b.transform(vec![v, high], giant(1), Rescale::No);
+    assert!(matches!(other_level, Err(Error::LevelMismatch { .. })));
 }

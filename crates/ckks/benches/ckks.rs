@@ -2,7 +2,7 @@
 
 use ckks::{
     Ciphertext, Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
-    ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
+    ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use ring::Kernel;
@@ -80,11 +80,12 @@ fn products(c: &mut Criterion) {
     });
     let a = evaluator.drop_level(inputs[0].clone(), Level(3)).unwrap();
     for babies in [4, 8, 16] {
-        let factor = || bench.factor(Level(3), Extension::Extended);
-        let giant = |g| Giant { rotation: g * babies, terms: (0..babies).map(|b| (b, factor())).collect() };
+        let factors: Vec<_> = (0..16).map(|_| bench.factor(Level(3), Extension::Extended)).collect();
+        let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
+        let giant = |g| Giant { rotation: g * babies, terms: (0..babies).map(|b| term(g, b)).collect() };
         let map = LinearTransform { giants: (0..16 / babies).map(giant).collect() };
         c.bench_function(&format!("transform of 16 diagonals, {babies} babies, and rescale, 4 limbs"), |b| {
-            b.iter(|| evaluator.transform(black_box(&a), &map, Rescale::Yes).unwrap());
+            b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::Yes).unwrap());
         });
     }
 }

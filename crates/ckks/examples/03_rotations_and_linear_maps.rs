@@ -5,7 +5,7 @@
 
 use ckks::{
     Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, ParametersLiteral,
-    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
+    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use ring::Kernel;
 use std::error::Error;
@@ -63,21 +63,21 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     // with those ("extended"). At q_1 as the factors' scale, the rescale restores the scale of the input exactly.
     let matrix = |row: usize, column: usize| ((row * SIZE + column) as f64 * 0.37).sin();
     let factor_scale = Scale(context.parameters().modulus(level));
-    let term = |giant: usize, baby: usize| {
+    let factor = |d: usize| {
+        let (giant, baby) = (d / 4 * 4, d % 4);
         let row = |slot: usize| (slot + slots - giant) % SIZE;
         let diagonal: Vec<f64> =
             (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant + baby) % SIZE)).collect();
-        Ok((baby, context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)?))
+        context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)
     };
-    let giant = |rotation: usize| {
-        let terms = (0..4).map(|baby| term(rotation, baby)).collect::<Result<_, ckks::Error>>()?;
-        Ok(Giant { rotation, terms })
-    };
-    let map =
-        LinearTransform { giants: [0, 4, 8, 12].into_iter().map(giant).collect::<Result<_, ckks::Error>>()? };
+    let factors = (0..16).map(factor).collect::<Result<Vec<_>, ckks::Error>>()?;
+    let term = |giant: usize, baby: usize| Term { input: 0, baby, factor: &factors[giant + baby] };
+    let giant =
+        |rotation: usize| Giant { rotation, terms: (0..4).map(|baby| term(rotation, baby)).collect() };
+    let map = LinearTransform { giants: [0, 4, 8, 12].map(giant).into() };
 
     // The whole map ends with one division: the mod-down of the last key-switch and the rescale are one.
-    let product = evaluator.transform(&a, &map, Rescale::Yes)?;
+    let product = evaluator.transform(&[&a], &map, Rescale::Yes)?;
     assert_eq!((product.level(), product.scale()), (Level(0), scale));
     let row = |j: usize| (0..SIZE).map(|column| matrix(j % SIZE, column) * x[column]).sum();
     assert_near(&secret.decrypt(&context, &product), row);

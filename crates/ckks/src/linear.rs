@@ -7,100 +7,125 @@ use crate::keyswitch::{Digits, key_product_limb};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
 use ring::kernels::{self, Pair};
 use ring::{Automorphism, Poly, Values, parallel};
+use std::collections::BTreeSet;
 
-/// A linear map as a sum over giant steps of rotated sums over baby steps:
-/// `sum_g rotate_g(sum_b plain_gb * rotate_b(v))` (Bossuat et al., ia.cr/2020/1203, section 5).
+/// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
+/// `sum_g rotate_g(sum_(i, b) factor_gib * rotate_b(v_i))` (Bossuat et al., ia.cr/2020/1203, section 5).
 #[derive(Debug, Clone, PartialEq)]
-pub struct LinearTransform {
+pub struct LinearTransform<'a> {
     /// The giant steps.
-    pub giants: Vec<Giant>,
+    pub giants: Vec<Giant<'a>>,
 }
 
 /// One giant step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Giant {
+pub struct Giant<'a> {
     /// The rotation of the sum.
     pub rotation: usize,
-    /// Baby rotations and the extended factors that multiply them.
-    pub terms: Vec<(usize, PlainFactor)>,
+    /// What is summed.
+    pub terms: Vec<Term<'a>>,
+}
+
+/// One product of a giant step: an input, rotated, times a factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Term<'a> {
+    /// Which input.
+    pub input: usize,
+    /// Its rotation.
+    pub baby: usize,
+    /// What multiplies it; extended.
+    pub factor: &'a PlainFactor,
+}
+
+/// A rotated input in the extended basis.
+struct Baby {
+    input: usize,
+    steps: usize,
+    halves: Halves,
 }
 
 type RotationKey = (SwitchingKey, Automorphism);
 
 impl Evaluator<'_> {
-    /// Applies a linear map, whose factors are extended and at the ciphertext's level and at one scale.
+    /// Applies a linear map to ciphertexts of one level; its factors are extended and at that level, all products at one scale.
     ///
-    /// Scale: the product of both (over the prime, where rescaled). Needs the keys of all baby and giant rotations. Cost: one
-    /// decomposition for all babies, and for each giant a mod-down of one half, a decomposition and a key product; one division
+    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby and giant rotations. Cost: one
+    /// decomposition for all babies of an input, and for each giant a mod-down of one half, a decomposition and a key product; one division
     /// at the end, fused with the rescale. Error: that of the babies' key products times the factors, of the giants', and of the division.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
     ///
     /// # Panics
-    /// Where there are no terms at all, or a factor is not extended.
+    /// Where there are no terms at all, a term reads an input that is not there, or a factor is not extended.
     pub fn transform(
         &self,
-        a: &Ciphertext,
-        map: &LinearTransform,
+        inputs: &[&Ciphertext],
+        map: &LinearTransform<'_>,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
-        let scale = self.check_transform(a, map)?;
-        let babies = self.babies(a, map)?;
+        let (level, scale) = check_transform(inputs, map)?;
+        let babies = self.babies(inputs, map)?;
         let mut sum: Option<Halves> = None;
         for giant in &map.giants {
-            let inner = self.inner_sum(a.level, &babies, giant);
-            let rotated = self.giant_step(inner, giant.rotation, a.level)?;
+            let inner = self.inner_sum(level, &babies, giant);
+            let rotated = self.giant_step(inner, giant.rotation, level)?;
             match &mut sum {
                 None => sum = Some(rotated),
-                Some(sum) => self.add_extended(sum, &rotated, a.level),
+                Some(sum) => self.add_extended(sum, &rotated, level),
             }
         }
-        self.divide(sum.expect("checked: there are giant steps"), a.level, scale, rescale)
+        self.divide(sum.expect("checked: there are giant steps"), level, scale, rescale)
     }
 
-    fn check_transform(&self, a: &Ciphertext, map: &LinearTransform) -> Result<Scale, Error> {
-        let mut factors = map.giants.iter().flat_map(|giant| &giant.terms).map(|(_, factor)| factor);
-        let first = factors.next().expect("a linear map has terms");
-        let scale = Scale(a.scale.0 * first.scale.0);
-        for factor in std::iter::once(first).chain(factors) {
-            assert_eq!(factor.extension, Extension::Extended, "factors of a linear map are extended");
-            same_level(a.level, factor.level)?;
-            same_scale(first.scale, factor.scale)?;
+    /// The rotated inputs that the map reads, each once, in order.
+    fn babies(&self, inputs: &[&Ciphertext], map: &LinearTransform<'_>) -> Result<Vec<Baby>, Error> {
+        let terms = map.giants.iter().flat_map(|giant| &giant.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
+        let distinct: Vec<_> = distinct.into_iter().collect();
+        let mut babies = Vec::with_capacity(distinct.len());
+        for of_input in distinct.chunk_by(|a, b| a.0 == b.0) {
+            self.add_babies(inputs[of_input[0].0], of_input, &mut babies)?;
         }
-        Ok(scale)
+        Ok(babies)
     }
 
-    /// The baby rotations in the extended basis, each once.
-    fn babies(&self, a: &Ciphertext, map: &LinearTransform) -> Result<Vec<(usize, Halves)>, Error> {
-        let mut steps: Vec<usize> =
-            map.giants.iter().flat_map(|giant| &giant.terms).map(|(b, _)| *b).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        let digits = steps.iter().any(|&b| b != 0).then(|| Digits::new(self.context, &a.c1, a.level));
+    /// The babies of one input, which share its decomposition.
+    fn add_babies(
+        &self,
+        a: &Ciphertext,
+        steps: &[(usize, usize)],
+        babies: &mut Vec<Baby>,
+    ) -> Result<(), Error> {
+        let digits = steps.iter().any(|(_, b)| *b != 0).then(|| Digits::new(self.context, &a.c1, a.level));
         let multiple = self.special_multiple(a);
-        let baby = |b| match &digits {
-            Some(digits) if b != 0 => {
-                let (key, automorphism) = self.keys.rotation(b, a.level)?;
-                let mut out = self.extended_scratch(a.level);
-                self.each_extended(&mut out, a.level, |i, out| {
-                    self.rotated_limb(digits, key, automorphism, &multiple[0], i, out, false);
-                });
-                Ok((b, out))
-            }
-            _ => Ok((b, multiple.clone())),
-        };
-        steps.into_iter().map(baby).collect()
+        for &(input, steps) in steps {
+            let halves = match &digits {
+                Some(digits) if steps != 0 => {
+                    let (key, automorphism) = self.keys.rotation(steps, a.level)?;
+                    let mut out = self.extended_scratch(a.level);
+                    self.each_extended(&mut out, a.level, |i, out| {
+                        self.rotated_limb(digits, key, automorphism, &multiple[0], i, out, false);
+                    });
+                    out
+                }
+                _ => multiple.clone(),
+            };
+            babies.push(Baby { input, steps, halves });
+        }
+        Ok(())
     }
 
-    fn inner_sum(&self, level: Level, babies: &[(usize, Halves)], giant: &Giant) -> Halves {
-        let find = |b: usize| {
-            &babies[babies.binary_search_by_key(&b, |(step, _)| *step).expect("every baby is there")].1
+    fn inner_sum(&self, level: Level, babies: &[Baby], giant: &Giant<'_>) -> Halves {
+        let find = |term: &Term<'_>| {
+            let found =
+                babies.binary_search_by_key(&(term.input, term.baby), |baby| (baby.input, baby.steps));
+            &babies[found.expect("every baby is there")].halves
         };
         let mut out = self.extended_scratch(level);
         let extended = self.context.extended_basis(level);
         self.each_extended(&mut out, level, |i, out| {
-            let halves = giant.terms.iter().map(|(b, factor)| (find(*b), factor));
+            let halves = giant.terms.iter().map(|term| (find(term), term.factor));
             let terms: Vec<Pair<'_>> =
                 halves.map(|([u0, u1], f)| pair([u0, u1], f.poly.limb(i), i)).collect();
             kernels::dot_pair(extended.kernel(), extended.modulus(i), &terms, out);
@@ -219,4 +244,19 @@ impl Evaluator<'_> {
         let extended = self.context.extended_basis(level);
         sum.iter_mut().zip(other).for_each(|(a, b)| extended.add(a, b));
     }
+}
+
+/// The level of the inputs and the scale of all products.
+fn check_transform(inputs: &[&Ciphertext], map: &LinearTransform<'_>) -> Result<(Level, Scale), Error> {
+    let mut terms = map.giants.iter().flat_map(|giant| &giant.terms).peekable();
+    let product = |term: &Term<'_>| Scale(inputs[term.input].scale.0 * term.factor.scale.0);
+    let first = terms.peek().expect("a linear map has terms");
+    let (level, scale) = (inputs[first.input].level, product(first));
+    for term in terms {
+        assert_eq!(term.factor.extension, Extension::Extended, "factors of a linear map are extended");
+        same_level(level, inputs[term.input].level)?;
+        same_level(level, term.factor.level)?;
+        same_scale(scale, product(term))?;
+    }
+    Ok((level, scale))
 }

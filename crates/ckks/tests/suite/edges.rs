@@ -3,7 +3,7 @@
 use crate::common::{Setup, random_slots, rotated};
 use ckks::{
     Ciphertext, Encoding, Error, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
-    PlainFactor, Rescale, Scale,
+    PlainFactor, Rescale, Scale, Term,
 };
 
 const N: usize = 256;
@@ -19,9 +19,13 @@ fn factor(setup: &Setup, slots: &[f64], level: usize, bits: f64, extension: Exte
     setup.context.encode_factor(slots, Level(level), Scale::bits(bits), extension).unwrap()
 }
 
-fn one_term(setup: &Setup, level: usize, bits: f64) -> LinearTransform {
-    let factor = factor(setup, &[1.0; N], level, bits, Extension::Extended);
-    LinearTransform { giants: vec![Giant { rotation: 0, terms: vec![(1, factor)] }] }
+fn ones(setup: &Setup, level: usize, bits: f64) -> PlainFactor {
+    factor(setup, &[1.0; N], level, bits, Extension::Extended)
+}
+
+/// The first input rotated by one, times a factor.
+fn one_term(factor: &PlainFactor) -> LinearTransform<'_> {
+    LinearTransform { giants: vec![Giant { rotation: 0, terms: vec![Term { input: 0, baby: 1, factor }] }] }
 }
 
 fn assert_near(setup: &Setup, ciphertext: &Ciphertext, expected: &[f64], tolerance: f64) {
@@ -41,7 +45,10 @@ fn nothing_is_rescaled_at_level_zero() {
     assert_eq!(evaluator.multiply_plain(&a, &plain, Rescale::Yes), Err(Error::NoLevelLeft));
     assert_eq!(evaluator.multiply(&a, &a, Rescale::Yes), Err(Error::NoLevelLeft));
     assert_eq!(evaluator.square(&a, Rescale::Yes), Err(Error::NoLevelLeft));
-    assert_eq!(evaluator.transform(&a, &one_term(&setup, 0, 12.0), Rescale::Yes), Err(Error::NoLevelLeft));
+    assert_eq!(
+        evaluator.transform(&[&a], &one_term(&ones(&setup, 0, 12.0)), Rescale::Yes),
+        Err(Error::NoLevelLeft)
+    );
     assert_eq!(evaluator.fold(a.clone(), &[vec![1]], Rescale::Yes), Err(Error::NoLevelLeft));
     assert_eq!(evaluator.fold(a, &[], Rescale::Yes), Err(Error::NoLevelLeft));
 }
@@ -77,7 +84,7 @@ fn operands_of_different_levels_are_refused() {
     assert_eq!(evaluator.sub(&a, &b), mismatch);
     assert_eq!(evaluator.add_plain(a.clone(), &summand), mismatch);
     assert_eq!(evaluator.multiply(&a, &b, Rescale::No), mismatch);
-    assert_eq!(evaluator.transform(&a, &one_term(&setup, 2, 26.0), Rescale::No), mismatch);
+    assert_eq!(evaluator.transform(&[&a], &one_term(&ones(&setup, 2, 26.0)), Rescale::No), mismatch);
     let mismatch = Err(Error::LevelMismatch { left: Level(2), right: Level(3) });
     assert_eq!(evaluator.multiply_plain(&a, &plain, Rescale::No), mismatch);
     assert_eq!(evaluator.drop_level(b.clone(), Level(3)), mismatch);
@@ -106,9 +113,15 @@ fn operands_of_different_scales_are_refused() {
     assert_eq!(dot, Err(Error::ScaleMismatch { left: Scale::bits(45.0), right: Scale::bits(46.0) }));
     // It is the products that must agree.
     assert!(evaluator.dot(&[(&a, &plain(20.0)), (&b, &plain(21.0))], Rescale::No).is_ok());
-    let mut map = one_term(&setup, 2, 26.0);
-    map.giants[0].terms.push((0, factor(&setup, &[1.0], 2, 25.0, Extension::Extended)));
-    assert_eq!(evaluator.transform(&a, &map, Rescale::No), mismatch);
+    let (one, other) = (ones(&setup, 2, 26.0), factor(&setup, &[1.0], 2, 25.0, Extension::Extended));
+    let mut map = one_term(&one);
+    map.giants[0].terms.push(Term { input: 0, baby: 0, factor: &other });
+    let transformed = evaluator.transform(&[&a], &map, Rescale::No);
+    assert_eq!(transformed, Err(Error::ScaleMismatch { left: Scale::bits(52.0), right: Scale::bits(51.0) }));
+    // Here too it is the products: the second input's scale is twice the first's.
+    map.giants[0].terms[1].input = 1;
+    let twice = setup.encrypt(&[1.0], Level(2), Scale::bits(27.0));
+    assert!(evaluator.transform(&[&a, &twice], &map, Rescale::No).is_ok());
     // What the rounding of f64 does to a scale is forgiven.
     let near = setup.encrypt(&[1.0], Level(2), Scale(2f64.powi(26) * (1.0 + 1e-14)));
     assert!(evaluator.add(&a, &near).is_ok());
@@ -243,9 +256,10 @@ fn a_giant_step_without_terms_adds_nothing() {
     let evaluator = Evaluator::new(&setup.context, &setup.keys);
     let x = random_slots(N, 9);
     let a = setup.encrypt(&x, Level(2), Scale::bits(26.0));
-    let mut map = one_term(&setup, 2, 26.0);
+    let factor = ones(&setup, 2, 26.0);
+    let mut map = one_term(&factor);
     for rotation in [0, 2] {
         map.giants.push(Giant { rotation, terms: vec![] });
     }
-    assert_near(&setup, &evaluator.transform(&a, &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
+    assert_near(&setup, &evaluator.transform(&[&a], &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
 }

@@ -3,7 +3,7 @@
 use crate::common::{Setup, literal, random_slots, rotated};
 use ckks::{
     Context, Error, Evaluator, Extension, Giant, KeyPurpose, KeyRequirements, Level, LinearTransform,
-    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys,
+    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use ring::Kernel;
 use std::sync::Arc;
@@ -89,11 +89,11 @@ fn missing_keys_are_named_with_their_level() {
     let scale = Scale::bits(12.0);
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();
     let map = |baby, rotation| LinearTransform {
-        giants: vec![Giant { rotation, terms: vec![(baby, factor.clone())] }],
+        giants: vec![Giant { rotation, terms: vec![Term { input: 0, baby, factor: &factor }] }],
     };
-    assert!(evaluator.transform(&at(1), &map(1, 1), Rescale::No).is_ok());
-    assert_eq!(evaluator.transform(&at(1), &map(2, 0), Rescale::No), Err(missing("rotation by 2", 1)));
-    assert_eq!(evaluator.transform(&at(1), &map(0, 3), Rescale::No), Err(missing("rotation by 3", 1)));
+    assert!(evaluator.transform(&[&at(1)], &map(1, 1), Rescale::No).is_ok());
+    assert_eq!(evaluator.transform(&[&at(1)], &map(2, 0), Rescale::No), Err(missing("rotation by 2", 1)));
+    assert_eq!(evaluator.transform(&[&at(1)], &map(0, 3), Rescale::No), Err(missing("rotation by 3", 1)));
     let message = evaluator.rotate(&at(3), 1).unwrap_err().to_string();
     assert_eq!(message, "no key for rotation by 1 at level 3: generate it with the evaluation keys");
 }

@@ -2,7 +2,8 @@
 
 use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
 use ckks::{
-    Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Rescale, Scale, noise,
+    Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Rescale, Scale, Term,
+    noise,
 };
 
 const N: usize = 2048;
@@ -191,11 +192,14 @@ fn transforms_with_every_split() {
             let x = random_slots(N, 11);
             let diagonal = |d: usize| random_slots(N, 300 + d as u64);
             let scale = Scale(SCALE / 4.0);
-            let factor = |g: usize, b: usize| {
+            let factor = |(g, b)| {
                 let shifted = rotated(&diagonal(4 * g + b), N - 4 * g);
-                (b, setup.context.encode_factor(&shifted, level, scale, Extension::Extended).unwrap())
+                setup.context.encode_factor(&shifted, level, scale, Extension::Extended).unwrap()
             };
-            let giant = |g| Giant { rotation: 4 * g, terms: (0..babies).map(|b| factor(g, b)).collect() };
+            let splits = (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b)));
+            let factors: Vec<_> = splits.map(factor).collect();
+            let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
+            let giant = |g| Giant { rotation: 4 * g, terms: (0..babies).map(|b| term(g, b)).collect() };
             let map = LinearTransform { giants: (0..giants).map(giant).collect() };
             let mut expected = vec![0.0; N];
             for (g, b) in (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b))) {
@@ -213,9 +217,9 @@ fn transforms_with_every_split() {
             let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + giant_steps;
             let q = parameters.modulus(level);
             let predicted = sum / q / q + noise::division(parameters);
-            let result = evaluator.transform(&a, &map, Rescale::Yes).unwrap();
+            let result = evaluator.transform(&[&a], &map, Rescale::Yes).unwrap();
             assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
-            let result = evaluator.transform(&a, &map, Rescale::No).unwrap();
+            let result = evaluator.transform(&[&a], &map, Rescale::No).unwrap();
             assert_variance(
                 setup.error_variance(&result, &expected),
                 sum + noise::division(parameters),

@@ -1,7 +1,7 @@
 use super::{FoldChoice, NOMINAL_SCALE, add_bias, folded};
 use crate::representation::{Copies, Periodic};
 use crate::stack::Stack;
-use circuit::{Builder, Giant, Numbers, Plain, Role, Value};
+use circuit::{Builder, Giant, Numbers, Plain, Role, Term, Value};
 use std::sync::Arc;
 
 /// A dense layer by hybrid diagonals over copies.
@@ -58,10 +58,13 @@ pub(crate) fn dense(b: &mut Builder, dense: &Dense, value: Value) -> Result<Valu
         let mut giants = vec![];
         for rotation in (0..diagonals).step_by(dense.babies) {
             let babies = 0..dense.babies.min(diagonals - rotation);
-            let terms = babies.map(|baby| Ok((baby, diagonal(b, dense, value, rotation, baby)?)));
+            let terms = babies.map(|baby| {
+                let plain = diagonal(b, dense, value, rotation, baby)?;
+                Ok(Term { input: 0, baby, plain })
+            });
             giants.push(Giant { rotation, terms: terms.collect::<Result<_, circuit::Error>>()? });
         }
-        b.transform(value, giants, rescale)
+        b.transform(vec![value], giants, rescale)
     };
     let sum = folded(b, transform, rows.period, &dense.fold)?;
     if dense.visits.copies.carries_one {

@@ -4,7 +4,7 @@ use super::{Setup, assert_variance, mean_square, random_slots, rotated};
 use ckks::noise::{self, Variance};
 use ckks::{
     Ciphertext, Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Parameters,
-    PublicKey, Rescale, Scale,
+    PlainFactor, PublicKey, Rescale, Scale, Term,
 };
 
 /// A result, the slots it should have, and the predicted variance of its error.
@@ -197,11 +197,12 @@ impl<'a> Run<'a> {
                 self.add("rotation", ciphertext, rotated(&self.slots[0], k), variance);
             }
         }
-        let (map, expected) = self.linear_map();
+        let factors = self.linear_factors();
+        let (map, expected) = self.linear_map(&factors);
         let (terms, product) = (6.0, noise::plain_product(parameters, self.operand(), self.factor()));
         let babies = 4.0 * switched * self.factor().0 * self.scale.0 * self.scale.0;
         let sum = terms * product + babies + noise::key_switch(parameters, self.level);
-        let transformed = self.evaluator.transform(&a, &map, self.rescale).unwrap();
+        let transformed = self.evaluator.transform(&[&a, &self.inputs[1]], &map, self.rescale).unwrap();
         self.add("transform", transformed, expected, self.divided(sum));
 
         let x = &self.slots[0];
@@ -220,22 +221,36 @@ impl<'a> Run<'a> {
         (1.0 / 3.0, self.scale)
     }
 
-    /// Six diagonals as two giant steps (0 and 8) of three babies (0, 1 and 2), and the image of the slots.
-    fn linear_map(&self) -> (LinearTransform, Vec<f64>) {
+    /// The diagonals of the linear map, each rotated back by its giant step.
+    fn linear_factors(&self) -> Vec<PlainFactor> {
+        let n = self.slots[0].len();
+        let factor = |(_, rotation, baby): (usize, usize, usize)| {
+            let shifted = rotated(&diagonal(n, rotation + baby), n - rotation);
+            let context = &self.setup.context;
+            context.encode_factor(&shifted, self.level, self.scale, Extension::Extended).unwrap()
+        };
+        LINEAR_TERMS.into_iter().map(factor).collect()
+    }
+
+    /// Six diagonals of two inputs as two giant steps (0 and 8) of three babies (0, 1 and 2), and the image of the slots.
+    fn linear_map<'f>(&self, factors: &'f [PlainFactor]) -> (LinearTransform<'f>, Vec<f64>) {
         let n = self.slots[0].len();
         let mut expected = vec![0.0; n];
-        let mut giant = |rotation: usize| {
-            let mut term = |baby: usize| {
-                let diagonal = random_slots(n, 300 + (rotation + baby) as u64);
-                let moved = rotated(&self.slots[0], (rotation + baby) % n);
-                expected.iter_mut().zip(diagonal.iter().zip(&moved)).for_each(|(e, (d, x))| *e += d * x);
-                let shifted = rotated(&diagonal, n - rotation);
-                let context = &self.setup.context;
-                (baby, context.encode_factor(&shifted, self.level, self.scale, Extension::Extended).unwrap())
-            };
-            Giant { rotation, terms: (0..3).map(&mut term).collect() }
-        };
-        let map = LinearTransform { giants: vec![giant(0), giant(8)] };
-        (map, expected)
+        let mut giants = [0, 8].map(|rotation| Giant { rotation, terms: vec![] });
+        for ((input, rotation, baby), factor) in LINEAR_TERMS.into_iter().zip(factors) {
+            let moved = rotated(&self.slots[input], (rotation + baby) % n);
+            let diagonal = diagonal(n, rotation + baby);
+            expected.iter_mut().zip(diagonal.iter().zip(&moved)).for_each(|(e, (d, x))| *e += d * x);
+            giants[rotation / 8].terms.push(Term { input, baby, factor });
+        }
+        (LinearTransform { giants: giants.into() }, expected)
     }
+}
+
+/// Input, giant and baby step of each term of the linear map.
+const LINEAR_TERMS: [(usize, usize, usize); 6] =
+    [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 8, 0), (0, 8, 1), (1, 8, 2)];
+
+fn diagonal(slots: usize, index: usize) -> Vec<f64> {
+    random_slots(slots, 300 + index as u64)
 }
