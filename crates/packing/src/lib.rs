@@ -30,11 +30,14 @@
 //! Nothing here holds or needs a secret.
 
 mod assemble;
+pub mod batch;
+mod chain;
 mod choice;
 mod error;
 pub mod explain;
 mod kernels;
 mod layout;
+mod linear;
 mod parameters;
 mod plan;
 pub mod planner;

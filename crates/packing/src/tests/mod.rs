@@ -1,5 +1,6 @@
 //! Random networks of the family, and a client and server in one.
 
+mod batch;
 mod equality;
 mod plans;
 
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 /// A small generator of weights.
-pub struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> f64 {

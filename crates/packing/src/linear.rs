@@ -1,0 +1,192 @@
+//! Linear layers as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
+
+use network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
+
+/// A linear layer: each element of its output, a *row*, is a bias and a weighted sum of elements of its input, the *columns*; both in the
+/// order channel, row, column.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    pub name: String,
+    pub kind: &'static str,
+    pub input: Shape,
+    pub output: Shape,
+    map: Map,
+    bias: Vec<f64>,
+}
+
+#[derive(Debug, Clone)]
+enum Map {
+    Convolution(Convolution),
+    Dense(Dense),
+}
+
+impl Linear {
+    /// The layer of a folded network; `None` where it is not linear.
+    pub fn new(name: &str, kind: &LayerKind, input: Shape, output: Shape) -> Option<Self> {
+        let (map, bias) = match kind {
+            LayerKind::Convolution(c) => (Map::Convolution(c.clone()), c.bias.elements(output)),
+            LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
+            _ => return None,
+        };
+        Some(Self { name: name.into(), kind: kind.operator(), input, output, map, bias })
+    }
+
+    /// The identity: what stands where a network has no linear layer.
+    pub fn identity(shape: Shape) -> Self {
+        let (scale, shift) = (vec![1.0; shape.channels], vec![0.0; shape.channels]);
+        let convolution = Convolution::pointwise(&network::Affine { scale, shift });
+        let bias = convolution.bias.elements(shape);
+        let (name, map) = ("identity".into(), Map::Convolution(convolution));
+        Self { name, kind: "identity", input: shape, output: shape, map, bias }
+    }
+
+    /// A dense layer with these rows, each its weights and its bias.
+    pub fn from_rows(&self, rows: Vec<(Vec<f64>, f64)>) -> Self {
+        let (weights, bias): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let output = Shape::vector(bias.len());
+        let map = Map::Dense(Dense {
+            rows: bias.len(),
+            columns: self.columns(),
+            weights: weights.concat(),
+            bias: bias.clone(),
+        });
+        Self { name: self.name.clone(), kind: self.kind, input: self.input, output, map, bias }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.output.elements()
+    }
+
+    pub fn columns(&self) -> usize {
+        self.input.elements()
+    }
+
+    pub fn bias(&self) -> &[f64] {
+        &self.bias
+    }
+
+    /// Whether no row has a bias.
+    pub fn is_unbiased(&self) -> bool {
+        self.bias.iter().all(|b| *b == 0.0)
+    }
+
+    /// The layer as a convolution: a dense layer is one whose window is the whole image.
+    pub fn as_convolution(&self) -> Convolution {
+        match &self.map {
+            Map::Convolution(convolution) => convolution.clone(),
+            Map::Dense(dense) => Convolution {
+                input_channels: self.input.channels,
+                output_channels: dense.rows,
+                groups: 1,
+                kernel: [self.input.height, self.input.width],
+                stride: [1, 1],
+                dilation: [1, 1],
+                padding: Padding::default(),
+                weights: dense.weights.clone(),
+                bias: Bias::PerChannel(dense.bias.clone()),
+            },
+        }
+    }
+
+    /// Whether it is a convolution.
+    pub fn convolution(&self) -> Option<&Convolution> {
+        match &self.map {
+            Map::Convolution(convolution) => Some(convolution),
+            Map::Dense(_) => None,
+        }
+    }
+
+    /// One weight; zero where the row does not see the column.
+    pub fn weight(&self, row: usize, column: usize) -> f64 {
+        match &self.map {
+            Map::Dense(dense) => dense.row(row)[column],
+            Map::Convolution(convolution) => self.tap_weight(convolution, row, column).unwrap_or(0.0),
+        }
+    }
+
+    fn tap_weight(&self, c: &Convolution, row: usize, column: usize) -> Option<f64> {
+        let ([o, y, x], [i, row_in, column_in]) =
+            (coordinates(row, self.output), coordinates(column, self.input));
+        let channel = i.checked_sub(o / c.group_outputs() * c.group_inputs())?;
+        if channel >= c.group_inputs() {
+            return None;
+        }
+        let before = [c.padding.top, c.padding.left];
+        let tap = |axis: usize, at: usize, from: usize| {
+            let distance = (from + before[axis]).checked_sub(at * c.stride[axis])?;
+            let k = distance / c.dilation[axis];
+            (distance.is_multiple_of(c.dilation[axis]) && k < c.kernel[axis]).then_some(k)
+        };
+        let (ky, kx) = (tap(0, y, row_in)?, tap(1, x, column_in)?);
+        Some(c.channel_weights(o)[(channel * c.kernel[0] + ky) * c.kernel[1] + kx])
+    }
+
+    /// Calls `visit(column, weight)` for each weight of a row that is not zero.
+    pub fn for_each_weight(&self, row: usize, mut visit: impl FnMut(usize, f64)) {
+        match &self.map {
+            Map::Dense(dense) => {
+                let weights = dense.row(row).iter().enumerate();
+                weights.filter(|(_, w)| **w != 0.0).for_each(|(column, w)| visit(column, *w));
+            }
+            Map::Convolution(c) => self.for_each_tap(c, row, visit),
+        }
+    }
+
+    fn for_each_tap(&self, c: &Convolution, row: usize, mut visit: impl FnMut(usize, f64)) {
+        let [o, y, x] = coordinates(row, self.output);
+        let weights = c.channel_weights(o);
+        let first = o / c.group_outputs() * c.group_inputs();
+        let before = [c.padding.top, c.padding.left];
+        let position = |axis: usize, at: usize, k: usize, extent: usize| {
+            (at * c.stride[axis] + k * c.dilation[axis]).checked_sub(before[axis]).filter(|p| *p < extent)
+        };
+        for ky in 0..c.kernel[0] {
+            let Some(row) = position(0, y, ky, self.input.height) else { continue };
+            for kx in 0..c.kernel[1] {
+                let Some(column) = position(1, x, kx, self.input.width) else { continue };
+                for i in 0..c.group_inputs() {
+                    let weight = weights[(i * c.kernel[0] + ky) * c.kernel[1] + kx];
+                    if weight != 0.0 {
+                        visit(((first + i) * self.input.height + row) * self.input.width + column, weight);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Channel, row and column of an element.
+pub(crate) fn coordinates(element: usize, shape: Shape) -> [usize; 3] {
+    [element / shape.positions(), element / shape.width % shape.height, element % shape.width]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{figures, model};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Rows times a vector are what plain inference gives, by both ways to look at weights.
+        #[test]
+        fn rows_compute_the_layer(f in figures()) {
+            let Some(model) = model(&f) else { return Ok(()) };
+            let shapes = model.graph.shapes().unwrap();
+            let layer = &model.graph.layers[0];
+            let linear = Linear::new("conv", &layer.kind, model.graph.input, shapes[0]).unwrap();
+            let image = crate::tests::image(&f);
+            let expected = &model.graph.trace(&image).unwrap()[0];
+            for row in 0..linear.rows() {
+                let (mut sum, mut seen) = (linear.bias()[row], 0);
+                linear.for_each_weight(row, |column, w| {
+                    assert_eq!(linear.weight(row, column), w);
+                    sum += w * image[column];
+                    seen += 1;
+                });
+                prop_assert!((sum - expected[row]).abs() < 1e-9);
+                let all = (0..linear.columns()).filter(|c| linear.weight(row, *c) != 0.0).count();
+                prop_assert_eq!(all, seen);
+            }
+        }
+    }
+}

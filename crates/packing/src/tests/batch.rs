@@ -1,0 +1,111 @@
+//! Batches: the literature's counts, and the same scores as in the clear.
+
+use super::{CRYPTONETS, Figures, Random, figures, model, small_parameters};
+use crate::batch::{BatchAssembly, assemble};
+use crate::chain::Chain;
+use crate::parameters;
+use circuit::encrypted::Program;
+use circuit::{Counts, Work, clear, dry_run, predict};
+use ckks::{Context, Evaluator, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
+use network::Model;
+use proptest::prelude::*;
+
+fn assembled(model: &Model, parameters: &Parameters) -> BatchAssembly {
+    assemble(&Chain::new(&model.graph).unwrap(), parameters, 16.0).unwrap()
+}
+
+fn images(model: &Model, count: usize) -> Vec<Vec<f64>> {
+    let (mut random, elements) = (Random(91), model.graph.input.elements());
+    (0..count).map(|_| random.values(elements, 1.0 / 3.0)).collect()
+}
+
+/// Taps that fall on padding are no products: 20,480 of the convolution, 84,500 and 1,000 of the dense layers.
+#[test]
+fn counts_of_the_cryptonets_network() {
+    let model = model(&CRYPTONETS).unwrap();
+    let assembly = assembled(&model, &parameters(8192).unwrap());
+    let run = dry_run(&assembly.circuit);
+    let t = run.totals;
+    let counted =
+        [t.rotations, t.plaintext_multiplications, t.ciphertext_multiplications, t.additions, t.hops()];
+    assert_eq!(counted, [0, 105_980, 945, 105_980, 212_905]);
+    assert_eq!([t.relinearizations, t.rescales, t.key_switches()], [110, 220, 110]);
+    let layers: Vec<_> = run.layers.iter().map(|l| (l.counts.hops(), l.level_in.0, l.level_out.0)).collect();
+    assert_eq!(layers, [(40_960, 4, 4), (845, 4, 4), (169_000, 4, 2), (100, 2, 2), (2_000, 2, 0)]);
+    assert_eq!(assembly.input.ciphertexts(), 784);
+}
+
+/// Half of the weights gone is half of the products gone.
+#[test]
+fn weights_that_are_zero_cost_nothing() {
+    let mut model = model(&CRYPTONETS).unwrap();
+    for layer in &mut model.graph.layers {
+        if let network::LayerKind::Dense(dense) = &mut layer.kind {
+            dense.weights.iter_mut().step_by(2).for_each(|w| *w = 0.0);
+        }
+    }
+    let t = dry_run(&assembled(&model, &parameters(8192).unwrap()).circuit).totals;
+    assert_eq!([t.plaintext_multiplications, t.additions], [20_480 + 42_250 + 500; 2]);
+}
+
+fn check_clear(model: &Model, assembly: &BatchAssembly) {
+    let images = images(model, 3);
+    let written = assembly.input.write(&images).unwrap();
+    let scores = clear::run(&assembly.circuit, &written).unwrap();
+    for (i, image) in images.iter().enumerate() {
+        let expected = model.graph.infer(image).unwrap();
+        assert_eq!(scores.len(), expected.len());
+        for (score, expected) in scores.iter().zip(expected) {
+            assert!((score[i] - expected).abs() < 1e-9, "{} where {expected} was expected", score[i]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn scores_are_those_of_plain_inference(f in figures()) {
+        let Some(model) = model(&f) else { return Ok(()) };
+        check_clear(&model, &assembled(&model, &small_parameters(64)));
+    }
+}
+
+/// A client and a server in one: scores within eight predicted deviations, counts as predicted, images in every slot.
+fn check_encrypted(figures: &Figures, seed: u64) {
+    let model = model(figures).unwrap();
+    let assembly = assembled(&model, &small_parameters(128));
+    let circuit = &assembly.circuit;
+    let images = images(&model, 128);
+    let written = assembly.input.write(&images).unwrap();
+    let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+    let mut randomness = Randomness::from_test_seed(seed);
+    let secret = SecretKey::generate(&context, &mut randomness);
+    let keys = SeededEvaluationKeys::generate(&context, &secret, &circuit.keys(), &mut randomness, |_| ());
+    let keys = keys.unwrap().expand(&context);
+    let (level, scale) = (assembly.input_level, assembly.input_scale);
+    let inputs = secret.encrypt_all(&context, &written, level, scale, &mut randomness).unwrap();
+    let inputs: Vec<_> = inputs.into_iter().map(|c| c.expand(context.basis(level))).collect();
+    let program = Program::encode(circuit.clone(), &context).unwrap();
+    let run = program.run(&Evaluator::new(&context, &keys), &inputs).unwrap();
+    assert_eq!(Counts { work: Work::default(), ..dry_run(circuit).totals }, run.counts);
+    let predicted = predict(circuit, &written).unwrap();
+    for (o, output) in run.outputs.iter().enumerate() {
+        assert!(output.scale().agrees(assembly.reply.scale));
+        let slots = secret.decrypt(&context, output);
+        for (slot, image) in slots.iter().zip(&images) {
+            let (expected, allowed) = (model.graph.infer(image).unwrap()[o], 8.0 * predicted[o].deviation);
+            assert!(
+                (slot - expected).abs() < allowed,
+                "{slot} where {expected} was expected, within {allowed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn encrypted_scores_are_those_of_plain_inference() {
+    check_encrypted(&CRYPTONETS, 3);
+    let small = Figures { hidden: 200, scores: 3, ..CRYPTONETS };
+    check_encrypted(&Figures { input: network::Shape::new(1, 9, 9), ..small }, 4);
+}
