@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
     if let Operation::Sum { stage, row } = &node.operation {
-        let parts = circuit.parts(stage.inputs[0]) as u64;
-        return Cost::new(circuit.parameters(), node.level).sum(&stage.rows.row(*row), parts);
+        let cost = Cost::new(circuit.parameters(), node.level);
+        let sum = cost.sum(&stage.rows.row(*row), circuit.parts(stage.inputs[0]) as u64);
+        let begins = *row == 0 && !circuit.node(stage.inputs[0]).operation.is_unreduced();
+        return if begins { sum + cost.gather(stage.inputs.len()) } else { sum };
     }
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
     let cost = Cost::new(circuit.parameters(), circuit.node(operand).level);
@@ -104,9 +106,15 @@ impl<'a> Cost<'a> {
         Counts { plaintext_multiplications: products, additions, work, ..Counts::default() }
     }
 
-    /// A square of a chain: four products and three reductions, which cost about as much.
+    /// Reading the ciphertexts that a chain begins at.
+    pub fn gather(&self, inputs: usize) -> Counts {
+        let work = Work { streamed: 2 * inputs as u64 * self.limbs, ..Work::default() };
+        Counts { work, ..Counts::default() }
+    }
+
+    /// A square of a chain: four products, and three reductions, each of which costs about as much as five.
     pub fn square(&self) -> Counts {
-        let work = Work { scalar_products: 7 * self.limbs, ..Work::default() };
+        let work = Work { scalar_products: 19 * self.limbs, ..Work::default() };
         Counts { ciphertext_multiplications: 1, work, ..Counts::default() }
     }
 

@@ -143,7 +143,7 @@ impl Pointwise {
 
     /// Words of a block: so many that the values before and after a stage fit the cache that a core has for itself.
     fn block_words(&self, degree: usize) -> usize {
-        const CACHE_WORDS: usize = (5 << 18) / size_of::<u32>();
+        const CACHE_WORDS: usize = (1 << 20) / size_of::<u32>();
         let (mut most, mut words) = (0, 2 * self.inputs);
         let mut parts = 2;
         for stage in &self.stages {

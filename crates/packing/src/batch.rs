@@ -5,12 +5,12 @@
 //! and rescales are the dearest, so there are as few as possible: neither a linear layer before a square nor the square itself is reduced,
 //! only the sums after it, which are fewer. Between two reductions scales grow; [`Schedule`] keeps them as small as precision allows.
 
-use crate::Error;
 use crate::chain::Chain;
 use crate::linear::Linear;
+use crate::{Error, Verdict};
 use circuit::{Builder, Circuit, Label, Output, Reading, ScalarRows, Value};
 use ckks::{Level, Parameters, ScalarRow, Scale};
-use network::Shape;
+use network::{Model, Shape};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -35,6 +35,15 @@ pub struct BatchReply {
     pub scale: Scale,
     /// The magnitude from which on a coefficient wraps around. None does unless a score is larger.
     pub capacity: f64,
+}
+
+/// What a batch's reply says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchScores {
+    /// The scores of each image, in the order of the labels. Meaningless unless the verdict is sound.
+    pub scores: Vec<Vec<f64>>,
+    /// Whether they can be trusted.
+    pub verdict: Verdict,
 }
 
 /// A circuit for batches, with the layouts of its input and reply.
@@ -86,6 +95,38 @@ impl BatchReply {
         let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
         Self { scores, scale: Scale(modulus / 2.0 / capacity), capacity }
     }
+
+    /// The scores of each of the first `images` images from the decrypted slots of all ciphertexts.
+    ///
+    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
+    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
+    /// uniform, and slots `sqrt(2N / 3)` capacities.
+    ///
+    /// # Errors
+    /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
+    pub fn read(&self, slots: &[Vec<f64>], images: usize) -> Result<BatchScores, Error> {
+        if slots.len() != self.scores {
+            return Err(Error::Length { what: "reply", expected: self.scores, actual: slots.len() });
+        }
+        if let Some(short) = slots.iter().find(|s| s.len() < images) {
+            return Err(Error::Length { what: "slots of a reply", expected: images, actual: short.len() });
+        }
+        let scores = (0..images).map(|image| slots.iter().map(|s| s[image]).collect()).collect();
+        let found = slots.iter().map(|slots| root_mean_square(slots)).fold(0.0, f64::max);
+        let verdict = match found / self.capacity {
+            share if share <= 1.0 => Verdict::Sound,
+            share if share <= WRAPPED => Verdict::OutOfRange { found, allowed: self.capacity },
+            _ => Verdict::WrongKeys { found, allowed: self.capacity },
+        };
+        Ok(BatchScores { scores, verdict })
+    }
+}
+
+/// From how many capacities on the slots of a reply are noise, and no scores some of which wrapped around.
+const WRAPPED: f64 = 12.0;
+
+fn root_mean_square(slots: &[f64]) -> f64 {
+    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
 }
 
 /// One step of a network, as batches compute it.
@@ -215,6 +256,15 @@ fn segments(chain: &Chain) -> Vec<Vec<Step>> {
     }
     segments.retain(|segment| !segment.is_empty());
     segments
+}
+
+/// The circuit for batches of a model's images.
+///
+/// # Errors
+/// Where a layer is left that is neither linear nor a square, and where the parameters have too few levels.
+pub fn assembly(model: &Model, parameters: &Parameters) -> Result<BatchAssembly, Error> {
+    let bound = model.metadata.score_bound.unwrap_or(crate::planner::DEFAULT_SCORE_BOUND);
+    assemble(&Chain::new(&model.graph)?, parameters, bound)
 }
 
 /// Builds the circuit for batches. `bound` is what no score's magnitude should exceed.

@@ -2,11 +2,11 @@
 
 use circuit::CostModel;
 use ring::kernels::{self, Pair};
-use ring::{Automorphism, Basis, Conversion, Kernel, Modulus, NttTable};
+use ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
 use std::time::Instant;
 
 /// How many measurements [`measure`] makes.
-pub const MEASUREMENTS: usize = 6;
+pub const MEASUREMENTS: usize = 7;
 
 /// The degree that the cost model's figures are for.
 const DEGREE: usize = 8192;
@@ -32,14 +32,15 @@ pub fn measure(kernel: Kernel, mut progress: impl FnMut(usize)) -> Result<CostMo
         &|| bench.conversion(),
         &|| bench.pass(),
         &|| bench.stream(),
+        &|| bench.scalar_product(),
     ];
     let mut figures = [0.0; MEASUREMENTS];
     for (done, (figure, measurement)) in figures.iter_mut().zip(measurements).enumerate() {
         *figure = measurement();
         progress(done + 1);
     }
-    let [ntt, multiply_accumulate, permutation, conversion, pass, stream] = figures;
-    Ok(CostModel { ntt, multiply_accumulate, permutation, conversion, pass, stream })
+    let [ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product] = figures;
+    Ok(CostModel { ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product })
 }
 
 struct Bench {
@@ -100,6 +101,25 @@ impl Bench {
     /// What a product takes longer where the shared limb comes from memory.
     fn stream(&self) -> f64 {
         (self.product(&words(COLD_LIMBS)) - self.product(&words(TERMS))).max(0.0)
+    }
+
+    /// A weight of a dense layer over a block of words.
+    fn scalar_product(&self) -> f64 {
+        const INPUTS: usize = 800;
+        const WIDTH: usize = 192;
+        let weight = |row: i32, input: u32| (input, (row * 31 + input as i32 * 17) % 8000 - 4000);
+        let row = |row| (0..INPUTS as u32).map(|input| weight(row, input)).collect();
+        let matrix: Vec<_> = (0..IntegerRows::MOST as i32).map(row).collect();
+        let blocks = IntegerRows::blocks(&matrix);
+        let (x, mut out) = (words((INPUTS * WIDTH).div_ceil(DEGREE)), words(1));
+        let (constants, out) = ([0; IntegerRows::MOST], &mut out[..IntegerRows::MOST * WIDTH]);
+        let all = microseconds(4, || {
+            for rows in &blocks {
+                let constants = (&constants[..rows.rows().len()], 0);
+                kernels::sum_rows(self.kernel, self.modulus(), rows, constants, &x, out, WIDTH);
+            }
+        });
+        all / (matrix.len() * INPUTS * WIDTH) as f64 * DEGREE as f64
     }
 
     /// One term of a sum: a pair of limbs times one of the `shared` ones, which are used in turn.

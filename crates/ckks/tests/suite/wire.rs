@@ -44,6 +44,7 @@ fn payloads(setup: &Setup) -> Vec<(Kind, Vec<u8>, Reader)> {
     drop(randomness);
     let last = setup.encrypt(&slots[0], Level(0), SCALE);
     let reply = Evaluator::new(context, &setup.keys).reply(&last, &INDICES).unwrap();
+    let whole = [last.clone(), setup.encrypt(&slots[1], Level(0), SCALE)];
     vec![
         (Kind::SecretKey, wire::write_secret_key(&setup.secret).to_vec(), |c, b| {
             wire::read_secret_key(c, b).map(|_| ())
@@ -56,6 +57,9 @@ fn payloads(setup: &Setup) -> Vec<(Kind, Vec<u8>, Reader)> {
         }),
         (Kind::Reply, wire::write_reply(context, &reply), |c, b| {
             wire::read_reply(c, b, INDICES.len(), SCALE).map(|_| ())
+        }),
+        (Kind::Reply, wire::write_whole_reply(context, &whole), |c, b| {
+            wire::read_whole_reply(c, b, 2, SCALE).map(|_| ())
         }),
     ]
 }

@@ -1,7 +1,8 @@
 //! Batches: the literature's counts, and the same scores as in the clear.
 
 use super::{CRYPTONETS, Figures, Random, figures, model, small_parameters};
-use crate::batch::{BatchAssembly, assemble};
+use crate::Verdict;
+use crate::batch::{BatchAssembly, BatchReply, assemble};
 use crate::chain::Chain;
 use crate::parameters;
 use circuit::encrypted::Program;
@@ -101,6 +102,33 @@ fn check_encrypted(figures: &Figures, seed: u64) {
             );
         }
     }
+}
+
+/// Sound replies, one with a coefficient that wrapped around, and noise.
+#[test]
+fn replies_tell_whether_they_are_sound() {
+    let (slots, reply) = (128, BatchReply::new(2, 10.0, 268_369_921.0));
+    assert_eq!(reply.capacity, 32.0);
+    let mut random = Random(17);
+    let mut scores: Vec<Vec<f64>> = (0..2).map(|_| random.values(slots, 8.0)).collect();
+    let read = reply.read(&scores, 3).unwrap();
+    assert_eq!(read.verdict, Verdict::Sound);
+    assert_eq!(read.scores, (0..3).map(|i| vec![scores[0][i], scores[1][i]]).collect::<Vec<_>>());
+    assert!(reply.read(&scores[..1], 3).is_err());
+    assert!(reply.read(&scores, slots + 1).is_err());
+    for index in [0, 1, 77] {
+        let mut coefficients = vec![0.0; slots];
+        coefficients[index] = -2.0 * reply.capacity;
+        let mut wrapped = scores.clone();
+        circuit::Embedding::new(slots).add_coefficients(&coefficients, &mut wrapped[1]);
+        assert!(matches!(reply.read(&wrapped, 3).unwrap().verdict, Verdict::OutOfRange { .. }), "{index}");
+    }
+    let noise = random.values(slots, reply.capacity.powi(2) / 3.0);
+    circuit::Embedding::new(slots).add_coefficients(&noise, &mut scores[0]);
+    assert!(matches!(
+        reply.read(&scores, 3).unwrap().verdict,
+        Verdict::OutOfRange { .. } | Verdict::WrongKeys { .. }
+    ));
 }
 
 #[test]
