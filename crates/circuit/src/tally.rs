@@ -24,7 +24,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, rescale, .. } => cost.transform(giants, *rescale),
+        Operation::Transform { giants, rescale, .. } => cost.transform(&TransformShape::of(giants), *rescale),
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
@@ -40,19 +40,39 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
-/// How many different rotations, by zero not counted, the giants read of each input.
-pub(crate) fn babies(giants: &[Giant]) -> BTreeMap<usize, usize> {
-    let terms = giants.iter().flat_map(|giant| &giant.terms);
-    let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-    let mut babies = BTreeMap::new();
-    for (input, baby) in distinct {
-        *babies.entry(input).or_default() += usize::from(baby != 0);
-    }
-    babies
+/// What the cost of a linear transform depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformShape {
+    /// For each input that is read, how many different rotations of it are, those by zero not counted.
+    pub babies: Vec<usize>,
+    /// How many giant steps there are.
+    pub giants: usize,
+    /// How many of them rotate.
+    pub turned: usize,
+    /// How many products there are.
+    pub terms: usize,
 }
 
-/// Costs at one level.
-pub(crate) struct Cost<'a> {
+impl TransformShape {
+    pub(crate) fn of(giants: &[Giant]) -> Self {
+        let terms = giants.iter().flat_map(|giant| &giant.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
+        let mut babies: BTreeMap<usize, usize> = BTreeMap::new();
+        for (input, baby) in distinct {
+            *babies.entry(input).or_default() += usize::from(baby != 0);
+        }
+        Self {
+            babies: babies.into_values().collect(),
+            giants: giants.len(),
+            turned: giants.iter().filter(|g| g.rotation != 0).count(),
+            terms: giants.iter().map(|g| g.terms.len()).sum(),
+        }
+    }
+}
+
+/// The counts of operations at one level, before a circuit is built: what a planner compares.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost<'a> {
     parameters: &'a Parameters,
     level: Level,
     /// Limbs of a ciphertext.
@@ -64,12 +84,14 @@ pub(crate) struct Cost<'a> {
 }
 
 impl<'a> Cost<'a> {
+    /// Costs at a level, which exists.
     pub fn new(parameters: &'a Parameters, level: Level) -> Self {
         let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
         let digits = parameters.digits(level) as u64;
         Self { parameters, level, limbs, special, extended: limbs + special, digits }
     }
 
+    /// A sum of products with plaintexts.
     pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
         let terms = terms as u64;
         let work = Work {
@@ -82,12 +104,14 @@ impl<'a> Cost<'a> {
         sum + self.rescale(rescale)
     }
 
+    /// An addition to one or both halves.
     pub fn addition(&self, halves: u64) -> Counts {
         let work =
             Work { passes: halves * self.limbs, streamed: (2 - halves) * self.limbs, ..Work::default() };
         Counts { additions: 1, work, ..Counts::default() }
     }
 
+    /// A relinearised product.
     pub fn multiply(&self, rescale: Rescale) -> Counts {
         let work = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
         Counts { ciphertext_multiplications: 1, work, ..Counts::default() } + self.relinearise(rescale)
@@ -128,6 +152,7 @@ impl<'a> Cost<'a> {
         }
     }
 
+    /// A rotation by itself.
     pub fn rotate(&self, steps: usize) -> Counts {
         if steps == 0 {
             return Counts::default();
@@ -137,6 +162,7 @@ impl<'a> Cost<'a> {
         Counts { rotations: 1, work, ..Counts::default() } + self.divide(Rescale::No)
     }
 
+    /// A fold by these stages of rotations.
     pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
         let stage = |(index, steps): (usize, &Vec<usize>)| {
             let last = index + 1 == stages.len();
@@ -146,13 +172,13 @@ impl<'a> Cost<'a> {
         stages.iter().enumerate().map(stage).sum()
     }
 
-    pub fn transform(&self, giants: &[Giant], rescale: Rescale) -> Counts {
-        let terms: u64 = giants.iter().map(|g| g.terms.len() as u64).sum();
-        let turned = giants.iter().filter(|g| g.rotation != 0).count() as u64;
+    /// A linear transform.
+    pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
+        let (terms, turned) = (shape.terms as u64, shape.turned as u64);
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
-            passes: 2 * (giants.len() as u64 - 1) * self.extended,
+            passes: 2 * (shape.giants as u64 - 1) * self.extended,
             ..Work::default()
         };
         let products = Counts {
@@ -162,7 +188,7 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies: Counts = babies(giants).into_values().map(|babies| self.hoisted(babies)).sum();
+        let babies: Counts = shape.babies.iter().map(|babies| self.hoisted(*babies)).sum();
         products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
     }
 

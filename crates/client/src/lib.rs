@@ -215,7 +215,7 @@ impl Client {
 
     /// The network's input for an image of the plan's size and colours.
     fn normalise(&self, image: &Image) -> Result<Vec<f64>, Error> {
-        let (expected, actual) = (self.plan.input.input, image.shape());
+        let (expected, actual) = (self.plan.input.shape(), image.shape());
         if actual != expected {
             return Err(Error::ImageShape { expected, actual });
         }

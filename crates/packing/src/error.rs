@@ -40,10 +40,8 @@ pub enum Error {
         reason: &'static str,
     },
     /// No plan keeps the error or the keys small enough.
-    #[error("the best of {candidates} plans has {what} of {actual:.4}: at most {allowed:.4} is allowed")]
+    #[error("the best plan has {what} of {actual:.4}: at most {allowed:.4} is allowed")]
     Limit {
-        /// How many plans were looked at.
-        candidates: usize,
         /// What is limited.
         what: &'static str,
         /// The least that was found.

@@ -1,261 +1,251 @@
-//! The input's layout: what a client writes into the slots of each input ciphertext.
+//! Where the elements of a tensor lie: mixed-radix layouts.
 
 use crate::Error;
-use crate::representation::{Copies, Element};
-use network::{Convolution, Shape};
+use network::Shape;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// The input as the taps of a convolution's window see it.
+/// A layout of a tensor over the slots of ciphertexts.
 ///
-/// A block holds one value for each element of the convolution's output: the input value that a tap multiplies there. Blocks lie
-/// `spacing` slots apart, as many as fit; block `h` of ciphertext `c` holds tap `taps_per_input * c + h mod taps_per_input`, so any
-/// `taps_per_input` neighbouring blocks hold all taps of the ciphertext. Taps are counted in the order of the weights: input channel
-/// of the group, row, column of the kernel.
+/// Position `p` is slot `p mod slots` of ciphertext `p / slots`. A layout says where each element lies in *block* 0: its channel, row and
+/// column are written in mixed radix, and the element's position is the sum of its digits times their strides. All other blocks
+/// are the same, shifted by the spacing cyclically within a ciphertext.
 ///
-/// A layout may carry ones along, so that biases become weights: then every block ends with a one, and where the last ciphertext has room
-/// for one tap more, that tap sees ones everywhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TapLayout {
-    /// The image's shape.
-    pub input: Shape,
-    /// Channels of the convolution's output.
-    pub output_channels: usize,
-    /// Groups of the convolution.
-    pub groups: usize,
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Steps down and to the right.
-    pub stride: [usize; 2],
-    /// Distance of neighbouring taps.
-    pub dilation: [usize; 2],
-    /// Rows and columns of zeros before the image: top, left.
-    pub before: [usize; 2],
-    /// Rows and columns of zeros after it: bottom, right.
-    pub after: [usize; 2],
-    /// Slots from one block to the next.
-    pub spacing: usize,
-    /// Taps in one ciphertext.
-    pub taps_per_input: usize,
-    /// Whether ones are carried along.
-    pub carries_one: bool,
+/// Blocks are *copies* of the tensor, or hold *partial sums* of it: block `h` is of class `h mod classes`, and an element is the sum of
+/// what one block of each class holds. With one class every block is a copy.
+///
+/// Dense, strided, multiplexed, stacked, interleaved and replicated layouts are all of this form; `docs/representations.md` draws them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Layout {
+    /// The tensor's shape.
+    pub shape: Shape,
     /// Slots of a ciphertext.
     pub slots: usize,
+    /// How many ciphertexts there are.
+    pub ciphertexts: usize,
+    /// The digits of each coordinate, least significant first.
+    pub digits: Vec<Digit>,
+    /// Where a constant one lies in block 0, carried along so that the next layer's bias is one weight more and no addition.
+    pub one: Option<usize>,
+    /// The blocks.
+    pub blocks: Blocks,
 }
 
-/// No extent of a layout may exceed this; with it no product below overflows.
-const LARGEST: usize = 1 << 16;
-/// No more input ciphertexts than this.
-const MOST_INPUTS: usize = 1 << 12;
+/// A coordinate of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Axis {
+    /// The map.
+    Channel,
+    /// The row of the map.
+    Row,
+    /// The column of the map.
+    Column,
+}
 
-impl TapLayout {
-    /// The layout for a convolution of an image of shape `input`, its blocks as close together as they can be.
-    ///
-    /// # Errors
-    /// Where the convolution's output does not fit a ciphertext, and where what it needs is out of all proportion.
-    pub fn new(
-        convolution: &Convolution,
-        input: Shape,
-        taps_per_input: usize,
-        carries_one: bool,
-        slots: usize,
-    ) -> Result<Self, Error> {
-        let padding = convolution.padding;
-        let mut layout = Self {
-            input,
-            output_channels: convolution.output_channels,
-            groups: convolution.groups,
-            kernel: convolution.kernel,
-            stride: convolution.stride,
-            dilation: convolution.dilation,
-            before: [padding.top, padding.left],
-            after: [padding.bottom, padding.right],
-            spacing: slots,
-            taps_per_input,
-            carries_one,
-            slots,
-        };
-        layout.check_extents()?;
-        layout.spacing = layout.block().min(slots);
-        layout.validate()?;
-        Ok(layout)
+/// One digit of a coordinate: `count` values, `stride` positions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Digit {
+    /// Whose digit it is.
+    pub axis: Axis,
+    /// How many values it takes.
+    pub count: usize,
+    /// Positions from one value to the next.
+    pub stride: usize,
+}
+
+/// Repetitions of a layout within each ciphertext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Blocks {
+    /// How many there are.
+    pub count: usize,
+    /// Slots from one to the next.
+    pub spacing: usize,
+    /// Blocks that are summed: block `h` holds part `h mod classes` of each element.
+    pub classes: usize,
+}
+
+impl Blocks {
+    /// The tensor once.
+    pub const ONE: Self = Self { count: 1, spacing: 0, classes: 1 };
+
+    /// Blocks that fill a ciphertext evenly.
+    pub const fn cyclic(count: usize, slots: usize, classes: usize) -> Self {
+        Self { count, spacing: slots / count, classes }
     }
 
-    /// The same with blocks further apart.
-    ///
-    /// # Errors
-    /// Where too few blocks are left.
-    pub fn spaced(mut self, spacing: usize) -> Result<Self, Error> {
-        self.spacing = spacing;
-        self.validate()?;
-        Ok(self)
+    /// Whether the block after the last is the first.
+    pub const fn is_cyclic(&self, slots: usize) -> bool {
+        self.count.saturating_mul(self.spacing) == slots && self.count.is_multiple_of(self.classes)
     }
 
-    /// Checks that all figures are in range and fit together; a layout that passes can be written.
+    /// The blocks at which a sum over as many neighbours as there are classes is whole.
+    pub const fn sums(&self, slots: usize) -> usize {
+        if self.is_cyclic(slots) { self.count } else { self.count + 1 - self.classes }
+    }
+}
+
+/// No layout has more ciphertexts.
+const MOST_CIPHERTEXTS: usize = 1 << 12;
+/// No tensor takes more slots.
+const MOST_PLACES: usize = 1 << 22;
+/// No layout has more digits.
+const MOST_DIGITS: usize = 16;
+/// No coordinate has more values.
+const LARGEST_EXTENT: usize = 1 << 16;
+
+impl Layout {
+    /// A tensor in the order channel, row, column, without gaps.
+    pub fn packed(shape: Shape, slots: usize) -> Self {
+        let digits = vec![
+            Digit { axis: Axis::Column, count: shape.width, stride: 1 },
+            Digit { axis: Axis::Row, count: shape.height, stride: shape.width },
+            Digit { axis: Axis::Channel, count: shape.channels, stride: shape.positions() },
+        ];
+        let ciphertexts = shape.elements().div_ceil(slots);
+        Self { shape, slots, ciphertexts, digits, one: None, blocks: Blocks::ONE }
+    }
+
+    /// The same, a one after the last element.
+    pub fn with_one(mut self, position: usize) -> Self {
+        self.one = Some(position);
+        self
+    }
+
+    /// The same in other blocks.
+    pub fn with_blocks(mut self, blocks: Blocks) -> Self {
+        self.blocks = blocks;
+        self
+    }
+
+    /// The position of an element in block 0.
+    pub fn base(&self, element: usize) -> usize {
+        let [channel, row, column] = crate::linear::coordinates(element, self.shape);
+        let mut rest = [channel, row, column];
+        let mut position = 0;
+        for digit in &self.digits {
+            let coordinate = &mut rest[digit.axis as usize];
+            position += *coordinate % digit.count * digit.stride;
+            *coordinate /= digit.count;
+        }
+        position
+    }
+
+    /// The positions that block 0 spans: from 0 to one after the last.
+    pub fn extent(&self) -> usize {
+        let digits = self.digits.iter().map(|d| (d.count - 1) * d.stride).sum::<usize>();
+        self.one.unwrap_or(0).max(digits) + 1
+    }
+
+    /// The layout of the whole sums of this one's partial sums, as far as they come together.
+    pub fn sums(&self) -> Self {
+        let count = self.blocks.sums(self.slots);
+        Self { blocks: Blocks { count, classes: 1, ..self.blocks }, ..self.clone() }
+    }
+
+    /// Whether the block repeats over all slots, so that after a fold every slot holds a whole sum or nothing at all.
+    pub fn is_cyclic(&self) -> bool {
+        self.blocks.is_cyclic(self.slots)
+    }
+
+    /// Checks that all figures are in range and that no two elements lie in one place.
+    ///
+    /// # Errors
+    /// With the figure that is out of range.
     pub fn validate(&self) -> Result<(), Error> {
-        self.check_extents()?;
-        let (elements, slots) = (self.block(), self.slots);
-        if !slots.is_power_of_two() {
-            return Err(Error::does_not_fit("number of slots", slots, "a power of two"));
-        }
-        if elements > self.spacing || self.spacing > slots {
-            let expected =
-                format!("at most the {} slots of a block and the {slots} of a ciphertext", self.spacing);
-            return Err(Error::does_not_fit("output of the first layer", elements, expected));
-        }
-        if self.taps_per_input == 0 || self.taps_per_input > self.blocks() {
-            let expected = format!("1 to the {} blocks", self.blocks());
-            return Err(Error::does_not_fit("taps in one ciphertext", self.taps_per_input, expected));
-        }
-        if self.ciphertexts() > MOST_INPUTS {
-            let expected = format!("at most {MOST_INPUTS}");
-            return Err(Error::does_not_fit("number of input ciphertexts", self.ciphertexts(), expected));
-        }
-        Ok(())
-    }
-
-    fn check_extents(&self) -> Result<(), Error> {
-        let Shape { channels, height, width } = self.input;
-        let positive = [channels, height, width, self.output_channels, self.groups, self.spacing, self.slots];
-        let window = [self.kernel, self.stride, self.dilation].concat();
-        let padding = [self.before, self.after].concat();
-        let all = positive.iter().chain(&window).map(|x| (*x, 1)).chain(padding.iter().map(|x| (*x, 0)));
-        for (extent, least) in all {
-            if !(least..=LARGEST).contains(&extent) {
-                return Err(Error::does_not_fit("an extent", extent, format!("{least} to {LARGEST}")));
+        self.check_figures()?;
+        let mut taken = vec![false; self.slots * self.ciphertexts];
+        let positions = (0..self.shape.elements()).map(|e| self.base(e)).chain(self.one);
+        for base in positions {
+            if base >= taken.len() {
+                let expected = format!("below {}", taken.len());
+                return Err(Error::does_not_fit("position of an element", base, expected));
             }
-        }
-        for channels in [channels, self.output_channels] {
-            if channels % self.groups != 0 {
-                let expected = format!("a multiple of the {} groups", self.groups);
-                return Err(Error::does_not_fit("number of channels", channels, expected));
-            }
-        }
-        for (axis, extent) in [height, width].into_iter().enumerate() {
-            let (window, padded) = (self.window(axis), extent + self.before[axis] + self.after[axis]);
-            if window > padded {
-                return Err(Error::does_not_fit("window", window, format!("at most the padded {padded}")));
-            }
-        }
-        let elements = [channels, height, width].iter().fold(1, |n: u64, x| n.saturating_mul(*x as u64));
-        let output = self.output();
-        let outputs = [output.channels, output.height, output.width];
-        let outputs = outputs.iter().fold(1, |n: u64, x| n.saturating_mul(*x as u64));
-        for (what, elements) in [("input", elements), ("output", outputs)] {
-            if elements > 1 << 24 {
-                return Err(Error::does_not_fit(what, elements, "at most 2^24 elements"));
-            }
-        }
-        Ok(())
-    }
-
-    fn window(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
-    }
-
-    /// The shape of the convolution's output.
-    pub fn output(&self) -> Shape {
-        let [height, width] = [(0, self.input.height), (1, self.input.width)].map(|(axis, extent)| {
-            (extent + self.before[axis] + self.after[axis] - self.window(axis)) / self.stride[axis] + 1
-        });
-        Shape::new(self.output_channels, height, width)
-    }
-
-    /// Taps of one output element.
-    pub fn taps(&self) -> usize {
-        self.input.channels / self.groups * self.kernel[0] * self.kernel[1]
-    }
-
-    /// Ciphertexts of one input.
-    pub fn ciphertexts(&self) -> usize {
-        self.taps().div_ceil(self.taps_per_input)
-    }
-
-    /// Blocks of one ciphertext.
-    pub fn blocks(&self) -> usize {
-        self.slots / self.spacing
-    }
-
-    /// The convolution's output once the taps of each ciphertext are summed: a copy where `taps_per_input` blocks begin.
-    pub fn sums(&self) -> Copies {
-        let copies = self.blocks() + 1 - self.taps_per_input;
-        let elements = self.output().elements();
-        Copies { elements, carries_one: self.carries_one, spacing: self.spacing, copies }
-    }
-
-    /// Slots of a block that hold something.
-    fn block(&self) -> usize {
-        self.output().elements() + usize::from(self.carries_one)
-    }
-
-    /// Whether a tap beyond the last sees ones everywhere.
-    pub fn has_constant_tap(&self) -> bool {
-        self.carries_one && !self.taps().is_multiple_of(self.taps_per_input)
-    }
-
-    /// The tap that a slot of a ciphertext belongs to, and the output position; `None` where there is nothing. The constant tap follows
-    /// the window's, the position of the one the output's.
-    pub fn tap(&self, ciphertext: usize, slot: usize) -> Option<(usize, usize)> {
-        let (block, output) = (slot / self.spacing, slot % self.spacing);
-        let tap = self.taps_per_input * ciphertext + block % self.taps_per_input;
-        let taps = self.taps() + usize::from(self.has_constant_tap());
-        let there = block < self.blocks() && tap < taps && output < self.block();
-        there.then_some((tap, output))
-    }
-
-    /// What lies in a slot of a ciphertext; `None` where there is nothing: padding of the image or of the layout.
-    pub fn element(&self, ciphertext: usize, slot: usize) -> Option<Element> {
-        let (tap, output) = self.tap(ciphertext, slot)?;
-        let shape = self.output();
-        if tap == self.taps() || output == shape.elements() {
-            return Some(Element::One);
-        }
-        let [o, y, x] = coordinates(output, [shape.height, shape.width]);
-        let [i, ky, kx] = coordinates(tap, self.kernel);
-        let group = o / (self.output_channels / self.groups);
-        let channel = group * (self.input.channels / self.groups) + i;
-        let row = self.position(0, y, ky).filter(|r| *r < self.input.height)?;
-        let column = self.position(1, x, kx).filter(|c| *c < self.input.width)?;
-        Some(Element::Of((channel * self.input.height + row) * self.input.width + column))
-    }
-
-    /// Where the tap `k` of output `at` lies on `axis` of the image; `None` before its start.
-    fn position(&self, axis: usize, at: usize, k: usize) -> Option<usize> {
-        (at * self.stride[axis] + k * self.dilation[axis]).checked_sub(self.before[axis])
-    }
-
-    /// The slots of each input ciphertext for the values of an image, in the order channel, row, column.
-    ///
-    /// # Errors
-    /// Where the number of values is not the image's.
-    pub fn write(&self, values: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
-        let expected = self.input.elements();
-        if values.len() != expected {
-            return Err(Error::Length { what: "image", expected, actual: values.len() });
-        }
-        let value = |c, slot| match self.element(c, slot) {
-            Some(Element::Of(index)) => values[index],
-            Some(Element::One) => 1.0,
-            None => 0.0,
-        };
-        let ciphertext = |c| {
-            let mut slots = vec![0.0; self.slots];
-            for block in 0..self.blocks() {
-                let start = block * self.spacing;
-                match block.checked_sub(self.taps_per_input) {
-                    // So many blocks before lies the same tap.
-                    Some(same) => {
-                        slots.copy_within(same * self.spacing..same * self.spacing + self.block(), start)
-                    }
-                    None => (start..start + self.block()).for_each(|slot| slots[slot] = value(c, slot)),
+            for block in 0..self.blocks.count {
+                let position = shifted(base, block * self.blocks.spacing, self.slots);
+                if std::mem::replace(&mut taken[position], true) {
+                    return Err(Error::does_not_fit("layout", "two elements in one slot", "one"));
                 }
             }
-            slots
+        }
+        Ok(())
+    }
+
+    fn check_figures(&self) -> Result<(), Error> {
+        let Shape { channels, height, width } = self.shape;
+        let figures = [channels, height, width, self.slots, self.blocks.count, self.blocks.classes];
+        let counts = self.digits.iter().map(|d| d.count);
+        if let Some(wrong) =
+            figures.into_iter().chain(counts).find(|f| !(1..=LARGEST_EXTENT * 64).contains(f))
+        {
+            return Err(Error::does_not_fit("an extent of a layout", wrong, "1 to 2^22"));
+        }
+        if !self.slots.is_power_of_two() || self.slots > LARGEST_EXTENT {
+            return Err(Error::does_not_fit("number of slots", self.slots, "a power of two up to 2^16"));
+        }
+        if self.ciphertexts == 0 || self.ciphertexts > MOST_CIPHERTEXTS {
+            let expected = format!("1 to {MOST_CIPHERTEXTS}");
+            return Err(Error::does_not_fit("number of ciphertexts", self.ciphertexts, expected));
+        }
+        if self.digits.len() > MOST_DIGITS {
+            return Err(Error::does_not_fit("number of digits", self.digits.len(), "at most 16"));
+        }
+        let places = self.slots * self.ciphertexts;
+        if places > MOST_PLACES {
+            return Err(Error::does_not_fit("slots of a tensor", places, format!("at most {MOST_PLACES}")));
+        }
+        if self.blocks.classes > self.blocks.count
+            || self.blocks.spacing > self.slots
+            || self.shape.elements().saturating_mul(self.blocks.count) > places
+        {
+            let actual = format!(
+                "{} blocks of {} elements ({} classes, {} apart)",
+                self.blocks.count,
+                self.shape.elements(),
+                self.blocks.classes,
+                self.blocks.spacing
+            );
+            return Err(Error::does_not_fit("layout", actual, format!("what fits {places} slots")));
+        }
+        for digit in &self.digits {
+            if digit.stride >= places || (digit.count - 1).saturating_mul(digit.stride) >= places {
+                let actual = format!("{} values {} apart", digit.count, digit.stride);
+                return Err(Error::does_not_fit("digit", actual, format!("within {places} slots")));
+            }
+        }
+        let extent = |axis| {
+            let digits = self.digits.iter().filter(|d| d.axis == axis);
+            digits.fold(1usize, |product, d| product.saturating_mul(d.count))
         };
-        Ok((0..self.ciphertexts()).map(ciphertext).collect())
+        for (axis, needed) in [(Axis::Channel, channels), (Axis::Row, height), (Axis::Column, width)] {
+            if extent(axis) < needed {
+                let actual = format!("{} values of {axis:?}", extent(axis));
+                return Err(Error::does_not_fit("digits", actual, format!("at least {needed}")));
+            }
+        }
+        Ok(())
     }
 }
 
-/// `index` in an array of rows and columns: what lies outside, row, column.
-fn coordinates(index: usize, [rows, columns]: [usize; 2]) -> [usize; 3] {
-    [index / (rows * columns), index / columns % rows, index % columns]
+/// A position shifted cyclically within its ciphertext.
+pub(crate) const fn shifted(position: usize, by: usize, slots: usize) -> usize {
+    position / slots * slots + (position % slots + by) % slots
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocks { count, spacing, classes } = self.blocks;
+        write!(f, "{}", self.shape)?;
+        if self.one.is_some() {
+            f.write_str(" and a one")?;
+        }
+        if self.ciphertexts > 1 {
+            write!(f, " over {} ciphertexts", self.ciphertexts)?;
+        }
+        match (count, classes) {
+            (1, _) => Ok(()),
+            (_, 1) if self.is_cyclic() => write!(f, ", repeated every {spacing} slots"),
+            (_, 1) => write!(f, ", {count} copies every {spacing} slots"),
+            _ => write!(f, ", {count} blocks of {classes} kinds every {spacing} slots"),
+        }
+    }
 }

@@ -35,27 +35,29 @@ mod chain;
 mod choice;
 mod error;
 pub mod explain;
+mod forms;
 mod kernels;
 mod layout;
 mod linear;
 mod parameters;
+mod placement;
 mod plan;
 pub mod planner;
 mod probe;
 mod reply;
-mod representation;
+mod search;
 pub mod sizes;
-mod stack;
+mod windows;
 
-pub use choice::Choice;
+pub use choice::{Choice, LayerChoice};
 pub use error::Error;
 pub use explain::{Explanation, explain};
-pub use kernels::{FoldChoice, NOMINAL_SCALE};
-pub use layout::TapLayout;
+pub use kernels::{FoldChoice, NOMINAL_SCALE, Preference, Split};
+pub use layout::{Axis, Blocks, Digit, Layout};
 pub use parameters::parameters;
 pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan};
-pub use reply::{ReplyLayout, Scores, Verdict};
-pub use representation::{Copies, Element, Periodic, Representation};
+pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};
+pub use windows::{InputLayout, Windows};
 
 #[cfg(test)]
 mod tests;

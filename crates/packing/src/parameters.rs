@@ -1,43 +1,56 @@
-//! Parameters for a ring degree: five levels of 26 bits over a base prime of 28, two special primes of 28.
+//! Parameters for a ring degree and a depth: levels of 26 bits over a base prime of 28, and special primes.
 
 use crate::Error;
 use ckks::{Parameters, ParametersLiteral};
 
 /// Degrees that are tried where none is asked for.
-pub(crate) const DEGREES: [usize; 3] = [8192, 16384, 32768];
+pub(crate) const DEGREES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 
-/// The parameters of 128 bits of security at `degree`.
+/// How many limbs a digit has, and how many special primes of how many bits cover it: the first that fits is taken. Two-limb digits halve the
+/// transforms of a key-switch; one-limb digits leave room for one level more.
+const DIGITS: [(usize, usize, u32); 2] = [(2, 2, 28), (1, 1, 30)];
+
+/// The parameters of 128 bits of security at `degree` with so many levels.
 ///
 /// # Errors
 /// Where the degree has too few primes of the size, or too little room for them.
-pub fn parameters(degree: usize) -> Result<Parameters, Error> {
-    Ok(literal(degree)?.validate()?)
-}
-
-/// Primes of 26 and 28 bits, those nearest to the scale for the levels and the largest for base and special primes. At degree 8192 the
-/// order is such that two-limb digits and drifting scales come out even.
-fn literal(degree: usize) -> Result<ParametersLiteral, Error> {
-    if degree == 8192 {
-        let moduli = vec![268_369_921, 67_043_329, 67_239_937, 66_813_953, 67_502_081, 66_551_809];
-        return Ok(ParametersLiteral {
-            degree,
-            moduli,
-            special: vec![268_271_617, 268_238_849],
-            digit_limbs: 2,
-        });
-    }
+pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
     if !degree.is_power_of_two() || !(1024..=65536).contains(&degree) {
         return Err(Error::does_not_fit("ring degree", degree, "a power of two from 1024 to 65536"));
     }
-    let levels = ring::primes::search(degree, 1 << 26, (1 << 26) - (1 << 22), (1 << 26) + (1 << 22));
-    let large = ring::primes::search(degree, 1 << 28, 1 << 27, 1 << 28);
-    let (Some(levels), [special @ .., base]) = (levels.get(..5), large.get(..3).unwrap_or(&[])) else {
-        return Err(Error::does_not_fit(
-            "ring degree",
-            degree,
-            "a degree with enough primes of 26 and 28 bits",
-        ));
+    let mut refused = None;
+    for digits in DIGITS {
+        match literal(degree, levels, digits)?.validate() {
+            Ok(parameters) => return Ok(parameters),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.expect("there are digits to try").into())
+}
+
+/// Primes of 26 bits, those nearest to the scale, for the levels; the largest of 28 bits for base and special primes. At degree 8192 the
+/// order is such that two-limb digits and drifting scales come out even.
+fn literal(
+    degree: usize,
+    levels: usize,
+    (digit_limbs, special, special_bits): (usize, usize, u32),
+) -> Result<ParametersLiteral, Error> {
+    if degree == 8192 && levels <= 5 && special == 2 {
+        let moduli = [268_369_921, 67_043_329, 67_239_937, 66_813_953, 67_502_081, 66_551_809];
+        let (moduli, special) = (moduli[..=levels].to_vec(), vec![268_271_617, 268_238_849]);
+        return Ok(ParametersLiteral { degree, moduli, special, digit_limbs });
+    }
+    let small = ring::primes::search(degree, 1 << 26, (1 << 26) - (1 << 24), (1 << 26) + (1 << 24));
+    let below = |bits: u32| ring::primes::search(degree, 1 << bits, 1 << (bits - 1), 1 << bits);
+    let mut large = below(28);
+    let base = if large.is_empty() { None } else { Some(large.remove(0)) };
+    let special = if special_bits == 28 { large.get(..special) } else { None }
+        .map(<[u32]>::to_vec)
+        .or_else(|| below(special_bits).get(..special).map(<[u32]>::to_vec));
+    let (Some(levels), Some(base), Some(special)) = (small.get(..levels), base, special) else {
+        let expected = "a degree with enough primes of 26 and 28 bits";
+        return Err(Error::does_not_fit("ring degree", degree, expected));
     };
-    let moduli = std::iter::once(*base).chain(levels.iter().copied()).collect();
-    Ok(ParametersLiteral { degree, moduli, special: special.to_vec(), digit_limbs: 2 })
+    let moduli = std::iter::once(base).chain(levels.iter().copied()).collect();
+    Ok(ParametersLiteral { degree, moduli, special, digit_limbs })
 }

@@ -1,10 +1,10 @@
 //! Plans: made once, pinned by a digest, so that client and server never guess.
 
-use crate::assemble::{Assembly, assemble, input_level};
+use crate::assemble::{Assembly, assemble};
+use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
-use crate::planner::{Family, Options};
-use crate::stack::Stack;
-use crate::{Choice, Error, ReplyLayout, TapLayout};
+use crate::planner::Options;
+use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout};
 use circuit::Circuit;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -12,7 +12,6 @@ use network::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::sync::Arc;
 
 /// All that a client needs to know of a model: no weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +27,7 @@ pub struct PublicPlan {
     /// The cryptographic parameters.
     pub parameters: ParametersLiteral,
     /// How an image is written into slots.
-    pub input: TapLayout,
+    pub input: InputLayout,
     /// The level that inputs are encrypted at.
     pub input_level: Level,
     /// The scale that inputs are encrypted at.
@@ -77,12 +76,12 @@ impl Plan {
         let (parameters, metadata) = (assembly.circuit.parameters(), &model.metadata);
         let public = PublicPlan {
             model: model.name.clone(),
-            representation: Family::Taps(choice.taps_per_input).to_string(),
+            representation: choice.family().to_string(),
             objective: options.objective.to_string(),
             reply_kind: options.reply.to_string(),
             parameters: parameters.literal().clone(),
             input: assembly.input.clone(),
-            input_level: input_level(parameters)?,
+            input_level: parameters.max_level(),
             input_scale: NOMINAL_SCALE,
             mean: metadata.mean.clone(),
             std: metadata.std.clone(),
@@ -185,10 +184,11 @@ impl Plan {
         if parameters.literal() != &self.public.parameters {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
-        let stack = Arc::new(Stack::new(&model.graph)?);
-        let assembly = assemble(&stack, parameters, &self.choice, self.public.score_bound)?;
+        let chain = Chain::new(&model.graph)?;
+        let assembly = assemble(&chain, parameters, &self.choice, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input
+            && public.input_level.0 == chain.depth()
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
             && model.metadata.labels == public.labels;
@@ -223,16 +223,23 @@ impl PublicPlan {
     fn validate_for(&self, parameters: &Parameters) -> Result<(), Error> {
         let wrong = |what: &str| Err(Error::Plan(what.into()));
         self.input.validate()?;
-        if self.input.slots != parameters.slots() {
+        if self.input.slots() != parameters.slots() {
             return wrong("its input layout is for another ring degree than its parameters");
         }
-        if self.input_level != Level(Stack::DEPTH) || self.input_level > parameters.max_level() {
+        if self.input_level > parameters.max_level() {
             return wrong("its input level does not exist");
         }
         if self.input_scale != NOMINAL_SCALE {
             return wrong("its input scale is not the nominal one");
         }
-        self.reply.validate(parameters.slots())?;
+        self.reply.validate()?;
+        match self.reply.form {
+            ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
+            ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
+            ReplyForm::Periodic { .. } => {
+                return wrong("its reply is for another ring degree than its parameters");
+            }
+        }
         if self.labels.len() != self.reply.scores.len() {
             return wrong("it has not one label for each score");
         }
@@ -248,7 +255,7 @@ impl PublicPlan {
     }
 
     fn validate_normalisation(&self) -> Result<(), Error> {
-        let channels = self.input.input.channels;
+        let channels = self.input.shape().channels;
         let (least, largest) = self.input_range;
         let numbers = self.mean.len() == channels
             && self.std.len() == channels

@@ -1,20 +1,20 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
-//! It enumerates the choices of a family of plans ([`Choice`]), counts each by a dry run of its circuit, orders them by the objective and
-//! takes the first whose predicted error is small enough; of plans that differ in radices and baby steps only, whose errors are nearly
-//! the same, one is looked at. All is deterministic: the same model, options and cost model give the same plan.
+//! For each tensor it looks at the layouts worth trying ([`forms`](crate::forms)), for each pair of neighbouring layouts at all ways to compute the layer
+//! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
+//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, plans that rescale
+//! late are looked at. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
+use crate::chain::Chain;
 use crate::parameters::DEGREES;
-use crate::stack::Stack;
+use crate::search::{self, Search};
 use crate::{Choice, Error, Plan, parameters, probe, sizes};
-use circuit::{CostModel, Counts, dry_run, predict};
+use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// What a plan should be best at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,19 +67,22 @@ pub enum Family {
     Auto,
     /// Those with so many taps of the first layer in each input ciphertext.
     Taps(usize),
+    /// Those whose input is the image itself.
+    Image,
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str =
-    "auto, taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
+pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
 
 impl FromStr for Family {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let refused = |reason| Error::Representation { asked: name.into(), reason, offered: OFFERED.into() };
-        if name == "auto" {
-            return Ok(Self::Auto);
+        match name {
+            "auto" => return Ok(Self::Auto),
+            "image" => return Ok(Self::Image),
+            _ => {}
         }
         if ["cryptonets", "lola", "lola-dense"].contains(&name) {
             return Err(refused("not offered yet"));
@@ -94,6 +97,7 @@ impl fmt::Display for Family {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Taps(taps) => write!(f, "taps-{taps}"),
+            Self::Image => f.write_str("image"),
         }
     }
 }
@@ -157,19 +161,20 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys and error
 /// within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
-    match options.ring_degree {
-        Some(degree) => plan_for(model, &parameters(degree)?, options),
-        None => {
-            let mut refused = None;
-            for degree in DEGREES {
-                match plan_for(model, &parameters(degree)?, options) {
-                    Err(error @ Error::DoesNotFit { .. }) => refused = Some(error),
-                    done => return done,
-                }
+    let levels = Chain::new(&model.graph)?.depth();
+    if let Some(degree) = options.ring_degree {
+        return plan_for(model, &parameters(degree, levels)?, options);
+    }
+    let mut refused = None;
+    for degree in DEGREES {
+        match parameters(degree, levels).and_then(|parameters| plan_for(model, &parameters, options)) {
+            Err(error @ (Error::DoesNotFit { .. } | Error::Ckks(ckks::Error::Insecure { .. }))) => {
+                refused = Some(error);
             }
-            Err(refused.expect("there are degrees to try"))
+            done => return done,
         }
     }
+    Err(refused.expect("there are degrees to try"))
 }
 
 /// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at.
@@ -177,101 +182,47 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// # Errors
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let stack = Arc::new(Stack::new(&model.graph)?);
+    let chain = Chain::new(&model.graph)?;
+    input_level(&chain, parameters)?;
     let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
-    let candidates = candidates(&stack, parameters, options, bound)?;
-    let image = probe::image(stack.input, model.metadata.input_range);
-    let (mut least, mut allowed, mut refused) = (f64::INFINITY, 0.0, HashSet::new());
-    for candidate in &candidates {
-        let class = candidate.choice.error_class();
-        if refused.contains(&class) {
-            continue;
-        }
-        let assembly = assemble(&stack, parameters, &candidate.choice, bound)?;
+    let image = probe::image(chain.input, model.metadata.input_range);
+    let (mut least, mut allowed) = (f64::INFINITY, 0.0);
+    for late in [false, true] {
+        let search = Search { chain: &chain, parameters, options, bound, only_late_rescales: late };
+        let choice = within_key_limit(&search)?;
+        let assembly = assemble(&chain, parameters, &choice, bound)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
         allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
         if error <= allowed {
-            return Plan::new(model, options, candidate.choice.clone(), &assembly, bound, error);
+            return Plan::new(model, options, choice, &assembly, bound, error);
         }
         least = least.min(error);
-        refused.insert(class);
     }
-    let candidates = candidates.len();
-    Err(Error::Limit { candidates, what: "a predicted score error", actual: least, allowed })
+    Err(Error::Limit { what: "a predicted score error", actual: least, allowed })
 }
 
-/// The root mean square of the scores' errors. The reply's other coefficients, which have smaller ones, are left out.
+/// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
+const KEY_PRICES: [f64; 10] = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
+
+/// The best choice whose keys are within the limit: keys are given a price, which rises until they are.
+fn within_key_limit(search: &Search<'_>) -> Result<Choice, Error> {
+    let limit = search.options.max_key_bytes.unwrap_or(u64::MAX);
+    let mut least = u64::MAX;
+    for price in KEY_PRICES {
+        let choice = search::best(search, price)?;
+        let assembly = assemble(search.chain, search.parameters, &choice, search.bound)?;
+        let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
+        if keys <= limit {
+            return Ok(choice);
+        }
+        least = least.min(keys);
+    }
+    Err(Error::Limit { what: "evaluation key bytes", actual: least as f64, allowed: limit as f64 })
+}
+
+/// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
 fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
     let predictions = predict(&assembly.circuit, &assembly.input.write(image)?)?;
-    let scores = &predictions[0].deviations[..assembly.reply.scores.len()];
-    Ok((scores.iter().map(|d| d * d).sum::<f64>() / scores.len() as f64).sqrt())
-}
-
-/// One plan, counted.
-struct Candidate {
-    choice: Choice,
-    counts: Counts,
-    milliseconds: f64,
-    upload: u64,
-    keys: u64,
-}
-
-/// The plans within the key limit, best first; of equals the first enumerated.
-fn candidates(
-    stack: &Arc<Stack>,
-    parameters: &Parameters,
-    options: &Options,
-    bound: f64,
-) -> Result<Vec<Candidate>, Error> {
-    let taps = match options.family {
-        Family::Auto => None,
-        Family::Taps(taps) => Some(taps),
-    };
-    let choices = Choice::enumerate(stack, parameters.slots(), taps)?;
-    let count = choices.len();
-    let all = choices.into_iter().map(|c| Candidate::new(stack, parameters, options, c, bound));
-    let mut all = all.collect::<Result<Vec<_>, _>>()?;
-    let least = all.iter().map(|c| c.keys).min().unwrap_or(0);
-    let allowed = options.max_key_bytes.unwrap_or(u64::MAX);
-    all.retain(|c| c.keys <= allowed);
-    if all.is_empty() {
-        let (actual, allowed) = (least as f64, allowed as f64);
-        return Err(Error::Limit { candidates: count, what: "evaluation key bytes", actual, allowed });
-    }
-    let order = |c: &Candidate| c.cost(options.objective);
-    all.sort_by(|a, b| order(a).partial_cmp(&order(b)).expect("costs are finite"));
-    Ok(all)
-}
-
-impl Candidate {
-    fn new(
-        stack: &Arc<Stack>,
-        parameters: &Parameters,
-        options: &Options,
-        choice: Choice,
-        bound: f64,
-    ) -> Result<Self, Error> {
-        let assembly = assemble(stack, parameters, &choice, bound)?;
-        let run = dry_run(&assembly.circuit);
-        Ok(Self {
-            choice,
-            counts: run.totals,
-            milliseconds: run.milliseconds(&options.cost),
-            upload: sizes::upload(parameters, input_level(parameters)?, assembly.input.ciphertexts()),
-            keys: sizes::evaluation_keys(parameters, &assembly.circuit.keys()),
-        })
-    }
-
-    /// What is minimised, most important first; the last figures break ties.
-    fn cost(&self, objective: Objective) -> [f64; 4] {
-        let (hops, switches) = (self.counts.hops() as f64, self.counts.key_switches() as f64);
-        let (time, keys) = (self.milliseconds, self.keys as f64);
-        match objective {
-            Objective::Latency => [time, keys, hops, switches],
-            Objective::Operations => [hops, switches, time, keys],
-            Objective::KeySwitches => [switches, hops, time, keys],
-            Objective::Upload => [self.upload as f64, time, keys, hops],
-        }
-    }
+    Ok(assembly.reply.score_deviation(&predictions[0].deviations))
 }

@@ -2,10 +2,27 @@
 
 use crate::Error;
 use crate::kernels::NOMINAL_SCALE;
+use crate::linear::Linear;
+use circuit::Embedding;
 use ckks::Scale;
-use network::Dense;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
+
+/// How the values of a reply lie in the coefficients that are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplyForm {
+    /// A value is the coefficient of its index.
+    Coefficients,
+    /// Values repeat over the slots: slot `s` holds value `s mod period`. A polynomial with such slots lies in the subring of degree `period`:
+    /// its coefficients are zero but for those at the multiples of `slots / period`, and these are a polynomial of the ring of that degree,
+    /// with the same slots.
+    Periodic {
+        /// How many values there are.
+        period: usize,
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
+}
 
 /// The coefficients that the server sends, and how scores are read from them.
 ///
@@ -17,11 +34,13 @@ use std::ops::RangeInclusive;
 /// told from one within, and of those beyond all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
-    /// The coefficient of each score.
+    /// How values lie in coefficients.
+    pub form: ReplyForm,
+    /// The index of each score among the values.
     pub scores: Vec<usize>,
-    /// Coefficients that must be zero.
+    /// Values that must be zero.
     pub sentinels: Vec<usize>,
-    /// The coefficient of each score's coarse copy.
+    /// The index of each score's coarse copy.
     pub coarse: Vec<usize>,
     /// What coarse copies are divided by.
     pub coarse_divisor: f64,
@@ -73,31 +92,64 @@ const TOLERANCE: f64 = 1.0 / 256.0;
 const MOST_SCORES: usize = 1 << 14;
 
 impl ReplyLayout {
-    /// The layout for so many scores of at most `bound` in magnitude: the capacity is the least power of two that is twice that, and one at
-    /// least. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
+    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that is twice that,
+    /// and one at least. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
     /// fewer sentinels.
     ///
     /// # Errors
     /// Where there is no room for the scores, their copies and three sentinels.
-    pub fn new(scores: usize, bound: f64, modulus: f64, copies: usize) -> Result<Self, Error> {
-        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
+    pub fn coefficients(scores: usize, bound: f64, modulus: f64, copies: usize) -> Result<Self, Error> {
         let room = room(copies).saturating_sub(scores.saturating_mul(2));
-        let first_coarse = 1 + scores + room.clamp(*SENTINELS.start(), *SENTINELS.end());
-        let layout = Self {
-            scores: (1..=scores).collect(),
-            sentinels: (1 + scores..first_coarse).collect(),
+        let sentinels = room.clamp(*SENTINELS.start(), *SENTINELS.end());
+        let layout = Self::new(ReplyForm::Coefficients, 1, [scores, sentinels], bound, modulus);
+        layout.check_room(copies)?;
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    /// The layout for so many scores of at most `bound` in magnitude that repeat over all slots: the period is the least power of two with room for
+    /// the scores, their copies and three sentinels; what is left of it are sentinels, too.
+    ///
+    /// # Errors
+    /// Where a ciphertext has no room for them.
+    pub fn periodic(scores: usize, bound: f64, modulus: f64, slots: usize) -> Result<Self, Error> {
+        let needed = scores.saturating_mul(2).saturating_add(*SENTINELS.start());
+        if needed > slots {
+            let expected = format!("at most {slots}");
+            return Err(Error::does_not_fit("number of reply values", needed, expected));
+        }
+        let period = needed.next_power_of_two();
+        let form = ReplyForm::Periodic { period, slots };
+        let layout = Self::new(form, 0, [scores, period - 2 * scores], bound, modulus);
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    fn new(form: ReplyForm, first: usize, [scores, sentinels]: [usize; 2], bound: f64, modulus: f64) -> Self {
+        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
+        let [end, first_coarse] = [first + scores, first + scores + sentinels];
+        Self {
+            form,
+            scores: (first..end).collect(),
+            sentinels: (end..first_coarse).collect(),
             coarse: (first_coarse..first_coarse + scores).collect(),
             coarse_divisor: COARSE_DIVISOR,
             scale: Scale(modulus / 2.0 / capacity),
             capacity,
-        };
-        layout.validate(copies)?;
-        Ok(layout)
+        }
     }
 
-    /// All coefficients that are read, in the order in which a reply holds them: scores, sentinels, coarse copies.
-    pub fn indices(&self) -> Vec<usize> {
+    /// All values, in the order scores, sentinels, coarse copies: they are numbered so.
+    fn values(&self) -> Vec<usize> {
         [&self.scores[..], &self.sentinels, &self.coarse].concat()
+    }
+
+    /// All coefficients that are read, in the order in which a reply holds them.
+    pub fn indices(&self) -> Vec<usize> {
+        match self.form {
+            ReplyForm::Coefficients => self.values(),
+            ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
+        }
     }
 
     /// How large a sentinel may be; errors must stay well below.
@@ -111,22 +163,33 @@ impl ReplyLayout {
         self.tolerance() * (self.coarse_divisor + 1.0)
     }
 
-    /// Checks that the coefficients are 1, 2, ..., no more than there is room for, and the figures positive.
-    pub(crate) fn validate(&self, copies: usize) -> Result<(), Error> {
+    /// Checks that there is room for the coefficients with so many copies of each value.
+    pub(crate) fn check_room(&self, copies: usize) -> Result<(), Error> {
         let [scores, sentinels, coarse] = [&self.scores, &self.sentinels, &self.coarse].map(Vec::len);
         let count = scores + sentinels + coarse;
-        if scores == 0 || scores > MOST_SCORES || count > room(copies) {
-            let (what, actual) = (
-                "number of reply coefficients",
-                format!("{count} ({scores} scores, {coarse} coarse copies, {sentinels} sentinels)"),
-            );
-            let expected = format!("at most {} for {copies} copies of each value", room(copies));
-            return Err(Error::does_not_fit(what, actual, expected));
+        if count <= room(copies) {
+            return Ok(());
         }
-        let kinds = coarse == scores && SENTINELS.contains(&sentinels);
-        if !kinds || !self.indices().iter().copied().eq(1..=count) {
+        let actual = format!("{count} ({scores} scores, {coarse} coarse copies, {sentinels} sentinels)");
+        let expected = format!("at most {} for {copies} copies of each value", room(copies));
+        Err(Error::does_not_fit("number of reply coefficients", actual, expected))
+    }
+
+    /// Checks that the values are numbered in order, and the figures are in range.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let [scores, sentinels, coarse] = [&self.scores, &self.sentinels, &self.coarse].map(Vec::len);
+        let count = scores + sentinels + coarse;
+        let (first, form_fits) = match self.form {
+            ReplyForm::Coefficients => (1, SENTINELS.contains(&sentinels)),
+            ReplyForm::Periodic { period, slots } => {
+                let powers = period.is_power_of_two() && slots.is_power_of_two();
+                (0, powers && period == count && period <= slots && slots <= 1 << 16 && sentinels >= 3)
+            }
+        };
+        let numbered = self.values().iter().copied().eq(first..first + count);
+        if !(1..=MOST_SCORES).contains(&scores) || coarse != scores || !form_fits || !numbered {
             return Err(Error::Plan(
-                "the reply's coefficients are not 1, 2, ... for scores, three to five sentinels and as many coarse copies as scores".into(),
+                "the reply's values are not numbered in order: scores, three sentinels or more, as many coarse copies as scores".into(),
             ));
         }
         let positive = [self.coarse_divisor, self.scale.0, self.capacity];
@@ -139,13 +202,37 @@ impl ReplyLayout {
         Ok(())
     }
 
-    /// The weights of each coefficient that is not zero, its bias last.
-    pub(crate) fn rows(&self, last: &Dense) -> Vec<(usize, Vec<f64>)> {
-        let row = |r: usize| last.row(r).iter().chain([&last.bias[r]]).copied().collect::<Vec<f64>>();
-        let rows: Vec<_> = (0..last.rows).map(row).collect();
-        let coarse = rows.iter().map(|row| row.iter().map(|w| w / self.coarse_divisor).collect());
-        let coarse: Vec<_> = self.coarse.iter().copied().zip(coarse).collect();
+    /// The weights and the bias of each value that is not zero.
+    pub(crate) fn rows(&self, last: &Linear) -> Vec<(usize, (Vec<f64>, f64))> {
+        let row = |r: usize| {
+            let mut weights = vec![0.0; last.columns()];
+            last.for_each_weight(r, |column, w| weights[column] = w);
+            (weights, last.bias()[r])
+        };
+        let rows: Vec<_> = (0..last.rows()).map(row).collect();
+        let divided = |(weights, bias): &(Vec<f64>, f64)| {
+            let divisor = self.coarse_divisor;
+            (weights.iter().map(|w| w / divisor).collect(), bias / divisor)
+        };
+        let coarse: Vec<_> = self.coarse.iter().copied().zip(rows.iter().map(divided)).collect();
         self.scores.iter().copied().zip(rows).chain(coarse).collect()
+    }
+
+    /// The last layer with a row for each value.
+    pub(crate) fn extended(&self, last: &Linear) -> Linear {
+        let mut rows = vec![(vec![0.0; last.columns()], 0.0); self.values().len()];
+        self.rows(last).into_iter().for_each(|(index, row)| rows[index] = row);
+        last.from_rows(rows)
+    }
+
+    /// The root mean square of the scores' errors, for those of the coefficients that are read.
+    pub(crate) fn score_deviation(&self, coefficients: &[f64]) -> f64 {
+        let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
+        match self.form {
+            ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
+            // A slot is the first coefficient and twice each other one times a cosine.
+            ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
+        }
     }
 
     /// Reads the scores from the decrypted coefficients, given in the order of [`indices`](Self::indices).
@@ -153,11 +240,19 @@ impl ReplyLayout {
     /// # Errors
     /// Where their number is not the layout's.
     pub fn read(&self, coefficients: &[f64]) -> Result<Scores, Error> {
-        let (expected, actual) = (self.indices().len(), coefficients.len());
+        let (expected, actual) = (self.values().len(), coefficients.len());
         if actual != expected {
             return Err(Error::Length { what: "reply", expected, actual });
         }
-        let (scores, rest) = coefficients.split_at(self.scores.len());
+        let values = match self.form {
+            ReplyForm::Coefficients => coefficients.to_vec(),
+            ReplyForm::Periodic { period, .. } => {
+                let mut slots = vec![0.0; period];
+                Embedding::new(period).add_coefficients(coefficients, &mut slots);
+                slots
+            }
+        };
+        let (scores, rest) = values.split_at(self.scores.len());
         let (sentinels, coarse) = rest.split_at(self.sentinels.len());
         Ok(Scores { scores: scores.to_vec(), verdict: self.verdict(scores, sentinels, coarse) })
     }

@@ -39,7 +39,7 @@ struct Report {
 impl Encrypt {
     pub fn run(&self, json: bool) -> Outcome {
         let client = load_client(&self.plan, &self.secret)?;
-        let image = self.image.load(client.plan().input.input)?;
+        let image = self.image.load(client.plan().input.shape())?;
         let (request, encrypt_ms) = timed(|| client.encrypt(&image));
         let request = request?;
         files::write(&self.out, &request)?;

@@ -1,13 +1,14 @@
 //! Layer kernels: each builds, on a circuit's builder, the operations that take a layer from one representation to another. What one
 //! costs is the dry run of what it builds.
 
-mod convolution;
-mod dense;
-mod reply;
+mod diagonals;
+mod scores;
+mod windows;
 
-pub(crate) use convolution::{Taps, convolution};
-pub(crate) use dense::{Dense, Visits, dense};
-pub(crate) use reply::{ScoreLayer, reply};
+pub(crate) use diagonals::{DiagonalKernel, Differences, Meetings, Stamps};
+pub use diagonals::{Preference, Split};
+pub(crate) use scores::ScoreKernel;
+pub(crate) use windows::WindowKernel;
 
 use circuit::{Builder, Numbers, Value};
 use ckks::{Encoding, Rescale, Scale};
@@ -16,17 +17,30 @@ use serde::{Deserialize, Serialize};
 /// The scale that linear layers bring values back to.
 pub const NOMINAL_SCALE: Scale = Scale((1u64 << 26) as f64);
 
-/// How a sum over copies is folded, and when the product before it is rescaled.
+/// How a sum over blocks is folded, and when the product before it is rescaled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FoldChoice {
-    /// The radix of each stage; their product is the number of copies summed. A stage of radix `a` hoists `a - 1` rotations.
+    /// The radix of each stage; their product is the number of blocks summed. A stage of radix `a` hoists `a - 1` rotations.
     pub radices: Vec<u8>,
     /// Whether the rescale comes before the fold (fewer limbs, more noise) or is fused with the fold's last mod-down.
     pub rescale_first: bool,
 }
 
+/// The largest radix of a fold: its rotations need a key each.
+const LARGEST_RADIX: usize = 8;
+
 impl FoldChoice {
-    /// The rotations of each stage, where copies lie `spacing` apart.
+    /// All ways to fold so many blocks; one without stages where there is nothing to fold, none where a prime factor is too large.
+    pub fn all(blocks: usize) -> Vec<Self> {
+        let fold = |radices: Vec<u8>| {
+            let orders: &[bool] = if radices.is_empty() { &[false] } else { &[false, true] };
+            let with = move |&rescale_first| Self { radices: radices.clone(), rescale_first };
+            orders.iter().map(with).collect::<Vec<_>>()
+        };
+        factorisations(blocks, 2).into_iter().flat_map(fold).collect()
+    }
+
+    /// The rotations of each stage, where blocks lie `spacing` apart.
     pub fn rotations(&self, spacing: usize) -> Vec<Vec<usize>> {
         let mut spacing = spacing;
         let stage = |radix: &u8| {
@@ -38,24 +52,37 @@ impl FoldChoice {
         self.radices.iter().map(stage).collect()
     }
 
-    /// How many copies it sums; `None` where that is absurd, or a radix is below 2.
-    pub fn copies(&self) -> Option<usize> {
-        self.radices.iter().try_fold(1usize, |product, radix| match radix {
-            2.. => product.checked_mul(usize::from(*radix)),
-            _ => None,
-        })
+    /// Whether it sums so many blocks, by radices in range.
+    pub fn sums(&self, blocks: usize) -> bool {
+        let in_range = self.radices.iter().all(|r| (2..=LARGEST_RADIX).contains(&usize::from(*r)));
+        in_range && self.radices.iter().map(|r| u64::from(*r)).product::<u64>() == blocks as u64
     }
 
-    fn before(&self) -> Rescale {
+    /// Whether the product is rescaled before the fold.
+    pub fn before(&self) -> Rescale {
         if self.rescale_first || self.radices.is_empty() { Rescale::Yes } else { Rescale::No }
     }
 
-    fn after(&self) -> Rescale {
+    /// Whether the fold rescales at its end.
+    pub fn after(&self) -> Rescale {
         match self.before() {
             Rescale::Yes => Rescale::No,
             Rescale::No => Rescale::Yes,
         }
     }
+}
+
+/// All factorisations into radices from `least` up, in rising order: another order costs the same.
+fn factorisations(blocks: usize, least: usize) -> Vec<Vec<u8>> {
+    if blocks == 1 {
+        return vec![vec![]];
+    }
+    let first = (least..=LARGEST_RADIX.min(blocks)).filter(|r| blocks.is_multiple_of(*r));
+    let with_rest = |radix: usize| {
+        let prepend = move |rest: Vec<u8>| std::iter::once(radix as u8).chain(rest).collect();
+        factorisations(blocks / radix, radix).into_iter().map(prepend)
+    };
+    first.flat_map(with_rest).collect()
 }
 
 /// Folds a product and rescales it once, before or after.

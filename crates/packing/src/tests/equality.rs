@@ -1,17 +1,16 @@
-//! Every choice, in the clear and encrypted, against plain inference.
+//! Plans of all kinds, in the clear and encrypted, against plain inference.
 
-use super::{Machine, figures, image, model, planned, small_parameters};
+use super::{Figures, Machine, figures, image, model, options, planned, small_parameters};
 use crate::assemble::{Assembly, assemble};
-use crate::planner::{Family, Objective};
-use crate::representation::{Element, Representation};
-use crate::stack::Stack;
-use crate::{Choice, Error, Periodic, Verdict, parameters};
+use crate::chain::Chain;
+use crate::placement::Placement;
+use crate::planner::{self, Family, Objective, Options};
+use crate::{Choice, Error, Verdict, parameters};
 use circuit::{Counts, Work, clear, dry_run, predict};
 use ckks::SecretKey;
 use network::Model;
 use proptest::prelude::*;
 use std::path::Path;
-use std::sync::Arc;
 
 fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
     let largest = expected.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
@@ -22,55 +21,73 @@ fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Checks that each layer's result lies where its representation says.
-fn check_layers(assembly: &Assembly, model: &Model, image: &[f64]) -> Result<(), TestCaseError> {
-    let inputs = assembly.input.write(image).unwrap();
-    let values = clear::trace(&assembly.circuit, &inputs).unwrap();
-    let tensors = model.graph.trace(image).unwrap();
-    let copies = Representation::Copies(assembly.input.sums());
-    let periodic = Representation::Periodic(Periodic::new(tensors[2].len(), assembly.input.carries_one));
-    for (index, representation) in [&copies, &copies, &periodic, &periodic].into_iter().enumerate() {
-        let slots = &values[assembly.circuit.layers()[index].nodes.end - 1];
-        let mut seen = vec![false; tensors[index].len()];
-        for (slot, z) in slots.iter().enumerate() {
-            let expected = match representation.element(0, slot) {
-                Some(Element::Of(element)) => {
-                    seen[element] = true;
-                    tensors[index][element]
-                }
-                Some(Element::One) => 1.0,
-                None if matches!(representation, Representation::Periodic(_)) => 0.0,
-                None => continue,
-            };
-            prop_assert!((z - expected).abs() < 1e-9, "layer {} slot {}", index, slot);
+/// Checks that each layer's result lies where its layout says.
+fn check_layers(
+    assembly: &Assembly,
+    chain: &Chain,
+    choice: &Choice,
+    model: &Model,
+    image: &[f64],
+) -> Result<(), TestCaseError> {
+    let values = clear::trace(&assembly.circuit, &assembly.input.write(image).unwrap()).unwrap();
+    let folded = model.graph.folded().unwrap();
+    let tensors = folded.trace(image).unwrap();
+    for (index, layer) in choice.layers.iter().enumerate().take(chain.links.len() - 1) {
+        let (layout, _) = layer.sum().unwrap();
+        let placement = Placement::new(&layout.sums());
+        // Layer 2 index of the circuit is the linear one, its square follows.
+        for layer in [2 * index, 2 * index + 1] {
+            let end = assembly.circuit.layers()[layer].nodes.end;
+            let ciphertexts = &values[end - placement.ciphertexts..end];
+            if placement.ciphertexts > 1 {
+                continue;
+            }
+            let mut seen = vec![false; placement.base.len()];
+            for (slot, z) in ciphertexts[0].iter().enumerate() {
+                let Some((_, element)) = placement.at(slot) else { continue };
+                let expected = tensors[layer].get(element).copied().unwrap_or(1.0);
+                prop_assert!(
+                    (z - expected).abs() < 1e-9,
+                    "layer {} slot {}: {}, not {}",
+                    layer,
+                    slot,
+                    z,
+                    expected
+                );
+                seen[element] = true;
+            }
+            prop_assert!(seen.into_iter().all(|s| s));
         }
-        prop_assert!(seen.into_iter().all(|s| s));
     }
     Ok(())
+}
+
+/// The planner's choice in a small ring; `None` where the network does not fit.
+fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Choice, Assembly)> {
+    let parameters = small_parameters(model, degree);
+    let plan = match planner::plan_for(model, &parameters, options) {
+        // Few taps do not fit, or few slots hold few copies; noise does not matter here.
+        Err(Error::DoesNotFit { .. } | Error::Limit { .. } | Error::Circuit(_)) => return None,
+        plan => plan.unwrap(),
+    };
+    let chain = Chain::new(&model.graph).unwrap();
+    let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
+    Some((chain, plan.choice().clone(), assembly))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_choice_equals_plain_inference(f in figures(), log_degree in 8u32..=10, pick in any::<prop::sample::Index>()) {
+    fn any_plan_equals_plain_inference(f in figures(), log_degree in 8u32..=10, options in options()) {
         let Some(model) = model(&f) else { return Ok(()) };
-        let (stack, parameters) = (Arc::new(Stack::new(&model.graph).unwrap()), small_parameters(1 << log_degree));
-        let choices = match Choice::enumerate(&stack, parameters.slots(), None) {
-            Err(Error::DoesNotFit { .. }) => return Ok(()),
-            choices => choices.unwrap(),
-        };
-        let choice = pick.get(&choices);
-        let assembly = match assemble(&stack, &parameters, choice, 16.0) {
-            Err(Error::DoesNotFit { .. }) => return Ok(()),
-            assembly => assembly.unwrap(),
-        };
+        let Some((chain, choice, assembly)) = chosen(&model, 1 << log_degree, &options) else { return Ok(()) };
         let image = image(&f);
         let coefficients = clear::run(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
         let read = assembly.reply.read(&coefficients[0]).unwrap();
         prop_assert_eq!(read.verdict, Verdict::Sound);
         assert_close(&model.graph.infer(&image).unwrap(), &read.scores)?;
-        check_layers(&assembly, &model, &image)?;
+        check_layers(&assembly, &chain, &choice, &model, &image)?;
     }
 }
 
@@ -78,15 +95,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_choice_runs_encrypted(f in figures(), log_degree in 8u32..=11, pick in any::<prop::sample::Index>()) {
+    fn any_plan_runs_encrypted(f in figures(), log_degree in 8u32..=11, options in options()) {
         let Some(model) = model(&f) else { return Ok(()) };
-        let (stack, parameters) = (Arc::new(Stack::new(&model.graph).unwrap()), small_parameters(1 << log_degree));
-        let Ok(choices) = Choice::enumerate(&stack, parameters.slots(), None) else { return Ok(()) };
-        let Ok(assembly) = assemble(&stack, &parameters, pick.get(&choices), 16.0) else { return Ok(()) };
+        let degree = 1 << log_degree;
+        let Some((_, _, assembly)) = chosen(&model, degree, &options) else { return Ok(()) };
         let image = image(&f);
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap().remove(0);
-        let mut machine = Machine::new(&parameters, f.seed);
-        let other = Machine::new(&parameters, f.seed ^ 1).secret;
+        let deviation = assembly.reply.score_deviation(&predicted.deviations);
+        let mut machine = Machine::new(&small_parameters(&model, degree), f.seed);
+        let other = Machine::new(&small_parameters(&model, degree), f.seed ^ 1).secret;
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let (coefficients, counts) = machine.run(&assembly, &image, &own);
 
@@ -95,11 +112,31 @@ proptest! {
         let read = assembly.reply.read(&coefficients).unwrap();
         prop_assert_eq!(read.verdict, Verdict::Sound);
         for (expected, score) in model.graph.infer(&image).unwrap().iter().zip(&read.scores) {
-            prop_assert!((expected - score).abs() < 12.0 * predicted.deviation, "{} for {}", score, expected);
+            prop_assert!((expected - score).abs() < 12.0 * deviation, "{} for {}", score, expected);
         }
         let (foreign, _) = machine.run(&assembly, &image, &other);
         let verdict = assembly.reply.read(&foreign).unwrap().verdict;
         prop_assert!(matches!(verdict, Verdict::WrongKeys { .. }), "{:?}", verdict);
+    }
+}
+
+/// Images that do not fit one ciphertext, layers that take several, and both in a ring of few slots.
+#[test]
+fn tensors_over_several_ciphertexts() {
+    let figures =
+        Figures { outputs: 6, hidden: None, second: Some((4, 3, 2, 1)), scores: 3, ..super::CRYPTONETS };
+    let model = model(&figures).unwrap();
+    for family in [Family::Auto, Family::Image] {
+        let options = Options { family, ..Options::default() };
+        let (_, choice, assembly) = chosen(&model, 512, &options).expect("it fits");
+        assert!(choice.layers[0].sum().unwrap().0.ciphertexts > 1);
+        let image = image(&figures);
+        let coefficients = clear::run(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
+        assert_close(
+            &model.graph.infer(&image).unwrap(),
+            &assembly.reply.read(&coefficients[0]).unwrap().scores,
+        )
+        .unwrap();
     }
 }
 
@@ -113,17 +150,18 @@ fn the_shipped_model_runs_encrypted() {
         return;
     }
     let model = Model::load(&path).unwrap();
-    let parameters = parameters(8192).unwrap();
+    let parameters = parameters(8192, 5).unwrap();
     let mut machine = Machine::new(&parameters, 3);
     let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
     for (family, objective) in [
         (Family::Auto, Objective::Latency),
         (Family::Auto, Objective::Operations),
         (Family::Taps(4), Objective::Latency),
+        (Family::Image, Objective::Latency),
     ] {
         let plan = planned(&model, family, objective);
-        let stack = Arc::new(Stack::new(&model.graph).unwrap());
-        let assembly = assemble(&stack, &parameters, plan.choice(), plan.public.score_bound).unwrap();
+        let chain = Chain::new(&model.graph).unwrap();
+        let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
             let Ok(image) =

@@ -5,6 +5,7 @@ mod equality;
 mod plans;
 
 use crate::assemble::Assembly;
+use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options};
 use crate::{Plan, parameters};
 use circuit::Counts;
@@ -41,8 +42,13 @@ pub struct Figures {
     stride: [usize; 2],
     dilation: [usize; 2],
     padding: Padding,
-    hidden: usize,
+    /// A second convolution: its maps, kernel, stride and padding on all sides.
+    second: Option<(usize, usize, usize, usize)>,
+    /// Rows of a dense layer between.
+    hidden: Option<usize>,
     scores: usize,
+    /// The share of weights that are zero.
+    pruned: f64,
     seed: u64,
 }
 
@@ -54,8 +60,10 @@ pub const CRYPTONETS: Figures = Figures {
     stride: [2, 2],
     dilation: [1, 1],
     padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
-    hidden: 100,
+    second: None,
+    hidden: Some(100),
     scores: 10,
+    pruned: 0.0,
     seed: 1,
 };
 
@@ -63,9 +71,18 @@ pub fn layer(name: &str, kind: LayerKind) -> Layer {
     Layer { name: name.into(), kind }
 }
 
-/// Weights such that values stay about one; `None` where the window does not fit the image.
+/// Weights such that values stay about one; `None` where a window does not fit its input.
 pub fn model(f: &Figures) -> Option<Model> {
     let mut random = Random(f.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut weights = |count: usize, inputs: usize, share: f64| {
+        let mut weights = random.values(count, share / inputs as f64);
+        weights.iter_mut().for_each(|w| {
+            if random.next().abs() < f.pruned {
+                *w = 0.0;
+            }
+        });
+        weights
+    };
     let taps = f.input.channels / f.groups * f.kernel[0] * f.kernel[1];
     let convolution = Convolution {
         input_channels: f.input.channels,
@@ -75,21 +92,40 @@ pub fn model(f: &Figures) -> Option<Model> {
         stride: f.stride,
         dilation: f.dilation,
         padding: f.padding,
-        weights: random.values(f.outputs * taps, 1.0 / taps as f64),
-        bias: Bias::PerChannel(random.values(f.outputs, 0.1)),
+        weights: weights(f.outputs * taps, taps, 1.0),
+        bias: Bias::PerChannel(weights(f.outputs, 10, 1.0)),
     };
-    let features = convolution.output_shape("conv", f.input).ok()?.elements();
+    let mut shape = convolution.output_shape("conv", f.input).ok()?;
+    let mut layers =
+        vec![layer("conv", LayerKind::Convolution(convolution)), layer("square1", LayerKind::Square)];
+    if let Some((maps, kernel, stride, padding)) = f.second {
+        let taps = shape.channels * kernel * kernel;
+        let convolution = Convolution {
+            input_channels: shape.channels,
+            output_channels: maps,
+            groups: 1,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            dilation: [1, 1],
+            padding: Padding::uniform(padding),
+            weights: weights(maps * taps, taps, 0.3),
+            bias: Bias::PerChannel(weights(maps, 10, 1.0)),
+        };
+        shape = convolution.output_shape("conv2", shape).ok()?;
+        layers.push(layer("conv2", LayerKind::Convolution(convolution)));
+        layers.push(layer("square2", LayerKind::Square));
+    }
+    let mut features = shape.elements();
     let mut dense = |rows: usize, columns: usize| {
-        let weights = random.values(rows * columns, 0.3 / columns as f64);
-        LayerKind::Dense(Dense { rows, columns, weights, bias: random.values(rows, 0.1) })
+        let (weights, bias) = (weights(rows * columns, columns, 0.3), weights(rows, 10, 1.0));
+        LayerKind::Dense(Dense { rows, columns, weights, bias })
     };
-    let layers = vec![
-        layer("conv", LayerKind::Convolution(convolution)),
-        layer("square1", LayerKind::Square),
-        layer("hidden", dense(f.hidden, features)),
-        layer("square2", LayerKind::Square),
-        layer("scores", dense(f.scores, f.hidden)),
-    ];
+    if let Some(hidden) = f.hidden {
+        layers.push(layer("hidden", dense(hidden, features)));
+        layers.push(layer("square3", LayerKind::Square));
+        features = hidden;
+    }
+    layers.push(layer("scores", dense(f.scores, features)));
     let mut metadata = Metadata::new(f.input, f.scores);
     metadata.input_range = (-1.0, 1.0);
     metadata.score_bound = Some(16.0);
@@ -101,8 +137,11 @@ pub fn image(f: &Figures) -> Vec<f64> {
     Random(f.seed.wrapping_add(77) | 1).values(f.input.elements(), 1.0 / 3.0)
 }
 
-pub fn small_parameters(degree: usize) -> Parameters {
-    ParametersLiteral { degree, ..parameters(8192).unwrap().literal().clone() }.validate_insecure().unwrap()
+/// Parameters of a small ring, for the depth of a model.
+pub fn small_parameters(model: &Model, degree: usize) -> Parameters {
+    let levels = Chain::new(&model.graph).unwrap().depth();
+    let literal = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap().literal().clone();
+    ParametersLiteral { degree, ..literal }.validate_insecure().unwrap()
 }
 
 pub fn figures() -> impl Strategy<Value = Figures> {
@@ -110,17 +149,17 @@ pub fn figures() -> impl Strategy<Value = Figures> {
         prop_oneof![Just((1, 1, 1)), Just((1, 3, 1)), Just((2, 2, 1)), Just((2, 4, 2)), Just((3, 3, 3))];
     let window = (1usize..=5, 1usize..=5, 1usize..=3, 1usize..=3, 1usize..=2, 1usize..=2);
     let padding = (0usize..3, 0usize..3, 0usize..3, 0usize..3);
-    (channels, (4usize..=9, 4usize..=9), window, padding, 1usize..=40, 1usize..=3, any::<u64>()).prop_map(
+    let second = prop::option::of((1usize..=6, 1usize..=3, 1usize..=2, 0usize..=1));
+    let rest =
+        (second, prop::option::of(1usize..=40), 1usize..=3, prop_oneof![Just(0.0), Just(0.6)], any::<u64>());
+    (channels, (4usize..=9, 4usize..=9), window, padding, rest).prop_map(
         |(
             (channels, outputs, groups),
             (height, width),
-            window,
+            (ky, kx, sy, sx, dy, dx),
             (top, left, bottom, right),
-            hidden,
-            scores,
-            seed,
+            (second, hidden, scores, pruned, seed),
         )| {
-            let (ky, kx, sy, sx, dy, dx) = window;
             Figures {
                 input: Shape::new(channels, height, width),
                 outputs,
@@ -129,12 +168,38 @@ pub fn figures() -> impl Strategy<Value = Figures> {
                 stride: [sy, sx],
                 dilation: [dy, dx],
                 padding: Padding { top, left, bottom, right },
+                second,
                 hidden,
                 scores,
+                pruned,
                 seed,
             }
         },
     )
+}
+
+/// Costs of any proportions: with them the planner takes other plans than those that are best here.
+pub fn costs() -> impl Strategy<Value = circuit::CostModel> {
+    let each = || prop_oneof![Just(0.01), Just(1.0), Just(100.0)];
+    (each(), each(), each(), each(), each(), each()).prop_map(
+        |(ntt, multiply_accumulate, permutation, conversion, pass, stream)| circuit::CostModel {
+            ntt,
+            multiply_accumulate,
+            permutation,
+            conversion,
+            pass,
+            stream,
+        },
+    )
+}
+
+/// What may be asked of the planner.
+pub fn options() -> impl Strategy<Value = Options> {
+    let objectives = [Objective::Latency, Objective::Operations, Objective::KeySwitches, Objective::Upload];
+    let families =
+        [Family::Auto, Family::Auto, Family::Image, Family::Taps(1), Family::Taps(2), Family::Taps(5)];
+    let asked = (prop::sample::select(objectives.to_vec()), prop::sample::select(families.to_vec()), costs());
+    asked.prop_map(|(objective, family, cost)| Options { objective, family, cost, ..Options::default() })
 }
 
 /// A client and a server in one.
@@ -163,7 +228,7 @@ impl Machine {
             |_| (),
         );
         let keys = keys.unwrap().expand(context);
-        let level = crate::assemble::input_level(circuit.parameters()).unwrap();
+        let level = circuit.parameters().max_level();
         let slots = assembly.input.write(image).unwrap();
         let scale = crate::NOMINAL_SCALE;
         let seeded = self.secret.encrypt_all(context, &slots, level, scale, &mut self.randomness).unwrap();

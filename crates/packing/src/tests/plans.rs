@@ -2,14 +2,16 @@
 
 use super::{CRYPTONETS, Figures, image, model, planned};
 use crate::assemble::assemble;
+use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
-use crate::stack::Stack;
-use crate::{Choice, Error, FoldChoice, Plan, ReplyLayout, Verdict, explain, parameters};
+use crate::{
+    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Plan, Preference, ReplyForm, ReplyLayout, Split,
+    Verdict, explain, parameters,
+};
 use circuit::{CostModel, dry_run};
 use ckks::wire::{self, Header, Kind};
 use network::{Model, Shape};
 use proptest::prelude::*;
-use std::sync::Arc;
 
 /// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
 fn counted(model: &Model, plan: &Plan) -> [u64; 7] {
@@ -39,13 +41,20 @@ fn counts_of_the_cryptonets_network() {
 /// The figures that can be added up by hand: six limbs at first; a stage of a fold costs a decomposition and a division.
 #[test]
 fn transforms_of_the_cryptonets_network() {
-    let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192).unwrap());
-    let stack = Arc::new(Stack::new(&model.graph).unwrap());
-    let row_sum = FoldChoice { radices: vec![2; 6], rescale_first: false };
-    let tap_sum = FoldChoice { radices: vec![], rescale_first: false };
-    let choice =
-        Choice { taps_per_input: 1, carries_one: false, spacing: 881, tap_sum, baby_steps: 4, row_sum };
-    let assembly = assemble(&stack, &parameters, &choice, 64.0).unwrap();
+    let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192, 5).unwrap());
+    let chain = Chain::new(&model.graph).unwrap();
+    let fold = |radices, rescale_first| FoldChoice { radices, rescale_first };
+    let copies = Blocks { count: 9, spacing: 881, classes: 1 };
+    let output = Layout::packed(Shape::new(5, 13, 13), 8192).with_blocks(copies);
+    let windows = LayerChoice::Windows { output, fold: fold(vec![], false) };
+    let dense = LayerChoice::Diagonals {
+        output: Layout::packed(Shape::vector(100), 8192).with_blocks(Blocks::cyclic(64, 8192, 64)),
+        preference: Preference::First,
+        split: Split { origin: 0, span: 4 },
+        fold: fold(vec![2; 6], false),
+    };
+    let choice = Choice { image: None, layers: vec![windows, dense, LayerChoice::Scores] };
+    let assembly = assemble(&chain, &parameters, &choice, 64.0).unwrap();
     let run = dry_run(&assembly.circuit);
     let ntts: Vec<u64> = run.layers.iter().map(|l| l.counts.work.ntts).collect();
     let transform = 12 + 3 * (6 + 12) + 12;
@@ -99,29 +108,32 @@ fn what_does_not_fit_is_refused_with_figures() {
     assert!(refusal(&fits, &options(5000)).contains("5000: expected a power of two"));
 
     let mut deep = fits.clone();
-    let square = deep.graph.layers[1].clone();
-    deep.graph.layers.push(square);
-    assert!(refusal(&deep, &Options::default()).contains("dense, square: expected"));
+    let squares = deep.graph.layers[1].clone();
+    deep.graph.layers.splice(1..1, vec![squares; 12]);
+    assert!(refusal(&deep, &options(16384)).contains("at most 430"));
+    assert_eq!(planned(&deep, Family::Auto, Objective::Latency).public.parameters.degree, 32768);
 
-    let large = model(&Figures { outputs: 60, hidden: 4, ..CRYPTONETS }).unwrap();
-    assert!(refusal(&large, &options(8192)).contains("10140: expected at most the 8192 slots"));
-    assert_eq!(planned(&large, Family::Auto, Objective::Latency).public.parameters.degree, 16384);
+    let large = model(&Figures { outputs: 60, hidden: Some(4), ..CRYPTONETS }).unwrap();
+    let taps = Options { family: Family::Taps(1), ..options(8192) };
+    assert!(planner::plan(&large, &taps).is_ok());
+    let few = Options { family: Family::Taps(2), ..options(8192) };
+    assert!(refusal(&large, &few).contains("60x13x13 (10140 elements): expected a tensor that the taps-2"));
 
     let scores = model(&Figures { scores: 40, ..CRYPTONETS }).unwrap();
-    assert!(
-        refusal(&scores, &options(8192))
-            .contains("83 (40 scores, 40 coarse copies, 3 sentinels): expected at most 31")
-    );
+    // Too many for coefficients: they repeat over the slots.
+    let plan = planner::plan(&scores, &options(8192)).unwrap();
+    assert!(matches!(plan.public.reply.form, ReplyForm::Periodic { period: 128, .. }));
     let taps = Options { family: Family::Taps(10), ..options(8192) };
-    assert!(refusal(&fits, &taps).contains("taps in one ciphertext is 10: expected 1 to 9"));
+    assert!(refusal(&fits, &taps).contains("a tensor that the taps-10 representation can lay out"));
     let taps = Options { family: Family::Taps(11), ..options(16384) };
-    assert!(refusal(&fits, &taps).contains("is 11: expected 1 to 19, with no prime factor above 8"));
+    assert!(refusal(&fits, &taps).contains("taps-11"));
 }
 
 #[test]
 fn names_are_parsed_or_refused_with_what_is_offered() {
     assert_eq!("taps-3".parse::<Family>().unwrap(), Family::Taps(3));
     assert_eq!("auto".parse::<Family>().unwrap(), Family::Auto);
+    assert_eq!("image".parse::<Family>().unwrap(), Family::Image);
     for name in ["lola", "cryptonets", "lola-dense"] {
         let refusal = name.parse::<Family>().unwrap_err().to_string();
         assert!(refusal.contains("not offered yet") && refusal.contains("taps-1"), "{refusal}");
@@ -156,7 +168,7 @@ fn reply(layout: &ReplyLayout, scores: &[f64]) -> Vec<f64> {
 }
 
 fn layout(scores: usize) -> ReplyLayout {
-    ReplyLayout::new(scores, 8.0, 268369921.0, 64).unwrap()
+    ReplyLayout::coefficients(scores, 8.0, 268369921.0, 64).unwrap()
 }
 
 #[test]
@@ -183,7 +195,8 @@ fn scores_that_wrapped_around_are_recognised() {
 
 #[test]
 fn a_reply_with_little_room_has_fewer_sentinels_and_then_is_refused() {
-    let sentinels = |scores| ReplyLayout::new(scores, 8.0, 268369921.0, 64).map(|l| l.sentinels.len());
+    let sentinels =
+        |scores| ReplyLayout::coefficients(scores, 8.0, 268369921.0, 64).map(|l| l.sentinels.len());
     assert_eq!([10, 13, 14].map(|scores| sentinels(scores).unwrap()), [5, 5, 3]);
     let refused = sentinels(15).unwrap_err().to_string();
     assert!(
@@ -231,7 +244,8 @@ fn plans_are_the_same_each_time_and_survive_encoding() {
 /// Every single byte of a plan changed in every way that a bit can: an error, or a plan that is consistent; never a panic.
 #[test]
 fn damaged_plans_are_refused_or_consistent() {
-    let model = model(&Figures { input: Shape::new(1, 9, 9), hidden: 8, scores: 3, ..CRYPTONETS }).unwrap();
+    let model =
+        model(&Figures { input: Shape::new(1, 9, 9), hidden: Some(8), scores: 3, ..CRYPTONETS }).unwrap();
     let plan = planned(&model, Family::Taps(2), Objective::Latency);
     let bytes = plan.to_bytes();
     for at in 0..bytes.len() {

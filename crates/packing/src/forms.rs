@@ -1,0 +1,246 @@
+//! Layouts worth trying for a tensor: the named forms of the literature and this project, with their parameters.
+
+use crate::Layout;
+use crate::chain::Chain;
+use crate::layout::{Axis, Blocks, Digit};
+use crate::linear::Linear;
+use network::Shape;
+use std::collections::HashSet;
+
+/// A picture that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides leave gaps, other maps lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Grid {
+    /// Slots from one row to the next.
+    row: usize,
+    /// Slots from one picture to the next.
+    picture: usize,
+    /// Rows and columns from one element of a map to the next.
+    gap: [usize; 2],
+}
+
+/// Who makes a tensor and who reads it: what layouts are of use depends on both.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    /// The layer whose output it is; `None` for the image.
+    index: Option<usize>,
+    /// Whether windows are written out for that layer, so that any arrangement is free.
+    windows: bool,
+    consumer: Option<&'a Linear>,
+    /// Whether the consumer is the last layer: it reads sums that repeat over all slots.
+    scores: bool,
+    slots: usize,
+}
+
+/// Layouts for the image.
+pub(crate) fn images(chain: &Chain, slots: usize) -> Vec<Layout> {
+    let consumer = Some(&*chain.links[0].linear);
+    layouts(
+        chain,
+        chain.input,
+        Setting { index: None, windows: false, consumer, scores: chain.links.len() == 1, slots },
+    )
+}
+
+/// Layouts for the output of layer `index` in partial sums. Windows are written out for the first layer if so wished.
+pub(crate) fn outputs(chain: &Chain, index: usize, windows: bool, slots: usize) -> Vec<Layout> {
+    let consumer = chain.links.get(index + 1).map(|link| &*link.linear);
+    let shape = chain.links[index].linear.output;
+    let scores = index + 2 == chain.links.len();
+    layouts(chain, shape, Setting { index: Some(index), windows, consumer, scores, slots })
+}
+
+fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+    let mut found = vec![];
+    for base in bases(chain, shape, setting) {
+        match base.ciphertexts {
+            1 => found.extend(arranged(&base, setting)),
+            _ => found.push(base),
+        }
+    }
+    if setting.index.is_some() && !setting.windows && shape.is_vector() {
+        found.extend(segmented(shape, setting.slots));
+    }
+    let mut seen = HashSet::new();
+    found.retain(|layout| seen.insert(layout.clone()) && layout.validate().is_ok());
+    found
+}
+
+/// Block 0: the tensor packed, or multiplexed in the picture of an earlier one. Rows of a dense layer may lie anywhere, so there is no use in
+/// pictures where nobody convolves.
+fn bases(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+    let slots = setting.slots;
+    let mut bases = vec![Layout::packed(shape, slots)];
+    let made =
+        setting.index.is_some_and(|i| !setting.windows && chain.links[i].linear.convolution().is_some());
+    let read = setting.consumer.is_some_and(|c| c.convolution().is_some());
+    if !shape.is_vector() && (made || read) {
+        let grids = grids(chain, setting);
+        bases.extend(grids.into_iter().filter_map(|grid| multiplexed(shape, grid, slots)));
+    }
+    bases
+}
+
+/// Pictures that a tensor may lie in: those of the image and of the first layer's output, packed and with rows and size padded to powers
+/// of two.
+fn grids(chain: &Chain, setting: Setting<'_>) -> Vec<Grid> {
+    let made = setting.index.map_or(0, |i| i + 1);
+    let mut origins = vec![(chain.links[0].linear.output, 1)];
+    if !setting.windows {
+        origins.push((chain.input, 0));
+    }
+    let mut grids = vec![];
+    for (origin, first) in origins.into_iter().filter(|(_, first)| *first <= made) {
+        let layers = &chain.links[first..made];
+        let Some(gap) = gap(layers.iter().map(|link| &*link.linear)) else { continue };
+        let packed = Grid { row: origin.width, picture: origin.positions(), gap };
+        let row = origin.width.next_power_of_two();
+        let picture = row * origin.height.next_power_of_two();
+        grids.extend([packed, Grid { row, picture, gap }]);
+    }
+    grids.dedup();
+    grids
+}
+
+/// The product of the strides; `None` where a layer is no convolution.
+fn gap<'a>(mut layers: impl Iterator<Item = &'a Linear>) -> Option<[usize; 2]> {
+    layers.try_fold([1, 1], |[y, x], linear| {
+        let convolution = linear.convolution()?;
+        Some([y * convolution.stride[0], x * convolution.stride[1]])
+    })
+}
+
+/// Maps interleaved in the gaps of a picture, as many as there is room for; the others in further pictures, and where a ciphertext is full,
+/// in further ciphertexts.
+fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
+    let Grid { row, picture, gap: [gy, gx] } = grid;
+    if shape.width * gx > row + gx - 1 || (shape.height * gy).saturating_mul(row) > picture + (gy - 1) * row {
+        return None;
+    }
+    let pictures = shape.channels.div_ceil(gy * gx);
+    let (each, ciphertexts) = match slots / picture {
+        0 => return None,
+        room => (pictures.min(room), pictures.div_ceil(room)),
+    };
+    let each = if ciphertexts > 1 { pictures.div_ceil(ciphertexts) } else { each };
+    let channel = |count, stride| Digit { axis: Axis::Channel, count, stride };
+    let mut digits = vec![
+        Digit { axis: Axis::Column, count: shape.width, stride: gx },
+        Digit { axis: Axis::Row, count: shape.height, stride: gy * row },
+        channel(gx, 1),
+        channel(gy, row),
+        channel(each, picture),
+        channel(ciphertexts, slots),
+    ];
+    digits.retain(|d| d.count > 1);
+    Some(Layout { shape, slots, ciphertexts, digits, one: None, blocks: Blocks::ONE })
+}
+
+/// Ways to repeat block 0: evenly over all slots, or at a spacing that suits whoever reads it; each with and without a one.
+fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
+    let (slots, mut found) = (setting.slots, vec![]);
+    for base in [base.clone(), base.clone().with_one(base.extent())] {
+        let extent = base.extent();
+        if extent > slots {
+            continue;
+        }
+        let even = 1 << (slots / extent).ilog2();
+        let all = if setting.index.is_some() { even } else { 1 };
+        found.push(base.clone().with_blocks(Blocks::cyclic(even, slots, all)));
+        let Some(consumer) = setting.consumer.filter(|_| !setting.scores || setting.windows) else {
+            continue;
+        };
+        for classes in class_counts(setting, slots / extent) {
+            let blocks = match consumer.convolution() {
+                Some(_) => displaced(&base, consumer, even, classes),
+                None => apart(&base, consumer, classes).into_iter().collect(),
+            };
+            found.extend(blocks.into_iter().map(|blocks| base.clone().with_blocks(blocks)));
+        }
+    }
+    found
+}
+
+/// How many partial sums may be added up: an image has none, windows any number that a fold can sum; others powers of two, and not so few
+/// that most blocks compute what others do.
+fn class_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
+    match (setting.index, setting.windows) {
+        (None, _) => vec![1],
+        (Some(_), true) => (1..=most).filter(|c| smooth(*c)).collect(),
+        (Some(_), false) => {
+            (0..3).filter_map(|less| most.ilog2().checked_sub(less)).map(|log| 1 << log).collect()
+        }
+    }
+}
+
+/// Whether a fold can sum so many.
+fn smooth(mut count: usize) -> bool {
+    for prime in [2, 3, 5, 7] {
+        while count.is_multiple_of(prime) {
+            count /= prime;
+        }
+    }
+    count == 1
+}
+
+/// Copies for a convolution: evenly, and displaced against each other by a part of the window, so that each meets other taps on the same
+/// diagonal.
+fn displaced(base: &Layout, consumer: &Linear, count: usize, classes: usize) -> Vec<Blocks> {
+    let slots = base.slots;
+    if !classes.is_power_of_two() || classes > count {
+        return vec![];
+    }
+    let mut found = vec![Blocks::cyclic(count, slots, classes)];
+    let Some(convolution) = consumer.convolution().filter(|_| count > 1 && classes == 1) else {
+        return found;
+    };
+    for (axis, own) in [(Axis::Row, 0), (Axis::Column, 1)] {
+        let stride = base.digits.iter().find(|d| d.axis == axis).map_or(1, |d| d.stride);
+        let below = base.digits.iter().filter(|d| d.axis == Axis::Channel && d.stride < stride);
+        let gap = below.map(|d| d.count).max().unwrap_or(1);
+        // Places that the window reaches: its taps, the maps in the gaps of the input and those in the gaps of the output.
+        let reach = (convolution.extent(own) - 1) * gap + (gap - 1) + (gap * convolution.stride[own] - 1) + 1;
+        let spacing = slots / count + reach.div_ceil(count) * (stride / gap).max(1);
+        if (count - 1) * spacing + base.extent() <= slots {
+            found.push(Blocks { count, spacing, classes });
+        }
+    }
+    found
+}
+
+/// Copies for a dense layer whose rows repeat with a period: the spacing at which the shifts of the copies modulo the period leave the narrowest
+/// gaps, so that few diagonals cover all; the closest of those. Only the spacing modulo the period matters for how shifts fall, so no
+/// wider ones are looked at.
+fn apart(base: &Layout, consumer: &Linear, classes: usize) -> Option<Blocks> {
+    let (slots, extent) = (base.slots, base.extent());
+    let period = (consumer.rows() + usize::from(base.one.is_some())).next_power_of_two();
+    let spacings = extent..=(extent + period - 1).min(slots / classes);
+    let gap = |spacing: usize| widest_gap(spacing, slots / spacing + 1 - classes, period);
+    let (_, spacing) = spacings.map(|s| (gap(s), s)).min()?;
+    Some(Blocks { count: slots / spacing, spacing, classes })
+}
+
+/// The widest gap between neighbouring shifts of the copies modulo the period: as many diagonals are needed to fill it.
+fn widest_gap(spacing: usize, copies: usize, period: usize) -> usize {
+    let mut shifts: Vec<usize> = (0..copies.min(period)).map(|h| h * spacing % period).collect();
+    shifts.sort_unstable();
+    let around = shifts[0] + period - shifts[shifts.len() - 1];
+    shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)
+}
+
+/// Rows of a dense layer in segments: each computes its own rows from its own copy of the input, so that more copies mean fewer diagonals.
+/// The sums are whole in one place of each segment only.
+fn segmented(shape: Shape, slots: usize) -> Vec<Layout> {
+    let channel = |count, stride| Digit { axis: Axis::Channel, count, stride };
+    let counts = (1..).map(|log| 1 << log).take_while(|count| count * 4 <= slots);
+    let layout = |count: usize| {
+        let (segment, width) = (slots / count, shape.channels.div_ceil(count).next_power_of_two());
+        if width * 2 > segment || width * count > 2 * shape.channels.next_power_of_two() {
+            return None;
+        }
+        let digits = vec![channel(width, 1), channel(count, segment)];
+        let parts = segment / width;
+        let blocks = Blocks { count: parts, spacing: width, classes: parts };
+        Some(Layout { shape, slots, ciphertexts: 1, digits, one: None, blocks })
+    };
+    counts.filter_map(layout).collect()
+}

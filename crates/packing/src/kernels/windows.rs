@@ -1,0 +1,84 @@
+use super::{FoldChoice, NOMINAL_SCALE, add_bias, folded};
+use crate::Windows;
+use crate::linear::{Linear, coordinates};
+use crate::placement::Placement;
+use circuit::{Builder, Numbers, Role, Value};
+use network::Convolution;
+use std::sync::Arc;
+
+/// A first layer over windows that the client wrote out.
+pub(crate) struct WindowKernel {
+    linear: Arc<Linear>,
+    convolution: Arc<Convolution>,
+    windows: Arc<Windows>,
+    /// How the taps of one ciphertext are summed.
+    fold: FoldChoice,
+    parts: Arc<Placement>,
+    sums: Arc<Placement>,
+}
+
+impl WindowKernel {
+    pub fn new(linear: Arc<Linear>, windows: Windows, fold: FoldChoice) -> Self {
+        let [parts, sums] =
+            [&windows.output, &windows.output.sums()].map(|layout| Arc::new(Placement::new(layout)));
+        let convolution = Arc::new(linear.as_convolution());
+        Self { linear, convolution, windows: Arc::new(windows), fold, parts, sums }
+    }
+
+    /// Whether the layer's bias needs an addition: unless the constant tap brings it, or there is none.
+    pub fn adds_bias(&self) -> bool {
+        !self.windows.has_constant_tap() && !self.linear.is_unbiased()
+    }
+
+    /// Windows to the layer's output in [`Windows::output`], whole sums: for each ciphertext of the output one product for each input,
+    /// their sum, a fold over the taps that share a ciphertext (none where they do not), and the bias. One level.
+    ///
+    /// The fold adds to each block the next `classes - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
+    pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, circuit::Error> {
+        (0..self.windows.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
+    }
+
+    fn ciphertext(&self, b: &mut Builder, inputs: &[Value], to: usize) -> Result<Value, circuit::Error> {
+        let patterns = self.windows.patterns();
+        let product = |b: &mut Builder, rescale| {
+            let mut terms = Vec::with_capacity(self.windows.inputs());
+            for input in 0..self.windows.inputs() {
+                let value = inputs[input * patterns + to.min(patterns - 1)];
+                let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+                terms.push((value, b.plain(Role::Factor, level, scale, self.weights(input, to))?));
+            }
+            b.dot(terms, rescale)
+        };
+        let sum = folded(b, product, self.windows.output.blocks.spacing, &self.fold)?;
+        if !self.adds_bias() {
+            return Ok(sum);
+        }
+        let (linear, sums) = (self.linear.clone(), self.sums.clone());
+        let first = to * sums.slots;
+        add_bias(b, sum, move |slot| {
+            sums.at(first + slot).map_or(0.0, |(_, e)| linear.bias().get(e).copied().unwrap_or(0.0))
+        })
+    }
+
+    fn weights(&self, input: usize, to: usize) -> Numbers {
+        let (linear, convolution) = (self.linear.clone(), self.convolution.clone());
+        let (windows, parts) = (self.windows.clone(), self.parts.clone());
+        let first = to * parts.slots;
+        Numbers::per_slot(parts.slots, move |slot| {
+            let Some((block, element)) = parts.at(first + slot) else { return 0.0 };
+            let tap = parts.classes * input + block % parts.classes;
+            match (windows.taps.get(tap), element == parts.elements) {
+                // The one comes from the first tap's.
+                (_, true) => f64::from(u8::from(tap == 0)),
+                (Some(tap), false) => {
+                    let [o, ..] = coordinates(element, windows.output.shape);
+                    convolution.channel_weights(o)[*tap as usize]
+                }
+                (None, false) if tap == windows.taps.len() && windows.has_constant_tap() => {
+                    linear.bias()[element]
+                }
+                (None, false) => 0.0,
+            }
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! Layouts written out, for kernels to look things up in.
+
+use crate::layout::{Layout, shifted};
+
+/// A layout written out: for each element its base position, and for each position who lies there.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    pub slots: usize,
+    pub ciphertexts: usize,
+    /// How many elements there are; the one, where it is carried, is the element after the last.
+    pub elements: usize,
+    /// For each element, and the one, its position in block 0.
+    pub base: Vec<usize>,
+    /// The shift of each block.
+    pub shifts: Vec<usize>,
+    /// How many kinds of blocks there are.
+    pub classes: usize,
+    owners: Vec<u64>,
+}
+
+const NOBODY: u64 = u64::MAX;
+
+impl Placement {
+    pub fn new(layout: &Layout) -> Self {
+        let (slots, blocks) = (layout.slots, layout.blocks);
+        let base: Vec<usize> =
+            (0..layout.shape.elements()).map(|e| layout.base(e)).chain(layout.one).collect();
+        let shifts: Vec<usize> = (0..blocks.count).map(|h| h * blocks.spacing % slots).collect();
+        let mut owners = vec![NOBODY; slots * layout.ciphertexts];
+        for (element, position) in base.iter().enumerate() {
+            for (block, shift) in shifts.iter().enumerate() {
+                owners[shifted(*position, *shift, slots)] = (block as u64) << 32 | element as u64;
+            }
+        }
+        let (elements, ciphertexts) = (layout.shape.elements(), layout.ciphertexts);
+        Self { slots, ciphertexts, elements, base, shifts, classes: blocks.classes, owners }
+    }
+
+    pub fn carries_one(&self) -> bool {
+        self.base.len() > self.elements
+    }
+
+    /// The block and the element that a position belongs to.
+    pub fn at(&self, position: usize) -> Option<(usize, usize)> {
+        let owner = self.owners[position];
+        (owner != NOBODY).then_some(((owner >> 32) as usize, owner as u32 as usize))
+    }
+
+    /// The ciphertext and slot of an element's first block.
+    pub fn place(&self, element: usize) -> (usize, usize) {
+        (self.base[element] / self.slots, self.base[element] % self.slots)
+    }
+
+    /// The slots of an element in the blocks of a class.
+    pub fn slots_of(&self, element: usize, class: usize) -> impl Iterator<Item = usize> + '_ {
+        let slot = self.base[element] % self.slots;
+        let shifts = self.shifts.iter().skip(class).step_by(self.classes);
+        shifts.map(move |shift| (slot + shift) % self.slots)
+    }
+}

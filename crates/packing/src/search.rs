@@ -1,0 +1,433 @@
+//! The search behind the planner: cheapest paths through layouts.
+
+use crate::chain::{Chain, Link};
+use crate::choice::windows;
+use crate::forms;
+use crate::kernels::{
+    DiagonalKernel, Differences, FoldChoice, Meetings, Preference, ScoreKernel, Split, Stamps, WindowKernel,
+};
+use crate::layout::Layout;
+use crate::linear::Linear;
+use crate::placement::Placement;
+use crate::planner::{Family, Objective, Options};
+use crate::{Choice, Error, LayerChoice, ReplyLayout, sizes};
+use circuit::{Cost, Counts, TransformShape};
+use ckks::{KeyRequirements, Level, Parameters, Rescale};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What is searched.
+pub(crate) struct Search<'a> {
+    pub chain: &'a Chain,
+    pub parameters: &'a Parameters,
+    pub options: &'a Options,
+    /// What no score's magnitude should exceed.
+    pub bound: f64,
+    /// Whether only folds that rescale at their end are looked at: they add less noise.
+    pub only_late_rescales: bool,
+}
+
+/// What a step costs, most important first; the last figures break ties.
+type Price = [f64; 4];
+
+/// A way to a layout: what it costs, and the choices on it.
+#[derive(Clone)]
+struct Path {
+    price: Price,
+    image: Option<Layout>,
+    choices: Vec<LayerChoice>,
+    /// Where whole sums lie.
+    layout: Layout,
+    placement: Arc<Placement>,
+}
+
+/// One way to compute a layer.
+struct Step {
+    price: Price,
+    choice: LayerChoice,
+}
+
+/// The best choice, keys priced at so much for a kilobyte.
+///
+/// # Errors
+/// Where no layout of some tensor fits.
+pub(crate) fn best(search: &Search<'_>, key_price: f64) -> Result<Choice, Error> {
+    let key_bytes = key_bytes(search.parameters);
+    let mut run = Run { search, key_price, differences: HashMap::new(), key_bytes };
+    let levels = search.chain.levels();
+    let mut paths = run.images();
+    paths.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+    let last = search.chain.links.len() - 1;
+    for (index, link) in search.chain.links.iter().enumerate() {
+        let level = Level(levels[index]);
+        let mut next = match index == last {
+            true => run.scores(&paths, &link.linear, level),
+            false => run.layer(&paths, index, link, level),
+        };
+        if index == 0 && index != last {
+            next.extend(run.windows(link, level));
+        }
+        if next.is_empty() {
+            return Err(run.nothing_fits(index));
+        }
+        next.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+        if std::env::var("BLINDSIGHT_DEBUG").is_ok() {
+            eprintln!("layer {index}: {} paths -> {}", paths.len(), next.len());
+        }
+        paths = next;
+    }
+    let best = paths.into_iter().next().expect("there is a path");
+    Ok(Choice { image: best.image, layers: best.choices })
+}
+
+struct Run<'a> {
+    search: &'a Search<'a>,
+    key_price: f64,
+    /// Differences between layouts, by all of them that differences depend on.
+    differences: HashMap<(usize, Layout, Layout), Rc<Differences>>,
+    /// Bytes of a rotation's key at each level.
+    key_bytes: Vec<f64>,
+}
+
+impl Run<'_> {
+    fn slots(&self) -> usize {
+        self.search.parameters.slots()
+    }
+
+    fn nothing_fits(&self, index: usize) -> Error {
+        let link = &self.search.chain.links[index].linear;
+        let (family, slots) = (self.search.options.family, self.slots());
+        Error::does_not_fit(
+            format!("output of {}", link.name),
+            format!("{} ({} elements)", link.output, link.output.elements()),
+            format!("a tensor that the {family} representation can lay out in ciphertexts of {slots} slots"),
+        )
+    }
+
+    /// Ways to write the image itself.
+    fn images(&self) -> Vec<Path> {
+        if matches!(self.search.options.family, Family::Taps(_)) && self.search.chain.links.len() > 1 {
+            return vec![];
+        }
+        let layouts = forms::images(self.search.chain, self.slots());
+        let path = |layout: Layout| {
+            let price = self.price(Counts::default(), 0.0, layout.ciphertexts);
+            let placement = Arc::new(Placement::new(&layout));
+            Path { price, image: Some(layout.clone()), choices: vec![], layout, placement }
+        };
+        layouts.into_iter().map(path).collect()
+    }
+
+    /// Ways to write out the windows of the first layer.
+    fn windows(&mut self, link: &Link, level: Level) -> Vec<Path> {
+        let taps = match self.search.options.family {
+            Family::Image => return vec![],
+            Family::Taps(taps) => Some(taps),
+            Family::Auto => None,
+        };
+        let layouts = forms::outputs(self.search.chain, 0, true, self.slots()).into_iter();
+        let asked = layouts.filter(|layout| taps.is_none_or(|t| t == layout.blocks.classes));
+        asked.filter_map(|layout| self.window_path(link, level, &layout)).collect()
+    }
+
+    fn window_path(&mut self, link: &Link, level: Level, output: &Layout) -> Option<Path> {
+        let windows = windows(&link.linear, output);
+        if windows.taps.len() < output.blocks.classes {
+            return None;
+        }
+        let (inputs, ciphertexts) = (windows.inputs(), windows.ciphertexts());
+        let kernel = WindowKernel::new(
+            link.linear.clone(),
+            windows,
+            FoldChoice { radices: vec![], rescale_first: false },
+        );
+        let cost = Cost::new(self.search.parameters, level);
+        let product = |rescale| times(cost.dot(inputs, rescale), output.ciphertexts);
+        let (counts, keys, fold) = self.folded(level, output, kernel.adds_bias(), product)?;
+        let squares = self.squares(link, level, output.ciphertexts);
+        let price = self.price(counts + squares, keys, ciphertexts);
+        let choice = LayerChoice::Windows { output: output.clone(), fold };
+        Some(self.path(price, None, vec![choice], output))
+    }
+
+    /// The cheapest way to each layout of a layer's output.
+    fn layer(&mut self, paths: &[Path], index: usize, link: &Link, level: Level) -> Vec<Path> {
+        let mut found = vec![];
+        if paths.is_empty() {
+            return found;
+        }
+        for output in forms::outputs(self.search.chain, index, false, self.slots()) {
+            let to = Arc::new(Placement::new(&output));
+            let best = self.cheapest(paths, &link.linear, index, &output, &to, level);
+            let Some((path, step)) = best else { continue };
+            let squares = self.squares(link, level, output.ciphertexts);
+            let price = add(add(path.price, step.price), self.price(squares, 0.0, 0));
+            let choices = [&path.choices[..], &[step.choice]].concat();
+            found.push(self.path(price, path.image.clone(), choices, &output));
+        }
+        found
+    }
+
+    fn cheapest<'p>(
+        &mut self,
+        paths: &'p [Path],
+        linear: &Arc<Linear>,
+        index: usize,
+        output: &Layout,
+        to: &Arc<Placement>,
+        level: Level,
+    ) -> Option<(&'p Path, Step)> {
+        let mut best: Option<(&Path, Step, Price)> = None;
+        for path in paths {
+            // Paths come cheapest first, and no step is for nothing.
+            if best.as_ref().is_some_and(|(.., least)| path.price >= *least) {
+                break;
+            }
+            let Some(step) = self.diagonals(path, linear, index, output, to, level) else { continue };
+            let price = add(path.price, step.price);
+            if best.as_ref().is_none_or(|(.., least)| price < *least) {
+                best = Some((path, step, price));
+            }
+        }
+        best.map(|(path, step, _)| (path, step))
+    }
+
+    /// The ways to the scores: as coefficients of one product, or as values that repeat over the slots.
+    fn scores(&mut self, paths: &[Path], linear: &Arc<Linear>, level: Level) -> Vec<Path> {
+        let (parameters, bound) = (self.search.parameters, self.search.bound);
+        let modulus = parameters.modulus(Level(0));
+        let mut found = vec![];
+        for path in paths.iter().filter(|path| ScoreKernel::reads(&path.layout)) {
+            let copies = path.layout.blocks.count;
+            if ReplyLayout::coefficients(linear.rows(), bound, modulus, copies).is_err() {
+                continue;
+            }
+            let cost = Cost::new(parameters, level);
+            let bias = path.layout.one.is_none() && !linear.is_unbiased();
+            let bias = if bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
+            let price = self.price(cost.dot(1, Rescale::Yes) + bias, 0.0, 0);
+            let choices = [&path.choices[..], &[LayerChoice::Scores]].concat();
+            found.push(Path { price: add(path.price, price), choices, ..path.clone() });
+        }
+        if let Ok(reply) = ReplyLayout::periodic(linear.rows(), bound, modulus, self.slots()) {
+            let extended = Arc::new(reply.extended(linear));
+            let blocks = crate::layout::Blocks::cyclic(
+                self.slots() / extended.rows(),
+                self.slots(),
+                self.slots() / extended.rows(),
+            );
+            let output = Layout::packed(extended.output, self.slots()).with_blocks(blocks);
+            let to = Arc::new(Placement::new(&output));
+            let index = self.search.chain.links.len() - 1;
+            if let Some((path, step)) = self.cheapest(paths, &extended, index, &output, &to, level) {
+                let choices = [&path.choices[..], &[step.choice]].concat();
+                found.push(Path { price: add(path.price, step.price), choices, ..path.clone() });
+            }
+        }
+        found
+    }
+
+    /// The cheapest way to compute a layer between two layouts by diagonals.
+    fn diagonals(
+        &mut self,
+        path: &Path,
+        linear: &Arc<Linear>,
+        index: usize,
+        output: &Layout,
+        to: &Arc<Placement>,
+        level: Level,
+    ) -> Option<Step> {
+        let differences = self.differences(linear, index, path, output, to);
+        let bias = DiagonalKernel::adds_bias(linear, &path.placement, to);
+        let mut best: Option<Step> = None;
+        // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
+        let dense = linear.convolution().is_none();
+        let preferences =
+            if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
+        let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
+        origins.dedup();
+        for origin in origins {
+            for &preference in preferences {
+                let meetings =
+                    Meetings::new(&differences, path.placement.clone(), to.clone(), origin, preference);
+                let choice = self.split(&meetings, &path.layout, output, origin, level, bias);
+                let Some((price, split, fold)) = choice else { continue };
+                if best.as_ref().is_none_or(|b| price < b.price) {
+                    let output = output.clone();
+                    best = Some(Step {
+                        price,
+                        choice: LayerChoice::Diagonals { output, preference, split, fold },
+                    });
+                }
+            }
+        }
+        best
+    }
+
+    fn differences(
+        &mut self,
+        linear: &Linear,
+        index: usize,
+        path: &Path,
+        output: &Layout,
+        to: &Placement,
+    ) -> Rc<Differences> {
+        let bare = |layout: &Layout| layout.clone().with_blocks(crate::layout::Blocks::ONE);
+        let key = (index, bare(&path.layout), bare(output));
+        let make = || Rc::new(Differences::new(linear, &path.placement, to));
+        self.differences.entry(key).or_insert_with(make).clone()
+    }
+
+    /// The best split of diagonals into baby and giant steps, and the best fold.
+    fn split(
+        &self,
+        meetings: &Meetings,
+        from: &Layout,
+        to: &Layout,
+        origin: usize,
+        level: Level,
+        bias: bool,
+    ) -> Option<(Price, Split, FoldChoice)> {
+        let cost = Cost::new(self.search.parameters, level);
+        let mut best: Option<(Price, Split, FoldChoice)> = None;
+        for (split, shapes) in useful_splits(meetings, origin, from, to) {
+            let product = |rescale| shapes.iter().map(|shape| cost.transform(shape, rescale)).sum();
+            let Some((counts, keys, fold)) = self.folded(level, to, bias, product) else { continue };
+            let keys = keys + key_estimate(&shapes) as f64 * self.key_bytes[level.0];
+            let price = self.price(counts, keys, 0);
+            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                best = Some((price, split, fold));
+            }
+        }
+        best
+    }
+
+    /// The best fold of a product, for all ciphertexts of the output: the counts of product, fold and bias, and the bytes of the fold's keys.
+    fn folded(
+        &self,
+        level: Level,
+        output: &Layout,
+        bias: bool,
+        product: impl Fn(Rescale) -> Counts,
+    ) -> Option<(Counts, f64, FoldChoice)> {
+        let below = level.below()?;
+        let parameters = self.search.parameters;
+        let (early, late) = (product(Rescale::Yes), product(Rescale::No));
+        let bias = if bias { Cost::new(parameters, below).addition(1) } else { Counts::default() };
+        let mut best: Option<(Price, Counts, f64, FoldChoice)> = None;
+        for fold in FoldChoice::all(output.blocks.classes) {
+            if self.search.only_late_rescales && fold.rescale_first {
+                continue;
+            }
+            let stages = fold.rotations(output.blocks.spacing);
+            let (product, at) = match fold.before() {
+                Rescale::Yes => (early, below),
+                Rescale::No => (late, level),
+            };
+            let folding = match stages.is_empty() {
+                true => Counts::default(),
+                false => Cost::new(parameters, at).fold(&stages, fold.after()),
+            };
+            let counts = product + times(folding + bias, output.ciphertexts);
+            let keys = stages.iter().flatten().count() as f64 * self.key_bytes[at.0];
+            let price = self.price(counts, keys, 0);
+            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                best = Some((price, counts, keys, fold));
+            }
+        }
+        best.map(|(_, counts, keys, fold)| (counts, keys, fold))
+    }
+
+    fn squares(&self, link: &Link, level: Level, ciphertexts: usize) -> Counts {
+        let mut level = level.below();
+        let mut counts = Counts::default();
+        for _ in &link.squares {
+            let Some(at) = level else { break };
+            counts += times(Cost::new(self.search.parameters, at).multiply(Rescale::Yes), ciphertexts);
+            level = at.below();
+        }
+        counts
+    }
+
+    fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
+        let (parameters, options) = (self.search.parameters, self.search.options);
+        let (hops, switches) = (counts.hops() as f64, counts.key_switches() as f64);
+        let time = options.cost.microseconds(&counts.work, parameters.degree());
+        let priced = self.key_price * keys / 1024.0;
+        match options.objective {
+            Objective::Latency => [time + priced, keys, hops, switches],
+            Objective::Operations => [hops + priced, switches, time, keys],
+            Objective::KeySwitches => [switches + priced, hops, time, keys],
+            Objective::Upload => [inputs as f64 + priced, time, keys, hops],
+        }
+    }
+
+    fn path(&self, price: Price, image: Option<Layout>, choices: Vec<LayerChoice>, output: &Layout) -> Path {
+        let layout = output.sums();
+        let placement = Arc::new(Placement::new(&layout));
+        Path { price, image, choices, layout, placement }
+    }
+}
+
+/// Bytes of a rotation's key at each level.
+fn key_bytes(parameters: &Parameters) -> Vec<f64> {
+    let none = sizes::evaluation_keys(parameters, &KeyRequirements::default());
+    let at = |level| {
+        let mut one = KeyRequirements::default();
+        one.rotations.insert(1, Level(level));
+        (sizes::evaluation_keys(parameters, &one) - none) as f64
+    };
+    (0..=parameters.max_level().0).map(at).collect()
+}
+
+/// How many rotation keys a transform needs at least: babies of several inputs share theirs.
+fn key_estimate(shapes: &[TransformShape]) -> usize {
+    let of = |shape: &TransformShape| shape.turned + shape.babies.iter().max().unwrap_or(&0);
+    shapes.iter().map(of).max().unwrap_or(0)
+}
+
+/// No more giant steps than this are aimed at.
+const MOST_GIANTS: usize = 32;
+
+/// Splits, one for each number of giant steps: the one with the fewest baby steps.
+fn useful_splits(
+    meetings: &Meetings,
+    origin: usize,
+    from: &Layout,
+    to: &Layout,
+) -> Vec<(Split, Vec<TransformShape>)> {
+    let range = meetings.range(origin);
+    let strides = [from, to].into_iter().flat_map(|layout| &layout.digits).map(|d| d.stride);
+    let units: BTreeSet<usize> = strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect();
+    let spans = |unit: usize| {
+        let steps = range.div_ceil(unit);
+        (1..=steps.min(MOST_GIANTS)).map(move |giants| steps.div_ceil(giants) * unit)
+    };
+    let spans: BTreeSet<usize> = units.into_iter().flat_map(spans).filter(|s| *s <= to.slots).collect();
+    let mut stamps = Stamps::new(to.slots);
+    let mut best: HashMap<usize, (usize, Split, Vec<TransformShape>)> = HashMap::new();
+    for span in spans {
+        let split = Split { origin, span };
+        let shapes = meetings.shapes(split, &mut stamps);
+        let giants = shapes.iter().map(|s| s.turned).sum();
+        let babies = shapes.iter().flat_map(|s| &s.babies).sum();
+        if shapes.iter().any(|s| s.terms == 0) {
+            return vec![];
+        }
+        if best.get(&giants).is_none_or(|(least, ..)| babies < *least) {
+            best.insert(giants, (babies, split, shapes));
+        }
+    }
+    let mut splits: Vec<_> = best.into_iter().collect();
+    splits.sort_by_key(|(giants, _)| *giants);
+    splits.into_iter().map(|(_, (_, split, shapes))| (split, shapes)).collect()
+}
+
+fn times(counts: Counts, count: usize) -> Counts {
+    (0..count).map(|_| counts).sum()
+}
+
+fn add(a: Price, b: Price) -> Price {
+    std::array::from_fn(|i| a[i] + b[i])
+}
