@@ -29,7 +29,7 @@ impl ModelArgument {
 pub struct PlanFlags {
     #[arg(long, value_name = "NAME", default_value_t, help = REPRESENTATIONS)]
     pub representation: Family,
-    /// What the plan should be best at: latency, operations, key-switches, upload (throughput is not offered yet)
+    /// What the plan should be best at: latency, operations, key-switches, upload, throughput
     #[arg(long, value_name = "OBJECTIVE", default_value_t)]
     pub objective: Objective,
     /// Ring degree, a power of two (default: the smallest that fits)
@@ -43,8 +43,8 @@ pub struct PlanFlags {
     pub max_key_bytes: Option<u64>,
 }
 
-const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), or taps-T, T taps of the first layer in each input \
-    ciphertext (cryptonets, lola and lola-dense are not offered yet)";
+const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), cryptonets (batches: an image in each slot), or taps-T, \
+    T taps of the first layer in each input ciphertext (lola and lola-dense are not offered yet)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured.

@@ -27,7 +27,7 @@ pub use error::Error;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
 use network::{Image, Metadata, Model};
-use packing::{PublicPlan, Scores, Verdict};
+use packing::{PublicPlan, ReplyForm, Scores, Verdict};
 use ring::Kernel;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -163,7 +163,17 @@ impl Client {
     /// # Errors
     /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
-        self.encrypt_input(&Zeroizing::new(self.normalise(image)?))
+        self.encrypt_images(std::slice::from_ref(image))
+    }
+
+    /// Encrypts images into one request: as many as the plan's input holds ([`packing::InputLayout::images`]).
+    ///
+    /// # Errors
+    /// As [`Client::encrypt`], and for none or too many.
+    pub fn encrypt_images(&self, images: &[Image]) -> Result<Vec<u8>, Error> {
+        let inputs = images.iter().map(|image| self.normalise(image)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = Zeroizing::new(inputs);
+        self.encrypt_inputs(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     /// Encrypts the network's input: normalised values in the order channel, row, column.
@@ -171,7 +181,11 @@ impl Client {
     /// # Errors
     /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        let slots = Zeroizing::new(self.plan.write(input)?);
+        self.encrypt_inputs(&[input])
+    }
+
+    fn encrypt_inputs(&self, inputs: &[&[f64]]) -> Result<Vec<u8>, Error> {
+        let slots = Zeroizing::new(self.plan.write_images(inputs)?);
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let mut randomness = Randomness::from_system()?;
         let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
@@ -184,15 +198,59 @@ impl Client {
     /// # Errors
     /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
+        match self.plan.reply.form {
+            ReplyForm::Batch => {
+                let mut first = self.decrypt_batch(reply, 1)?;
+                Ok(first.swap_remove(0))
+            }
+            _ => self.decrypt_coefficients(reply),
+        }
+    }
+
+    /// Decrypts a reply to so many images, in the order in which they were encrypted.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`], and for more images than the plan's input holds.
+    pub fn decrypt_images(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
+        let most = self.plan.input.images();
+        match self.plan.reply.form {
+            ReplyForm::Batch if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } if images == 1 => {
+                Ok(vec![self.decrypt_coefficients(reply)?])
+            }
+            _ => Err(Error::Images { actual: images, most }),
+        }
+    }
+
+    fn decrypt_batch(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
+        let (layout, parameters) = (&self.plan.reply, self.context.parameters());
+        let count = layout.scores.len();
+        let payload = self.open_reply(reply, wire::whole_reply_bytes(parameters, count))?;
+        let read = wire::read_whole_reply(&self.context, &payload, count, layout.scale);
+        let ciphertexts = read.map_err(|source| Error::Wire { what: "reply", source })?;
+        let slots = ciphertexts.iter().map(|c| self.secret.decrypt(&self.context, c)).collect();
+        let slots: Zeroizing<Vec<Vec<f64>>> = Zeroizing::new(slots);
+        let (scores, verdict) = layout.read_batch(&slots, images)?;
+        scores.into_iter().map(|scores| self.classification(Scores { scores, verdict })).collect()
+    }
+
+    /// The payload of a reply to this client.
+    fn open_reply(&self, reply: impl Read, length: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let length = Length::Exactly(length);
+        let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
+        match wire::open(reply, &expected) {
+            Ok((_, payload)) => Ok(payload),
+            Err(source) => Err(Error::Wire { what: "reply", source }),
+        }
+    }
+
+    fn decrypt_coefficients(&self, reply: impl Read) -> Result<Classification, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
-        let length = Length::Exactly(wire::reply_bytes(self.context.parameters(), indices.len()));
-        let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
-        let read = || {
-            let (_, payload) = wire::open(reply, &expected)?;
-            wire::read_reply(&self.context, &payload, indices.len(), layout.scale)
-        };
-        let reply = read().map_err(|source| Error::Wire { what: "reply", source })?;
+        let length = wire::reply_bytes(self.context.parameters(), indices.len());
+        let payload = self.open_reply(reply, length)?;
+        let read = wire::read_reply(&self.context, &payload, indices.len(), layout.scale);
+        let reply = read.map_err(|source| Error::Wire { what: "reply", source })?;
         let coefficients = self.secret.decrypt_reply(&self.context, &reply, &indices);
         self.classification(layout.read(&coefficients)?)
     }

@@ -5,12 +5,13 @@
 //! and rescales are the dearest, so there are as few as possible: neither a linear layer before a square nor the square itself is reduced,
 //! only the sums after it, which are fewer. Between two reductions scales grow; [`Schedule`] keeps them as small as precision allows.
 
+use crate::assemble::Assembly;
 use crate::chain::Chain;
 use crate::linear::Linear;
-use crate::{Error, Verdict};
-use circuit::{Builder, Circuit, Label, Output, Reading, ScalarRows, Value};
+use crate::{Error, InputLayout, ReplyLayout};
+use circuit::{Builder, Label, Output, Reading, ScalarRows, Value};
 use ckks::{Level, Parameters, ScalarRow, Scale};
-use network::{Model, Shape};
+use network::Shape;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -24,110 +25,42 @@ pub struct BatchLayout {
     pub slots: usize,
 }
 
-/// A batch of scores over ciphertexts: ciphertext `o` holds score `o` of each image, in the image's slot.
-///
-/// Every slot is a score, of an image or of what a client wrote into a slot that it left over, so nothing else can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BatchReply {
-    /// How many scores an image has.
-    pub scores: usize,
-    /// The scale of all of them.
-    pub scale: Scale,
-    /// The magnitude from which on a coefficient wraps around. None does unless a score is larger.
-    pub capacity: f64,
-}
-
-/// What a batch's reply says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BatchScores {
-    /// The scores of each image, in the order of the labels. Meaningless unless the verdict is sound.
-    pub scores: Vec<Vec<f64>>,
-    /// Whether they can be trusted.
-    pub verdict: Verdict,
-}
-
-/// A circuit for batches, with the layouts of its input and reply.
-#[derive(Debug)]
-pub struct BatchAssembly {
-    /// The circuit.
-    pub circuit: Circuit,
-    /// Where the images lie.
-    pub input: BatchLayout,
-    /// The level that they are encrypted at.
-    pub input_level: Level,
-    /// The scale that they are encrypted at.
-    pub input_scale: Scale,
-    /// Where the scores lie.
-    pub reply: BatchReply,
-}
-
 impl BatchLayout {
     /// How many ciphertexts there are.
     pub fn ciphertexts(&self) -> usize {
         self.shape.elements()
     }
 
-    /// The slots of each ciphertext for a batch of images.
-    ///
-    /// # Errors
-    /// For no images or more than there are slots, and for an image of another size.
-    pub fn write(&self, images: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
-        if images.is_empty() || images.len() > self.slots {
-            let expected = format!("1 to {}, one for each slot", self.slots);
-            return Err(Error::does_not_fit("number of images in a batch", images.len(), expected));
-        }
-        let elements = self.shape.elements();
-        if let Some(wrong) = images.iter().find(|image| image.len() != elements) {
-            return Err(Error::Length { what: "image", expected: elements, actual: wrong.len() });
-        }
+    /// The slots of each ciphertext for a batch of images, of which there are no more than slots.
+    pub(crate) fn write(&self, images: &[&[f64]]) -> Vec<Vec<f64>> {
         let slots = |element: usize| {
             let mut slots = vec![0.0; self.slots];
             slots.iter_mut().zip(images).for_each(|(slot, image)| *slot = image[element]);
             slots
         };
-        Ok((0..elements).map(slots).collect())
-    }
-}
-
-impl BatchReply {
-    /// The reply for scores of at most `bound` in magnitude: the capacity is the least power of two that is twice that, and one at least.
-    pub fn new(scores: usize, bound: f64, modulus: f64) -> Self {
-        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
-        Self { scores, scale: Scale(modulus / 2.0 / capacity), capacity }
+        (0..self.ciphertexts()).map(slots).collect()
     }
 
-    /// The scores of each of the first `images` images from the decrypted slots of all ciphertexts.
-    ///
-    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
-    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
-    /// uniform, and slots `sqrt(2N / 3)` capacities.
-    ///
-    /// # Errors
-    /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
-    pub fn read(&self, slots: &[Vec<f64>], images: usize) -> Result<BatchScores, Error> {
-        if slots.len() != self.scores {
-            return Err(Error::Length { what: "reply", expected: self.scores, actual: slots.len() });
+    /// Checks that the figures are in range.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let Shape { channels, height, width } = self.shape;
+        let elements = channels.saturating_mul(height).saturating_mul(width);
+        if !(1..=MOST_CIPHERTEXTS).contains(&elements) {
+            return Err(Error::does_not_fit(
+                "elements of an image",
+                elements,
+                format!("1 to {MOST_CIPHERTEXTS}"),
+            ));
         }
-        if let Some(short) = slots.iter().find(|s| s.len() < images) {
-            return Err(Error::Length { what: "slots of a reply", expected: images, actual: short.len() });
+        if !self.slots.is_power_of_two() || self.slots > 1 << 16 {
+            return Err(Error::does_not_fit("number of slots", self.slots, "a power of two up to 2^16"));
         }
-        let scores = (0..images).map(|image| slots.iter().map(|s| s[image]).collect()).collect();
-        let found = slots.iter().map(|slots| root_mean_square(slots)).fold(0.0, f64::max);
-        let verdict = match found / self.capacity {
-            share if share <= 1.0 => Verdict::Sound,
-            share if share <= WRAPPED => Verdict::OutOfRange { found, allowed: self.capacity },
-            _ => Verdict::WrongKeys { found, allowed: self.capacity },
-        };
-        Ok(BatchScores { scores, verdict })
+        Ok(())
     }
 }
 
-/// From how many capacities on the slots of a reply are noise, and no scores some of which wrapped around.
-const WRAPPED: f64 = 12.0;
-
-fn root_mean_square(slots: &[f64]) -> f64 {
-    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
-}
+/// No batch has more ciphertexts.
+const MOST_CIPHERTEXTS: usize = 1 << 14;
 
 /// One step of a network, as batches compute it.
 #[derive(Debug, Clone)]
@@ -258,21 +191,18 @@ fn segments(chain: &Chain) -> Vec<Vec<Step>> {
     segments
 }
 
-/// The circuit for batches of a model's images.
-///
-/// # Errors
-/// Where a layer is left that is neither linear nor a square, and where the parameters have too few levels.
-pub fn assembly(model: &Model, parameters: &Parameters) -> Result<BatchAssembly, Error> {
-    let bound = model.metadata.score_bound.unwrap_or(crate::planner::DEFAULT_SCORE_BOUND);
-    assemble(&Chain::new(&model.graph)?, parameters, bound)
+/// How many levels a network takes with primes of 26 bits.
+pub(crate) fn levels(chain: &Chain, bound: f64) -> Result<usize, Error> {
+    let reply = ReplyLayout::batch(chain.last().rows(), bound, 28f64.exp2())?;
+    Ok(Schedule::new(chain, reply.scale, |_| 26.0).levels())
 }
 
 /// Builds the circuit for batches. `bound` is what no score's magnitude should exceed.
 ///
 /// # Errors
 /// Where the parameters have too few levels.
-pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Result<BatchAssembly, Error> {
-    let mut reply = BatchReply::new(chain.last().rows(), bound, parameters.modulus(Level(0)));
+pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Result<Assembly, Error> {
+    let mut reply = ReplyLayout::batch(chain.last().rows(), bound, parameters.modulus(Level(0)))?;
     let highest = parameters.max_level();
     let prime_bits = |level: Level| parameters.modulus(Level(level.0 + 1).min(highest)).log2();
     let schedule = Schedule::new(chain, reply.scale, prime_bits);
@@ -282,7 +212,8 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
         return Err(Error::does_not_fit("number of levels of the network", input_level.0, expected));
     }
     let input = BatchLayout { shape: chain.input, slots: parameters.slots() };
-    let input_scale = Scale::bits(schedule.input_bits);
+    input.validate()?;
+    let input_scale = whole_scale(schedule.input_bits);
     let mut b = Builder::new(parameters.clone());
     let inputs = (0..input.ciphertexts()).map(|_| b.input(input_level, input_scale));
     let mut values = inputs.collect::<Result<Vec<Value>, _>>()?;
@@ -290,9 +221,11 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
     for segment in &schedule.segments {
         (values, shape) = segment.build(&mut b, values, shape)?;
     }
+    // The same but for rounding.
     reply.scale = b.scale(values[0])?;
     let outputs = values.into_iter().map(|value| Output { value, reading: Reading::Slots }).collect();
-    Ok(BatchAssembly { circuit: b.finish(outputs)?, input, input_level, input_scale, reply })
+    let input = InputLayout::Batch(input);
+    Ok(Assembly { circuit: b.finish(outputs)?, input, input_level, input_scale, reply })
 }
 
 impl Segment {
@@ -312,7 +245,7 @@ impl Segment {
             };
             (values, shape) = match step {
                 Step::Linear(linear) => {
-                    let scale = Scale::bits(*weight_bits.next().expect("one for each linear step"));
+                    let scale = whole_scale(*weight_bits.next().expect("one for each linear step"));
                     let sums = |b: &mut Builder| b.sums(&values, rows(linear), scale);
                     let label = label(&linear.name, linear.kind, shape, linear.output);
                     (b.layer(label, |b| sums(b).and_then(|v| reduced(b, v)))?, linear.output)
@@ -332,6 +265,11 @@ impl Segment {
     }
 }
 
+/// An integer, so that it is the same on every machine.
+fn whole_scale(bits: f64) -> Scale {
+    Scale(bits.exp2().round())
+}
+
 /// The weights of a layer; those that are zero are left out.
 fn rows(linear: &Arc<Linear>) -> ScalarRows {
     let linear = linear.clone();
@@ -343,8 +281,12 @@ fn rows(linear: &Arc<Linear>) -> ScalarRows {
     })
 }
 
+/// How a tensor lies.
+pub(crate) fn words(shape: Shape) -> String {
+    format!("{shape}, a ciphertext for each element, an image in each slot")
+}
+
 fn label(name: &str, kind: &str, from: Shape, to: Shape) -> Label {
-    let words = |shape: Shape| format!("{shape}, a ciphertext for each element, an image in each slot");
     Label {
         name: name.into(),
         kind: kind.into(),

@@ -21,6 +21,8 @@ pub struct Explanation {
     pub ring_degree: usize,
     /// Slots of a ciphertext.
     pub slots: usize,
+    /// How many images a request holds at most.
+    pub images: usize,
     /// `log2(QP)`.
     pub log_qp: f64,
     /// What the security table grants.
@@ -139,7 +141,6 @@ fn explanation(
     server_bytes: u64,
 ) -> Explanation {
     let public = &plan.public;
-    let ciphertexts = public.input.ciphertexts();
     Explanation {
         model: public.model.clone(),
         representation: public.representation.clone(),
@@ -147,13 +148,14 @@ fn explanation(
         reply: public.reply_kind.clone(),
         ring_degree: parameters.degree(),
         slots: parameters.slots(),
+        images: public.input.images(),
         log_qp: parameters.log_qp(),
         security_bits: parameters.security_bits(),
         levels: parameters.max_level().0,
         totals: run.totals.into(),
         layers: run.layers.iter().map(LayerExplanation::from).collect(),
-        upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
-        download_bytes: sizes::download(parameters, public.reply.indices().len()),
+        upload_bytes: public.upload_bytes(parameters),
+        download_bytes: public.download_bytes(parameters),
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes,
         predicted_error: public.predicted_error,

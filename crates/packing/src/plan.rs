@@ -1,10 +1,11 @@
 //! Plans: made once, pinned by a digest, so that client and server never guess.
 
 use crate::assemble::{Assembly, assemble};
+use crate::batch;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
-use crate::planner::Options;
-use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout};
+use crate::planner::{Family, Options};
+use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout, sizes};
 use circuit::Circuit;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -55,12 +56,15 @@ pub struct PublicPlan {
 pub struct Plan {
     /// What a client needs.
     pub public: PublicPlan,
-    choice: Choice,
+    /// None for batches: there is nothing to choose.
+    choice: Option<Choice>,
     model_digest: [u8; 32],
 }
 
 /// No encoded plan is larger.
 pub const LARGEST_PLAN_BYTES: usize = 1 << 20;
+/// No input has a larger scale.
+const LARGEST_INPUT_SCALE: f64 = (1u64 << 40) as f64;
 /// No plan asks for more keys.
 const MOST_KEYS: usize = 1 << 12;
 
@@ -68,7 +72,7 @@ impl Plan {
     pub(crate) fn new(
         model: &Model,
         options: &Options,
-        choice: Choice,
+        choice: Option<Choice>,
         assembly: &Assembly,
         score_bound: f64,
         predicted_error: f64,
@@ -76,13 +80,13 @@ impl Plan {
         let (parameters, metadata) = (assembly.circuit.parameters(), &model.metadata);
         let public = PublicPlan {
             model: model.name.clone(),
-            representation: choice.family().to_string(),
+            representation: choice.as_ref().map_or(Family::Batch, Choice::family).to_string(),
             objective: options.objective.to_string(),
             reply_kind: options.reply.to_string(),
             parameters: parameters.literal().clone(),
             input: assembly.input.clone(),
-            input_level: parameters.max_level(),
-            input_scale: NOMINAL_SCALE,
+            input_level: assembly.input_level,
+            input_scale: assembly.input_scale,
             mean: metadata.mean.clone(),
             std: metadata.std.clone(),
             input_range: metadata.input_range,
@@ -96,9 +100,9 @@ impl Plan {
         Ok(Self { public, choice, model_digest: model.digest })
     }
 
-    /// The choices behind the plan.
-    pub fn choice(&self) -> &Choice {
-        &self.choice
+    /// The choices behind the plan; batches have none.
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
     }
 
     /// SHA-256 of the model's file.
@@ -185,10 +189,14 @@ impl Plan {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
         let chain = Chain::new(&model.graph)?;
-        let assembly = assemble(&chain, parameters, &self.choice, self.public.score_bound)?;
+        let assembly = match &self.choice {
+            Some(choice) => assemble(&chain, parameters, choice, self.public.score_bound)?,
+            None => batch::assemble(&chain, parameters, self.public.score_bound)?,
+        };
         let public = &self.public;
         let same = assembly.input == public.input
-            && public.input_level.0 == chain.depth()
+            && assembly.input_level == public.input_level
+            && assembly.input_scale == public.input_scale
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
             && model.metadata.labels == public.labels;
@@ -204,16 +212,38 @@ impl PublicPlan {
     /// The slots of each input ciphertext for a normalised image.
     ///
     /// # Errors
-    /// Where the number of values is not the image's, or one is outside the range that the scales were set for: it could give a wrong
-    /// answer that looks right.
+    /// As [`write_images`](Self::write_images).
     pub fn write(&self, values: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
+        self.write_images(&[values])
+    }
+
+    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth.
+    ///
+    /// # Errors
+    /// Where there are none or too many, where the number of values is not an image's, or one is outside the range that the scales were set
+    /// for: it could give a wrong answer that looks right.
+    pub fn write_images(&self, images: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
         let (least, largest) = self.input_range;
         let slack = 1e-6 * (largest - least);
         let within = |v: f64| v >= least - slack && v <= largest + slack;
-        if let Some((index, &value)) = values.iter().enumerate().find(|(_, v)| !within(**v)) {
+        let values = images.iter().flat_map(|image| image.iter().enumerate());
+        if let Some((index, &value)) = values.into_iter().find(|(_, v)| !within(**v)) {
             return Err(Error::Range { index, value, least, largest });
         }
-        self.input.write(values)
+        self.input.write_images(images)
+    }
+
+    /// Bytes of a request.
+    pub fn upload_bytes(&self, parameters: &Parameters) -> u64 {
+        sizes::upload(parameters, self.input_level, self.input.ciphertexts())
+    }
+
+    /// Bytes of a reply.
+    pub fn download_bytes(&self, parameters: &Parameters) -> u64 {
+        match self.reply.form {
+            ReplyForm::Batch => sizes::whole_download(parameters, self.reply.scores.len()),
+            _ => sizes::download(parameters, self.reply.indices().len()),
+        }
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -229,11 +259,19 @@ impl PublicPlan {
         if self.input_level > parameters.max_level() {
             return wrong("its input level does not exist");
         }
-        if self.input_scale != NOMINAL_SCALE {
+        let is_batch = matches!(self.input, InputLayout::Batch(_));
+        if !is_batch && self.input_scale != NOMINAL_SCALE {
             return wrong("its input scale is not the nominal one");
+        }
+        if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {
+            return wrong("its input scale is out of range");
+        }
+        if is_batch != (self.reply.form == ReplyForm::Batch) {
+            return wrong("images and scores are not both in a batch, or both not");
         }
         self.reply.validate()?;
         match self.reply.form {
+            ReplyForm::Batch => {}
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
             ReplyForm::Periodic { .. } => {

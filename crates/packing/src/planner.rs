@@ -6,6 +6,7 @@
 //! late are looked at. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
+use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
@@ -28,6 +29,8 @@ pub enum Objective {
     KeySwitches,
     /// Bytes of a request, then time.
     Upload,
+    /// Images a second: a batch, unless a plan for single images is asked for.
+    Throughput,
 }
 
 impl FromStr for Objective {
@@ -40,10 +43,8 @@ impl FromStr for Objective {
             "operations" => Ok(Self::Operations),
             "key-switches" => Ok(Self::KeySwitches),
             "upload" => Ok(Self::Upload),
-            "throughput" => Err(not_offered(
-                "it needs a plan for batches of images, and there is none yet; use latency, operations, key-switches or upload",
-            )),
-            _ => Err(not_offered("there are latency, operations, key-switches and upload")),
+            "throughput" => Ok(Self::Throughput),
+            _ => Err(not_offered("there are latency, operations, key-switches, upload and throughput")),
         }
     }
 }
@@ -55,6 +56,7 @@ impl fmt::Display for Objective {
             Self::Operations => "operations",
             Self::KeySwitches => "key-switches",
             Self::Upload => "upload",
+            Self::Throughput => "throughput",
         })
     }
 }
@@ -69,10 +71,12 @@ pub enum Family {
     Taps(usize),
     /// Those whose input is the image itself.
     Image,
+    /// The one for batches of images.
+    Batch,
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
+pub const OFFERED: &str = "auto, cryptonets (a batch, an image in each slot), image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
 
 impl FromStr for Family {
     type Err = Error;
@@ -82,9 +86,10 @@ impl FromStr for Family {
         match name {
             "auto" => return Ok(Self::Auto),
             "image" => return Ok(Self::Image),
+            "cryptonets" => return Ok(Self::Batch),
             _ => {}
         }
-        if ["cryptonets", "lola", "lola-dense"].contains(&name) {
+        if ["lola", "lola-dense"].contains(&name) {
             return Err(refused("not offered yet"));
         }
         let taps = name.strip_prefix("taps-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
@@ -98,6 +103,7 @@ impl fmt::Display for Family {
             Self::Auto => f.write_str("auto"),
             Self::Taps(taps) => write!(f, "taps-{taps}"),
             Self::Image => f.write_str("image"),
+            Self::Batch => f.write_str("cryptonets"),
         }
     }
 }
@@ -150,6 +156,14 @@ pub struct Options {
     pub cost: CostModel,
 }
 
+impl Options {
+    /// Whether a plan for batches is asked for.
+    fn is_batch(&self) -> bool {
+        let fastest = self.family == Family::Auto && self.objective == Objective::Throughput;
+        self.family == Family::Batch || fastest
+    }
+}
+
 /// How many times the predicted error must fit into the sentinels' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 /// The score bound of a model that has none in its metadata.
@@ -161,7 +175,8 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys and error
 /// within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
-    let levels = Chain::new(&model.graph)?.depth();
+    let chain = Chain::new(&model.graph)?;
+    let levels = if options.is_batch() { batch::levels(&chain, score_bound(model))? } else { chain.depth() };
     if let Some(degree) = options.ring_degree {
         return plan_for(model, &parameters(degree, levels)?, options);
     }
@@ -183,8 +198,11 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
+    if options.is_batch() {
+        return batch_plan(model, &chain, parameters, options);
+    }
     input_level(&chain, parameters)?;
-    let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
+    let bound = score_bound(model);
     let image = probe::image(chain.input, model.metadata.input_range);
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
     for late in [false, true] {
@@ -195,11 +213,52 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
         allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
         if error <= allowed {
-            return Plan::new(model, options, choice, &assembly, bound, error);
+            return Plan::new(model, options, Some(choice), &assembly, bound, error);
         }
         least = least.min(error);
     }
     Err(Error::Limit { what: "a predicted score error", actual: least, allowed })
+}
+
+/// The plan for batches: there is one for each set of parameters.
+fn batch_plan(
+    model: &Model,
+    chain: &Chain,
+    parameters: &Parameters,
+    options: &Options,
+) -> Result<Plan, Error> {
+    let bound = score_bound(model);
+    let assembly = batch::assemble(chain, parameters, bound)?;
+    let keys = sizes::evaluation_keys(parameters, &assembly.circuit.keys());
+    let limit = options.max_key_bytes.unwrap_or(u64::MAX);
+    if keys > limit {
+        return Err(Error::Limit {
+            what: "evaluation key bytes",
+            actual: keys as f64,
+            allowed: limit as f64,
+        });
+    }
+    let image = probe::image(chain.input, model.metadata.input_range);
+    let error = batch_error(&assembly, &image)?;
+    let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
+    let allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
+    if error > allowed {
+        return Err(Error::Limit { what: "a predicted score error", actual: error, allowed });
+    }
+    Plan::new(model, options, None, &assembly, bound, error)
+}
+
+/// The root mean square of the errors of a batch's scores. Slots do not meet: a few, which all hold the same image, speak for all.
+fn batch_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
+    const SLOTS: usize = 16;
+    let inputs: Vec<Vec<f64>> = image.iter().map(|pixel| vec![*pixel; SLOTS]).collect();
+    let deviations: Vec<f64> =
+        predict(&assembly.circuit, &inputs)?.into_iter().flat_map(|p| p.deviations).collect();
+    Ok(assembly.reply.score_deviation(&deviations))
+}
+
+fn score_bound(model: &Model) -> f64 {
+    model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND)
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.

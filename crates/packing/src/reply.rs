@@ -22,6 +22,9 @@ pub enum ReplyForm {
         /// Slots of a ciphertext.
         slots: usize,
     },
+    /// A batch: each score has a whole ciphertext, in whose slots it stands for each image. Every slot is a score, of an image or of what a client
+    /// wrote into a slot that it left over, so nothing else can be read. There are no sentinels and no copies: see [`ReplyLayout::read_batch`].
+    Batch,
 }
 
 /// The coefficients that the server sends, and how scores are read from them.
@@ -125,6 +128,16 @@ impl ReplyLayout {
         Ok(layout)
     }
 
+    /// The layout for a batch: so many scores of at most `bound` in magnitude for each image.
+    ///
+    /// # Errors
+    /// Where there are no scores, or absurdly many.
+    pub fn batch(scores: usize, bound: f64, modulus: f64) -> Result<Self, Error> {
+        let layout = Self { coarse: vec![], ..Self::new(ReplyForm::Batch, 0, [scores, 0], bound, modulus) };
+        layout.validate()?;
+        Ok(layout)
+    }
+
     fn new(form: ReplyForm, first: usize, [scores, sentinels]: [usize; 2], bound: f64, modulus: f64) -> Self {
         let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
         let [end, first_coarse] = [first + scores, first + scores + sentinels];
@@ -144,11 +157,12 @@ impl ReplyLayout {
         [&self.scores[..], &self.sentinels, &self.coarse].concat()
     }
 
-    /// All coefficients that are read, in the order in which a reply holds them.
+    /// All coefficients that are read, in the order in which a reply holds them; none where it holds whole ciphertexts.
     pub fn indices(&self) -> Vec<usize> {
         match self.form {
             ReplyForm::Coefficients => self.values(),
             ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
+            ReplyForm::Batch => vec![],
         }
     }
 
@@ -185,9 +199,11 @@ impl ReplyLayout {
                 let powers = period.is_power_of_two() && slots.is_power_of_two();
                 (0, powers && period == count && period <= slots && slots <= 1 << 16 && sentinels >= 3)
             }
+            ReplyForm::Batch => (0, sentinels == 0),
         };
         let numbered = self.values().iter().copied().eq(first..first + count);
-        if !(1..=MOST_SCORES).contains(&scores) || coarse != scores || !form_fits || !numbered {
+        let copies = if self.form == ReplyForm::Batch { 0 } else { scores };
+        if !(1..=MOST_SCORES).contains(&scores) || coarse != copies || !form_fits || !numbered {
             return Err(Error::Plan(
                 "the reply's values are not numbered in order: scores, three sentinels or more, as many coarse copies as scores".into(),
             ));
@@ -230,6 +246,7 @@ impl ReplyLayout {
         let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
         match self.form {
             ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
+            ReplyForm::Batch => mean_square(coefficients).sqrt(),
             // A slot is the first coefficient and twice each other one times a cosine.
             ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
         }
@@ -245,7 +262,7 @@ impl ReplyLayout {
             return Err(Error::Length { what: "reply", expected, actual });
         }
         let values = match self.form {
-            ReplyForm::Coefficients => coefficients.to_vec(),
+            ReplyForm::Coefficients | ReplyForm::Batch => coefficients.to_vec(),
             ReplyForm::Periodic { period, .. } => {
                 let mut slots = vec![0.0; period];
                 Embedding::new(period).add_coefficients(coefficients, &mut slots);
@@ -257,6 +274,32 @@ impl ReplyLayout {
         Ok(Scores { scores: scores.to_vec(), verdict: self.verdict(scores, sentinels, coarse) })
     }
 
+    /// Reads the scores of the first `images` images of a batch from the decrypted slots of all ciphertexts.
+    ///
+    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
+    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
+    /// uniform, and slots `sqrt(2N / 3)` capacities.
+    ///
+    /// # Errors
+    /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
+    pub fn read_batch(&self, slots: &[Vec<f64>], images: usize) -> Result<(Vec<Vec<f64>>, Verdict), Error> {
+        let expected = self.scores.len();
+        if slots.len() != expected {
+            return Err(Error::Length { what: "reply", expected, actual: slots.len() });
+        }
+        if let Some(short) = slots.iter().find(|s| s.len() < images) {
+            return Err(Error::Length { what: "slots of a reply", expected: images, actual: short.len() });
+        }
+        let scores = (0..images).map(|image| slots.iter().map(|s| s[image]).collect()).collect();
+        let (found, allowed) = (slots.iter().map(|s| root_mean_square(s)).fold(0.0, f64::max), self.capacity);
+        let verdict = match found / allowed {
+            share if share <= 1.0 => Verdict::Sound,
+            share if share <= WRAPPED => Verdict::OutOfRange { found, allowed },
+            _ => Verdict::WrongKeys { found, allowed },
+        };
+        Ok((scores, verdict))
+    }
+
     fn verdict(&self, scores: &[f64], sentinels: &[f64], coarse: &[f64]) -> Verdict {
         let (found, allowed) = (largest(sentinels.iter().copied()), self.tolerance());
         if found > allowed {
@@ -266,6 +309,13 @@ impl ReplyLayout {
         let (found, allowed) = (largest(apart), self.coarse_tolerance());
         if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound }
     }
+}
+
+/// From how many capacities on the slots of a batch are noise, and no scores some of which wrapped around.
+const WRAPPED: f64 = 12.0;
+
+fn root_mean_square(slots: &[f64]) -> f64 {
+    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
 }
 
 /// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal over them.

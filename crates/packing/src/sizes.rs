@@ -14,6 +14,11 @@ pub fn download(parameters: &Parameters, coefficients: usize) -> u64 {
     file(wire::reply_bytes(parameters, coefficients))
 }
 
+/// The file of one reply of so many whole ciphertexts.
+pub fn whole_download(parameters: &Parameters, ciphertexts: usize) -> u64 {
+    file(wire::whole_reply_bytes(parameters, ciphertexts))
+}
+
 /// The file of evaluation keys, whose levels exist.
 pub fn evaluation_keys(parameters: &Parameters, keys: &KeyRequirements) -> u64 {
     file(wire::evaluation_keys_bytes(parameters, keys))
@@ -30,5 +35,5 @@ pub fn encoded_model(circuit: &Circuit) -> u64 {
         let special = if spec.role == Role::ExtendedFactor { special } else { 0 };
         ((spec.level.limbs() + special) * circuit.slots() * size_of::<u32>()) as u64
     };
-    circuit.plains().iter().map(plain).sum()
+    circuit.plains().iter().map(plain).sum::<u64>() + circuit.chain_bytes() as u64
 }

@@ -26,7 +26,7 @@ use circuit::encrypted::Program;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
 use network::Model;
-use packing::{Plan, PublicPlan};
+use packing::{Plan, PublicPlan, ReplyForm};
 use ring::Kernel;
 use std::io::Read;
 use std::sync::Arc;
@@ -59,7 +59,14 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Answer {
     id: KeyId,
-    reply: Reply,
+    scores: Encrypted,
+}
+
+/// Scores, for one image or a batch.
+#[derive(Debug)]
+enum Encrypted {
+    Coefficients(Reply),
+    Whole(Vec<Ciphertext>),
 }
 
 impl PreparedModel {
@@ -123,14 +130,21 @@ impl PreparedModel {
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = self.program.run(&evaluator, &request.inputs)?;
-        let reply = evaluator.reply(&run.outputs[0], &self.reply_indices)?;
-        Ok(Answer { id: request.id, reply })
+        let scores = match self.plan.reply.form {
+            ReplyForm::Batch => Encrypted::Whole(run.outputs),
+            _ => Encrypted::Coefficients(evaluator.reply(&run.outputs[0], &self.reply_indices)?),
+        };
+        Ok(Answer { id: request.id, scores })
     }
 
     /// The bytes of a reply, framed for the client.
     pub fn write_reply(&self, answer: &Answer) -> Vec<u8> {
         let header = Header { kind: Kind::Reply, plan: self.digest, key: answer.id };
-        wire::seal(&header, &wire::write_reply(&self.context, &answer.reply))
+        let payload = match &answer.scores {
+            Encrypted::Coefficients(reply) => wire::write_reply(&self.context, reply),
+            Encrypted::Whole(ciphertexts) => wire::write_whole_reply(&self.context, ciphertexts),
+        };
+        wire::seal(&header, &payload)
     }
 
     /// From a request's bytes to the reply's.

@@ -44,10 +44,10 @@ pub struct Report {
 impl Classify {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
-        let image = self.image.load(model.graph.input)?;
+        let images = [self.image.load(model.graph.input)?];
         let session = Session::open(model, &self.plan)?;
-        let round = session.classify(&image)?;
-        emit(&Report::new(&session, round), json)
+        let round = session.classify(&images)?;
+        emit(&Report::new(&session, round, session.plain_scores(&images)?), json)
     }
 }
 
@@ -69,14 +69,16 @@ impl Report {
     }
 
     /// What is known where client and server are one process.
-    pub fn new(session: &Session, round: Round) -> Self {
+    pub fn new(session: &Session, mut round: Round, mut plain: Vec<Vec<f64>>) -> Self {
+        let max_abs_error = round.errors(&plain).fold(0.0, f64::max);
+        let classification = round.classifications.swap_remove(0);
         Self {
-            max_abs_error: Some(round.max_abs_error()),
-            plain_scores: Some(round.plain_scores),
+            max_abs_error: Some(max_abs_error),
+            plain_scores: Some(plain.swap_remove(0)),
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
-            ..Self::decrypted(session.plan.public.labels.clone(), round.classification, round.download_bytes)
+            ..Self::decrypted(session.plan.public.labels.clone(), classification, round.download_bytes)
         }
     }
 

@@ -57,7 +57,8 @@ impl Compare {
         let degree = Some(auto.ring_degree);
         let taps = (1..=MOST_TAPS).map_while(|taps| self.explain(&model, Family::Taps(taps), degree).ok());
         let auto = Explanation { representation: Family::Auto.to_string(), ..auto };
-        let explanations = std::iter::once(auto).chain(taps).collect();
+        let batch = self.explain(&model, Family::Batch, self.plan.ring_degree).ok();
+        let explanations = std::iter::once(auto).chain(taps).chain(batch).collect();
         emit(&Report { rows: rows(explanations), not_offered: not_offered() }, json)
     }
 

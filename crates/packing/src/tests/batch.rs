@@ -1,18 +1,25 @@
 //! Batches: the literature's counts, and the same scores as in the clear.
 
-use super::{CRYPTONETS, Figures, Random, figures, model, small_parameters};
-use crate::Verdict;
-use crate::batch::{BatchAssembly, BatchReply, assemble};
+use super::{CRYPTONETS, Figures, Random, figures, model, planned};
+use crate::assemble::Assembly;
+use crate::batch::{assemble, levels};
 use crate::chain::Chain;
-use crate::parameters;
+use crate::planner::{Family, Objective};
+use crate::{Plan, ReplyLayout, Verdict, explain, parameters};
 use circuit::encrypted::Program;
 use circuit::{Counts, Work, clear, dry_run, predict};
-use ckks::{Context, Evaluator, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
+use ckks::{Context, Evaluator, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
 use network::Model;
 use proptest::prelude::*;
 
-fn assembled(model: &Model, parameters: &Parameters) -> BatchAssembly {
-    assemble(&Chain::new(&model.graph).unwrap(), parameters, 16.0).unwrap()
+/// In a small ring where one is asked for.
+fn assembled(model: &Model, degree: usize) -> Assembly {
+    let chain = Chain::new(&model.graph).unwrap();
+    let levels = levels(&chain, 16.0).unwrap();
+    let parameters = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap();
+    let small = ParametersLiteral { degree, ..parameters.literal().clone() };
+    let parameters = if degree < 1024 { small.validate_insecure().unwrap() } else { parameters };
+    assemble(&chain, &parameters, 16.0).unwrap()
 }
 
 fn images(model: &Model, count: usize) -> Vec<Vec<f64>> {
@@ -24,7 +31,7 @@ fn images(model: &Model, count: usize) -> Vec<Vec<f64>> {
 #[test]
 fn counts_of_the_cryptonets_network() {
     let model = model(&CRYPTONETS).unwrap();
-    let assembly = assembled(&model, &parameters(8192).unwrap());
+    let assembly = assembled(&model, 8192);
     let run = dry_run(&assembly.circuit);
     let t = run.totals;
     let counted =
@@ -45,13 +52,13 @@ fn weights_that_are_zero_cost_nothing() {
             dense.weights.iter_mut().step_by(2).for_each(|w| *w = 0.0);
         }
     }
-    let t = dry_run(&assembled(&model, &parameters(8192).unwrap()).circuit).totals;
+    let t = dry_run(&assembled(&model, 8192).circuit).totals;
     assert_eq!([t.plaintext_multiplications, t.additions], [20_480 + 42_250 + 500; 2]);
 }
 
-fn check_clear(model: &Model, assembly: &BatchAssembly) {
+fn check_clear(model: &Model, assembly: &Assembly) {
     let images = images(model, 3);
-    let written = assembly.input.write(&images).unwrap();
+    let written = assembly.input.write_images(&images.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     let scores = clear::run(&assembly.circuit, &written).unwrap();
     for (i, image) in images.iter().enumerate() {
         let expected = model.graph.infer(image).unwrap();
@@ -68,17 +75,17 @@ proptest! {
     #[test]
     fn scores_are_those_of_plain_inference(f in figures()) {
         let Some(model) = model(&f) else { return Ok(()) };
-        check_clear(&model, &assembled(&model, &small_parameters(64)));
+        check_clear(&model, &assembled(&model, 64));
     }
 }
 
 /// A client and a server in one: scores within eight predicted deviations, counts as predicted, images in every slot.
 fn check_encrypted(figures: &Figures, seed: u64) {
     let model = model(figures).unwrap();
-    let assembly = assembled(&model, &small_parameters(128));
+    let assembly = assembled(&model, 128);
     let circuit = &assembly.circuit;
     let images = images(&model, 128);
-    let written = assembly.input.write(&images).unwrap();
+    let written = assembly.input.write_images(&images.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
     let mut randomness = Randomness::from_test_seed(seed);
     let secret = SecretKey::generate(&context, &mut randomness);
@@ -107,33 +114,80 @@ fn check_encrypted(figures: &Figures, seed: u64) {
 /// Sound replies, one with a coefficient that wrapped around, and noise.
 #[test]
 fn replies_tell_whether_they_are_sound() {
-    let (slots, reply) = (128, BatchReply::new(2, 10.0, 268_369_921.0));
+    let (slots, reply) = (128, ReplyLayout::batch(2, 10.0, 268_369_921.0).unwrap());
     assert_eq!(reply.capacity, 32.0);
     let mut random = Random(17);
     let mut scores: Vec<Vec<f64>> = (0..2).map(|_| random.values(slots, 8.0)).collect();
-    let read = reply.read(&scores, 3).unwrap();
-    assert_eq!(read.verdict, Verdict::Sound);
-    assert_eq!(read.scores, (0..3).map(|i| vec![scores[0][i], scores[1][i]]).collect::<Vec<_>>());
-    assert!(reply.read(&scores[..1], 3).is_err());
-    assert!(reply.read(&scores, slots + 1).is_err());
+    let read = reply.read_batch(&scores, 3).unwrap();
+    assert_eq!(read.1, Verdict::Sound);
+    assert_eq!(read.0, (0..3).map(|i| vec![scores[0][i], scores[1][i]]).collect::<Vec<_>>());
+    assert!(reply.read_batch(&scores[..1], 3).is_err());
+    assert!(reply.read_batch(&scores, slots + 1).is_err());
     for index in [0, 1, 77] {
         let mut coefficients = vec![0.0; slots];
         coefficients[index] = -2.0 * reply.capacity;
         let mut wrapped = scores.clone();
         circuit::Embedding::new(slots).add_coefficients(&coefficients, &mut wrapped[1]);
-        assert!(matches!(reply.read(&wrapped, 3).unwrap().verdict, Verdict::OutOfRange { .. }), "{index}");
+        assert!(matches!(reply.read_batch(&wrapped, 3).unwrap().1, Verdict::OutOfRange { .. }), "{index}");
     }
     let noise = random.values(slots, reply.capacity.powi(2) / 3.0);
     circuit::Embedding::new(slots).add_coefficients(&noise, &mut scores[0]);
     assert!(matches!(
-        reply.read(&scores, 3).unwrap().verdict,
+        reply.read_batch(&scores, 3).unwrap().1,
         Verdict::OutOfRange { .. } | Verdict::WrongKeys { .. }
     ));
+}
+
+/// As a plan: found by name and by objective, pinned, explained.
+#[test]
+fn a_batch_is_a_plan() {
+    let model = model(&CRYPTONETS).unwrap();
+    let plan = planned(&model, Family::Batch, Objective::Latency);
+    assert_eq!("cryptonets".parse::<Family>().unwrap(), Family::Batch);
+    let fast = planned(&model, Family::Auto, Objective::Throughput);
+    assert_eq!(
+        (&fast.public.representation[..], fast.public.keys.clone()),
+        ("cryptonets", plan.public.keys.clone())
+    );
+    assert_eq!(Plan::from_bytes(&plan.to_bytes()).unwrap(), plan);
+    let e = explain(&plan, &model, &circuit::CostModel::default()).unwrap();
+    assert_eq!((e.images, e.totals.hops, e.levels, e.ring_degree), (8192, 212_905, 4, 8192));
+    assert!(plan.public.predicted_error < 0.02, "{}", plan.public.predicted_error);
+    let image = vec![0.0; 784];
+    assert!(plan.public.write_images(&[]).is_err());
+    assert!(plan.public.write_images(&vec![&image[..]; 8193]).is_err());
+    assert!(plan.public.write_images(&[&image[..], &image[1..]]).is_err());
+    assert_eq!(plan.public.write(&image).unwrap().len(), 784);
+}
+
+/// Figures that do not fit together are refused.
+#[test]
+fn tampered_batches_are_refused() {
+    let model = model(&CRYPTONETS).unwrap();
+    let plan = planned(&model, Family::Batch, Objective::Latency);
+    let changes: [fn(&mut Plan); 5] = [
+        |p| p.public.input_scale = ckks::Scale(f64::NAN),
+        |p| p.public.input_level = ckks::Level(5),
+        |p| p.public.reply.scores = vec![1, 2],
+        |p| p.public.reply.coarse = vec![10],
+        |p| {
+            p.public.input =
+                planned(&super::model(&CRYPTONETS).unwrap(), Family::Taps(2), Objective::Latency).public.input
+        },
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        assert!(Plan::from_bytes(&plan.to_bytes()).is_err(), "{i}");
+    }
+    let mut other = plan;
+    other.public.input_scale = ckks::Scale(1e6);
+    assert!(other.circuit(&model).is_err(), "not what the model gives");
 }
 
 #[test]
 fn encrypted_scores_are_those_of_plain_inference() {
     check_encrypted(&CRYPTONETS, 3);
-    let small = Figures { hidden: 200, scores: 3, ..CRYPTONETS };
+    let small = Figures { hidden: Some(200), scores: 3, ..CRYPTONETS };
     check_encrypted(&Figures { input: network::Shape::new(1, 9, 9), ..small }, 4);
 }

@@ -71,8 +71,8 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Cho
         plan => plan.unwrap(),
     };
     let chain = Chain::new(&model.graph).unwrap();
-    let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
-    Some((chain, plan.choice().clone(), assembly))
+    let assembly = assemble(&chain, &parameters, plan.choice().unwrap(), plan.public.score_bound).unwrap();
+    Some((chain, plan.choice().unwrap().clone(), assembly))
 }
 
 proptest! {
@@ -161,7 +161,8 @@ fn the_shipped_model_runs_encrypted() {
     ] {
         let plan = planned(&model, family, objective);
         let chain = Chain::new(&model.graph).unwrap();
-        let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
+        let assembly =
+            assemble(&chain, &parameters, plan.choice().unwrap(), plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
             let Ok(image) =

@@ -189,6 +189,7 @@ pub fn costs() -> impl Strategy<Value = circuit::CostModel> {
             conversion,
             pass,
             stream,
+            ..circuit::CostModel::default()
         },
     )
 }
