@@ -1,6 +1,6 @@
 //! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here.
 
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
+use crate::circuit::{Circuit, Giant, Node, Operation, Output};
 use crate::counts::{Counts, Work};
 use ckks::{Level, Parameters, Rescale, ScalarRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,12 +31,9 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
     }
 }
 
-/// The counts of reading an output: coefficients need one inverse transform.
+/// The counts of reading an output: replies carry coefficients, which takes one inverse transform.
 pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
-    let ntts = match output.reading {
-        Reading::Slots => 0,
-        Reading::Coefficients(_) => circuit.node(output.value).level.limbs() as u64,
-    };
+    let ntts = circuit.node(output.value).level.limbs() as u64;
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 

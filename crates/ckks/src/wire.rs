@@ -5,7 +5,7 @@
 //! the checksum, and while unpacking that every residue is below its prime. The checksum finds accidents, not forgery: a frame is not
 //! authenticated.
 
-use crate::ciphertext::{Ciphertext, Reply, SeededCiphertext};
+use crate::ciphertext::{Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
 use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use ring::sampler::Seed;
@@ -463,55 +463,43 @@ pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
     packed_bytes(parameters, Level(0)).saturating_add(words)
 }
 
-/// Payload of a reply.
-pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
+/// Payload bytes of `replies` replies with `count` coefficients each.
+pub fn replies_bytes(parameters: &Parameters, replies: usize, count: usize) -> usize {
+    reply_bytes(parameters, count).saturating_mul(replies)
+}
+
+/// Payload of replies, one after the other.
+pub fn write_replies(context: &Context, replies: &[Reply]) -> Vec<u8> {
     let basis = context.basis(Level(0));
-    let mut out = Vec::with_capacity(reply_bytes(context.parameters(), reply.len()));
-    pack(basis, &reply.c1, &mut out);
-    pack_words(basis.modulus(0), &reply.c0, &mut out);
+    let bytes = replies.iter().map(|reply| reply_bytes(context.parameters(), reply.len())).sum();
+    let mut out = Vec::with_capacity(bytes);
+    for reply in replies {
+        pack(basis, &reply.c1, &mut out);
+        pack_words(basis.modulus(0), &reply.c0, &mut out);
+    }
     out
 }
 
-/// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
-pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
+/// Reads `replies` replies with `count` coefficients each at `scale`, all of which the plan fixes.
+pub fn read_replies(
+    context: &Context,
+    bytes: &[u8],
+    replies: usize,
+    count: usize,
+    scale: Scale,
+) -> Result<Vec<Reply>, WireError> {
+    let bytes = exactly(bytes, replies_bytes(context.parameters(), replies, count))?;
+    let each = reply_bytes(context.parameters(), count);
+    bytes.chunks(each).map(|bytes| read_reply(context, bytes, count, scale)).collect()
+}
+
+fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
     let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;
     let mut c0 = vec![0; count];
     unpack_words(basis.modulus(0), bytes, &mut c0)?;
     Ok(Reply { c0, c1, scale })
-}
-
-/// Payload bytes of a reply of `count` whole ciphertexts at level 0.
-pub fn whole_reply_bytes(parameters: &Parameters, count: usize) -> usize {
-    packed_bytes(parameters, Level(0)).saturating_mul(2).saturating_mul(count)
-}
-
-/// Payload of a reply of whole ciphertexts, both halves of each. What is beyond level 0 is left out.
-pub fn write_whole_reply(context: &Context, ciphertexts: &[Ciphertext]) -> Vec<u8> {
-    let basis = context.basis(Level(0));
-    let mut out = Vec::with_capacity(whole_reply_bytes(context.parameters(), ciphertexts.len()));
-    for half in ciphertexts.iter().flat_map(|c| [&c.c0, &c.c1]) {
-        pack(basis, half, &mut out);
-    }
-    out
-}
-
-/// Reads a reply of `count` whole ciphertexts at `scale`, both of which the plan fixes.
-pub fn read_whole_reply(
-    context: &Context,
-    bytes: &[u8],
-    count: usize,
-    scale: Scale,
-) -> Result<Vec<Ciphertext>, WireError> {
-    let mut bytes = exactly(bytes, whole_reply_bytes(context.parameters(), count))?;
-    let basis = context.basis(Level(0));
-    let mut ciphertexts = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (c0, c1) = (unpack(basis, &mut bytes)?, unpack(basis, &mut bytes)?);
-        ciphertexts.push(Ciphertext { c0, c1, level: Level(0), scale });
-    }
-    Ok(ciphertexts)
 }
 
 /// Payload bytes of a secret key: two bits a coefficient.

@@ -199,7 +199,7 @@ impl Client {
     /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
         match self.plan.reply.form {
-            ReplyForm::Batch => {
+            ReplyForm::Batch { .. } => {
                 let mut first = self.decrypt_batch(reply, 1)?;
                 Ok(first.swap_remove(0))
             }
@@ -214,7 +214,7 @@ impl Client {
     pub fn decrypt_images(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
         let most = self.plan.input.images();
         match self.plan.reply.form {
-            ReplyForm::Batch if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
+            ReplyForm::Batch { .. } if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
             ReplyForm::Coefficients | ReplyForm::Periodic { .. } if images == 1 => {
                 Ok(vec![self.decrypt_coefficients(reply)?])
             }
@@ -223,36 +223,32 @@ impl Client {
     }
 
     fn decrypt_batch(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
-        let (layout, parameters) = (&self.plan.reply, self.context.parameters());
-        let count = layout.scores.len();
-        let payload = self.open_reply(reply, wire::whole_reply_bytes(parameters, count))?;
-        let read = wire::read_whole_reply(&self.context, &payload, count, layout.scale);
-        let ciphertexts = read.map_err(|source| Error::Wire { what: "reply", source })?;
-        let slots = ciphertexts.iter().map(|c| self.secret.decrypt(&self.context, c)).collect();
-        let slots: Zeroizing<Vec<Vec<f64>>> = Zeroizing::new(slots);
-        let (scores, verdict) = layout.read_batch(&slots, images)?;
+        let slots =
+            |coefficients: Vec<f64>| self.context.coefficients_to_slots(&Zeroizing::new(coefficients));
+        let slots = self.decrypt_replies(reply)?.into_iter().map(slots).collect::<Result<Vec<_>, _>>()?;
+        let (scores, verdict) = self.plan.reply.read_batch(&Zeroizing::new(slots), images)?;
         scores.into_iter().map(|scores| self.classification(Scores { scores, verdict })).collect()
     }
 
-    /// The payload of a reply to this client.
-    fn open_reply(&self, reply: impl Read, length: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let length = Length::Exactly(length);
-        let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
-        match wire::open(reply, &expected) {
-            Ok((_, payload)) => Ok(payload),
-            Err(source) => Err(Error::Wire { what: "reply", source }),
-        }
+    fn decrypt_coefficients(&self, reply: impl Read) -> Result<Classification, Error> {
+        let coefficients = self.decrypt_replies(reply)?.concat();
+        self.classification(self.plan.reply.read(&coefficients)?)
     }
 
-    fn decrypt_coefficients(&self, reply: impl Read) -> Result<Classification, Error> {
+    /// The coefficients that each ciphertext of a reply carries.
+    fn decrypt_replies(&self, reply: impl Read) -> Result<Vec<Vec<f64>>, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
-        let length = wire::reply_bytes(self.context.parameters(), indices.len());
-        let payload = self.open_reply(reply, length)?;
-        let read = wire::read_reply(&self.context, &payload, indices.len(), layout.scale);
-        let reply = read.map_err(|source| Error::Wire { what: "reply", source })?;
-        let coefficients = self.secret.decrypt_reply(&self.context, &reply, &indices);
-        self.classification(layout.read(&coefficients)?)
+        let (count, each) = (layout.ciphertexts(), indices.len());
+        let length = Length::Exactly(wire::replies_bytes(self.context.parameters(), count, each));
+        let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
+        let read = || {
+            let (_, payload) = wire::open(reply, &expected)?;
+            wire::read_replies(&self.context, &payload, count, each, layout.scale)
+        };
+        let replies = read().map_err(|source| Error::Wire { what: "reply", source })?;
+        let coefficients = |reply| self.secret.decrypt_reply(&self.context, reply, &indices);
+        Ok(replies.iter().map(coefficients).collect())
     }
 
     /// The classification that scores mean, if they mean anything.

@@ -193,7 +193,7 @@ fn segments(chain: &Chain) -> Vec<Vec<Step>> {
 
 /// How many levels a network takes with primes of 26 bits.
 pub(crate) fn levels(chain: &Chain, bound: f64) -> Result<usize, Error> {
-    let reply = ReplyLayout::batch(chain.last().rows(), bound, 28f64.exp2())?;
+    let reply = ReplyLayout::batch(chain.last().rows(), bound, 28f64.exp2(), 1)?;
     Ok(Schedule::new(chain, reply.scale, |_| 26.0).levels())
 }
 
@@ -202,7 +202,8 @@ pub(crate) fn levels(chain: &Chain, bound: f64) -> Result<usize, Error> {
 /// # Errors
 /// Where the parameters have too few levels.
 pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Result<Assembly, Error> {
-    let mut reply = ReplyLayout::batch(chain.last().rows(), bound, parameters.modulus(Level(0)))?;
+    let slots = parameters.slots();
+    let mut reply = ReplyLayout::batch(chain.last().rows(), bound, parameters.modulus(Level(0)), slots)?;
     let highest = parameters.max_level();
     let prime_bits = |level: Level| parameters.modulus(Level(level.0 + 1).min(highest)).log2();
     let schedule = Schedule::new(chain, reply.scale, prime_bits);
@@ -211,7 +212,7 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
         let expected = format!("at most the {} of the parameters", highest.0);
         return Err(Error::does_not_fit("number of levels of the network", input_level.0, expected));
     }
-    let input = BatchLayout { shape: chain.input, slots: parameters.slots() };
+    let input = BatchLayout { shape: chain.input, slots };
     input.validate()?;
     let input_scale = whole_scale(schedule.input_bits);
     let mut b = Builder::new(parameters.clone());

@@ -141,6 +141,7 @@ fn explanation(
     server_bytes: u64,
 ) -> Explanation {
     let public = &plan.public;
+    let ciphertexts = public.input.ciphertexts();
     Explanation {
         model: public.model.clone(),
         representation: public.representation.clone(),
@@ -154,8 +155,8 @@ fn explanation(
         levels: parameters.max_level().0,
         totals: run.totals.into(),
         layers: run.layers.iter().map(LayerExplanation::from).collect(),
-        upload_bytes: public.upload_bytes(parameters),
-        download_bytes: public.download_bytes(parameters),
+        upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
+        download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes,
         predicted_error: public.predicted_error,

@@ -55,7 +55,7 @@ pub use explain::{Explanation, explain};
 pub use kernels::{FoldChoice, NOMINAL_SCALE, Preference, Split};
 pub use layout::{Axis, Blocks, Digit, Layout};
 pub use parameters::parameters;
-pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan};
+pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan, Recipe};
 pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};
 pub use windows::{InputLayout, Windows};
 

@@ -5,7 +5,7 @@ use crate::batch;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
 use crate::planner::{Family, Options};
-use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout, sizes};
+use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout};
 use circuit::Circuit;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -56,9 +56,40 @@ pub struct PublicPlan {
 pub struct Plan {
     /// What a client needs.
     pub public: PublicPlan,
-    /// None for batches: there is nothing to choose.
-    choice: Option<Choice>,
+    recipe: Recipe,
     model_digest: [u8; 32],
+}
+
+/// What determines a plan's circuit, beside the model and the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Recipe {
+    /// The planner's choices, layer by layer.
+    Layers(Choice),
+    /// A batch: there is nothing to choose.
+    Batch,
+}
+
+impl Recipe {
+    /// Builds the circuit.
+    pub(crate) fn assemble(
+        &self,
+        chain: &Chain,
+        parameters: &Parameters,
+        bound: f64,
+    ) -> Result<Assembly, Error> {
+        match self {
+            Self::Layers(choice) => assemble(chain, parameters, choice, bound),
+            Self::Batch => batch::assemble(chain, parameters, bound),
+        }
+    }
+
+    /// The name of the family that it belongs to.
+    fn family(&self) -> Family {
+        match self {
+            Self::Layers(choice) => choice.family(),
+            Self::Batch => Family::Batch,
+        }
+    }
 }
 
 /// No encoded plan is larger.
@@ -72,7 +103,7 @@ impl Plan {
     pub(crate) fn new(
         model: &Model,
         options: &Options,
-        choice: Option<Choice>,
+        recipe: Recipe,
         assembly: &Assembly,
         score_bound: f64,
         predicted_error: f64,
@@ -80,7 +111,7 @@ impl Plan {
         let (parameters, metadata) = (assembly.circuit.parameters(), &model.metadata);
         let public = PublicPlan {
             model: model.name.clone(),
-            representation: choice.as_ref().map_or(Family::Batch, Choice::family).to_string(),
+            representation: recipe.family().to_string(),
             objective: options.objective.to_string(),
             reply_kind: options.reply.to_string(),
             parameters: parameters.literal().clone(),
@@ -97,12 +128,12 @@ impl Plan {
             predicted_error,
         };
         public.validate_for(parameters)?;
-        Ok(Self { public, choice, model_digest: model.digest })
+        Ok(Self { public, recipe, model_digest: model.digest })
     }
 
-    /// The choices behind the plan; batches have none.
-    pub fn choice(&self) -> Option<&Choice> {
-        self.choice.as_ref()
+    /// What determines the circuit.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
 
     /// SHA-256 of the model's file.
@@ -189,10 +220,7 @@ impl Plan {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
         let chain = Chain::new(&model.graph)?;
-        let assembly = match &self.choice {
-            Some(choice) => assemble(&chain, parameters, choice, self.public.score_bound)?,
-            None => batch::assemble(&chain, parameters, self.public.score_bound)?,
-        };
+        let assembly = self.recipe.assemble(&chain, parameters, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input
             && assembly.input_level == public.input_level
@@ -233,19 +261,6 @@ impl PublicPlan {
         self.input.write_images(images)
     }
 
-    /// Bytes of a request.
-    pub fn upload_bytes(&self, parameters: &Parameters) -> u64 {
-        sizes::upload(parameters, self.input_level, self.input.ciphertexts())
-    }
-
-    /// Bytes of a reply.
-    pub fn download_bytes(&self, parameters: &Parameters) -> u64 {
-        match self.reply.form {
-            ReplyForm::Batch => sizes::whole_download(parameters, self.reply.scores.len()),
-            _ => sizes::download(parameters, self.reply.indices().len()),
-        }
-    }
-
     fn validate(&self) -> Result<(), Error> {
         self.validate_for(&self.parameters.validate()?)
     }
@@ -266,15 +281,15 @@ impl PublicPlan {
         if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {
             return wrong("its input scale is out of range");
         }
-        if is_batch != (self.reply.form == ReplyForm::Batch) {
+        if is_batch != matches!(self.reply.form, ReplyForm::Batch { .. }) {
             return wrong("images and scores are not both in a batch, or both not");
         }
         self.reply.validate()?;
         match self.reply.form {
-            ReplyForm::Batch => {}
+            ReplyForm::Batch { slots } if slots == parameters.slots() => {}
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
-            ReplyForm::Periodic { .. } => {
+            ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => {
                 return wrong("its reply is for another ring degree than its parameters");
             }
         }

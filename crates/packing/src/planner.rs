@@ -10,7 +10,7 @@ use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
-use crate::{Choice, Error, Plan, parameters, probe, sizes};
+use crate::{Choice, Error, Plan, Recipe, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
@@ -213,7 +213,7 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
         allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
         if error <= allowed {
-            return Plan::new(model, options, Some(choice), &assembly, bound, error);
+            return Plan::new(model, options, Recipe::Layers(choice), &assembly, bound, error);
         }
         least = least.min(error);
     }
@@ -245,7 +245,7 @@ fn batch_plan(
     if error > allowed {
         return Err(Error::Limit { what: "a predicted score error", actual: error, allowed });
     }
-    Plan::new(model, options, None, &assembly, bound, error)
+    Plan::new(model, options, Recipe::Batch, &assembly, bound, error)
 }
 
 /// The root mean square of the errors of a batch's scores. Slots do not meet: a few, which all hold the same image, speak for all.

@@ -22,9 +22,13 @@ pub enum ReplyForm {
         /// Slots of a ciphertext.
         slots: usize,
     },
-    /// A batch: each score has a whole ciphertext, in whose slots it stands for each image. Every slot is a score, of an image or of what a client
-    /// wrote into a slot that it left over, so nothing else can be read. There are no sentinels and no copies: see [`ReplyLayout::read_batch`].
-    Batch,
+    /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all coefficients are sent. Every slot is a score,
+    /// of an image or of what a client wrote into a slot that it left over, so nothing else can be read. There are no sentinels and no
+    /// copies: see [`ReplyLayout::read_batch`].
+    Batch {
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
 }
 
 /// The coefficients that the server sends, and how scores are read from them.
@@ -132,8 +136,9 @@ impl ReplyLayout {
     ///
     /// # Errors
     /// Where there are no scores, or absurdly many.
-    pub fn batch(scores: usize, bound: f64, modulus: f64) -> Result<Self, Error> {
-        let layout = Self { coarse: vec![], ..Self::new(ReplyForm::Batch, 0, [scores, 0], bound, modulus) };
+    pub fn batch(scores: usize, bound: f64, modulus: f64, slots: usize) -> Result<Self, Error> {
+        let form = ReplyForm::Batch { slots };
+        let layout = Self { coarse: vec![], ..Self::new(form, 0, [scores, 0], bound, modulus) };
         layout.validate()?;
         Ok(layout)
     }
@@ -157,12 +162,20 @@ impl ReplyLayout {
         [&self.scores[..], &self.sentinels, &self.coarse].concat()
     }
 
-    /// All coefficients that are read, in the order in which a reply holds them; none where it holds whole ciphertexts.
+    /// How many ciphertexts the reply is made of.
+    pub fn ciphertexts(&self) -> usize {
+        match self.form {
+            ReplyForm::Batch { .. } => self.scores.len(),
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } => 1,
+        }
+    }
+
+    /// The coefficients that are read of each ciphertext, in the order in which a reply holds them.
     pub fn indices(&self) -> Vec<usize> {
         match self.form {
             ReplyForm::Coefficients => self.values(),
             ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
-            ReplyForm::Batch => vec![],
+            ReplyForm::Batch { slots } => (0..slots).collect(),
         }
     }
 
@@ -199,10 +212,10 @@ impl ReplyLayout {
                 let powers = period.is_power_of_two() && slots.is_power_of_two();
                 (0, powers && period == count && period <= slots && slots <= 1 << 16 && sentinels >= 3)
             }
-            ReplyForm::Batch => (0, sentinels == 0),
+            ReplyForm::Batch { slots } => (0, sentinels == 0 && slots.is_power_of_two() && slots <= 1 << 16),
         };
         let numbered = self.values().iter().copied().eq(first..first + count);
-        let copies = if self.form == ReplyForm::Batch { 0 } else { scores };
+        let copies = if matches!(self.form, ReplyForm::Batch { .. }) { 0 } else { scores };
         if !(1..=MOST_SCORES).contains(&scores) || coarse != copies || !form_fits || !numbered {
             return Err(Error::Plan(
                 "the reply's values are not numbered in order: scores, three sentinels or more, as many coarse copies as scores".into(),
@@ -246,7 +259,7 @@ impl ReplyLayout {
         let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
         match self.form {
             ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
-            ReplyForm::Batch => mean_square(coefficients).sqrt(),
+            ReplyForm::Batch { .. } => mean_square(coefficients).sqrt(),
             // A slot is the first coefficient and twice each other one times a cosine.
             ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
         }
@@ -262,7 +275,7 @@ impl ReplyLayout {
             return Err(Error::Length { what: "reply", expected, actual });
         }
         let values = match self.form {
-            ReplyForm::Coefficients | ReplyForm::Batch => coefficients.to_vec(),
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
             ReplyForm::Periodic { period, .. } => {
                 let mut slots = vec![0.0; period];
                 Embedding::new(period).add_coefficients(coefficients, &mut slots);

@@ -26,7 +26,7 @@ use circuit::encrypted::Program;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
 use network::Model;
-use packing::{Plan, PublicPlan, ReplyForm};
+use packing::{Plan, PublicPlan};
 use ring::Kernel;
 use std::io::Read;
 use std::sync::Arc;
@@ -59,14 +59,7 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Answer {
     id: KeyId,
-    scores: Encrypted,
-}
-
-/// Scores, for one image or a batch.
-#[derive(Debug)]
-enum Encrypted {
-    Coefficients(Reply),
-    Whole(Vec<Ciphertext>),
+    replies: Vec<Reply>,
 }
 
 impl PreparedModel {
@@ -130,21 +123,15 @@ impl PreparedModel {
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = self.program.run(&evaluator, &request.inputs)?;
-        let scores = match self.plan.reply.form {
-            ReplyForm::Batch => Encrypted::Whole(run.outputs),
-            _ => Encrypted::Coefficients(evaluator.reply(&run.outputs[0], &self.reply_indices)?),
-        };
-        Ok(Answer { id: request.id, scores })
+        let reply = |output| evaluator.reply(output, &self.reply_indices);
+        let replies = run.outputs.iter().map(reply).collect::<Result<_, _>>()?;
+        Ok(Answer { id: request.id, replies })
     }
 
     /// The bytes of a reply, framed for the client.
     pub fn write_reply(&self, answer: &Answer) -> Vec<u8> {
         let header = Header { kind: Kind::Reply, plan: self.digest, key: answer.id };
-        let payload = match &answer.scores {
-            Encrypted::Coefficients(reply) => wire::write_reply(&self.context, reply),
-            Encrypted::Whole(ciphertexts) => wire::write_whole_reply(&self.context, ciphertexts),
-        };
-        wire::seal(&header, &payload)
+        wire::seal(&header, &wire::write_replies(&self.context, &answer.replies))
     }
 
     /// From a request's bytes to the reply's.

@@ -114,7 +114,8 @@ fn check_encrypted(figures: &Figures, seed: u64) {
 /// Sound replies, one with a coefficient that wrapped around, and noise.
 #[test]
 fn replies_tell_whether_they_are_sound() {
-    let (slots, reply) = (128, ReplyLayout::batch(2, 10.0, 268_369_921.0).unwrap());
+    let slots = 128;
+    let reply = ReplyLayout::batch(2, 10.0, 268_369_921.0, slots).unwrap();
     assert_eq!(reply.capacity, 32.0);
     let mut random = Random(17);
     let mut scores: Vec<Vec<f64>> = (0..2).map(|_| random.values(slots, 8.0)).collect();

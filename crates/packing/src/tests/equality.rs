@@ -5,12 +5,20 @@ use crate::assemble::{Assembly, assemble};
 use crate::chain::Chain;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
-use crate::{Choice, Error, Verdict, parameters};
+use crate::{Choice, Error, Plan, Recipe, Verdict, parameters};
 use circuit::{Counts, Work, clear, dry_run, predict};
 use ckks::SecretKey;
 use network::Model;
 use proptest::prelude::*;
 use std::path::Path;
+
+/// The choices behind a plan of the planner's own.
+fn choice(plan: &Plan) -> &Choice {
+    match plan.recipe() {
+        Recipe::Layers(choice) => choice,
+        Recipe::Batch => panic!("a batch has no choices"),
+    }
+}
 
 fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
     let largest = expected.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
@@ -71,8 +79,8 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Cho
         plan => plan.unwrap(),
     };
     let chain = Chain::new(&model.graph).unwrap();
-    let assembly = assemble(&chain, &parameters, plan.choice().unwrap(), plan.public.score_bound).unwrap();
-    Some((chain, plan.choice().unwrap().clone(), assembly))
+    let assembly = assemble(&chain, &parameters, choice(&plan), plan.public.score_bound).unwrap();
+    Some((chain, choice(&plan).clone(), assembly))
 }
 
 proptest! {
@@ -161,8 +169,7 @@ fn the_shipped_model_runs_encrypted() {
     ] {
         let plan = planned(&model, family, objective);
         let chain = Chain::new(&model.graph).unwrap();
-        let assembly =
-            assemble(&chain, &parameters, plan.choice().unwrap(), plan.public.score_bound).unwrap();
+        let assembly = assemble(&chain, &parameters, choice(&plan), plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
             let Ok(image) =
