@@ -29,6 +29,9 @@ class Images:
     def __getitem__(self, which):
         return Images(self.pixels[which], self.labels[which])
 
+    def to(self, device):
+        return Images(self.pixels.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -72,11 +75,36 @@ def load_mnist(folder, part):
     return Images(pixels.unsqueeze(1), labels.long())
 
 
-DATASETS = {"mnist": Dataset(tuple("0123456789"), (1, 28, 28), load_mnist)}
+def _read_records(folder, name):
+    """One CIFAR-10 batch: 10,000 records of a label and the red, green and blue planes, bytes all."""
+    with _open(folder, name) as file:
+        content = file.read()
+    record = 1 + 3 * 32 * 32
+    if len(content) != 10_000 * record:
+        raise DataError(f"{name}: expected 10,000 records of {record} bytes, found {len(content)} bytes")
+    records = torch.from_numpy(np.frombuffer(content, np.uint8).reshape(-1, record).copy())
+    if records[:, 0].max() > 9:
+        raise DataError(f"{name}: expected labels from 0 to 9, found {records[:, 0].max()}")
+    return Images(records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].long())
+
+
+def load_cifar10(folder, part):
+    """CIFAR-10, from the batches of its binary version."""
+    names = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}[part]
+    batches = [_read_records(folder, name) for name in names]
+    return Images(torch.cat([batch.pixels for batch in batches]), torch.cat([batch.labels for batch in batches]))
+
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+DATASETS = {
+    "mnist": Dataset(tuple("0123456789"), (1, 28, 28), load_mnist),
+    "cifar10": Dataset(CIFAR10_CLASSES, (3, 32, 32), load_cifar10),
+}
 
 
 def normalise(spec, pixels):
     """The network's input: (pixel / 255 - mean) / std, per channel."""
-    mean = torch.tensor(spec.mean).view(1, -1, 1, 1)
-    std = torch.tensor(spec.std).view(1, -1, 1, 1)
+    mean = torch.tensor(spec.mean, device=pixels.device).view(1, -1, 1, 1)
+    std = torch.tensor(spec.std, device=pixels.device).view(1, -1, 1, 1)
     return (pixels.float() / 255 - mean) / std

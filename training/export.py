@@ -76,12 +76,11 @@ def onnx_scores(model, images):
     return torch.from_numpy(np.concatenate(chunks))
 
 
-def metadata(spec, layers, images, accuracy):
-    """What a client and a server need to know beside the graph, as strings, over training `images`."""
+def metadata(spec, found, accuracy):
+    """What a client and a server need to know beside the graph, as strings; `found` are the layers' value ranges."""
     lo = [(0 - m) / s for m, s in zip(spec.mean, spec.std)]
     hi = [(1 - m) / s for m, s in zip(spec.mean, spec.std)]
-    found = plain.ranges(layers, images)
-    largest_score = found[plain.names(layers)[-1]]["max"]
+    *_, scores = found.values()
     return {
         "blindsight.dataset": spec.dataset,
         "blindsight.description": spec.description,
@@ -90,7 +89,7 @@ def metadata(spec, layers, images, accuracy):
         "blindsight.std": _listed(spec.std),
         "blindsight.labels": ",".join(DATASETS[spec.dataset].classes),
         "blindsight.input_range": _listed((min(lo), max(hi))),
-        "blindsight.score_bound": _listed([np.ceil(BOUND_MARGIN * largest_score)]),
+        "blindsight.score_bound": _listed([np.ceil(BOUND_MARGIN * scores["max"])]),
         "blindsight.ranges": json.dumps(found),
     }
 
@@ -99,8 +98,8 @@ def _listed(values):
     return ",".join(f"{value:g}" for value in values)
 
 
-def export(spec, layers, training, test, path):
-    """Writes the model with its metadata to `path` and returns its accuracy over the `test` images.
+def export(spec, layers, ranges, test, path):
+    """Writes the model, with `ranges` of its values over the training images, to `path`; returns its accuracy over the `test` images.
 
     The accuracy is that of the file's graph under onnxruntime, whose scores must be within 1e-4 of ours.
     """
@@ -111,8 +110,7 @@ def export(spec, layers, training, test, path):
     if apart > 1e-4:
         raise RuntimeError(f"onnxruntime's scores differ from PyTorch's by {apart:.2e}, expected at most 1e-4")
     accuracy = (found.argmax(1) == test.labels).double().mean().item()
-    described = metadata(spec, layers, normalise(spec, training.pixels).double(), accuracy)
-    helper.set_model_props(model, described)
+    helper.set_model_props(model, metadata(spec, ranges, accuracy))
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return accuracy

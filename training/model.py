@@ -1,42 +1,108 @@
 """The trainable network: batch norm after every linear layer but the last, so that squares stay tame.
 
-`fold` takes batch norm away again, exactly, and leaves the plain chain that is exported.
+`fold` takes batch norm away again, exactly, and leaves the plain chain that is exported. Batch norm's own gain and
+offset before a square make it any quadratic with one root, so no other coefficients are learned.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from networks import Conv, Dense, Square
+from networks import NEAR_RELU, AveragePool, Conv, Dense, Relu, Residual, Square
 from plain import PlainConv, PlainDense, PlainSquare
+
+FAR_OUT = 4.0
+"""Values before a square of more than so many times the layer's root mean square are penalised."""
 
 
 class SquareActivation(nn.Module):
-    """x^2."""
+    """x^2; or, while `share` is below 1, a mixture with the ReLU that a square starting `NEAR_RELU` stands for.
+
+    `penalise` makes a training step leave the mean square of what lies far out, for the loss to take.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.share, self.penalise, self._excess = 1.0, False, None
 
     def forward(self, x):
-        return x * x
+        if self.penalise and self.training:
+            spread = x.detach().float().square().mean().sqrt()
+            self._excess = F.relu(x.float().abs() / spread - FAR_OUT).square().mean()
+        squared = x * x
+        if self.share == 1.0:
+            return squared
+        deviation, mean = NEAR_RELU
+        rectified = F.relu((x - mean) / deviation) + 0.11  # both have the same mean over normal values
+        return self.share * squared + (1 - self.share) * rectified
+
+    def take_excess(self):
+        """What the last step left, once."""
+        excess, self._excess = self._excess, None
+        return excess
+
+
+class ResidualBlock(nn.Module):
+    """x + body(x)."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        return x + self.body(x)
 
 
 def build(spec, shape, classes):
     """The trainable network of `spec` for inputs of `shape` (channels, height, width)."""
     if not isinstance(spec.layers[-1], Dense) or spec.layers[-1].units != classes:
         raise ValueError(f"{spec.name}: the last layer must be Dense({classes}), it is {spec.layers[-1]}")
+    modules, shape = _modules(spec.layers[:-1], shape, spec.recipe.square_start)
+    if spec.recipe.dropout:
+        modules.append(nn.Dropout(spec.recipe.dropout))
+    modules += [nn.Flatten()] if len(shape) == 3 else []
+    modules.append(nn.Linear(torch.Size(shape).numel(), classes))
+    return nn.Sequential(*modules)
+
+
+def _modules(layers, shape, square_start):
+    """The modules of hidden `layers`, and the shape that comes out of them."""
     modules = []
-    for index, layer in enumerate(spec.layers):
-        last = index == len(spec.layers) - 1
+    for layer, after in zip(layers, [*layers[1:], None]):
         match layer:
             case Conv(maps, kernel, stride, padding):
-                modules.append(nn.Conv2d(shape[0], maps, kernel, stride, padding, bias=last))
+                modules.append(nn.Conv2d(shape[0], maps, kernel, stride, padding, bias=False))
                 shape = (maps, *((side + 2 * padding - kernel) // stride + 1 for side in shape[1:]))
-                modules += [] if last else [nn.BatchNorm2d(maps)]
+                modules.append(_norm(nn.BatchNorm2d(maps), after, square_start))
             case Dense(units):
                 modules += [nn.Flatten()] if len(shape) == 3 else []
-                modules.append(nn.Linear(torch.Size(shape).numel(), units, bias=last))
+                modules.append(nn.Linear(torch.Size(shape).numel(), units, bias=False))
                 shape = (units,)
-                modules += [] if last else [nn.BatchNorm1d(units)]
+                modules.append(_norm(nn.BatchNorm1d(units), after, square_start))
             case Square():
                 modules.append(SquareActivation())
-    return nn.Sequential(*modules)
+            case Relu():
+                modules.append(nn.ReLU())
+            case AveragePool():
+                modules.append(nn.AdaptiveAvgPool2d(1))
+                shape = (shape[0], 1, 1)
+            case Residual(inner):
+                body, shape = _modules(inner, shape, square_start)
+                modules.append(ResidualBlock(nn.Sequential(*body)))
+    return modules, shape
+
+
+def _norm(norm, after, square_start):
+    """`norm` with the gain and offset that it starts from."""
+    if isinstance(after, Square):
+        nn.init.constant_(norm.weight, square_start[0])
+        nn.init.constant_(norm.bias, square_start[1])
+    return norm
+
+
+def squares(model):
+    """The square activations of `model`."""
+    return [module for module in model.modules() if isinstance(module, SquareActivation)]
 
 
 def _folded(linear, norm):
@@ -63,4 +129,8 @@ def fold(model):
                 layers.append(PlainDense(*_folded(module, norm)))
             case SquareActivation():
                 layers.append(PlainSquare())
+            case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.Flatten() | nn.Dropout():
+                pass  # folded, implied by a dense layer, or of training alone
+            case _:
+                raise ValueError(f"{module} has no counterpart among encrypted operations")
     return layers

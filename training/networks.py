@@ -4,7 +4,7 @@ A network is a chain of linear layers and squares, because those are what a leve
 evaluates. To add one, write its layers and its recipe here; a new data set also needs a loader in `data.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,24 @@ class Square:
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Relu:
+    """max(x, 0), for teachers only: a leveled scheme cannot evaluate it."""
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean of each map, for teachers only."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """x plus what `layers` make of it, for teachers only."""
+
+    layers: tuple
+
+
+@dataclass(frozen=True)
+class Distortion:
     """Random distortions of training images: each is drawn uniformly from -value to +value.
 
     Resampling blurs, and a square network is unpredictable on sharp images if it has only seen blurred ones, so
@@ -46,6 +63,39 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class CropFlip:
+    """Training images shifted by up to `shift` whole pixels each way, every other one mirrored."""
+
+    shift: int
+    cutout: int = 0  # side of the square that is blanked in every image
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Learning from the scores of a trained network beside the labels (Hinton et al. 2015, arXiv 1503.02531)."""
+
+    teacher: str  # a network here; it is trained first where it has not been
+    share: float  # of the loss that is the teacher's
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Weights that become exactly zero while training goes on (gradual magnitude pruning, arXiv 1710.01878).
+
+    `taps` and `units` are what a single-image plan saves by: an input ciphertext for each kernel position of the
+    first convolution, and a shorter period for fewer hidden units. `density` is what a batch plan saves by: the
+    share of each linear layer's weights that stays, at most.
+    """
+
+    first_epoch: int
+    last_epoch: int
+    taps: int  # kernel positions of the first layer that stay, in all maps
+    units: int  # of the last hidden layer that stay
+    density: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a network is trained. The learning rate warms up over the first epoch, then falls as a cosine."""
 
@@ -54,8 +104,16 @@ class Recipe:
     learning_rate: float
     weight_decay: float
     label_smoothing: float
-    augmentation: Augmentation
+    augmentation: Distortion | CropFlip
     seed: int = 1
+    square_start: tuple[float, float] = (1.0, 0.0)  # deviation and mean, at first, of what is squared
+    annealing: int = 0  # epochs over which activations go from ReLU to square
+    range_penalty: float = 0.0  # weight, in the loss, of values far out before a square
+    dropout: float = 0.0  # before the last layer
+    averaging: float = 0.0  # decay, by step, of the weights' moving average; 0: no averaging
+    bfloat16: bool = False  # products in bfloat16, several times faster where the processor has them
+    distillation: Distillation | None = None
+    pruning: Pruning | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +123,19 @@ class NetworkSpec:
     name: str
     description: str
     dataset: str
-    layers: tuple[Conv | Dense | Square, ...]
+    layers: tuple
     recipe: Recipe
     mean: tuple[float, ...] = field(default=(0.0,))  # per channel; normalised = (pixel / 255 - mean) / std
     std: tuple[float, ...] = field(default=(1.0,))
 
+
+NEAR_RELU = (0.447, 0.56)
+"""A `square_start` with which squares begin as the best quadratic fit of a ReLU of normal values, 0.2 (x + 1.25)^2."""
+
+DIGIT_DISTORTION = Distortion(share=0.5, degrees=10.0, shift=1.5, zoom=0.1, shear=0.1, elastic=1.0)
+
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+"""Of each channel over the training images."""
 
 CRYPTONETS_MNIST = NetworkSpec(
     name="cryptonets-mnist",
@@ -82,8 +148,166 @@ CRYPTONETS_MNIST = NetworkSpec(
         learning_rate=4e-3,
         weight_decay=1e-2,
         label_smoothing=0.05,
-        augmentation=Augmentation(share=0.5, degrees=10.0, shift=1.5, zoom=0.1, shear=0.1, elastic=1.0),
+        augmentation=DIGIT_DISTORTION,
     ),
 )
 
-NETWORKS = {spec.name: spec for spec in (CRYPTONETS_MNIST,)}
+DIGITS = Recipe(
+    epochs=25,
+    batch=256,
+    learning_rate=4e-3,
+    weight_decay=1e-2,
+    label_smoothing=0.05,
+    augmentation=DIGIT_DISTORTION,
+    range_penalty=1e-2,
+    averaging=0.998,
+)
+"""What most digit networks are trained by."""
+
+LOLA_SMALL_MNIST = NetworkSpec(
+    name="lola-small-mnist",
+    description="LoLa-Small: 5x5 convolution to 5 maps, square, dense 10",
+    dataset="mnist",
+    layers=(Conv(5, 5, 2, 1), Square(), Dense(10)),
+    recipe=replace(DIGITS, epochs=40, label_smoothing=0.0),
+)
+
+LENET_MNIST = NetworkSpec(
+    name="lenet-mnist",
+    description="LeNet: 5x5 convolutions to 32 and 64 maps, dense 512, dense 10, a square after each but the last",
+    dataset="mnist",
+    layers=(Conv(32, 5, 2, 2), Square(), Conv(64, 5, 2, 2), Square(), Dense(512), Square(), Dense(10)),
+    recipe=replace(DIGITS, learning_rate=2e-3, dropout=0.2, bfloat16=True),
+)
+
+MLP_MNIST = NetworkSpec(
+    name="mlp-mnist",
+    description="three fully connected layers, 784-128-128-10, with squares between them",
+    dataset="mnist",
+    layers=(Dense(128), Square(), Dense(128), Square(), Dense(10)),
+    recipe=DIGITS,
+)
+
+CONV2X2_MNIST = NetworkSpec(
+    name="conv2x2-mnist",
+    description="2x2 convolution to 5 maps, square, dense 100, square, dense 10",
+    dataset="mnist",
+    layers=(Conv(5, 2, 2), Square(), Dense(100), Square(), Dense(10)),
+    recipe=DIGITS,
+)
+
+TUTORIAL_MNIST = NetworkSpec(
+    name="tutorial-mnist",
+    description="7x7 convolution with stride 3 to 4 maps, square, dense 64, square, dense 10",
+    dataset="mnist",
+    layers=(Conv(4, 7, 3), Square(), Dense(64), Square(), Dense(10)),
+    recipe=DIGITS,
+)
+
+CRYPTONETS_PRUNED_MNIST = NetworkSpec(
+    name="cryptonets-pruned-mnist",
+    description="cryptonets-mnist with most of its weights zero: 12 of 25 kernel positions, 31 of 100 hidden units",
+    dataset="mnist",
+    layers=CRYPTONETS_MNIST.layers,
+    recipe=replace(
+        DIGITS,
+        epochs=50,
+        label_smoothing=0.0,
+        distillation=Distillation(teacher="lenet-mnist", share=0.7, temperature=2.0),
+        pruning=Pruning(first_epoch=4, last_epoch=30, taps=12, units=31, density=(0.4, 0.1, 0.4)),
+    ),
+)
+
+LOLA_CIFAR10 = NetworkSpec(
+    name="lola-cifar10",
+    description="LoLa-CIFAR: 8x8 convolution to 83 maps, square, 10x10 convolution to 112 maps, square, dense 10",
+    dataset="cifar10",
+    layers=(Conv(83, 8, 2, 1), Square(), Conv(112, 10, 2, 4), Square(), Dense(10)),
+    recipe=Recipe(
+        epochs=40,
+        batch=128,
+        learning_rate=2e-3,
+        weight_decay=5e-2,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4),
+        square_start=NEAR_RELU,
+        range_penalty=1e-2,
+        dropout=0.2,
+        averaging=0.998,
+        bfloat16=True,
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
+_BLOCK128, _BLOCK256, _BLOCK512 = (
+    Residual((Conv(maps, 3, 1, 1), Relu(), Conv(maps, 3, 1, 1), Relu())) for maps in (128, 256, 512)
+)
+
+CIFAR10_TEACHER = NetworkSpec(
+    name="cifar10-teacher",
+    description="a residual network with ReLUs, nine layers deep, that cifar10 learns from; not exported",
+    dataset="cifar10",
+    layers=(
+        *(Conv(64, 3, 1, 1), Relu(), Conv(128, 3, 2, 1), Relu(), _BLOCK128),
+        *(Conv(256, 3, 2, 1), Relu(), _BLOCK256, Conv(512, 3, 2, 1), Relu(), _BLOCK512),
+        *(AveragePool(), Dense(10)),
+    ),
+    recipe=Recipe(
+        epochs=60,
+        batch=256,
+        learning_rate=3e-3,
+        weight_decay=0.1,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4, cutout=8),
+        averaging=0.999,
+        bfloat16=True,
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
+CIFAR10 = NetworkSpec(
+    name="cifar10",
+    description="six 3x3 convolutions to 32, 64, 64, 128, 128 and 256 maps, every other one of stride 2, and dense 10, squares between",
+    dataset="cifar10",
+    layers=(
+        *(Conv(32, 3, 1, 1), Square(), Conv(64, 3, 2, 1), Square()),
+        *(Conv(64, 3, 1, 1), Square(), Conv(128, 3, 2, 1), Square()),
+        *(Conv(128, 3, 1, 1), Square(), Conv(256, 3, 2, 1), Square()),
+        Dense(10),
+    ),
+    recipe=Recipe(
+        epochs=120,
+        batch=256,
+        learning_rate=3e-3,
+        weight_decay=5e-2,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4),
+        square_start=NEAR_RELU,
+        annealing=20,
+        range_penalty=1e-2,
+        dropout=0.2,
+        averaging=0.999,
+        bfloat16=True,
+        distillation=Distillation(teacher="cifar10-teacher", share=0.9, temperature=4.0),
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
+NETWORKS = {
+    spec.name: spec
+    for spec in (
+        CRYPTONETS_MNIST,
+        LOLA_SMALL_MNIST,
+        LENET_MNIST,
+        MLP_MNIST,
+        CONV2X2_MNIST,
+        TUTORIAL_MNIST,
+        CRYPTONETS_PRUNED_MNIST,
+        LOLA_CIFAR10,
+        CIFAR10_TEACHER,
+        CIFAR10,
+    )
+}

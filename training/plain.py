@@ -12,8 +12,8 @@ import torch.nn.functional as F
 LARGEST = 5.0
 """Largest |value| of every unit before a square over the training set; its square is at most 25."""
 
-SCORE_RMS = 5.0
-"""Root mean square of the scores over the training set."""
+SCORE_RMS, SCORE_LARGEST = 5.0, 30.0
+"""Root mean square of the scores over the training set, or less where the largest would exceed the second."""
 
 CHUNK = 5_000
 
@@ -29,7 +29,7 @@ class PlainConv:
     kind = "conv"
 
     def __call__(self, x):
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype), self.stride, self.padding)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PlainDense:
     kind = "dense"
 
     def __call__(self, x):
-        return F.linear(x.flatten(1), self.weight, self.bias)
+        return F.linear(x.flatten(1), self.weight.to(x.dtype), self.bias.to(x.dtype))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def names(layers):
 
 
 def run(layers, x):
-    """The outputs of every layer for a batch `x`."""
+    """The outputs of every layer for a batch `x`, in its precision."""
     outputs = []
     for layer in layers:
         x = layer(x)
@@ -74,12 +74,14 @@ def scores(layers, images):
 
 
 def _unit_maxima(layers, images):
-    """The largest |value| of each unit (map, for a convolution) of the last of `layers`."""
-    maxima = []
+    """For each of `layers` before a square, by its place, the largest |value| of each unit (map, for a convolution)."""
+    maxima = {}
     for chunk in images.split(CHUNK):
-        out = run(layers, chunk)[-1].abs()
-        maxima.append(out.flatten(2).amax((0, 2)) if out.dim() == 4 else out.amax(0))
-    return torch.stack(maxima).amax(0)
+        for i, out in enumerate(run(layers, chunk)[:-1]):
+            if layers[i + 1].kind == "square":
+                found = out.abs().transpose(0, 1).flatten(1).amax(1)
+                maxima[i] = torch.maximum(maxima.get(i, found), found)
+    return maxima
 
 
 def _scale_outputs(layer, factors):
@@ -95,19 +97,38 @@ def _scale_inputs(layer, factors):
 
 def equalise(layers, images):
     """The same classifier with every unit before a square at most `LARGEST` over `images`, scores of mean zero
-    over the classes (a common offset decides nothing) and of root mean square `SCORE_RMS`.
+    over the classes (a common offset decides nothing), and their size as `SCORE_RMS` and `SCORE_LARGEST` say.
 
     `layers` alternate between linear layers and squares, and end in a dense layer.
     """
     layers = list(layers)
-    for i in range(1, len(layers), 2):
-        factors = LARGEST / _unit_maxima(layers[:i], images).clamp(min=1e-9)
-        layers[i - 1] = _scale_outputs(layers[i - 1], factors)
-        layers[i + 1] = _scale_inputs(layers[i + 1], factors**-2)
+    for i, maxima in _unit_maxima(layers, images).items():
+        factors = LARGEST / maxima.clamp(min=1e-9)
+        layers[i] = _scale_outputs(layers[i], factors)
+        layers[i + 2] = _scale_inputs(layers[i + 2], factors**-2)
     last = layers[-1]
     layers[-1] = replace(last, weight=last.weight - last.weight.mean(0), bias=last.bias - last.bias.mean())
-    rms = scores(layers, images).square().mean().sqrt()
-    layers[-1] = _scale_outputs(layers[-1], torch.full_like(last.bias, SCORE_RMS) / rms)
+    found = scores(layers, images)
+    factor = torch.minimum(SCORE_RMS / found.square().mean().sqrt(), SCORE_LARGEST / found.abs().max())
+    layers[-1] = _scale_outputs(layers[-1], factor.expand(len(last.bias)))
+    return layers
+
+
+def without_dead_units(layers):
+    """The same scores from layers whose live units come first: a unit that the next layer does not read goes last, its
+    weights and bias zero.
+
+    Only a dense layer's units are looked at, before a square and a dense layer.
+    """
+    layers = list(layers)
+    for i in range(1, len(layers), 2):
+        unit, reader = layers[i - 1], layers[i + 1]
+        if isinstance(unit, PlainDense):
+            read = (reader.weight != 0).any(0)
+            order = read.logical_not().long().argsort(stable=True)
+            unit = _scale_outputs(unit, read.double())
+            layers[i - 1] = replace(unit, weight=unit.weight[order], bias=unit.bias[order])
+            layers[i + 1] = replace(reader, weight=reader.weight[:, order])
     return layers
 
 

@@ -1,5 +1,6 @@
 """The pipeline on small synthetic data: seconds, no data set needed."""
 
+import argparse
 import dataclasses
 import gzip
 import struct
@@ -10,12 +11,28 @@ import pytest
 import torch
 
 import plain
-from augment import distort
-from data import DataError, Images, load_mnist, normalise
+from augment import crop_flip, distort
+from data import DATASETS, DataError, Images, load_cifar10, load_mnist, normalise
 from export import export, onnx_scores, to_onnx
-from model import build, fold
-from networks import CRYPTONETS_MNIST, Augmentation, Conv, Dense, NetworkSpec, Square
-from train import Run
+from model import SquareActivation, build, fold
+from networks import (
+    CRYPTONETS_MNIST,
+    NEAR_RELU,
+    NETWORKS,
+    AveragePool,
+    Conv,
+    CropFlip,
+    Dense,
+    Distillation,
+    Distortion,
+    NetworkSpec,
+    Pruning,
+    Relu,
+    Residual,
+    Square,
+)
+from run import Run, load
+from train import start
 
 TWO_CONVOLUTIONS = NetworkSpec(
     name="two-convolutions",
@@ -62,6 +79,21 @@ def test_folding_changes_no_score(spec):
         torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.endswith("teacher")])
+def test_every_network_equals_its_export(name):
+    spec = NETWORKS[name]
+    dataset = DATASETS[spec.dataset]
+    pixels = torch.randint(256, (8, *dataset.shape), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    inputs = normalise(spec, pixels)
+    torch.manual_seed(1)
+    model = build(spec, dataset.shape, len(dataset.classes))
+    model(inputs)  # for the batch norms to have seen something
+    layers = fold(model.eval())
+    with torch.no_grad():
+        expected = model(inputs)
+    torch.testing.assert_close(onnx_scores(to_onnx(spec, layers), inputs), expected, rtol=1e-3, atol=1e-3)
+
+
 @SPECS
 def test_equalising_scales_and_centres_the_scores_and_does_nothing_else(spec):
     images = synthetic(200)
@@ -93,26 +125,40 @@ def test_a_short_training_learns_and_its_export_agrees(tmp_path):
         CRYPTONETS_MNIST.recipe,
         epochs=4,
         batch=50,
-        augmentation=Augmentation(share=0.5, degrees=3.0, shift=0.5, zoom=0.03, shear=0.03, elastic=0.3),
+        augmentation=Distortion(share=0.5, degrees=3.0, shift=0.5, zoom=0.03, shear=0.03, elastic=0.3),
     )
     spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe)
     training, test = synthetic(1_000), synthetic(300, seed=8)
     model, history = Run(spec, training, None, tmp_path / "run.pt").train()
     assert history[-1]["training"]["loss"] < history[0]["training"]["loss"]
-    layers = plain.equalise(fold(model), normalise(spec, training.pixels).double())
-    accuracy = export(spec, layers, training, test, tmp_path / "model.onnx")
+    inputs = normalise(spec, training.pixels).double()
+    layers = plain.equalise(fold(model), inputs)
+    accuracy = export(spec, layers, plain.ranges(layers, inputs), test, tmp_path / "model.onnx")
     assert accuracy > 0.95
     described = onnx.load(tmp_path / "model.onnx")
     assert [node.op_type for node in described.graph.node] == ["Conv", "Mul", "Flatten", "Gemm", "Mul", "Gemm"]
     metadata = {entry.key: entry.value for entry in described.metadata_props}
     assert metadata["blindsight.accuracy"] == f"{accuracy:.4f}"
     assert metadata["blindsight.input_range"] == "0,1"
-    largest = plain.scores(layers, normalise(spec, training.pixels).double()).abs().max()
+    largest = plain.scores(layers, inputs).abs().max()
     assert float(metadata["blindsight.score_bound"]) >= 1.5 * largest
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
-    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=3, batch=50))
+EVERYTHING = dict(
+    averaging=0.9,
+    dropout=0.2,
+    range_penalty=0.1,
+    annealing=2,
+    bfloat16=True,
+    pruning=Pruning(first_epoch=0, last_epoch=2, taps=9, units=31, density=(0.3, 0.1, 0.5)),
+)
+"""Recipe entries that have a state or draw random numbers."""
+
+
+@pytest.mark.parametrize("extra", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, extra):
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=3, batch=50, **extra)
+    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe)
     images = synthetic(200)
     whole, _ = Run(spec, images, None, tmp_path / "whole.pt").train()
 
@@ -142,6 +188,75 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
         Run(other, synthetic(100), None, tmp_path / "run.pt")
 
 
+def test_pruning_leaves_what_it_says_and_the_export_knows_it(tmp_path):
+    pruning = Pruning(first_epoch=0, last_epoch=2, taps=12, units=31, density=(0.4, 0.1, 0.5))
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=4, batch=50, averaging=0.9, pruning=pruning)
+    spec, images = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe), synthetic(500)
+    network, _ = Run(spec, images, None, tmp_path / "run.pt").train()
+    conv, _, hidden, _, last = plain.without_dead_units(fold(network))
+    assert (conv.weight != 0).any(0).any(0).sum() == 12
+    assert (hidden.weight != 0).any(1).sum() <= 31 and (hidden.bias[31:] == 0).all() and (hidden.weight[31:] == 0).all()
+    for layer, density in zip((conv, hidden, last), pruning.density):
+        kept = (layer.weight != 0).sum().item() / layer.weight.numel()
+        assert 0.5 * density < kept <= density + 0.01
+    inputs = normalise(spec, images.pixels).double()
+    before = plain.scores(fold(network), inputs)
+    torch.testing.assert_close(plain.scores(plain.without_dead_units(fold(network)), inputs), before)
+    assert (plain.equalise(plain.without_dead_units(fold(network)), inputs)[2].weight != 0).any(1).sum() <= 31
+
+
+RELU_NETWORK = dataclasses.replace(
+    CRYPTONETS_MNIST,
+    name="relu-network",
+    layers=(Conv(8, 3, 2), Relu(), Residual((Conv(8, 3, 1, 1), Relu())), AveragePool(), Dense(10)),
+)
+
+
+def test_all_that_a_student_learns_may_be_its_teachers(tmp_path):
+    images = synthetic(300)
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, batch=50, augmentation=CropFlip(shift=0))
+    inputs = normalise(CRYPTONETS_MNIST, images.pixels)
+    known = {one.numpy().tobytes(): label for both in (inputs, inputs.flip(3)) for one, label in zip(both, images.labels)}
+
+    def teacher(batch):
+        labels = torch.stack([known[one.numpy().tobytes()] for one in batch])
+        return 10 * torch.nn.functional.one_hot(labels, 10).float()
+
+    recipe = dataclasses.replace(recipe, epochs=6, distillation=Distillation("any", 1.0, 1.0))
+    spec = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe)
+    mislabelled = Images(images.pixels, (images.labels + 1) % 10)
+    student, _ = Run(spec, mislabelled, None, tmp_path / "student.pt", teacher=teacher).train()
+    found = student(inputs).argmax(1)
+    assert (found == images.labels).double().mean() > 0.9
+
+
+def test_a_teacher_is_trained_before_its_student(tmp_path, monkeypatch):
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
+    monkeypatch.setitem(NETWORKS, "relu-network", dataclasses.replace(RELU_NETWORK, recipe=recipe))
+    distilled = dataclasses.replace(recipe, distillation=Distillation("relu-network", 0.5, 2.0))
+    spec = dataclasses.replace(CRYPTONETS_MNIST, name="student", recipe=distilled)
+    options = argparse.Namespace(checkpoints=tmp_path, fresh=True, network="student", device="cpu")
+    student = start(spec, synthetic(100), None, options)
+    assert len(load(tmp_path / "relu-network.pt")["history"]) == 1
+    student.train()
+    assert len(load(tmp_path / "student.pt")["history"]) == 1
+
+
+def test_a_teacher_cannot_be_exported():
+    with pytest.raises(ValueError, match="ReLU"):
+        fold(build(RELU_NETWORK, (1, 28, 28), 10))
+
+
+def test_a_square_that_starts_near_relu_has_the_mean_of_a_relu():
+    images = torch.randn(100_000, generator=torch.Generator().manual_seed(1)) * NEAR_RELU[0] + NEAR_RELU[1]
+    activation = SquareActivation()
+    squared = activation(images)
+    activation.share = 0.0
+    rectified = activation(images)
+    assert abs((squared - rectified).mean()) < 0.01
+    assert (squared - rectified).std() < 0.3 * rectified.std()
+
+
 def test_the_same_layers_give_the_same_file():
     layers = fold(trained(CRYPTONETS_MNIST, synthetic(100)))
     first, second = (to_onnx(CRYPTONETS_MNIST, layers).SerializeToString(deterministic=True) for _ in range(2))
@@ -158,11 +273,47 @@ def test_onnx_takes_one_image_and_many():
 def test_distortion_leaves_the_rest_of_the_batch_and_the_background():
     images = torch.zeros(10, 1, 28, 28)
     images[:, :, 12:16, 12:16] = 1.0
-    augmentation = Augmentation(share=0.6, degrees=10, shift=1, zoom=0.1, shear=0.1, elastic=1)
+    augmentation = Distortion(share=0.6, degrees=10, shift=1, zoom=0.1, shear=0.1, elastic=1)
     distorted = distort(images, augmentation, torch.Generator().manual_seed(1))
     assert torch.equal(distorted[6:], images[6:])
     assert all(not torch.equal(a, b) for a, b in zip(distorted[:6], images))
     assert distorted[:, :, :4].abs().max() == 0
+
+
+def test_crop_and_flip_move_whole_pixels():
+    images = torch.arange(64 * 3 * 64.0).view(64, 3, 8, 8) + 1
+    moved = crop_flip(images, CropFlip(shift=2), torch.Generator().manual_seed(1))
+    found = set()
+    for before, after in zip(images, moved):
+        padded = torch.nn.functional.pad(before, [2] * 4)
+        views = {
+            (flip, row, column): padded[:, row : row + 8, column : column + 8].flip([2] * flip)
+            for flip in (0, 1)
+            for row in range(5)
+            for column in range(5)
+        }
+        matching = [which for which, view in views.items() if torch.equal(view, after)]
+        assert len(matching) == 1
+        found.add(matching[0])
+    assert len(found) > 20
+    blanked = crop_flip(images, CropFlip(shift=0, cutout=4), torch.Generator().manual_seed(1))
+    assert all(4 <= (image == 0).any(0).sum() <= 16 for image in blanked)
+
+
+def test_cifar10_batches_are_read(tmp_path):
+    records = np.random.default_rng(1).integers(0, 256, (10_000, 3_073), np.uint8)
+    records[:, 0] %= 10
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    images = load_cifar10(tmp_path, "test")
+    assert images.labels.tolist() == records[:, 0].tolist()
+    assert images.pixels[7, 2, 5, 3] == records[7, 1 + 2 * 1_024 + 5 * 32 + 3]
+    records[9, 0] = 10
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    with pytest.raises(DataError, match="labels from 0 to 9"):
+        load_cifar10(tmp_path, "test")
+    (tmp_path / "test_batch.bin").write_bytes(bytes(3_073 * 9_999))
+    with pytest.raises(DataError, match="10,000 records"):
+        load_cifar10(tmp_path, "test")
 
 
 def idx(magic, shape, content):

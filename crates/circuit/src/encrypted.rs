@@ -6,20 +6,32 @@ use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
 use crate::{Counts, Error, Plain};
 use ckks::{Ciphertext, Context, Evaluator, Extension, LinearTransform, PlainFactor, PlainSummand, Rescale};
+use ring::parallel;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Mutex;
 
 /// A circuit with its plaintexts encoded: made once for a model, run for every request.
 #[derive(Debug)]
 pub struct Program {
     circuit: Circuit,
-    /// Its plaintexts in order, encoded.
-    plaintexts: Vec<Encoded>,
+    plaintexts: Store,
+    /// For each plaintext of the circuit its position in the store.
+    positions: Vec<usize>,
     /// Its chains by their first node, encoded.
     chains: BTreeMap<usize, EncodedChain>,
 }
 
-#[derive(Debug)]
+/// Encoded plaintexts, equal ones once.
+#[derive(Debug, Default)]
+struct Store {
+    encoded: Vec<Encoded>,
+    /// The positions of plaintexts by a hash of their numbers.
+    by_hash: HashMap<u64, Vec<usize>>,
+}
+
+#[derive(Debug, PartialEq)]
 enum Encoded {
     Factor(PlainFactor),
     Summand(PlainSummand),
@@ -35,17 +47,23 @@ pub struct Run {
 }
 
 impl Program {
-    /// Encodes the circuit's plaintexts, one at a time: beside the encoded ones no more than one is in memory.
+    /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and keeps equal ones once.
     ///
     /// # Errors
     /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level.
     pub fn encode(circuit: Circuit, context: &Context) -> Result<Self, Error> {
-        let plaintexts = circuit.plains().iter().map(|spec| Encoded::new(context, spec));
-        let plaintexts = plaintexts.collect::<Result<_, _>>()?;
+        let store = Mutex::new(Store::default());
+        let positions = parallel::map(circuit.plains().iter(), |spec| {
+            let numbers = spec.numbers.make();
+            let encoded = Encoded::new(context, spec, &numbers)?;
+            Ok(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded))
+        });
+        let positions = positions.into_iter().collect::<Result<_, Error>>()?;
+        let plaintexts = store.into_inner().expect("nothing panics while it is locked");
         let starts = (0..circuit.nodes().len()).filter_map(|start| Some((start, circuit.chain_at(start)?)));
         let chains = starts.map(|(start, chain)| Ok((start, EncodedChain::new(&circuit, context, &chain)?)));
         let chains = chains.collect::<Result<_, Error>>()?;
-        Ok(Self { plaintexts, chains, circuit })
+        Ok(Self { circuit, plaintexts, positions, chains })
     }
 
     /// The circuit.
@@ -56,7 +74,11 @@ impl Program {
     /// Bytes of the encoded plaintexts in memory.
     pub fn bytes(&self) -> usize {
         let chains: usize = self.chains.values().map(EncodedChain::bytes).sum();
-        self.plaintexts.iter().map(Encoded::bytes).sum::<usize>() + chains
+        self.plaintexts.encoded.iter().map(Encoded::bytes).sum::<usize>() + chains
+    }
+
+    fn plaintext(&self, plain: Plain) -> &Encoded {
+        &self.plaintexts.encoded[self.positions[plain.index()]]
     }
 
     /// Runs the circuit. Work on different limbs is spread over the threads of the rayon pool it is called in; each value is freed after
@@ -87,15 +109,34 @@ impl Program {
     }
 }
 
+impl Store {
+    /// Where the plaintext is, or else is put.
+    fn insert(&mut self, hash: u64, plaintext: Encoded) -> usize {
+        let alike = self.by_hash.entry(hash).or_default();
+        if let Some(same) = alike.iter().find(|i| self.encoded[**i] == plaintext) {
+            return *same;
+        }
+        alike.push(self.encoded.len());
+        self.encoded.push(plaintext);
+        self.encoded.len() - 1
+    }
+}
+
+fn hash(numbers: &[f64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    numbers.iter().for_each(|x| hasher.write_u64(x.to_bits()));
+    hasher.finish()
+}
+
 impl Encoded {
-    fn new(context: &Context, spec: &PlainSpec) -> Result<Self, Error> {
-        let (numbers, level, scale) = (spec.numbers.make(), spec.level, spec.scale);
-        let factor = |extension| Ok(Self::Factor(context.encode_factor(&numbers, level, scale, extension)?));
+    fn new(context: &Context, spec: &PlainSpec, numbers: &[f64]) -> Result<Self, Error> {
+        let (level, scale) = (spec.level, spec.scale);
+        let factor = |extension| Ok(Self::Factor(context.encode_factor(numbers, level, scale, extension)?));
         match spec.role {
             Role::Factor => factor(Extension::Plain),
             Role::ExtendedFactor => factor(Extension::Extended),
             Role::Summand(encoding) => {
-                Ok(Self::Summand(context.encode_summand(&numbers, encoding, level, scale)?))
+                Ok(Self::Summand(context.encode_summand(numbers, encoding, level, scale)?))
             }
         }
     }
@@ -137,7 +178,7 @@ impl<'a> Executor for Encrypted<'a> {
 impl<'a> Encrypted<'a> {
     /// A plaintext that the builder has checked to be a factor.
     fn factor(&self, plain: Plain) -> &'a PlainFactor {
-        match &self.program.plaintexts[plain.index()] {
+        match self.program.plaintext(plain) {
             Encoded::Factor(factor) => factor,
             Encoded::Summand(_) => unreachable!("products are of factors, by construction"),
         }
@@ -145,7 +186,7 @@ impl<'a> Encrypted<'a> {
 
     /// A plaintext that the builder has made to be added.
     fn summand(&self, plain: Plain) -> &'a PlainSummand {
-        match &self.program.plaintexts[plain.index()] {
+        match self.program.plaintext(plain) {
             Encoded::Summand(summand) => summand,
             Encoded::Factor(_) => unreachable!("sums are of summands, by construction"),
         }

@@ -40,8 +40,8 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
 /// What the cost of a linear transform depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransformShape {
-    /// For each input that is read, how many different rotations of it are, those by zero not counted.
-    pub babies: Vec<usize>,
+    /// What is read of each input that is read.
+    pub babies: Vec<Babies>,
     /// How many giant steps there are.
     pub giants: usize,
     /// How many of them rotate.
@@ -50,13 +50,24 @@ pub struct TransformShape {
     pub terms: usize,
 }
 
+/// What the giants of a transform read of one of its inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Babies {
+    /// How many different rotations.
+    pub rotated: usize,
+    /// Whether the input itself, too.
+    pub unrotated: bool,
+}
+
 impl TransformShape {
     pub(crate) fn of(giants: &[Giant]) -> Self {
         let terms = giants.iter().flat_map(|giant| &giant.terms);
         let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-        let mut babies: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut babies = BTreeMap::<usize, Babies>::new();
         for (input, baby) in distinct {
-            *babies.entry(input).or_default() += usize::from(baby != 0);
+            let babies = babies.entry(input).or_default();
+            babies.rotated += usize::from(baby != 0);
+            babies.unrotated |= baby == 0;
         }
         Self {
             babies: babies.into_values().collect(),
@@ -115,7 +126,7 @@ impl<'a> Cost<'a> {
     }
 
     fn relinearise(&self, rescale: Rescale) -> Counts {
-        let work = self.decompose() + self.key_product() + self.special_multiple();
+        let work = self.decompose() + self.key_product() + self.special_multiple(2);
         Counts { relinearizations: 1, work, ..Counts::default() } + self.divide(rescale)
     }
 
@@ -154,17 +165,16 @@ impl<'a> Cost<'a> {
         if steps == 0 {
             return Counts::default();
         }
-        let permute = Work { permutations: 2 * self.limbs, passes: self.limbs, ..Work::default() };
-        let work = self.decompose() + self.key_product() + permute;
-        Counts { rotations: 1, work, ..Counts::default() } + self.divide(Rescale::No)
+        self.hoisted(1) + self.divide(Rescale::No)
     }
 
     /// A fold by these stages of rotations.
     pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
         let stage = |(index, steps): (usize, &Vec<usize>)| {
             let last = index + 1 == stages.len();
-            let additions = Counts { additions: steps.len() as u64, ..Counts::default() };
-            additions + self.hoisted(steps.len()) + self.divide(if last { rescale } else { Rescale::No })
+            let work = self.special_multiple(2) + self.passes(2);
+            let sum = Counts { additions: steps.len() as u64, work, ..Counts::default() };
+            sum + self.hoisted(steps.len()) + self.divide(if last { rescale } else { Rescale::No })
         };
         stages.iter().enumerate().map(stage).sum()
     }
@@ -175,8 +185,7 @@ impl<'a> Cost<'a> {
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
-            passes: 2 * (shape.giants as u64 - 1) * self.extended,
-            ..Work::default()
+            ..self.passes(2 * shape.giants as u64)
         };
         let products = Counts {
             plaintext_multiplications: terms,
@@ -185,7 +194,7 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies: Counts = shape.babies.iter().map(|babies| self.hoisted(*babies)).sum();
+        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies)).sum();
         products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
     }
 
@@ -199,21 +208,28 @@ impl<'a> Cost<'a> {
         }
     }
 
-    /// Rotations of one ciphertext that share its decomposition, left in the extended basis and summed there.
+    /// Rotations of one input of a transform, and the input itself.
+    fn babies(&self, babies: Babies) -> Counts {
+        let unrotated =
+            if babies.unrotated { self.special_multiple(2) + self.passes(2) } else { Work::default() };
+        self.hoisted(babies.rotated) + Counts { work: unrotated, ..Counts::default() }
+    }
+
+    /// Rotations of one ciphertext that share its decomposition, left in the extended basis.
     fn hoisted(&self, rotations: usize) -> Counts {
         if rotations == 0 {
-            return Counts { work: self.special_multiple(), ..Counts::default() };
+            return Counts::default();
         }
-        let shared = self.decompose() + self.special_multiple();
-        let each = (0..rotations).map(|_| self.key_product() + self.permute_extended()).sum();
+        let rotation = self.key_product() + self.special_multiple(1) + self.permute_extended();
+        let work = self.decompose() + (0..rotations).map(|_| rotation).sum();
         let rotations = rotations as u64;
         let hoisted_rotations = if rotations > 1 { rotations } else { 0 };
-        Counts { rotations, hoisted_rotations, work: shared + each, ..Counts::default() }
+        Counts { rotations, hoisted_rotations, work, ..Counts::default() }
     }
 
     fn giant_step(&self) -> Work {
         let down = self.division(1, self.special, self.limbs);
-        down + self.decompose() + self.key_product() + self.permute_extended()
+        down + self.decompose() + self.key_product() + self.passes(1) + self.permute_extended()
     }
 
     /// Digits: all limbs to coefficients, and each digit to the limbs outside of it.
@@ -233,11 +249,17 @@ impl<'a> Cost<'a> {
     }
 
     fn permute_extended(&self) -> Work {
-        Work { permutations: 2 * self.extended, passes: self.extended, ..Work::default() }
+        Work { permutations: 2 * self.extended, ..Work::default() }
     }
 
-    fn special_multiple(&self) -> Work {
-        Work { passes: 4 * self.limbs, ..Work::default() }
+    /// `P` times halves of a ciphertext, added to the extended basis.
+    fn special_multiple(&self, halves: u64) -> Work {
+        Work { passes: halves * self.limbs, ..Work::default() }
+    }
+
+    /// Passes over polynomials in the extended basis.
+    fn passes(&self, polynomials: u64) -> Work {
+        Work { passes: polynomials * self.extended, ..Work::default() }
     }
 
     /// Mod-down of both halves, fused with the rescale where both are asked for and the conversion is not too wide.

@@ -346,6 +346,84 @@ fn prediction_is_the_measured_error() {
     assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation);
 }
 
+/// A circuit of every operation, with and without rescales, whose first output is read in coefficients and whose second in slots.
+fn every_operation(parameters: ckks::Parameters) -> Result<Circuit, Error> {
+    let mut builder = Builder::new(parameters);
+    let b = &mut builder;
+    let factor = |b: &mut Builder, role, value| {
+        let (level, scale) = (b.level(value)?, b.scale_towards(value, INPUT_SCALE)?);
+        b.plain(role, level, scale, constant(level.0 as u64))
+    };
+    let (x, y) = (b.input(Level(5), INPUT_SCALE)?, b.input(Level(5), INPUT_SCALE)?);
+    let plain = factor(b, Role::Factor, x)?;
+    let v = b.dot(vec![(x, plain), (y, plain)], Rescale::Yes)?;
+    let v = b.add(v, v)?;
+    let rotated = b.rotate(v, 5)?;
+    let v = b.sub(v, rotated)?;
+    let v = b.rotate(v, 0)?;
+    let v = b.add_plain(v, Encoding::Slots, constant(1))?;
+    let v = b.add_plain(v, Encoding::Coefficients, Numbers::new(|| vec![0.5; 3]))?;
+    let v = b.multiply(v, v, Rescale::Yes)?;
+    let u = b.rotate(v, 3)?;
+    let plain = factor(b, Role::ExtendedFactor, v)?;
+    let term = |input, baby, plain| Term { input, baby, plain };
+    let several = vec![term(0, 0, plain), term(0, 61, plain), term(0, 2, plain), term(1, 1, plain)];
+    let giants = vec![
+        Giant { rotation: 0, terms: several },
+        Giant { rotation: 48, terms: vec![term(1, 0, plain), term(0, 61, plain)] },
+    ];
+    let v = b.transform(vec![v, u], giants, Rescale::Yes)?;
+    let plain = factor(b, Role::ExtendedFactor, v)?;
+    let giants = vec![Giant { rotation: 1, terms: vec![term(0, 0, plain)] }];
+    let w = b.transform(vec![v], giants, Rescale::No)?;
+    let w = b.rescale(w)?;
+    let w = b.fold(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
+    let plain = factor(b, Role::Factor, v)?;
+    let v = b.dot(vec![(v, plain)], Rescale::No)?;
+    let v = b.fold(v, vec![vec![8], vec![16]], Rescale::Yes)?;
+    let v = b.multiply(v, w, Rescale::No)?;
+    let v = b.drop_level(v, Level(0))?;
+    let read = Output { value: v, reading: Reading::Coefficients(vec![0, 3]) };
+    builder.finish(vec![read, Output { value: w, reading: Reading::Slots }])
+}
+
+/// The dry run's transforms are those of a run, whatever the digits and special primes.
+#[test]
+fn the_dry_run_counts_the_transforms_that_a_run_computes() {
+    let large = ring::primes::search(DEGREE, 1 << 28, 1 << 27, 1 << 28);
+    for (digit_limbs, special) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)] {
+        let mut literal = ParametersLiteral { digit_limbs, special: large[..special].to_vec(), ..literal() };
+        // A digit of one prime under one special prime: two bits of room.
+        literal.moduli[0] = 67109633;
+        let circuit = every_operation(literal.validate_insecure().unwrap()).unwrap();
+        let mut machine = Machine::new(&circuit, 9);
+        let inputs = [1, 2].map(|seed| machine.encrypt(&numbers(seed), Level(5)));
+        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+        let evaluator = Evaluator::new(&machine.context, &machine.keys);
+        let before = ring::kernels::transforms();
+        let run = program.run(&evaluator, &inputs).unwrap();
+        evaluator.reply(&run.outputs[0], &[0, 3]).unwrap();
+        let computed = ring::kernels::transforms() - before;
+        assert_eq!(dry_run(&circuit).totals.work.ntts, computed, "{digit_limbs} limbs, {special} special");
+    }
+}
+
+#[test]
+fn equal_plaintexts_are_kept_once() {
+    let bytes = |seeds: [u64; 3]| {
+        let mut b = builder();
+        let v = b.input(Level(2), INPUT_SCALE).unwrap();
+        let scale = b.scale_towards(v, INPUT_SCALE).unwrap();
+        let terms = seeds.map(|seed| (v, b.plain(Role::Factor, Level(2), scale, constant(seed)).unwrap()));
+        let value = b.dot(terms.into(), Rescale::Yes).unwrap();
+        let circuit = b.finish(vec![Output { value, reading: Reading::Slots }]).unwrap();
+        let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+        Program::encode(circuit, &context).unwrap().bytes()
+    };
+    let each = 3 * DEGREE * size_of::<u32>();
+    assert_eq!([bytes([1, 2, 3]), bytes([1, 2, 1]), bytes([1, 1, 1])], [3 * each, 2 * each, each]);
+}
+
 #[test]
 fn inputs_of_the_wrong_number_level_or_scale_are_refused() {
     let circuit = random_circuit(&[Step::AddPlain]);

@@ -142,8 +142,8 @@ impl Division {
         }
     }
 
-    /// `round(poly / product of the last primes)`, over the primes before them.
-    pub(crate) fn apply(&self, mut poly: Poly<Values>) -> Poly<Values> {
+    /// `poly = round(poly / product of the last primes)`, over the primes before them.
+    pub(crate) fn apply(&self, poly: &mut Poly<Values>) {
         assert_eq!(poly.limbs(), self.basis.len(), "polynomial of another basis");
         let (kernel, degree) = (self.basis.kernel(), poly.degree());
         let (kept, last) = poly.words_mut().split_at_mut(self.kept * degree);
@@ -160,7 +160,6 @@ impl Division {
             kernels::sub_mul_scalar(kernel, table.modulus(), limb, remainder.words(), self.inverses[i]);
         });
         poly.truncate(self.kept);
-        poly
     }
 }
 

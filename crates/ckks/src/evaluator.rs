@@ -1,10 +1,12 @@
 //! Operations on ciphertexts. Everything costs what its level costs: at two limbs, two limbs.
 
+use crate::blocks::each_block;
 use crate::ciphertext::{Ciphertext, Reply};
-use crate::keyswitch::{Digits, add_special_multiple, key_product};
+use crate::context::Division;
+use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Context, Error, EvaluationKeys, Level, PlainFactor, PlainSummand, Scale};
 use ring::kernels::{self, Pair};
-use ring::{Automorphism, Poly, Values, parallel};
+use ring::{Poly, Values, parallel};
 
 /// Whether an operation ends with a rescale: a division by the last prime of its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,12 +120,16 @@ impl<'a> Evaluator<'a> {
             same_scale(Scale(ciphertext.scale.0 * plain.scale.0), scale)?;
         }
         let basis = self.context.basis(level);
-        let [mut c0, mut c1]: Halves = [basis.scratch(), basis.scratch()];
-        let limbs = c0.iter_mut().zip(c1.iter_mut()).enumerate();
-        parallel::for_each(limbs, |(i, (out_0, out_1))| {
-            let pairs: Vec<_> = terms.iter().map(|(c, p)| pair([&c.c0, &c.c1], p.poly.limb(i), i)).collect();
-            kernels::dot_pair(basis.kernel(), basis.modulus(i), &pairs, [out_0, out_1]);
+        let mut sum: Halves = [basis.scratch(), basis.scratch()];
+        each_block(&mut sum, |block, out| {
+            let pairs = terms.iter().map(|(ciphertext, plain)| Pair {
+                left: [block.of(&ciphertext.c0), block.of(&ciphertext.c1)],
+                shared: block.of(&plain.poly),
+            });
+            let pairs: Vec<_> = pairs.collect();
+            kernels::dot_pair(basis.kernel(), basis.modulus(block.limb), &pairs, out);
         });
+        let [c0, c1] = sum;
         self.finish(Ciphertext { c0, c1, level, scale }, rescale)
     }
 
@@ -157,9 +163,12 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Ciphertext, Error> {
         let key = self.keys.relinearisation(level)?;
         let digits = Digits::new(self.context, &d2, level);
-        let mut product = key_product(self.context, &digits, key);
-        add_special_multiple(self.context, &mut product[0], &d0, level);
-        add_special_multiple(self.context, &mut product[1], &d1, level);
+        let mut product = self.extended_scratch(level);
+        each_block(&mut product, |block, [out_0, out_1]| {
+            digits.times_key(key, block, [&mut *out_0, &mut *out_1]);
+            add_special_multiple(self.context, level, &d0, block, out_0);
+            add_special_multiple(self.context, level, &d1, block, out_1);
+        });
         self.divide(product, level, scale, rescale)
     }
 
@@ -175,7 +184,8 @@ impl<'a> Evaluator<'a> {
         let division = self.context.rescale(a.level)?;
         let scale = Scale(a.scale.0 / self.context.parameters().modulus(a.level));
         let level = a.level.below().ok_or(Error::NoLevelLeft)?;
-        Ok(Ciphertext { c0: division.apply(a.c0), c1: division.apply(a.c1), level, scale })
+        let [c0, c1] = divided([a.c0, a.c1], division);
+        Ok(Ciphertext { c0, c1, level, scale })
     }
 
     /// Drops limbs down to `level` without changing message or scale. No error, no cost.
@@ -220,18 +230,14 @@ impl<'a> Evaluator<'a> {
 
     fn rotate_digits(&self, a: &Ciphertext, digits: &Digits<'_>, steps: usize) -> Result<Ciphertext, Error> {
         let (key, automorphism) = self.keys.rotation(steps, a.level)?;
-        let division = self.context.mod_down(a.level);
-        let [mut u0, u1] = key_product(self.context, digits, key).map(|half| division.apply(half));
-        self.context.basis(a.level).add(&mut u0, &a.c0);
-        let [c0, c1] = [u0, u1].map(|half| self.permuted(&half, automorphism));
-        Ok(Ciphertext { c0, c1, level: a.level, scale: a.scale })
-    }
-
-    fn permuted(&self, poly: &Poly<Values>, automorphism: &Automorphism) -> Poly<Values> {
-        let mut out = Poly::scratch(poly.degree(), poly.limbs());
-        let kernel = self.context.basis(Level(0)).kernel();
-        parallel::for_each(out.iter_mut().zip(poly.iter()), |(o, p)| automorphism.apply(kernel, p, o));
-        out
+        let rotation = Rotation { digits, key, automorphism };
+        let mut rotated = self.extended_scratch(a.level);
+        each_block(&mut rotated, |block, out| {
+            let add_first =
+                |block: &_, out: &mut _| add_special_multiple(self.context, a.level, &a.c0, block, out);
+            rotation.block(add_first, block, out, false);
+        });
+        self.divide(rotated, a.level, a.scale, Rescale::No)
     }
 
     /// Coefficients of a ciphertext at level 0, for the owner of the secret key: `c_1` and the words of `c_0` at `indices`.
@@ -266,7 +272,7 @@ impl<'a> Evaluator<'a> {
         if rescale == Rescale::Yes
             && let Some(division) = self.context.mod_down_rescale(level)
         {
-            let [c0, c1] = halves.map(|half| division.apply(half));
+            let [c0, c1] = divided(halves, division);
             let below = level.below().ok_or(Error::NoLevelLeft)?;
             return Ok(Ciphertext {
                 c0,
@@ -275,14 +281,20 @@ impl<'a> Evaluator<'a> {
                 scale: Scale(scale.0 / self.context.parameters().modulus(level)),
             });
         }
-        let [c0, c1] = halves.map(|half| self.context.mod_down(level).apply(half));
+        let [c0, c1] = divided(halves, self.context.mod_down(level));
         self.finish(Ciphertext { c0, c1, level, scale }, rescale)
+    }
+
+    /// To be written in full.
+    fn extended_scratch(&self, level: Level) -> Halves {
+        let extended = self.context.extended_basis(level);
+        [extended.scratch(), extended.scratch()]
     }
 }
 
-/// Term `i` of a sum of products: limbs of two halves and of what multiplies them.
-pub(crate) fn pair<'p>(halves: [&'p Poly<Values>; 2], shared: &'p [u32], i: usize) -> Pair<'p> {
-    Pair { left: halves.map(|half| half.limb(i)), shared }
+fn divided(mut halves: Halves, division: &Division) -> Halves {
+    parallel::for_each(halves.iter_mut(), |half| division.apply(half));
+    halves
 }
 
 pub(crate) fn same_level(left: Level, right: Level) -> Result<(), Error> {

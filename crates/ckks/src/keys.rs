@@ -3,7 +3,7 @@
 use crate::{Context, Error, Level, Parameters, Randomness};
 use ring::automorphism::rotation_exponent;
 use ring::sampler::{self, Seed};
-use ring::{Automorphism, Basis, Factor, Poly, Values};
+use ring::{Automorphism, Basis, Factor, Poly, Values, parallel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -188,6 +188,9 @@ pub struct SwitchingKey {
     pub(crate) digits: Vec<[Poly<Factor>; 2]>,
 }
 
+/// The key of a rotation, and the rotation.
+pub(crate) type RotationKey = (SwitchingKey, Automorphism);
+
 /// Evaluation keys as they are sent: seed-compressed, in the order of [`KeyRequirements::iter`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeededEvaluationKeys {
@@ -199,11 +202,12 @@ pub struct SeededEvaluationKeys {
 #[derive(Debug, Default)]
 pub struct EvaluationKeys {
     relinearisation: Option<SwitchingKey>,
-    rotations: BTreeMap<usize, (SwitchingKey, Automorphism)>,
+    rotations: BTreeMap<usize, RotationKey>,
 }
 
 impl SeededEvaluationKeys {
-    /// Generates the keys that `requirements` list; `progress` is told each key's number as it is done.
+    /// Generates the keys that `requirements` list, as many at a time as the rayon pool that it is called in has threads; `progress` is
+    /// told, on this thread, how many are done.
     ///
     /// # Errors
     /// Those of [`KeyRequirements::check`].
@@ -215,9 +219,15 @@ impl SeededEvaluationKeys {
         mut progress: impl FnMut(usize),
     ) -> Result<Self, Error> {
         requirements.check(context.parameters())?;
-        let mut keys = Vec::new();
-        for (purpose, level) in requirements.iter() {
-            keys.push(generate_for(context, secret, purpose, level, randomness));
+        let purposes: Vec<_> = requirements.iter().collect();
+        let mut keys = Vec::with_capacity(purposes.len());
+        for purposes in purposes.chunks(parallel::threads()) {
+            // Each has its own generator, drawn in order: how many threads there are changes no key.
+            let with_randomness: Vec<_> =
+                purposes.iter().map(|purpose| (*purpose, randomness.fork())).collect();
+            keys.extend(parallel::map(with_randomness.into_iter(), |((purpose, level), mut randomness)| {
+                generate_for(context, secret, purpose, level, &mut randomness)
+            }));
             progress(keys.len());
         }
         Ok(Self { requirements: requirements.clone(), keys })
@@ -230,15 +240,20 @@ impl SeededEvaluationKeys {
 
     /// Expands the uniform halves and the permutations of the rotations.
     pub fn expand(self, context: &Context) -> EvaluationKeys {
+        let degree = context.parameters().degree();
+        let purposes: Vec<_> = self.requirements.iter().map(|(purpose, _)| purpose).collect();
+        let keys = parallel::map(purposes.into_iter().zip(self.keys), |(purpose, key)| {
+            let rotation = match purpose {
+                KeyPurpose::Relinearisation => None,
+                KeyPurpose::Rotation(steps) => Some((steps, Automorphism::rotation(degree, steps))),
+            };
+            (key.expand(context), rotation)
+        });
         let mut expanded = EvaluationKeys::default();
-        for ((purpose, _), key) in self.requirements.iter().zip(self.keys) {
-            let key = key.expand(context);
-            match purpose {
-                KeyPurpose::Relinearisation => expanded.relinearisation = Some(key),
-                KeyPurpose::Rotation(steps) => {
-                    let rotation = Automorphism::rotation(context.parameters().degree(), steps);
-                    expanded.rotations.insert(steps, (key, rotation));
-                }
+        for (key, rotation) in keys {
+            match rotation {
+                None => expanded.relinearisation = Some(key),
+                Some((steps, rotation)) => drop(expanded.rotations.insert(steps, (key, rotation))),
             }
         }
         expanded
@@ -318,11 +333,7 @@ impl EvaluationKeys {
         key.ok_or_else(|| missing(KeyPurpose::Relinearisation, level))
     }
 
-    pub(crate) fn rotation(
-        &self,
-        steps: usize,
-        level: Level,
-    ) -> Result<&(SwitchingKey, Automorphism), Error> {
+    pub(crate) fn rotation(&self, steps: usize, level: Level) -> Result<&RotationKey, Error> {
         let key = self.rotations.get(&steps).filter(|(key, _)| key.level >= level);
         key.ok_or_else(|| missing(KeyPurpose::Rotation(steps), level))
     }

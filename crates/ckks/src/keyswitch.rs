@@ -1,28 +1,38 @@
 //! Hybrid key-switching: digits, and their products with a key (Han and Ki, ia.cr/2019/688, section 3).
 
-use crate::evaluator::Halves;
+use crate::blocks::Block;
 use crate::keys::SwitchingKey;
 use crate::{Context, Level};
 use ring::kernels::{self, Pair};
-use ring::{Poly, Values, parallel};
+use ring::{Automorphism, Poly, Values, parallel};
+use std::ops::Range;
 
 /// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one ciphertext share.
 pub(crate) struct Digits<'a> {
+    context: &'a Context,
     level: Level,
     source: &'a Poly<Values>,
     /// For each digit the limbs outside of it, in order; its own limbs are the source's.
     lifted: Vec<Poly<Values>>,
-    own: Vec<std::ops::Range<usize>>,
+    own: Vec<Range<usize>>,
+}
+
+/// A key-switch that ends with a rotation.
+#[derive(Clone, Copy)]
+pub(crate) struct Rotation<'a> {
+    pub digits: &'a Digits<'a>,
+    pub key: &'a SwitchingKey,
+    pub automorphism: &'a Automorphism,
 }
 
 impl<'a> Digits<'a> {
     /// Cost at `l` limbs, `d` digits and `k` special primes: `l` inverse and `d (l + k) - l` forward NTTs.
-    pub(crate) fn new(context: &Context, source: &'a Poly<Values>, level: Level) -> Self {
+    pub(crate) fn new(context: &'a Context, source: &'a Poly<Values>, level: Level) -> Self {
         let (basis, extended) = (context.basis(level), context.extended_basis(level));
         let coefficients = basis.inverse(source.clone());
         let own: Vec<_> =
             (0..context.parameters().digits(level)).map(|j| context.parameters().digit(level, j)).collect();
-        let lift_digit = |(j, own): (usize, &std::ops::Range<usize>)| {
+        let lifted = parallel::map(own.iter().enumerate(), |(j, own)| {
             let limbs: Vec<&[u32]> = own.clone().map(|i| coefficients.limb(i)).collect();
             let lift = context.digit_conversion(level, j).lift(&limbs);
             let mut lifted = Poly::scratch(basis.degree(), extended.len() - own.len());
@@ -32,13 +42,8 @@ impl<'a> Digits<'a> {
                 kernels::ntt_forward(extended.kernel(), table, limb);
             });
             lifted
-        };
-        let lifted = own.iter().enumerate().map(lift_digit).collect();
-        Self { level, source, lifted, own }
-    }
-
-    fn len(&self) -> usize {
-        self.own.len()
+        });
+        Self { context, level, source, lifted, own }
     }
 
     /// Limb `i` of digit `j`, in the extended basis.
@@ -51,51 +56,57 @@ impl<'a> Digits<'a> {
         }
     }
 
-    pub(crate) fn level(&self) -> Level {
-        self.level
+    /// A block of the sum over digits of digit times key, in the extended basis.
+    pub(crate) fn times_key(&self, key: &SwitchingKey, block: &Block, out: [&mut [u32]; 2]) {
+        let extended = self.context.extended_basis(self.level);
+        // A key for a higher level has more ciphertext primes before the special ones.
+        let (i, limbs) = (block.limb, self.level.limbs());
+        let key_limb = if i < limbs { i } else { i + key.level.limbs() - limbs };
+        let term = |j: usize| Pair {
+            left: key.digits[j].each_ref().map(|half| &half.limb(key_limb)[block.words.clone()]),
+            shared: &self.limb(j, i)[block.words.clone()],
+        };
+        let terms: Vec<_> = (0..self.own.len()).map(term).collect();
+        kernels::dot_pair(extended.kernel(), extended.modulus(i), &terms, out);
     }
 }
 
-/// The sum over digits of digit times key, in the extended basis.
-pub(crate) fn key_product(context: &Context, digits: &Digits<'_>, key: &SwitchingKey) -> Halves {
-    let extended = context.extended_basis(digits.level);
-    let [mut u0, mut u1]: Halves = [extended.scratch(), extended.scratch()];
-    parallel::for_each(u0.iter_mut().zip(u1.iter_mut()).enumerate(), |(i, (out_0, out_1))| {
-        key_product_limb(context, digits, key, i, [out_0, out_1]);
-    });
-    [u0, u1]
+impl Rotation<'_> {
+    /// A block of the rotation of `digits times key + (first, 0)`, written to `out` or added to it; `add_first` adds a block of `first`.
+    pub(crate) fn block(
+        &self,
+        add_first: impl Fn(&Block, &mut [u32]),
+        block: &Block,
+        [out_0, out_1]: [&mut [u32]; 2],
+        accumulate: bool,
+    ) {
+        let extended = self.digits.context.extended_basis(self.digits.level);
+        let (kernel, m, start) = (extended.kernel(), extended.modulus(block.limb), block.words.start);
+        let mut product = Poly::<Values>::scratch(block.words.len(), 2);
+        let (first, second) = product.words_mut().split_at_mut(block.words.len());
+        let source = block.at(self.automorphism.source(&block.words));
+        self.digits.times_key(self.key, &source, [&mut *first, &mut *second]);
+        add_first(&source, first);
+        for (half, out) in [(first, out_0), (second, out_1)] {
+            if accumulate {
+                self.automorphism.apply_block_add(kernel, m, start, half, out);
+            } else {
+                self.automorphism.apply_block(kernel, start, half, out);
+            }
+        }
+    }
 }
 
-/// Limb `i` of [`key_product`].
-pub(crate) fn key_product_limb(
-    context: &Context,
-    digits: &Digits<'_>,
-    key: &SwitchingKey,
-    i: usize,
-    out: [&mut [u32]; 2],
-) {
-    let extended = context.extended_basis(digits.level);
-    // A key for a higher level has more ciphertext primes before the special ones.
-    let limbs = digits.level.limbs();
-    let key_limb = if i < limbs { i } else { i + key.level.limbs() - limbs };
-    let term = |j: usize| Pair {
-        left: [key.digits[j][0].limb(key_limb), key.digits[j][1].limb(key_limb)],
-        shared: digits.limb(j, i),
-    };
-    let terms: Vec<_> = (0..digits.len()).map(term).collect();
-    kernels::dot_pair(extended.kernel(), extended.modulus(i), &terms, out);
-}
-
-/// `extended += P plain`: lifts a ciphertext's half to the extended basis, where its special limbs are zero.
+/// Adds a block of `P plain` to `out`: what a ciphertext's half is in the extended basis, where its special limbs are zero.
 pub(crate) fn add_special_multiple(
     context: &Context,
-    extended: &mut Poly<Values>,
-    plain: &Poly<Values>,
     level: Level,
+    plain: &Poly<Values>,
+    block: &Block,
+    out: &mut [u32],
 ) {
     let basis = context.basis(level);
-    let limbs = extended.iter_mut().zip(plain.iter()).zip(context.special_product(level)).enumerate();
-    parallel::for_each(limbs, |(i, ((out, limb), &product))| {
-        kernels::add_mul_scalar(basis.kernel(), basis.modulus(i), out, limb, product);
-    });
+    if let Some(&product) = context.special_product(level).get(block.limb) {
+        kernels::add_mul_scalar(basis.kernel(), basis.modulus(block.limb), out, block.of(plain), product);
+    }
 }

@@ -21,6 +21,7 @@
 //!
 //! No bootstrapping, no complex slots, nothing of networks or tensors.
 
+mod blocks;
 pub mod ciphertext;
 mod context;
 pub mod encoder;

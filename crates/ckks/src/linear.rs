@@ -1,12 +1,13 @@
 //! Linear maps of slots: double-hoisted baby-step giant-step transforms, and hoisted folds.
 
+use crate::blocks::{Block, each_block, each_block_of};
 use crate::ciphertext::Ciphertext;
-use crate::evaluator::{Halves, pair, same_level, same_scale};
-use crate::keys::SwitchingKey;
-use crate::keyswitch::{Digits, key_product_limb};
+use crate::evaluator::{Halves, same_level, same_scale};
+use crate::keys::RotationKey;
+use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
 use ring::kernels::{self, Pair};
-use ring::{Automorphism, Poly, Values, parallel};
+use ring::{Poly, Values, parallel};
 use std::collections::BTreeSet;
 
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
@@ -37,14 +38,15 @@ pub struct Term<'a> {
     pub factor: &'a PlainFactor,
 }
 
-/// A rotated input in the extended basis.
-struct Baby {
+/// A rotation that a map makes of an input, with what it takes; nothing where it is by zero.
+struct Baby<'a> {
     input: usize,
     steps: usize,
-    halves: Halves,
+    key: Option<&'a RotationKey>,
 }
 
-type RotationKey = (SwitchingKey, Automorphism);
+/// How many babies are worked on at a time: a block of both halves of each fits the second cache.
+const BABIES: usize = 128;
 
 impl Evaluator<'_> {
     /// Applies a linear map to ciphertexts of one level; its factors are extended and at that level, all products at one scale.
@@ -65,88 +67,142 @@ impl Evaluator<'_> {
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
         let (level, scale) = check_transform(inputs, map)?;
-        let babies = self.babies(inputs, map)?;
-        let mut sum: Option<Halves> = None;
-        for giant in &map.giants {
-            let inner = self.inner_sum(level, &babies, giant);
-            let rotated = self.giant_step(inner, giant.rotation, level)?;
-            match &mut sum {
-                None => sum = Some(rotated),
-                Some(sum) => self.add_extended(sum, &rotated, level),
-            }
-        }
-        self.divide(sum.expect("checked: there are giant steps"), level, scale, rescale)
+        let babies = self.babies(level, map)?;
+        let sums = self.inner_sums(inputs, level, &babies, map);
+        self.divide(self.giant_steps(level, map, sums)?, level, scale, rescale)
     }
 
     /// The rotated inputs that the map reads, each once, in order.
-    fn babies(&self, inputs: &[&Ciphertext], map: &LinearTransform<'_>) -> Result<Vec<Baby>, Error> {
+    fn babies(&self, level: Level, map: &LinearTransform<'_>) -> Result<Vec<Baby<'_>>, Error> {
         let terms = map.giants.iter().flat_map(|giant| &giant.terms);
         let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-        let distinct: Vec<_> = distinct.into_iter().collect();
-        let mut babies = Vec::with_capacity(distinct.len());
-        for of_input in distinct.chunk_by(|a, b| a.0 == b.0) {
-            self.add_babies(inputs[of_input[0].0], of_input, &mut babies)?;
-        }
-        Ok(babies)
-    }
-
-    /// The babies of one input, which share its decomposition.
-    fn add_babies(
-        &self,
-        a: &Ciphertext,
-        steps: &[(usize, usize)],
-        babies: &mut Vec<Baby>,
-    ) -> Result<(), Error> {
-        let digits = steps.iter().any(|(_, b)| *b != 0).then(|| Digits::new(self.context, &a.c1, a.level));
-        let multiple = self.special_multiple(a);
-        for &(input, steps) in steps {
-            let halves = match &digits {
-                Some(digits) if steps != 0 => {
-                    let (key, automorphism) = self.keys.rotation(steps, a.level)?;
-                    let mut out = self.extended_scratch(a.level);
-                    self.each_extended(&mut out, a.level, |i, out| {
-                        self.rotated_limb(digits, key, automorphism, &multiple[0], i, out, false);
-                    });
-                    out
-                }
-                _ => multiple.clone(),
-            };
-            babies.push(Baby { input, steps, halves });
-        }
-        Ok(())
-    }
-
-    fn inner_sum(&self, level: Level, babies: &[Baby], giant: &Giant<'_>) -> Halves {
-        let find = |term: &Term<'_>| {
-            let found =
-                babies.binary_search_by_key(&(term.input, term.baby), |baby| (baby.input, baby.steps));
-            &babies[found.expect("every baby is there")].halves
+        let baby = |(input, steps)| {
+            let key = (steps != 0).then(|| self.keys.rotation(steps, level)).transpose()?;
+            Ok(Baby { input, steps, key })
         };
-        let mut out = self.extended_scratch(level);
-        let extended = self.context.extended_basis(level);
-        self.each_extended(&mut out, level, |i, out| {
-            let halves = giant.terms.iter().map(|term| (find(term), term.factor));
-            let terms: Vec<Pair<'_>> =
-                halves.map(|([u0, u1], f)| pair([u0, u1], f.poly.limb(i), i)).collect();
-            kernels::dot_pair(extended.kernel(), extended.modulus(i), &terms, out);
-        });
-        out
+        distinct.into_iter().map(baby).collect()
     }
 
-    /// Rotates a sum in the extended basis: only its second half is divided and switched, the first is added as it is.
-    fn giant_step(&self, inner: Halves, rotation: usize, level: Level) -> Result<Halves, Error> {
-        if rotation == 0 {
-            return Ok(inner);
+    /// For each giant step the sum of its products, in the extended basis.
+    fn inner_sums(
+        &self,
+        inputs: &[&Ciphertext],
+        level: Level,
+        babies: &[Baby<'_>],
+        map: &LinearTransform<'_>,
+    ) -> Vec<Halves> {
+        let mut sums: Vec<Halves> = map.giants.iter().map(|_| self.extended_zero(level)).collect();
+        for of_input in babies.chunk_by(|a, b| a.input == b.input) {
+            let input = inputs[of_input[0].input];
+            let rotates = of_input.iter().any(|baby| baby.steps != 0);
+            let digits = rotates.then(|| Digits::new(self.context, &input.c1, level));
+            for babies in of_input.chunks(BABIES) {
+                self.add_products(input, digits.as_ref(), babies, map, &mut sums);
+            }
         }
-        let (key, automorphism) = self.keys.rotation(rotation, level)?;
-        let [first, second] = inner;
-        let second = self.context.mod_down(level).apply(second);
-        let digits = Digits::new(self.context, &second, level);
-        let mut out = self.extended_scratch(level);
-        self.each_extended(&mut out, level, |i, out| {
-            self.rotated_limb(&digits, key, automorphism, &first, i, out, false);
+        sums
+    }
+
+    /// Adds to each giant step's sum its products with these babies of one input. Babies live for a block only: nothing of them is written to memory.
+    fn add_products(
+        &self,
+        input: &Ciphertext,
+        digits: Option<&Digits<'_>>,
+        babies: &[Baby<'_>],
+        map: &LinearTransform<'_>,
+        sums: &mut [Halves],
+    ) {
+        let extended = self.context.extended_basis(input.level);
+        let find = |term: &Term<'_>| {
+            babies.binary_search_by_key(&(term.input, term.baby), |baby| (baby.input, baby.steps)).ok()
+        };
+        // For each giant step its terms, with the positions of their babies.
+        let terms: Vec<Vec<(usize, &PlainFactor)>> = map
+            .giants
+            .iter()
+            .map(|giant| giant.terms.iter().filter_map(|term| Some((find(term)?, term.factor))).collect())
+            .collect();
+        each_block_of(sums, |block, outs| {
+            let mut rotated = Poly::<Values>::scratch(block.words.len(), 2 * babies.len());
+            for (baby, out) in babies.iter().zip(rotated.words_mut().chunks_exact_mut(2 * block.words.len()))
+            {
+                self.baby_block(input, digits, baby, block, out);
+            }
+            for (terms, out) in terms.iter().zip(outs) {
+                let pairs = terms.iter().map(|(baby, factor)| Pair {
+                    left: [rotated.limb(2 * baby), rotated.limb(2 * baby + 1)],
+                    shared: block.of(&factor.poly),
+                });
+                let pairs: Vec<_> = pairs.collect();
+                kernels::dot_pair_add(extended.kernel(), extended.modulus(block.limb), &pairs, out);
+            }
         });
-        Ok(out)
+    }
+
+    /// A block of both halves of a baby, in the extended basis.
+    fn baby_block(
+        &self,
+        input: &Ciphertext,
+        digits: Option<&Digits<'_>>,
+        baby: &Baby<'_>,
+        block: &Block,
+        out: &mut [u32],
+    ) {
+        let (first, second) = out.split_at_mut(block.words.len());
+        let multiple = |half, block: &Block, out: &mut [u32]| {
+            add_special_multiple(self.context, input.level, half, block, out);
+        };
+        match (digits, baby.key) {
+            (Some(digits), Some((key, automorphism))) => {
+                let rotation = Rotation { digits, key, automorphism };
+                rotation.block(|b, o| multiple(&input.c0, b, o), block, [first, second], false);
+            }
+            _ => {
+                for (half, out) in [(&input.c0, first), (&input.c1, second)] {
+                    out.fill(0);
+                    multiple(half, block, out);
+                }
+            }
+        }
+    }
+
+    /// The sum of the rotated sums, in the extended basis: of each only the second half is divided and switched, the first is added
+    /// as it is. Threads take a share of the giant steps each.
+    fn giant_steps(
+        &self,
+        level: Level,
+        map: &LinearTransform<'_>,
+        sums: Vec<Halves>,
+    ) -> Result<Halves, Error> {
+        let key = |giant: &Giant<'_>| {
+            (giant.rotation != 0).then(|| self.keys.rotation(giant.rotation, level)).transpose()
+        };
+        let keys = map.giants.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
+        let mut steps: Vec<(Halves, Option<&RotationKey>)> = sums.into_iter().zip(keys).collect();
+        let share = steps.len().div_ceil(parallel::threads());
+        let partial = parallel::map(steps.chunks_mut(share), |share| {
+            let mut sum = self.extended_zero(level);
+            share.iter_mut().for_each(|(inner, key)| self.add_giant_step(level, inner, *key, &mut sum));
+            sum
+        });
+        let sum = partial.into_iter().reduce(|mut sum, other| {
+            self.add_extended(&mut sum, &other, level);
+            sum
+        });
+        Ok(sum.expect("checked: there are giant steps"))
+    }
+
+    fn add_giant_step(&self, level: Level, inner: &mut Halves, key: Option<&RotationKey>, sum: &mut Halves) {
+        let Some((key, automorphism)) = key else { return self.add_extended(sum, inner, level) };
+        let extended = self.context.extended_basis(level);
+        let [first, second] = inner;
+        self.context.mod_down(level).apply(second);
+        let digits = &Digits::new(self.context, second, level);
+        let rotation = Rotation { digits, key, automorphism };
+        let add_first = |block: &Block, out: &mut [u32]| {
+            kernels::add(extended.kernel(), extended.modulus(block.limb), out, block.of(first));
+        };
+        each_block(sum, |block, out| rotation.block(add_first, block, out, true));
     }
 
     /// Sums rotations of a ciphertext in stages: in each, `v = v + sum of rotate_k(v)` over the stage's steps.
@@ -169,75 +225,26 @@ impl Evaluator<'_> {
     }
 
     fn fold_stage(&self, a: &Ciphertext, steps: &[usize], rescale: Rescale) -> Result<Ciphertext, Error> {
-        let digits = Digits::new(self.context, &a.c1, a.level);
-        let keys: Vec<&RotationKey> =
-            steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<_, _>>()?;
-        let mut sum = self.special_multiple(a);
-        let multiple = sum[0].clone();
-        self.each_extended(&mut sum, a.level, |i, [sum_0, sum_1]| {
+        let keys = steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<Vec<_>, _>>()?;
+        let digits = &Digits::new(self.context, &a.c1, a.level);
+        let mut sum = self.extended_zero(a.level);
+        each_block(&mut sum, |block, [sum_0, sum_1]| {
+            let multiple = |half, block: &Block, out: &mut [u32]| {
+                add_special_multiple(self.context, a.level, half, block, out)
+            };
+            multiple(&a.c0, block, sum_0);
+            multiple(&a.c1, block, sum_1);
             for (key, automorphism) in &keys {
-                self.rotated_limb(&digits, key, automorphism, &multiple, i, [&mut *sum_0, &mut *sum_1], true);
+                let rotation = Rotation { digits, key, automorphism };
+                rotation.block(|b, o| multiple(&a.c0, b, o), block, [&mut *sum_0, &mut *sum_1], true);
             }
         });
         self.divide(sum, a.level, a.scale, rescale)
     }
 
-    /// Limb `i` of `rotate(key product + (first, 0))`, written to `out` or added to it.
-    #[allow(clippy::too_many_arguments)]
-    fn rotated_limb(
-        &self,
-        digits: &Digits<'_>,
-        key: &SwitchingKey,
-        automorphism: &Automorphism,
-        first: &Poly<Values>,
-        i: usize,
-        out: [&mut [u32]; 2],
-        accumulate: bool,
-    ) {
-        let extended = self.context.extended_basis(digits.level());
-        let (kernel, m) = (extended.kernel(), extended.modulus(i));
-        let mut scratch = Poly::<Values>::scratch(extended.degree(), 2);
-        let (s0, s1) = scratch.words_mut().split_at_mut(extended.degree());
-        key_product_limb(self.context, digits, key, i, [&mut *s0, &mut *s1]);
-        kernels::add(kernel, m, s0, first.limb(i));
-        for (s, o) in [s0, s1].into_iter().zip(out) {
-            if accumulate {
-                automorphism.apply_add(kernel, m, s, o);
-            } else {
-                automorphism.apply(kernel, s, o);
-            }
-        }
-    }
-
-    /// `P` times a ciphertext, in the extended basis.
-    fn special_multiple(&self, a: &Ciphertext) -> Halves {
-        let mut multiple = self.extended_zero(a.level);
-        for (out, half) in multiple.iter_mut().zip([&a.c0, &a.c1]) {
-            crate::keyswitch::add_special_multiple(self.context, out, half, a.level);
-        }
-        multiple
-    }
-
-    fn extended_scratch(&self, level: Level) -> Halves {
-        let extended = self.context.extended_basis(level);
-        [extended.scratch(), extended.scratch()]
-    }
-
-    fn extended_zero(&self, level: Level) -> Halves {
+    pub(crate) fn extended_zero(&self, level: Level) -> Halves {
         let extended = self.context.extended_basis(level);
         [extended.zero(), extended.zero()]
-    }
-
-    fn each_extended(
-        &self,
-        halves: &mut Halves,
-        level: Level,
-        body: impl Fn(usize, [&mut [u32]; 2]) + Sync + Send,
-    ) {
-        let [first, second] = halves;
-        let limbs = first.iter_mut().zip(second.iter_mut()).enumerate();
-        debug_assert_eq!(limbs.len(), self.context.extended_basis(level).len());
-        parallel::for_each(limbs, |(i, (a, b))| body(i, [a, b]));
     }
 
     fn add_extended(&self, sum: &mut Halves, other: &Halves, level: Level) {

@@ -49,6 +49,13 @@ impl Randomness {
         seed
     }
 
+    /// Another generator, seeded by this one.
+    pub(crate) fn fork(&mut self) -> Self {
+        let mut seed = zeroize::Zeroizing::new(Seed::default());
+        self.0.fill_bytes(seed.as_mut());
+        Self(Generator::from_seed(*seed))
+    }
+
     pub(crate) fn generator(&mut self) -> &mut Generator {
         &mut self.0
     }

@@ -383,7 +383,8 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 
 /// How many rotation keys a transform needs at least: babies of several inputs share theirs.
 fn key_estimate(shapes: &[TransformShape]) -> usize {
-    let of = |shape: &TransformShape| shape.turned + shape.babies.iter().max().unwrap_or(&0);
+    let of =
+        |shape: &TransformShape| shape.turned + shape.babies.iter().map(|b| b.rotated).max().unwrap_or(0);
     shapes.iter().map(of).max().unwrap_or(0)
 }
 
@@ -411,7 +412,7 @@ fn useful_splits(
         let split = Split { origin, span };
         let shapes = meetings.shapes(split, &mut stamps);
         let giants = shapes.iter().map(|s| s.turned).sum();
-        let babies = shapes.iter().flat_map(|s| &s.babies).sum();
+        let babies = shapes.iter().flat_map(|s| &s.babies).map(|b| b.rotated).sum();
         if shapes.iter().any(|s| s.terms == 0) {
             return vec![];
         }

@@ -3,6 +3,7 @@
 use crate::Modulus;
 use crate::kernels::{self, Kernel};
 use crate::ntt::{leaf_of_exponent, reverse_bits};
+use std::ops::Range;
 
 /// The permutation of leaves that `X -> X^g` is.
 ///
@@ -43,12 +44,38 @@ impl Automorphism {
 
     /// `out = image of a`, one limb of values.
     pub fn apply(&self, kernel: Kernel, a: &[u32], out: &mut [u32]) {
-        kernels::permute(kernel, &self.blocks, &self.lanes, a, out);
+        self.apply_block(kernel, 0, a, out);
     }
 
     /// `out += image of a`, one limb of values.
     pub fn apply_add(&self, kernel: Kernel, m: Modulus, a: &[u32], out: &mut [u32]) {
-        kernels::permute_add(kernel, m, &self.blocks, &self.lanes, a, out);
+        self.apply_block_add(kernel, m, 0, a, out);
+    }
+
+    /// Where the values of a block of the image lie: a block too. Blocks are of a power of two of words, 16 or more, and begin at a
+    /// multiple of their length.
+    ///
+    /// The leaves of such a block are those whose exponents agree modulo a power of two, and multiplication by `g` keeps that so.
+    pub fn source(&self, block: &Range<usize>) -> Range<usize> {
+        let words = block.len();
+        assert!(words.is_power_of_two() && words >= 16 && block.start.is_multiple_of(words));
+        let first = kernels::source_block(self.blocks[block.start / 16], self.blocks.len()) * 16;
+        let start = first / words * words;
+        start..start + words
+    }
+
+    /// `out = block of the image` that begins at word `start`, from the block `a` that [`source`](Self::source) names.
+    pub fn apply_block(&self, kernel: Kernel, start: usize, a: &[u32], out: &mut [u32]) {
+        kernels::permute(kernel, self.entries(start, out.len()), &self.lanes, a, out);
+    }
+
+    /// `out += block of the image`, as [`apply_block`](Self::apply_block).
+    pub fn apply_block_add(&self, kernel: Kernel, m: Modulus, start: usize, a: &[u32], out: &mut [u32]) {
+        kernels::permute_add(kernel, m, self.entries(start, out.len()), &self.lanes, a, out);
+    }
+
+    fn entries(&self, start: usize, words: usize) -> &[u32] {
+        &self.blocks[start / 16..][..words / 16]
     }
 }
 

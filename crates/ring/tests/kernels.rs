@@ -117,6 +117,9 @@ proptest! {
             limbs.chunks(3).take(count).map(|l| Pair { left: [&l[0], &l[1]], shared: &l[2] }).collect();
         let garbage = vec![u32::MAX; degree];
         assert_equal_to_scalar([&garbage, &garbage], |kernel, out| kernels::dot_pair(kernel, m, &terms, out));
+        assert_equal_to_scalar([&limbs[0], &limbs[1]], |kernel, out| {
+            kernels::dot_pair_add(kernel, m, &terms, out);
+        });
         assert_equal_to_scalar([&garbage; 3], |kernel, out| {
             kernels::tensor(kernel, m, [&limbs[0], &limbs[1]], [&limbs[2], &limbs[3]], out);
         });

@@ -180,6 +180,11 @@ proptest! {
                     prop_assert_eq!(reduced(&(at(&low, j) << 32), &q), reduced(&sum(0), &q));
                     prop_assert_eq!(reduced(&(at(&high, j) << 32), &q), reduced(&sum(1), &q));
                 }
+                let once = low;
+                kernels::dot_pair_add(kernel, m, &terms, [&mut low, &mut high]);
+                for j in 0..DEGREE {
+                    prop_assert_eq!(low[j], m.add(once[j], once[j]));
+                }
             }
         }
     }

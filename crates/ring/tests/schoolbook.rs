@@ -107,7 +107,20 @@ proptest! {
             let (mut twice, mut sum) = (moved.clone(), moved.clone());
             Automorphism::new(degree, g).apply_add(kernel, m, values.limb(0), twice.limb_mut(0));
             basis.add(&mut sum, &moved);
-            prop_assert_eq!(twice, sum);
+            prop_assert_eq!(&twice, &sum);
+            // Block by block it is the same.
+            for log_words in 4..=log_degree {
+                let automorphism = Automorphism::new(degree, g);
+                for (block, expected) in moved.limb(0).chunks_exact(1 << log_words).enumerate() {
+                    let words = block << log_words..(block + 1) << log_words;
+                    let source = &values.limb(0)[automorphism.source(&words)];
+                    let mut out = vec![0; 1 << log_words];
+                    automorphism.apply_block(kernel, words.start, source, &mut out);
+                    prop_assert_eq!(&out[..], expected);
+                    automorphism.apply_block_add(kernel, m, words.start, source, &mut out);
+                    prop_assert_eq!(&out[..], &sum.limb(0)[words]);
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use super::{FoldChoice, add_bias, folded};
 use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
-use circuit::{Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
+use circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
 use ckks::Scale;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +118,7 @@ impl Meetings {
         let row_stamp = stamps.last;
         for pair in row.iter().filter(|pair| !pair.diagonals.is_empty()) {
             stamps.last += 1;
-            let mut babies = 0;
+            let mut babies = Babies::default();
             for diagonal in &pair.diagonals {
                 let (giant, baby) = split.of(*diagonal, slots);
                 if std::mem::replace(&mut stamps.giants[giant], row_stamp) != row_stamp {
@@ -126,7 +126,8 @@ impl Meetings {
                     shape.turned += usize::from(giant != 0);
                 }
                 let new = std::mem::replace(&mut stamps.babies[baby], stamps.last) != stamps.last;
-                babies += usize::from(new && baby != 0);
+                babies.rotated += usize::from(new && baby != 0);
+                babies.unrotated |= baby == 0;
             }
             shape.babies.push(babies);
             shape.terms += pair.diagonals.len();

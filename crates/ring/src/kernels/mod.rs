@@ -110,10 +110,10 @@ pub struct Pair<'a> {
     pub shared: &'a [u32],
 }
 
-/// The source block of an entry of a permutation's block table.
+/// The source block of an entry of a permutation's block table, modulo a number of blocks that is a power of two.
 #[inline(always)]
-pub(crate) const fn source_block(entry: u32) -> usize {
-    (entry >> 4) as usize
+pub(crate) const fn source_block(entry: u32, blocks: usize) -> usize {
+    (entry >> 4) as usize & (blocks - 1)
 }
 
 /// The lane pattern of an entry of a permutation's block table.
@@ -143,14 +143,29 @@ macro_rules! dispatch {
     }};
 }
 
+#[cfg(feature = "testing")]
+thread_local! {
+    static TRANSFORMS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many one-limb transforms this thread has computed. (Feature `testing`.)
+#[cfg(feature = "testing")]
+pub fn transforms() -> u64 {
+    TRANSFORMS.get()
+}
+
 /// Coefficients to values, in place.
 pub fn ntt_forward(kernel: Kernel, table: &NttTable, a: &mut [u32]) {
+    #[cfg(feature = "testing")]
+    TRANSFORMS.set(TRANSFORMS.get() + 1);
     check_lengths(table.degree(), &[a.len()]);
     dispatch!(kernel, ntt_forward(table, a));
 }
 
 /// Values to coefficients, in place.
 pub fn ntt_inverse(kernel: Kernel, table: &NttTable, a: &mut [u32]) {
+    #[cfg(feature = "testing")]
+    TRANSFORMS.set(TRANSFORMS.get() + 1);
     check_lengths(table.degree(), &[a.len()]);
     dispatch!(kernel, ntt_inverse(table, a));
 }
@@ -201,12 +216,22 @@ pub fn sub_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: S
 ///
 /// Sums are kept unreduced in 64 bits for as many terms as [`Modulus::max_unreduced_products`] allows.
 pub fn dot_pair(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    check_pairs(terms, &out);
+    dispatch!(kernel, dot_pair(m, terms, out));
+}
+
+/// `out_k += sum over terms of left_k * shared / 2^32`, as [`dot_pair`].
+pub fn dot_pair_add(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    check_pairs(terms, &out);
+    dispatch!(kernel, dot_pair_add(m, terms, out));
+}
+
+fn check_pairs(terms: &[Pair<'_>], out: &[&mut [u32]; 2]) {
     let degree = out[0].len();
     check_lengths(degree, &[out[1].len()]);
     for term in terms {
         check_lengths(degree, &[term.left[0].len(), term.left[1].len(), term.shared.len()]);
     }
-    dispatch!(kernel, dot_pair(m, terms, out));
 }
 
 /// The tensor product of two pairs: `out = (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, plain products of plain residues.
@@ -247,7 +272,8 @@ pub fn sum_rows(
     dispatch!(kernel, sum_rows(m, rows, constants, x, out, width));
 }
 
-/// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry.
+/// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry; source blocks count
+/// modulo the blocks of `a`, which are a power of two.
 pub fn permute(kernel: Kernel, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     check_permutation(blocks, lanes, a, out);
     dispatch!(kernel, permute(blocks, lanes, a, out));
@@ -268,7 +294,8 @@ pub fn permute_add(
 
 fn check_permutation(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &[u32]) {
     check_lengths(out.len(), &[a.len(), blocks.len() * 16]);
-    debug_assert!(blocks.iter().all(|&b| source_block(b) < blocks.len() && lane_pattern(b) < lanes.len()));
+    assert!(a.len().is_power_of_two(), "a permutation of {} words: expected a power of two", a.len());
+    debug_assert!(blocks.iter().all(|&b| lane_pattern(b) < lanes.len()));
     debug_assert!(lanes.iter().flatten().all(|&lane| lane < 16));
 }
 

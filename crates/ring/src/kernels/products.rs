@@ -8,23 +8,45 @@ use crate::Modulus;
 /// How far ahead of its use a word is asked for: so many streams are more than the hardware follows by itself.
 const PREFETCH_WORDS: usize = 64;
 
+/// How many terms are summed in one pass where there are more than twice as many: so few streams the hardware follows, and so few pages it
+/// has at hand.
+const GROUP: usize = 8;
+
+/// How many steps of the loop a tile has, whose unreduced sums stay in the first cache from one group to the next.
+const TILE: usize = 32;
+
 /// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
 #[inline(always)]
 pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     if out[0].len().is_multiple_of(2 * S::LANES) {
-        dot_batches::<S, 2>(simd, m, terms, out);
+        dot_batches::<S, 2, false>(simd, m, terms, out);
     } else {
-        dot_batches::<S, 1>(simd, m, terms, out);
+        dot_batches::<S, 1, false>(simd, m, terms, out);
     }
 }
 
-/// [`dot_pair`] on `UNROLL` vectors at a time.
+/// `out_k += sum of left_k * shared / 2^32`.
 #[inline(always)]
-fn dot_batches<S: Simd, const UNROLL: usize>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+pub(super) fn dot_pair_add<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+    if out[0].len().is_multiple_of(2 * S::LANES) {
+        dot_batches::<S, 2, true>(simd, m, terms, out);
+    } else {
+        dot_batches::<S, 1, true>(simd, m, terms, out);
+    }
+}
+
+/// [`dot_pair`] or (`ADD`) [`dot_pair_add`] on `UNROLL` vectors at a time.
+#[inline(always)]
+fn dot_batches<S: Simd, const UNROLL: usize, const ADD: bool>(
+    simd: S,
+    m: Modulus,
+    terms: &[Pair<'_>],
+    out: [&mut [u32]; 2],
+) {
     let field = Field::new(simd, m);
     let [out_0, out_1] = out;
     let (first, rest) = terms.split_at(terms.len().min(m.max_unreduced_products()));
-    dot_batch::<S, UNROLL, false>(field, first, out_0, out_1);
+    dot_batch::<S, UNROLL, ADD>(field, first, out_0, out_1);
     for batch in rest.chunks(m.max_unreduced_products()) {
         dot_batch::<S, UNROLL, true>(field, batch, out_0, out_1);
     }
@@ -38,34 +60,86 @@ fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
     out_0: &mut [u32],
     out_1: &mut [u32],
 ) {
-    let simd = field.simd;
-    let width = UNROLL * S::LANES;
-    for start in (0..out_0.len()).step_by(width) {
-        let mut sums = [[Wide::zero(simd); 2]; UNROLL];
-        for term in terms {
-            for words in [term.left[0], term.left[1], term.shared] {
-                for line in (0..width).step_by(16) {
-                    simd.prefetch(words, start + line + PREFETCH_WORDS);
-                }
-            }
-            let words = [
-                &term.left[0][start..][..width],
-                &term.left[1][start..][..width],
-                &term.shared[start..][..width],
-            ];
-            for (unit, sums) in sums.iter_mut().enumerate() {
-                let at = unit * S::LANES;
-                let shared = Halves::load(simd, &words[2][at..]);
-                sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
-                sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
+    if terms.len() > 2 * GROUP {
+        return dot_groups::<S, UNROLL, ADD>(field, terms, out_0, out_1);
+    }
+    for start in (0..out_0.len()).step_by(UNROLL * S::LANES) {
+        let mut sums = [[Wide::zero(field.simd); 2]; UNROLL];
+        add_products(field.simd, terms, start, &mut sums);
+        reduce::<S, UNROLL, ADD>(field, sums, [&mut out_0[start..], &mut out_1[start..]]);
+    }
+}
+
+/// As [`dot_batch`], group after group of terms: a pass over a tile for each.
+#[inline(always)]
+fn dot_groups<S: Simd, const UNROLL: usize, const ADD: bool>(
+    field: Field<S>,
+    terms: &[Pair<'_>],
+    out_0: &mut [u32],
+    out_1: &mut [u32],
+) {
+    let (before, last) = terms.split_at((terms.len() - 1) / GROUP * GROUP);
+    let mut tile = [[[Wide::zero(field.simd); 2]; UNROLL]; TILE];
+    for start in (0..out_0.len()).step_by(TILE * UNROLL * S::LANES) {
+        let starts = (start..out_0.len()).step_by(UNROLL * S::LANES);
+        for (index, group) in before.chunks(GROUP).enumerate() {
+            for (sums, start) in tile.iter_mut().zip(starts.clone()) {
+                let mut group_sums = if index == 0 { [[Wide::zero(field.simd); 2]; UNROLL] } else { *sums };
+                add_products(field.simd, group, start, &mut group_sums);
+                *sums = group_sums;
             }
         }
-        for (unit, sums) in sums.into_iter().enumerate() {
-            for (sum, out) in sums.into_iter().zip([&mut *out_0, &mut *out_1]) {
-                let out = &mut out[start + unit * S::LANES..];
-                let reduced = field.montgomery_reduce(sum);
-                simd.store(out, if ADD { field.add(simd.load(out), reduced) } else { reduced });
+        for (&sums, start) in tile.iter().zip(starts) {
+            let mut sums = sums;
+            add_products(field.simd, last, start, &mut sums);
+            reduce::<S, UNROLL, ADD>(field, sums, [&mut out_0[start..], &mut out_1[start..]]);
+        }
+    }
+}
+
+/// Adds the terms' products at `UNROLL` vectors from `start` on.
+#[inline(always)]
+fn add_products<S: Simd, const UNROLL: usize>(
+    simd: S,
+    terms: &[Pair<'_>],
+    start: usize,
+    sums: &mut [[Wide<S>; 2]; UNROLL],
+) {
+    let width = UNROLL * S::LANES;
+    for term in terms {
+        for words in [term.left[0], term.left[1], term.shared] {
+            for line in (0..width).step_by(16) {
+                simd.prefetch(words, start + line + PREFETCH_WORDS);
             }
+        }
+        let words = [
+            &term.left[0][start..][..width],
+            &term.left[1][start..][..width],
+            &term.shared[start..][..width],
+        ];
+        for (unit, sums) in sums.iter_mut().enumerate() {
+            let at = unit * S::LANES;
+            let shared = Halves::load(simd, &words[2][at..]);
+            sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
+            sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
+        }
+    }
+}
+
+/// Writes reduced sums to the front of `out` or (`ADD`) adds them to it.
+#[inline(always)]
+fn reduce<S: Simd, const UNROLL: usize, const ADD: bool>(
+    field: Field<S>,
+    sums: [[Wide<S>; 2]; UNROLL],
+    out: [&mut [u32]; 2],
+) {
+    let simd = field.simd;
+    let [out_0, out_1] = out;
+    for (unit, sums) in sums.into_iter().enumerate() {
+        for (sum, out) in sums.into_iter().zip([&mut *out_0, &mut *out_1]) {
+            let out = &mut out[unit * S::LANES..];
+            let reduced = field.montgomery_reduce(sum);
+            simd.store(out, if ADD { field.add(simd.load(out), reduced) } else { reduced });
         }
     }
 }

@@ -144,11 +144,17 @@ pub fn sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
 }
 
 /// `out_k = sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
-pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2]) {
+    out.iter_mut().for_each(|out| out.fill(0));
+    dot_pair_add(m, terms, out);
+}
+
+/// `out_k += sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
+pub fn dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     let [out_0, out_1] = out;
     let batch = m.max_unreduced_products();
     for (j, (o_0, o_1)) in out_0.iter_mut().zip(out_1).enumerate() {
-        let (mut total_0, mut total_1) = (0, 0);
+        let (mut total_0, mut total_1) = (*o_0, *o_1);
         for terms in terms.chunks(batch) {
             let (mut sum_0, mut sum_1) = (0u64, 0u64);
             for term in terms {
@@ -206,7 +212,7 @@ pub fn tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) 
 /// `out[t] = a[source(t)]`, where `source` maps blocks of 16 leaves to blocks of 16: see [`crate::Automorphism`].
 pub fn permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
-        let source = &a[super::source_block(block) * 16..][..16];
+        let source = &a[super::source_block(block, a.len() / 16) * 16..][..16];
         let lanes = &lanes[super::lane_pattern(block)];
         for (x, &lane) in target.iter_mut().zip(lanes) {
             *x = source[lane as usize];
@@ -217,7 +223,7 @@ pub fn permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) 
 /// `out += permuted a`.
 pub fn permute_add(m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
-        let source = &a[super::source_block(block) * 16..][..16];
+        let source = &a[super::source_block(block, a.len() / 16) * 16..][..16];
         let lanes = &lanes[super::lane_pattern(block)];
         for (x, &lane) in target.iter_mut().zip(lanes) {
             *x = m.add(*x, source[lane as usize]);

@@ -157,7 +157,7 @@ fn permute_with<S: Simd>(
 ) {
     let (sources, _) = a.as_chunks::<16>();
     for (target, &entry) in out.chunks_exact_mut(16).zip(blocks) {
-        let source = &sources[super::source_block(entry)];
+        let source = &sources[super::source_block(entry, sources.len())];
         let pattern = &lanes[super::lane_pattern(entry)];
         for (x, pattern) in target.chunks_exact_mut(S::LANES).zip(pattern.chunks_exact(S::LANES)) {
             let v = f(x, simd.load_permuted(source, pattern));

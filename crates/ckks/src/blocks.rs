@@ -1,0 +1,54 @@
+//! Pointwise work on polynomials, block by block of each limb: what belongs together meets in the caches, and threads share it evenly.
+
+use crate::evaluator::Halves;
+use ring::{Form, Poly, parallel};
+use std::ops::Range;
+
+/// Words of a block: of 4 KiB, so that a block each of more than a hundred polynomials fits the second cache.
+const WORDS: usize = 1024;
+
+/// A block of words of one limb.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub limb: usize,
+    pub words: Range<usize>,
+}
+
+impl Block {
+    /// Its words of a polynomial.
+    pub fn of<'p, F: Form>(&self, poly: &'p Poly<F>) -> &'p [u32] {
+        &poly.limb(self.limb)[self.words.clone()]
+    }
+
+    /// Other words of the same limb.
+    pub fn at(&self, words: Range<usize>) -> Self {
+        Self { words, ..*self }
+    }
+}
+
+/// Calls `body` for each block, with that block of both halves.
+pub(crate) fn each_block(halves: &mut Halves, body: impl Fn(&Block, [&mut [u32]; 2]) + Sync + Send) {
+    each_block_of(std::slice::from_mut(halves), |block, mut all| {
+        body(block, all.pop().expect("one pair of halves gives one pair of blocks"));
+    });
+}
+
+/// Calls `body` for each block, with that block of both halves of all of them, which have the same limbs.
+pub(crate) fn each_block_of<'a>(
+    all: &'a mut [Halves],
+    body: impl Fn(&Block, Vec<[&'a mut [u32]; 2]>) + Sync + Send,
+) {
+    let Some([first, _]) = all.first() else { return };
+    let (degree, limbs) = (first.degree(), first.limbs());
+    let words = WORDS.min(degree);
+    let chunks =
+        |halves: &'a mut Halves| halves.each_mut().map(|half| half.words_mut().chunks_exact_mut(words));
+    let mut chunks: Vec<_> = all.iter_mut().map(chunks).collect();
+    let next = move |start: usize| {
+        let block = Block { limb: start / degree, words: start % degree..start % degree + words };
+        let of_both =
+            chunks.iter_mut().map(|halves| halves.each_mut().map(|c| c.next().expect("a block more")));
+        (block, of_both.collect())
+    };
+    parallel::for_each((0..degree * limbs).step_by(words).map(next), |(block, all)| body(&block, all));
+}
