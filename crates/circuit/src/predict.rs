@@ -28,6 +28,8 @@ pub struct Prediction {
 
 /// How many runs are averaged over.
 const RUNS: u64 = 8;
+/// Circuits of more nodes are run once: their many errors are an average already.
+const MOST_NODES_TO_REPEAT: usize = 10_000;
 
 /// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same prediction.
 ///
@@ -46,13 +48,14 @@ pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>,
             Prediction { deviation: 0.0, deviations: vec![0.0; values.len()], values }
         })
         .collect();
-    for run in 1..=RUNS {
+    let runs = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { RUNS };
+    for run in 1..=runs {
         let mut noisy = Noisy { circuit, clear: Clear::new(circuit, probe)?, random: Random(run) };
         let wrong = interpret::run(circuit, &mut noisy)?;
         for ((prediction, output), slots) in predictions.iter_mut().zip(circuit.outputs()).zip(wrong) {
             let read = noisy.clear.read(output, slots);
             for ((square, a), b) in prediction.deviations.iter_mut().zip(&read).zip(&prediction.values) {
-                *square += (a - b).powi(2) / RUNS as f64;
+                *square += (a - b).powi(2) / runs as f64;
             }
         }
     }

@@ -43,8 +43,8 @@ pub struct PlanFlags {
     pub max_key_bytes: Option<u64>,
 }
 
-const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), cryptonets (batches: an image in each slot), or taps-T, \
-    T taps of the first layer in each input ciphertext (lola and lola-dense are not offered yet)";
+const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
+    taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured.

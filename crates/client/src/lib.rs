@@ -215,9 +215,8 @@ impl Client {
         let most = self.plan.input.images();
         match self.plan.reply.form {
             ReplyForm::Batch { .. } if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
-            ReplyForm::Coefficients | ReplyForm::Periodic { .. } if images == 1 => {
-                Ok(vec![self.decrypt_coefficients(reply)?])
-            }
+            ReplyForm::Batch { .. } => Err(Error::Images { actual: images, most }),
+            _ if images == 1 => Ok(vec![self.decrypt_coefficients(reply)?]),
             _ => Err(Error::Images { actual: images, most }),
         }
     }

@@ -5,7 +5,7 @@ use crate::batch;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
 use crate::planner::{Family, Options};
-use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout};
+use crate::{Choice, Error, InputLayout, Lola, ReplyForm, ReplyLayout};
 use circuit::Circuit;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -67,6 +67,8 @@ pub enum Recipe {
     Layers(Choice),
     /// A batch: there is nothing to choose.
     Batch,
+    /// A plan of the literature.
+    Lola(Lola),
 }
 
 impl Recipe {
@@ -79,6 +81,7 @@ impl Recipe {
     ) -> Result<Assembly, Error> {
         match self {
             Self::Layers(choice) => assemble(chain, parameters, choice, bound),
+            Self::Lola(lola) => lola.assemble(chain, parameters, bound),
             Self::Batch => batch::assemble(chain, parameters, bound),
         }
     }
@@ -88,6 +91,7 @@ impl Recipe {
         match self {
             Self::Layers(choice) => choice.family(),
             Self::Batch => Family::Batch,
+            Self::Lola(lola) => Family::Lola(*lola),
         }
     }
 }
@@ -288,6 +292,7 @@ impl PublicPlan {
         match self.reply.form {
             ReplyForm::Batch { slots } if slots == parameters.slots() => {}
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
+            ReplyForm::Constants => {}
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
             ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => {
                 return wrong("its reply is for another ring degree than its parameters");

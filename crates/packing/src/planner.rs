@@ -10,7 +10,7 @@ use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
-use crate::{Choice, Error, Plan, Recipe, parameters, probe, sizes};
+use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
@@ -71,12 +71,14 @@ pub enum Family {
     Taps(usize),
     /// Those whose input is the image itself.
     Image,
+    /// LoLa's plans.
+    Lola(Lola),
     /// The one for batches of images.
     Batch,
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, cryptonets (a batch, an image in each slot), image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
+pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
 
 impl FromStr for Family {
     type Err = Error;
@@ -86,11 +88,10 @@ impl FromStr for Family {
         match name {
             "auto" => return Ok(Self::Auto),
             "image" => return Ok(Self::Image),
+            "lola" => return Ok(Self::Lola(Lola::Offsets)),
+            "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
             "cryptonets" => return Ok(Self::Batch),
             _ => {}
-        }
-        if ["lola", "lola-dense"].contains(&name) {
-            return Err(refused("not offered yet"));
         }
         let taps = name.strip_prefix("taps-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
         taps.map(Self::Taps).ok_or_else(|| refused("unknown"))
@@ -104,6 +105,8 @@ impl fmt::Display for Family {
             Self::Taps(taps) => write!(f, "taps-{taps}"),
             Self::Image => f.write_str("image"),
             Self::Batch => f.write_str("cryptonets"),
+            Self::Lola(Lola::Offsets) => f.write_str("lola"),
+            Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
         }
     }
 }
@@ -176,7 +179,11 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
-    let levels = if options.is_batch() { batch::levels(&chain, score_bound(model))? } else { chain.depth() };
+    let levels = match options.family {
+        _ if options.is_batch() => batch::levels(&chain, score_bound(model))?,
+        Family::Lola(lola) => lola.depth(&chain),
+        _ => chain.depth(),
+    };
     if let Some(degree) = options.ring_degree {
         return plan_for(model, &parameters(degree, levels)?, options);
     }
@@ -198,63 +205,32 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
-    if options.is_batch() {
-        return batch_plan(model, &chain, parameters, options);
-    }
-    input_level(&chain, parameters)?;
     let bound = score_bound(model);
     let image = probe::image(chain.input, model.metadata.input_range);
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
-    for late in [false, true] {
-        let search = Search { chain: &chain, parameters, options, bound, only_late_rescales: late };
-        let choice = within_key_limit(&search)?;
-        let assembly = assemble(&chain, parameters, &choice, bound)?;
+    let searched = !options.is_batch() && !matches!(options.family, Family::Lola(_));
+    let attempts: &[bool] = if searched { &[false, true] } else { &[true] };
+    for &only_late_rescales in attempts {
+        let recipe = match options.family {
+            Family::Lola(lola) => Recipe::Lola(lola),
+            _ if options.is_batch() => Recipe::Batch,
+            _ => {
+                input_level(&chain, parameters)?;
+                let search = Search { chain: &chain, parameters, options, bound, only_late_rescales };
+                Recipe::Layers(within_key_limit(&search)?)
+            }
+        };
+        let assembly = recipe.assemble(&chain, parameters, bound)?;
+        check_keys(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
         allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
         if error <= allowed {
-            return Plan::new(model, options, Recipe::Layers(choice), &assembly, bound, error);
+            return Plan::new(model, options, recipe, &assembly, bound, error);
         }
         least = least.min(error);
     }
     Err(Error::Limit { what: "a predicted score error", actual: least, allowed })
-}
-
-/// The plan for batches: there is one for each set of parameters.
-fn batch_plan(
-    model: &Model,
-    chain: &Chain,
-    parameters: &Parameters,
-    options: &Options,
-) -> Result<Plan, Error> {
-    let bound = score_bound(model);
-    let assembly = batch::assemble(chain, parameters, bound)?;
-    let keys = sizes::evaluation_keys(parameters, &assembly.circuit.keys());
-    let limit = options.max_key_bytes.unwrap_or(u64::MAX);
-    if keys > limit {
-        return Err(Error::Limit {
-            what: "evaluation key bytes",
-            actual: keys as f64,
-            allowed: limit as f64,
-        });
-    }
-    let image = probe::image(chain.input, model.metadata.input_range);
-    let error = batch_error(&assembly, &image)?;
-    let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
-    let allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
-    if error > allowed {
-        return Err(Error::Limit { what: "a predicted score error", actual: error, allowed });
-    }
-    Plan::new(model, options, Recipe::Batch, &assembly, bound, error)
-}
-
-/// The root mean square of the errors of a batch's scores. Slots do not meet: a few, which all hold the same image, speak for all.
-fn batch_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
-    const SLOTS: usize = 16;
-    let inputs: Vec<Vec<f64>> = image.iter().map(|pixel| vec![*pixel; SLOTS]).collect();
-    let deviations: Vec<f64> =
-        predict(&assembly.circuit, &inputs)?.into_iter().flat_map(|p| p.deviations).collect();
-    Ok(assembly.reply.score_deviation(&deviations))
 }
 
 fn score_bound(model: &Model) -> f64 {
@@ -280,8 +256,25 @@ fn within_key_limit(search: &Search<'_>) -> Result<Choice, Error> {
     Err(Error::Limit { what: "evaluation key bytes", actual: least as f64, allowed: limit as f64 })
 }
 
+/// Checks that the keys are within the limit.
+fn check_keys(assembly: &Assembly, options: &Options) -> Result<(), Error> {
+    let limit = options.max_key_bytes.unwrap_or(u64::MAX);
+    let keys = sizes::evaluation_keys(assembly.circuit.parameters(), &assembly.circuit.keys());
+    if keys <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit { what: "evaluation key bytes", actual: keys as f64, allowed: limit as f64 })
+}
+
 /// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
 fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
-    let predictions = predict(&assembly.circuit, &assembly.input.write(image)?)?;
-    Ok(assembly.reply.score_deviation(&predictions[0].deviations))
+    /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
+    const SLOTS: usize = 16;
+    let inputs = match assembly.input {
+        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
+        _ => assembly.input.write(image)?,
+    };
+    let predictions = predict(&assembly.circuit, &inputs)?;
+    let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
+    Ok(assembly.reply.score_deviation(&deviations))
 }

@@ -122,7 +122,7 @@ impl Run<'_> {
     /// Ways to write out the windows of the first layer.
     fn windows(&mut self, link: &Link, level: Level) -> Vec<Path> {
         let taps = match self.search.options.family {
-            Family::Image | Family::Batch => return vec![],
+            Family::Image | Family::Lola(_) | Family::Batch => return vec![],
             Family::Taps(taps) => Some(taps),
             Family::Auto => None,
         };
