@@ -2,7 +2,7 @@
 
 use crate::arguments::PlanFlags;
 use crate::failure::{During, Outcome};
-use crate::{configuration, plan_file, progress};
+use crate::{configuration, machine, plan_file, progress};
 use client::{Classification, Client};
 use network::{Image, Model};
 use packing::{Explanation, Plan};
@@ -47,6 +47,8 @@ pub struct Times {
     pub expand: f64,
     /// The server's work from expanded ciphertexts to the reply.
     pub latency: f64,
+    /// What of it the processor was at work for, all threads together, where the system tells.
+    pub processor: Option<f64>,
     pub decrypt: f64,
 }
 
@@ -71,14 +73,16 @@ impl Session {
         let request = request?;
         let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
         let parsed = parsed?;
+        let before = machine::processor_ms();
         let (reply, latency) = timed(|| -> Result<_, server::Error> {
             Ok(self.server.write_reply(&self.server.compute(&self.keys, &parsed)?))
         });
         let reply = reply?;
+        let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
         let (classifications, decrypt) = timed(|| self.client.decrypt_images(&reply[..], images.len()));
         Ok(Round {
             classifications: classifications?,
-            times: Times { encrypt, expand, latency, decrypt },
+            times: Times { encrypt, expand, latency, processor, decrypt },
             upload_bytes: request.len() as u64,
             download_bytes: reply.len() as u64,
         })

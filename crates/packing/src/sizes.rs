@@ -23,7 +23,7 @@ fn file(payload: usize) -> u64 {
     (FRAME_BYTES + payload) as u64
 }
 
-/// The encoded model in the server's memory.
+/// The encoded model in the server's memory; less where plaintexts are equal, which are kept once.
 pub fn encoded_model(circuit: &Circuit) -> u64 {
     let special = circuit.parameters().special().len();
     let plain = |spec: &circuit::PlainSpec| {

@@ -44,6 +44,8 @@ struct Report {
     runs: u32,
     machine: Machine,
     latency_ms: Spread,
+    /// The median of what the processor was at work for in each run, all threads together, where the system tells.
+    processor_ms: Option<f64>,
     /// Images over the median latency.
     images_per_second: f64,
     expand_ms: f64,
@@ -97,6 +99,11 @@ impl Bench {
             model: session.model.name.clone(),
             representation: explained.representation,
             images: images.len(),
+            processor_ms: times
+                .iter()
+                .map(|t| t.processor)
+                .collect::<Option<Vec<_>>>()
+                .map(|p| Spread::of(p.into_iter()).median),
             images_per_second: images.len() as f64 / latency_ms.median * 1e3,
             threads: self.threads,
             runs: self.runs,
@@ -154,6 +161,7 @@ impl Report {
             ),
             ("", "  fastest run", latency.min),
             ("", "  slowest run", latency.max),
+            ("", "  processor time", self.processor_ms.unwrap_or(latency.median)),
             ("", "parsing and expanding a request", self.expand_ms),
             ("", "encoding the model, once", self.setup.prepare_model_ms),
             ("", "a client's keys, once", self.setup.prepare_keys_ms),
