@@ -2,8 +2,11 @@
 
 use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 use crate::plain::{Numbers, PlainSpec, Role};
+use crate::scalar::{ScalarRows, SumStage};
 use crate::{Circuit, Error};
 use ckks::{Encoding, Level, Parameters, Rescale, Scale};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Builds a [`Circuit`] operation by operation.
 ///
@@ -12,20 +15,22 @@ use ckks::{Encoding, Level, Parameters, Rescale, Scale};
 #[derive(Debug)]
 pub struct Builder {
     circuit: Circuit,
+    /// The nodes of the last stage of a chain that is not reduced yet.
+    stage: Option<Range<usize>>,
 }
 
 impl Builder {
     /// An empty circuit over these parameters.
     pub fn new(parameters: Parameters) -> Self {
         let (nodes, plains, layers, outputs) = Default::default();
-        Self { circuit: Circuit { parameters, nodes, plains, layers, outputs } }
+        Self { circuit: Circuit { parameters, nodes, plains, layers, outputs }, stage: None }
     }
 
     /// The finished circuit, which has `outputs`.
     pub fn finish(mut self, outputs: Vec<Output>) -> Result<Circuit, Error> {
         let degree = self.circuit.slots();
         for output in &outputs {
-            self.node(output.value)?;
+            self.typed(output.value)?;
             if let Reading::Coefficients(indices) = &output.reading
                 && let Some(&index) = indices.iter().find(|i| **i >= degree)
             {
@@ -206,8 +211,78 @@ impl Builder {
         self.push(Operation::DropLevel(value, level), level, scale)
     }
 
+    /// Sums of scalar multiples of values, one for each row, with weights rounded at `scale`: the next stage of a chain, or the first of
+    /// one. Not reduced: only further stages and [`reduce`](Self::reduce) take the results, all of them, in order.
+    pub fn sums(&mut self, values: &[Value], rows: ScalarRows, scale: Scale) -> Result<Vec<Value>, Error> {
+        const NAME: &str = "scalar sum";
+        let (level, before) = self.stage_operands(NAME, values)?;
+        let count = rows.count();
+        let stage = Arc::new(SumStage { inputs: values.to_vec(), rows, scale });
+        let operation = |row| Operation::Sum { stage: stage.clone(), row };
+        self.push_stage(NAME, (0..count).map(operation).collect(), level, Scale(before.0 * scale.0))
+    }
+
+    /// The square of each value: a stage of a chain, as [`sums`](Self::sums). A chain squares once.
+    pub fn squares(&mut self, values: &[Value]) -> Result<Vec<Value>, Error> {
+        const NAME: &str = "square";
+        let (level, scale) = self.stage_operands(NAME, values)?;
+        if self.circuit.parts(values[0]) > 2 {
+            return Err(Error::Unreduced { operation: NAME });
+        }
+        let operations = values.iter().map(|v| Operation::Square(*v)).collect();
+        self.push_stage(NAME, operations, level, Scale(scale.0 * scale.0))
+    }
+
+    /// The end of a chain: each value relinearised, where it was squared, and divided by the last `rescales` primes of the level.
+    pub fn reduce(&mut self, values: &[Value], rescales: usize) -> Result<Vec<Value>, Error> {
+        const NAME: &str = "reduction";
+        let (level, mut scale) = self.stage_operands(NAME, values)?;
+        if !self.circuit.node(values[0]).operation.is_unreduced() {
+            return Err(Error::Empty { operation: NAME });
+        }
+        let below = level.0.checked_sub(rescales).ok_or(Error::NoLevelLeft { operation: NAME })?;
+        for dropped in below..level.0 {
+            scale.0 /= self.circuit.parameters.modulus(Level(dropped + 1));
+        }
+        self.stage = None;
+        let reduce = |v: &Value| self.push(Operation::Reduce { value: *v, rescales }, Level(below), scale);
+        values.iter().map(reduce).collect()
+    }
+
+    /// Level and scale of what a stage takes: ciphertexts that agree in both, or all values of the last stage.
+    fn stage_operands(&self, name: &'static str, values: &[Value]) -> Result<(Level, Scale), Error> {
+        let first = *values.first().ok_or(Error::Empty { operation: name })?;
+        let node = self.node(first)?;
+        let of_first = (node.level, node.scale);
+        if node.operation.is_unreduced() {
+            let whole = self.stage.clone().is_some_and(|s| s.map(Value).eq(values.iter().copied()));
+            return if whole { Ok(of_first) } else { Err(Error::Unreduced { operation: name }) };
+        }
+        for value in values {
+            self.check_same(name, of_first, self.typed(*value)?)?;
+        }
+        Ok(of_first)
+    }
+
+    fn push_stage(
+        &mut self,
+        name: &'static str,
+        operations: Vec<Operation>,
+        level: Level,
+        scale: Scale,
+    ) -> Result<Vec<Value>, Error> {
+        if operations.is_empty() {
+            return Err(Error::Empty { operation: name });
+        }
+        let start = self.circuit.nodes.len();
+        let values = operations.into_iter().map(|o| self.push(o, level, scale)).collect();
+        self.stage = Some(start..self.circuit.nodes.len());
+        values
+    }
+
     fn push(&mut self, operation: Operation, level: Level, scale: Scale) -> Result<Value, Error> {
         check_scale(scale)?;
+        self.stage = None;
         self.circuit.nodes.push(Node { operation, level, scale });
         Ok(Value(self.circuit.nodes.len() - 1))
     }
@@ -233,7 +308,11 @@ impl Builder {
     }
 
     fn typed(&self, value: Value) -> Result<(Level, Scale), Error> {
-        self.node(value).map(|n| (n.level, n.scale))
+        let node = self.node(value)?;
+        match node.operation.is_unreduced() {
+            true => Err(Error::Unreduced { operation: node.operation.name() }),
+            false => Ok((node.level, node.scale)),
+        }
     }
 
     fn product(
@@ -245,7 +324,7 @@ impl Builder {
     ) -> Result<(Level, Scale), Error> {
         let count = self.circuit.plains.len();
         let foreign = Error::Foreign { what: "plaintext", index: plain.0, count };
-        let (node, spec) = (self.node(value)?, self.circuit.plains.get(plain.0).ok_or(foreign)?);
+        let ((level, scale), spec) = (self.typed(value)?, self.circuit.plains.get(plain.0).ok_or(foreign)?);
         if spec.role != role {
             return Err(Error::PlainRole {
                 operation: name,
@@ -253,8 +332,8 @@ impl Builder {
                 actual: spec.role.name(),
             });
         }
-        check_levels(name, node.level, spec.level)?;
-        Ok((node.level, Scale(node.scale.0 * spec.scale.0)))
+        check_levels(name, level, spec.level)?;
+        Ok((level, Scale(scale.0 * spec.scale.0)))
     }
 
     fn check_summands(&self, name: &'static str, a: Value, b: Value) -> Result<(Level, Scale), Error> {

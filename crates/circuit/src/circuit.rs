@@ -1,8 +1,10 @@
 //! The circuit itself: a list of nodes in static single assignment, in an order in which they can be computed.
 
+use crate::scalar::SumStage;
 use crate::{PlainSpec, keys};
 use ckks::{KeyRequirements, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A value: the ciphertext that one node computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +100,22 @@ pub enum Operation {
     Rescale(Value),
     /// The value at a lower level, its scale unchanged.
     DropLevel(Value, Level),
+    /// A row of a stage of sums of scalar multiples, and a constant; not reduced (see [`crate::scalar`]).
+    Sum {
+        /// The stage.
+        stage: Arc<SumStage>,
+        /// The row.
+        row: usize,
+    },
+    /// A square, not reduced.
+    Square(Value),
+    /// The end of a chain: the value relinearised, where it was squared, and divided by the last primes of its level.
+    Reduce {
+        /// What is reduced.
+        value: Value,
+        /// By how many primes it is divided.
+        rescales: usize,
+    },
 }
 
 impl Operation {
@@ -115,6 +133,9 @@ impl Operation {
             Self::Fold { .. } => "fold",
             Self::Rescale(..) => "rescale",
             Self::DropLevel(..) => "level drop",
+            Self::Sum { .. } => "scalar sum",
+            Self::Square(_) => "square",
+            Self::Reduce { .. } => "reduction",
         }
     }
 
@@ -123,11 +144,16 @@ impl Operation {
         match self {
             Self::Input => vec![],
             Self::Dot { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
+            // Its first row reads all that the stage does, so that this is there when a chain begins.
+            Self::Sum { stage, row: 0 } => stage.inputs.clone(),
+            Self::Sum { stage, row } => stage.terms(*row).map(|(v, _)| v).collect(),
             Self::Add(a, b) | Self::Sub(a, b) | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::AddPlain(v, _)
             | Self::Rotate(v, _)
             | Self::Rescale(v)
             | Self::DropLevel(v, _)
+            | Self::Square(v)
+            | Self::Reduce { value: v, .. }
             | Self::Fold { value: v, .. } => vec![*v],
             Self::Transform { values, .. } => values.clone(),
         }

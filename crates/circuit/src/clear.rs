@@ -28,6 +28,8 @@ pub fn trace(circuit: &Circuit, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Er
 pub(crate) struct Clear<'a> {
     circuit: &'a Circuit,
     inputs: &'a [Vec<f64>],
+    /// How many slots a value has here.
+    slots: usize,
     embedding: Embedding,
 }
 
@@ -37,10 +39,18 @@ impl<'a> Clear<'a> {
         if inputs.len() != expected {
             return Err(Error::Inputs { expected, actual: inputs.len() });
         }
+        // Where slots do not meet, some of them are a circuit's worth of their own.
+        let given = inputs.first().map_or(slots, Vec::len);
+        let slots = if circuit.is_slotwise() && (1..slots).contains(&given) { given } else { slots };
         if let Some(wrong) = inputs.iter().find(|i| i.len() != slots) {
             return Err(Error::Length { what: "an input", expected: slots, actual: wrong.len() });
         }
-        Ok(Self { circuit, inputs, embedding: Embedding::new(slots) })
+        Ok(Self { circuit, inputs, slots, embedding: Embedding::new(circuit.slots()) })
+    }
+
+    /// How many slots a value has.
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 
     pub fn read(&self, output: &Output, slots: Vec<f64>) -> Vec<f64> {
@@ -78,7 +88,7 @@ impl<'a> Clear<'a> {
         get: impl Fn(Value) -> &'v [f64],
         mut plain: impl FnMut(Plain) -> Result<Vec<f64>, Error>,
     ) -> Result<Vec<f64>, Error> {
-        let slots = self.circuit.slots();
+        let slots = self.slots;
         Ok(match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
             Operation::Dot { terms, .. } => {
@@ -108,7 +118,16 @@ impl<'a> Clear<'a> {
             Operation::Fold { value, stages, .. } => {
                 stages.iter().fold(get(*value).to_vec(), |v, stage| fold_stage(&v, stage))
             }
+            Operation::Sum { stage, row } => {
+                let mut sum = vec![stage.rows.row(*row).constant; slots];
+                for (value, weight) in stage.terms(*row) {
+                    sum.iter_mut().zip(get(value)).for_each(|(s, v)| *s += weight * v);
+                }
+                sum
+            }
+            Operation::Square(value) => get(*value).iter().map(|v| v * v).collect(),
             Operation::Rescale(value) | Operation::DropLevel(value, _) => get(*value).to_vec(),
+            Operation::Reduce { value, .. } => get(*value).to_vec(),
         })
     }
 }

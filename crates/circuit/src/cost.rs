@@ -21,9 +21,17 @@ pub struct CostModel {
     pub pass: f64,
     /// Reading one limb of a key, a plaintext or an input from memory.
     pub stream: f64,
+    /// A one-limb multiply-accumulate by scalars in a chain.
+    #[serde(default = "scalar_product")]
+    pub scalar_product: f64,
 }
 
-/// How many figures are times of units.
+/// The shipped figure, for files of calibrations that measured none.
+const fn scalar_product() -> f64 {
+    0.25
+}
+
+/// How many figures are times of units that kernels share.
 pub const UNITS: usize = 6;
 
 /// The degree that the figures are for.
@@ -39,6 +47,7 @@ impl Default for CostModel {
             conversion: 1.2,
             pass: 1.1,
             stream: 2.4,
+            scalar_product: scalar_product(),
         }
     }
 }
@@ -47,7 +56,8 @@ impl CostModel {
     /// The predicted time in microseconds on one core.
     pub fn microseconds(&self, work: &Work, degree: usize) -> f64 {
         let multiples = Self::multiples(work, degree);
-        self.units().iter().zip(multiples).map(|(each, count)| each * count).sum()
+        let units: f64 = self.units().iter().zip(multiples).map(|(each, count)| each * count).sum();
+        units + work.scalar_products as f64 * self.scalar_product * degree as f64 / REFERENCE_DEGREE
     }
 
     /// How often each of the [`units`](Self::units) counts: the work, scaled to the degree.
@@ -69,9 +79,9 @@ impl CostModel {
         [self.ntt, self.multiply_accumulate, self.permutation, self.conversion, self.pass, self.stream]
     }
 
-    /// The model with these times of its units.
-    pub fn from_units(units: [f64; UNITS]) -> Self {
+    /// The same model with these times of its units.
+    pub fn with_units(&self, units: [f64; UNITS]) -> Self {
         let [ntt, multiply_accumulate, permutation, conversion, pass, stream] = units;
-        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream }
+        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, ..self.clone() }
     }
 }

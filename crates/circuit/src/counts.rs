@@ -43,6 +43,8 @@ pub struct Work {
     pub passes: u64,
     /// Limbs of plaintexts, of keys and of the ciphertexts of sums of products that are read, once each.
     pub streamed: u64,
+    /// Multiply-accumulates by scalars in a chain, whose words lie in the cache.
+    pub scalar_products: u64,
 }
 
 impl Counts {
@@ -78,6 +80,7 @@ impl AddAssign for Work {
         self.conversions += other.conversions;
         self.passes += other.passes;
         self.streamed += other.streamed;
+        self.scalar_products += other.scalar_products;
     }
 }
 

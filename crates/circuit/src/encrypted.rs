@@ -1,5 +1,6 @@
 //! The encrypted executor: the circuit on ciphertexts.
 
+use crate::chain::EncodedChain;
 use crate::circuit::{Circuit, Giant, Node, Operation, Term};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
@@ -7,7 +8,7 @@ use crate::{Counts, Error, Plain};
 use ckks::{Ciphertext, Context, Evaluator, Extension, LinearTransform, PlainFactor, PlainSummand, Rescale};
 use ring::parallel;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Mutex;
 
@@ -18,6 +19,8 @@ pub struct Program {
     plaintexts: Store,
     /// For each plaintext of the circuit its position in the store.
     positions: Vec<usize>,
+    /// Its chains by their first node, encoded.
+    chains: BTreeMap<usize, EncodedChain>,
 }
 
 /// Encoded plaintexts, equal ones once.
@@ -57,7 +60,10 @@ impl Program {
         });
         let positions = positions.into_iter().collect::<Result<_, Error>>()?;
         let plaintexts = store.into_inner().expect("nothing panics while it is locked");
-        Ok(Self { circuit, plaintexts, positions })
+        let starts = (0..circuit.nodes().len()).filter_map(|start| Some((start, circuit.chain_at(start)?)));
+        let chains = starts.map(|(start, chain)| Ok((start, EncodedChain::new(&circuit, context, &chain)?)));
+        let chains = chains.collect::<Result<_, Error>>()?;
+        Ok(Self { circuit, plaintexts, positions, chains })
     }
 
     /// The circuit.
@@ -67,7 +73,8 @@ impl Program {
 
     /// Bytes of the encoded plaintexts in memory.
     pub fn bytes(&self) -> usize {
-        self.plaintexts.encoded.iter().map(Encoded::bytes).sum()
+        let chains: usize = self.chains.values().map(EncodedChain::bytes).sum();
+        self.plaintexts.encoded.iter().map(Encoded::bytes).sum::<usize>() + chains
     }
 
     fn plaintext(&self, plain: Plain) -> &Encoded {
@@ -159,6 +166,13 @@ impl<'a> Executor for Encrypted<'a> {
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
         Ok(Cow::Owned(self.compute(&node.operation, values)?))
     }
+
+    fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
+        let Some(chain) = self.program.chains.get(&start) else { return Ok(None) };
+        self.counts += chain.performed();
+        let reduced = chain.run(self.evaluator, |v| values.get(v).as_ref())?;
+        Ok(Some(reduced.into_iter().map(Cow::Owned).collect()))
+    }
 }
 
 impl<'a> Encrypted<'a> {
@@ -197,6 +211,9 @@ impl<'a> Encrypted<'a> {
         let evaluator = self.evaluator;
         Ok(match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
+            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {
+                unreachable!("a chain is computed as a whole")
+            }
             Operation::Dot { terms, rescale } => {
                 let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), self.factor(*p)));
                 evaluator.dot(&pairs.collect::<Vec<_>>(), *rescale)?
@@ -230,6 +247,7 @@ fn performed(operation: &Operation) -> Counts {
     let mut counts = Counts::default();
     match operation {
         Operation::Input | Operation::DropLevel(..) => {}
+        Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {}
         Operation::Dot { terms, rescale } => {
             count_products(&mut counts, terms.len());
             count_rescale(&mut counts, *rescale);

@@ -48,6 +48,14 @@ pub enum Error {
         /// The operation.
         operation: &'static str,
     },
+    /// A value between the stages of a chain where a ciphertext is needed, or stages that do not follow each other.
+    #[error(
+        "the result of a {operation} is not reduced: only the next stage of its chain takes it, whole and in order; reduce it first"
+    )]
+    Unreduced {
+        /// The operation whose result it is, or that was given a part of a stage.
+        operation: &'static str,
+    },
     /// A term of a linear transform that reads a value that is not there.
     #[error("a term of a linear transform reads input {input}: expected less than the {count} values given")]
     TermInput {

@@ -14,6 +14,15 @@ pub(crate) trait Executor {
     /// The value of any other node.
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error>;
 
+    /// The values that a chain beginning at this node ends in, where the executor computes all of its nodes together.
+    fn chain(
+        &mut self,
+        _start: usize,
+        _values: &Live<Self::Value>,
+    ) -> Result<Option<Vec<Self::Value>>, Error> {
+        Ok(None)
+    }
+
     /// Looks at a value as soon as it is there.
     fn observe(&mut self, _value: Value, _node: &Node, _computed: &Self::Value) -> Result<(), Error> {
         Ok(())
@@ -54,7 +63,22 @@ where
 {
     let mut live = Live { values: Vec::with_capacity(circuit.nodes.len()), uses: circuit.uses() };
     let mut inputs = 0..;
+    let mut ready = 0;
     for (index, node) in circuit.nodes.iter().enumerate() {
+        if index < ready {
+            node.operation.operands().into_iter().for_each(|v| live.release(v));
+            continue;
+        }
+        if let Some(values) = executor.chain(index, &live)? {
+            let chain = circuit.chain_at(index).expect("a chain that was computed");
+            live.values.resize_with(chain.reduced.start, || None);
+            let needed = chain.reduced.clone().map(|i| live.uses[i] > 0);
+            let values: Vec<_> = needed.zip(values).map(|(needed, value)| needed.then_some(value)).collect();
+            live.values.extend(values);
+            ready = chain.reduced.end;
+            node.operation.operands().into_iter().for_each(|v| live.release(v));
+            continue;
+        }
         let value = match node.operation {
             Operation::Input => executor.input(inputs.next().expect("endless"), node)?,
             _ => executor.evaluate(node, &mut live)?,

@@ -9,7 +9,8 @@ pub(crate) fn requirements(circuit: &Circuit) -> KeyRequirements {
     for node in circuit.nodes() {
         let Some(operand) = node.operation.operands().first().copied() else { continue };
         let level = circuit.node(operand).level;
-        if let Operation::Multiply { .. } = node.operation {
+        let squared = || matches!(node.operation, Operation::Reduce { .. }) && circuit.parts(operand) > 2;
+        if matches!(node.operation, Operation::Multiply { .. }) || squared() {
             keys.relinearise_at(level);
         }
         rotations(&node.operation).into_iter().for_each(|steps| keys.rotate_at(steps, level));

@@ -5,6 +5,7 @@
 //! * A [`Circuit`] is a list of nodes in static single assignment. Each node is one [`Operation`] of the evaluator in `ckks`, with the
 //!   level and scale of its result. [`Builder`] computes both and refuses what does not fit, with the figures.
 //! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted without making any.
+//! * [`scalar`] chains sum scalar multiples of many values and square them; the encrypted executor computes each as a whole.
 //! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
 //! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
 //!   error of each output, simulated with the variances in `ckks::noise`.
@@ -19,6 +20,7 @@
 //! Nothing here knows of tensors, layouts or networks: that is `packing`, which builds circuits.
 
 mod builder;
+mod chain;
 mod circuit;
 pub mod clear;
 mod cost;
@@ -31,6 +33,7 @@ mod interpret;
 mod keys;
 mod plain;
 mod predict;
+pub mod scalar;
 mod tally;
 
 pub use builder::Builder;
@@ -42,4 +45,5 @@ pub use embedding::Embedding;
 pub use error::Error;
 pub use plain::{Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
+pub use scalar::{ScalarRows, SumStage};
 pub use tally::{Babies, Cost, TransformShape};

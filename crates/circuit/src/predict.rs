@@ -9,8 +9,10 @@ use crate::Error;
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
 use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
+use crate::scalar::SumStage;
 use ckks::Scale;
 use ckks::noise::{self, Variance};
+use ckks::pointwise::rounded_weight;
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -167,6 +169,38 @@ impl Noisy<'_> {
         folded
     }
 
+    /// A sum with rounded weights; the constant's rounding is nothing beside theirs.
+    fn sum(
+        &self,
+        stage: &SumStage,
+        row: usize,
+        node: &Node,
+        values: &Live<Vec<f64>>,
+    ) -> Result<Vec<f64>, Error> {
+        let mut sum = vec![stage.rows.row(row).constant; self.clear.slots()];
+        for (value, weight) in stage.terms(row) {
+            let weight = f64::from(rounded_weight(weight, stage.scale, node.level)?) / stage.scale.0;
+            sum.iter_mut().zip(values.get(value)).for_each(|(s, v)| *s += weight * v);
+        }
+        Ok(sum)
+    }
+
+    /// A relinearisation, where there is a square, and rescales. The first is one division with it.
+    fn reduce(&mut self, value: Value, rescales: usize, slots: &mut [f64]) {
+        let (parameters, node) = (self.circuit.parameters(), self.circuit.node(value));
+        let mut scale = node.scale;
+        if self.circuit.parts(value) > 2 {
+            self.random.add_error(slots, noise::key_product(parameters, node.level), scale);
+            if rescales == 0 {
+                self.add_division(slots, scale);
+            }
+        }
+        for dropped in 0..rescales {
+            scale.0 /= parameters.modulus(ckks::Level(node.level.0 - dropped));
+            self.add_division(slots, scale);
+        }
+    }
+
     /// The operation on erroneous operands and rounded plaintexts, and the mean squares of those.
     fn compute(&mut self, node: &Node, values: &Live<Vec<f64>>) -> Result<(Vec<f64>, Vec<f64>), Error> {
         let (clear, circuit, random) = (&self.clear, self.circuit, &mut self.random);
@@ -215,6 +249,9 @@ impl Executor for Noisy<'_> {
         if let Operation::Fold { value, stages, .. } = &node.operation {
             return Ok(self.fold(*value, values.get(*value), stages, node.scale));
         }
+        if let Operation::Sum { stage, row } = &node.operation {
+            return self.sum(stage, *row, node, values);
+        }
         let (mut slots, mean_squares) = self.compute(node, values)?;
         match &node.operation {
             Operation::Multiply { a, b, .. } => {
@@ -234,6 +271,7 @@ impl Executor for Noisy<'_> {
                 self.random.add_error(&mut slots, variance, scale);
                 self.add_division(&mut slots, node.scale);
             }
+            Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, &mut slots),
             Operation::Dot { rescale: ckks::Rescale::Yes, .. } | Operation::Rescale(_) => {
                 self.add_division(&mut slots, node.scale);
             }

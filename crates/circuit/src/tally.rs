@@ -1,16 +1,24 @@
 //! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here.
 
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Reading};
+use crate::circuit::{Circuit, Giant, Node, Operation, Output};
 use crate::counts::{Counts, Work};
-use ckks::{Level, Parameters, Rescale};
+use ckks::{Level, Parameters, Rescale, ScalarRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
+    if let Operation::Sum { stage, row } = &node.operation {
+        let cost = Cost::new(circuit.parameters(), node.level);
+        let sum = cost.sum(&stage.rows.row(*row), circuit.parts(stage.inputs[0]) as u64);
+        let begins = *row == 0 && !circuit.node(stage.inputs[0]).operation.is_unreduced();
+        return if begins { sum + cost.gather(stage.inputs.len()) } else { sum };
+    }
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
     let cost = Cost::new(circuit.parameters(), circuit.node(operand).level);
     match &node.operation {
-        Operation::Input => Counts::default(),
+        Operation::Input | Operation::Sum { .. } => Counts::default(),
+        Operation::Square(_) => cost.square(),
+        Operation::Reduce { rescales, .. } => cost.reduce(circuit.parts(operand) > 2, *rescales),
         Operation::Dot { terms, rescale } => cost.dot(terms.len(), *rescale),
         Operation::Add(..) | Operation::Sub(..) => cost.addition(2),
         Operation::AddPlain(..) => cost.addition(1),
@@ -23,12 +31,9 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
     }
 }
 
-/// The counts of reading an output: coefficients need one inverse transform.
+/// The counts of reading an output: replies carry coefficients, which takes one inverse transform.
 pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
-    let ntts = match output.reading {
-        Reading::Slots => 0,
-        Reading::Coefficients(_) => circuit.node(output.value).level.limbs() as u64,
-    };
+    let ntts = circuit.node(output.value).level.limbs() as u64;
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
@@ -117,10 +122,43 @@ impl<'a> Cost<'a> {
 
     /// A relinearised product.
     pub fn multiply(&self, rescale: Rescale) -> Counts {
-        let tensor = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
-        let work = tensor + self.decompose() + self.key_product() + self.special_multiple(2);
-        Counts { ciphertext_multiplications: 1, relinearizations: 1, work, ..Counts::default() }
-            + self.divide(rescale)
+        let work = Work { multiply_accumulates: 4 * self.limbs, ..Work::default() };
+        Counts { ciphertext_multiplications: 1, work, ..Counts::default() } + self.relinearise(rescale)
+    }
+
+    fn relinearise(&self, rescale: Rescale) -> Counts {
+        let work = self.decompose() + self.key_product() + self.special_multiple(2);
+        Counts { relinearizations: 1, work, ..Counts::default() } + self.divide(rescale)
+    }
+
+    /// A row of a chain. A constant that is zero is not added.
+    pub fn sum(&self, row: &ScalarRow, parts: u64) -> Counts {
+        let products = row.terms.len() as u64;
+        let additions = products.saturating_sub(1) + u64::from(products > 0 && row.constant != 0.0);
+        let work = Work { scalar_products: products * parts * self.limbs, ..Work::default() };
+        Counts { plaintext_multiplications: products, additions, work, ..Counts::default() }
+    }
+
+    /// Reading the ciphertexts that a chain begins at.
+    pub fn gather(&self, inputs: usize) -> Counts {
+        let work = Work { streamed: 2 * inputs as u64 * self.limbs, ..Work::default() };
+        Counts { work, ..Counts::default() }
+    }
+
+    /// A square of a chain: four products, and three reductions, each of which costs about as much as five.
+    pub fn square(&self) -> Counts {
+        let work = Work { scalar_products: 19 * self.limbs, ..Work::default() };
+        Counts { ciphertext_multiplications: 1, work, ..Counts::default() }
+    }
+
+    /// The end of a chain. The first rescale is fused with the relinearisation.
+    pub fn reduce(&self, squared: bool, rescales: usize) -> Counts {
+        let below = |dropped| Cost::new(self.parameters, Level(self.level.0 - dropped)).rescale(Rescale::Yes);
+        match (squared, rescales) {
+            (true, 0) => self.relinearise(Rescale::No),
+            (true, _) => self.relinearise(Rescale::Yes) + (1..rescales).map(below).sum(),
+            (false, _) => (0..rescales).map(below).sum(),
+        }
     }
 
     /// A rotation by itself.

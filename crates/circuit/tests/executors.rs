@@ -2,12 +2,12 @@
 
 use circuit::encrypted::Program;
 use circuit::{
-    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, Term, Value, Work, clear,
-    dry_run, predict,
+    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, ScalarRows, Term, Value, Work,
+    clear, dry_run, predict,
 };
 use ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, Level, ParametersLiteral, Randomness, Rescale,
-    Scale, SecretKey, SeededEvaluationKeys,
+    ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ enum Step {
     Transform { babies: usize, giants: usize },
     Fold(Vec<Vec<usize>>),
     Drop,
+    Chain { sums_first: bool, square: bool, width: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -73,6 +74,11 @@ fn step() -> impl Strategy<Value = Step> {
         prop::collection::vec(steps.prop_map(|s| s.into_iter().map(|k| k.max(1)).collect()), 1..3)
             .prop_map(Step::Fold),
         Just(Step::Drop),
+        (any::<bool>(), any::<bool>(), 1usize..8).prop_map(|(sums_first, square, width)| Step::Chain {
+            sums_first,
+            square,
+            width
+        }),
     ]
 }
 
@@ -119,11 +125,53 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
             b.transform(inputs, steps, Rescale::Yes)
         }
         Step::Fold(stages) => b.fold(v, stages.clone(), Rescale::No),
+        Step::Chain { sums_first, square, width } => {
+            let values = [v, b.rotate(v, 3)?, v];
+            chain(b, &values, [*sums_first, *square && level > Level(2)], *width, seed)
+        }
         Step::Drop => match level.below() {
             Some(below) => b.drop_level(v, below),
             None => Ok(v),
         },
     }
+}
+
+/// Sparse rows, one of them without a term.
+fn rows(count: usize, inputs: usize, seed: u64) -> ScalarRows {
+    ScalarRows::new(count, move |row| {
+        let weights = numbers(seed + row as u64);
+        let term = |i: usize| (i as u32, if weights[i] > 0.3 || row == 2 { 0.0 } else { weights[i] / 2.0 });
+        ScalarRow {
+            terms: (0..inputs).map(term).collect(),
+            constant: if row == 1 { 0.0 } else { weights[20] },
+        }
+    })
+}
+
+/// A chain that brings the scale back to the input's, and the sum of what it gives.
+fn chain(
+    b: &mut Builder,
+    values: &[Value],
+    [sums_first, square]: [bool; 2],
+    width: usize,
+    seed: u64,
+) -> Result<Value, Error> {
+    let (level, rescales) = (b.level(values[0])?, if square { 2 } else { 1 });
+    let dropped: f64 = (0..rescales).map(|i| b.parameters().modulus(Level(level.0 - i))).product();
+    let (mut values, mut scale) = (values.to_vec(), b.scale(values[0])?.0);
+    if sums_first {
+        values = b.sums(&values, rows(width, values.len(), seed), Scale(128.0))?;
+        scale *= 128.0;
+    }
+    if square {
+        values = b.squares(&values)?;
+        scale *= scale;
+    }
+    let last = Scale(INPUT_SCALE.0 * dropped / scale);
+    values = b.sums(&values, rows(3, values.len(), seed + 50), last)?;
+    let reduced = b.reduce(&values, rescales)?;
+    let sum = b.add(reduced[0], reduced[1])?;
+    b.add(sum, reduced[2])
 }
 
 fn random_circuit(steps: &[Step]) -> Circuit {
@@ -203,6 +251,71 @@ proptest! {
             prop_assert!((a - b).abs() < 10.0 * predicted[1].deviation, "{} for {}", a, b);
         }
     }
+}
+
+/// A chain by itself, on many ciphertexts: with two threads as with one, and bit for bit.
+#[test]
+fn a_chain_runs_on_many_values() {
+    let mut b = builder();
+    let inputs: Vec<Value> = (0..50).map(|_| b.input(Level(4), Scale(2f64.powi(21))).unwrap()).collect();
+    let hidden = b.sums(&inputs, rows(30, 50, 900), Scale(2f64.powi(12))).unwrap();
+    let squares = b.squares(&hidden).unwrap();
+    let last = b.sums(&squares, rows(4, 30, 990), Scale(2f64.powi(12))).unwrap();
+    let reduced = b.reduce(&last, 2).unwrap();
+    let outputs = reduced.into_iter().map(|value| Output { value, reading: Reading::Slots }).collect();
+    let circuit = b.finish(outputs).unwrap();
+
+    let slots: Vec<Vec<f64>> = (0..50).map(numbers).collect();
+    let expected = clear::run(&circuit, &slots).unwrap();
+    let few: Vec<Vec<f64>> = slots.iter().map(|s| s[..5].to_vec()).collect();
+    assert_eq!(clear::run(&circuit, &few).unwrap()[0], expected[0][..5], "slots do not meet");
+    let predicted = predict(&circuit, &slots).unwrap();
+
+    let mut machine = Machine::new(&circuit, 9);
+    let scale = Scale(2f64.powi(21));
+    let mut encrypt = |s: &Vec<f64>| {
+        let seeded = machine.secret.encrypt(&machine.context, s, Level(4), scale, &mut machine.randomness);
+        seeded.unwrap().expand(machine.context.basis(Level(4)))
+    };
+    let ciphertexts: Vec<Ciphertext> = slots.iter().map(&mut encrypt).collect();
+    let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+    assert_eq!(program.bytes(), circuit.chain_bytes());
+    let evaluator = Evaluator::new(&machine.context, &machine.keys);
+    let run = program.run(&evaluator, &ciphertexts).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let spread = pool.install(|| program.run(&evaluator, &ciphertexts).unwrap());
+    assert_eq!(run.outputs, spread.outputs);
+    assert_eq!(Counts { work: Work::default(), ..dry_run(&circuit).totals }, run.counts);
+    for ((output, expected), predicted) in run.outputs.iter().zip(&expected).zip(&predicted) {
+        let slots = machine.secret.decrypt(&machine.context, output);
+        let largest = slots.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(
+            largest < 8.0 * predicted.deviation,
+            "{largest} where {} is the deviation",
+            predicted.deviation
+        );
+    }
+}
+
+#[test]
+fn what_lies_between_stages_is_taken_by_nothing_else() {
+    let mut b = builder();
+    let scale = Scale(4096.0);
+    let inputs = [b.input(Level(4), INPUT_SCALE).unwrap(), b.input(Level(4), INPUT_SCALE).unwrap()];
+    assert!(matches!(b.reduce(&inputs, 1), Err(Error::Empty { .. })));
+    let sums = b.sums(&inputs, rows(2, 2, 1), scale).unwrap();
+    let unreduced = |result: Result<Value, Error>| assert!(matches!(result, Err(Error::Unreduced { .. })));
+    unreduced(b.add(sums[0], sums[1]));
+    unreduced(b.rotate(sums[0], 1));
+    unreduced(b.multiply(sums[0], sums[1], Rescale::No));
+    unreduced(b.squares(&sums[..1]).map(|v| v[0]));
+    unreduced(b.squares(&[sums[1], sums[0]]).map(|v| v[0]));
+    let squares = b.squares(&sums).unwrap();
+    unreduced(b.squares(&squares).map(|v| v[0]));
+    unreduced(b.reduce(&sums, 1).map(|v| v[0]));
+    assert_eq!(b.reduce(&squares, 5), Err(Error::NoLevelLeft { operation: "reduction" }));
+    let last = Output { value: squares[0], reading: Reading::Slots };
+    assert!(matches!(b.finish(vec![last]), Err(Error::Unreduced { .. })));
 }
 
 /// The predicted deviation is the measured one, not only a bound: over many keys, for a circuit of all operations.

@@ -143,7 +143,6 @@ impl<'a> Evaluator<'a> {
     pub fn multiply(&self, a: &Ciphertext, b: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
         same_level(a.level, b.level)?;
         let level = a.level;
-        let key = self.keys.relinearisation(level)?;
         let basis = self.context.basis(level);
         let [mut d0, mut d1, mut d2] = [basis.scratch(), basis.scratch(), basis.scratch()];
         let limbs = d0.iter_mut().zip(d1.iter_mut()).zip(d2.iter_mut()).enumerate();
@@ -151,6 +150,18 @@ impl<'a> Evaluator<'a> {
             let [left, right] = [a, b].map(|c| [c.c0.limb(i), c.c1.limb(i)]);
             kernels::tensor(basis.kernel(), basis.modulus(i), left, right, [d0, d1, d2]);
         });
+        self.relinearise([d0, d1, d2], level, Scale(a.scale.0 * b.scale.0), rescale)
+    }
+
+    /// The ciphertext that `d_0 + d_1 s + d_2 s^2` is.
+    pub(crate) fn relinearise(
+        &self,
+        [d0, d1, d2]: [Poly<Values>; 3],
+        level: Level,
+        scale: Scale,
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        let key = self.keys.relinearisation(level)?;
         let digits = Digits::new(self.context, &d2, level);
         let mut product = self.extended_scratch(level);
         each_block(&mut product, |block, [out_0, out_1]| {
@@ -158,7 +169,7 @@ impl<'a> Evaluator<'a> {
             add_special_multiple(self.context, level, &d0, block, out_0);
             add_special_multiple(self.context, level, &d1, block, out_1);
         });
-        self.divide(product, level, Scale(a.scale.0 * b.scale.0), rescale)
+        self.divide(product, level, scale, rescale)
     }
 
     /// The square: [`multiply`](Self::multiply) by itself. Error: [`crate::noise::square`] and [`crate::noise::key_switch`].

@@ -9,6 +9,7 @@
 //! * A [`SecretKey`] encrypts to [`SeededCiphertext`]s and decrypts. [`SeededEvaluationKeys`] are generated for exactly the rotations and
 //!   levels that a circuit needs ([`KeyRequirements`]), and expanded to [`EvaluationKeys`] on the server.
 //! * An [`Evaluator`] computes on [`Ciphertext`]s. It has no secret key and no way to hold one.
+//! * [`Pointwise`] chains of scalar sums and squares run over many ciphertexts at once, block by block.
 //! * [`noise`] predicts the error of every operation.
 //!
 //! # Contract
@@ -32,6 +33,7 @@ mod keyswitch;
 pub mod linear;
 pub mod noise;
 pub mod parameters;
+pub mod pointwise;
 mod random;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -45,4 +47,5 @@ pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};
 pub use linear::{Giant, LinearTransform, Term};
 pub use parameters::{Level, Parameters, ParametersLiteral, Scale};
+pub use pointwise::{Pointwise, ScalarRow};
 pub use random::Randomness;

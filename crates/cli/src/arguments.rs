@@ -37,7 +37,7 @@ impl ModelArgument {
 pub struct PlanFlags {
     #[arg(long, value_name = "NAME", default_value_t, help = REPRESENTATIONS)]
     pub representation: Family,
-    /// What the plan should be best at: latency, operations, key-switches, upload (throughput is not offered yet)
+    /// What the plan should be best at: latency, operations, key-switches, upload, throughput
     #[arg(long, value_name = "OBJECTIVE", default_value_t)]
     pub objective: Objective,
     /// Ring degree, a power of two (default: the smallest that fits)
@@ -52,7 +52,7 @@ pub struct PlanFlags {
 }
 
 const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
-    taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans; cryptonets is not offered yet)";
+    taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured.

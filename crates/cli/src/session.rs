@@ -2,7 +2,7 @@
 
 use crate::arguments::PlanFlags;
 use crate::failure::{During, Outcome};
-use crate::{configuration, plan_file, progress};
+use crate::{configuration, machine, plan_file, progress};
 use client::{Classification, Client};
 use network::{Image, Model};
 use packing::{Explanation, Plan};
@@ -31,11 +31,10 @@ pub struct Setup {
     pub evaluation_key_bytes: u64,
 }
 
-/// One image's way to its scores.
+/// The way of the images of one request to their scores.
 #[derive(Debug)]
 pub struct Round {
-    pub classification: Classification,
-    pub plain_scores: Vec<f64>,
+    pub classifications: Vec<Classification>,
     pub times: Times,
     pub upload_bytes: u64,
     pub download_bytes: u64,
@@ -48,6 +47,8 @@ pub struct Times {
     pub expand: f64,
     /// The server's work from expanded ciphertexts to the reply.
     pub latency: f64,
+    /// What of it the processor was at work for, all threads together, where the system tells.
+    pub processor: Option<f64>,
     pub decrypt: f64,
 }
 
@@ -66,24 +67,36 @@ impl Session {
         Ok(Self { keys: keys?, model, plan, client, server, setup })
     }
 
-    /// Encrypts an image, classifies it encrypted, decrypts the reply.
-    pub fn classify(&self, image: &Image) -> Outcome<Round> {
-        let (request, encrypt) = timed(|| self.client.encrypt(image));
+    /// Encrypts images into one request, classifies them encrypted, decrypts the reply.
+    pub fn classify(&self, images: &[Image]) -> Outcome<Round> {
+        let (request, encrypt) = timed(|| self.client.encrypt_images(images));
         let request = request?;
         let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
         let parsed = parsed?;
+        let before = machine::processor_ms();
         let (reply, latency) = timed(|| -> Result<_, server::Error> {
             Ok(self.server.write_reply(&self.server.compute(&self.keys, &parsed)?))
         });
         let reply = reply?;
-        let (classification, decrypt) = timed(|| self.client.decrypt(&reply[..]));
+        let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
+        let (classifications, decrypt) = timed(|| self.client.decrypt_images(&reply[..], images.len()));
         Ok(Round {
-            classification: classification?,
-            plain_scores: self.model.scores(image)?,
-            times: Times { encrypt, expand, latency, decrypt },
+            classifications: classifications?,
+            times: Times { encrypt, expand, latency, processor, decrypt },
             upload_bytes: request.len() as u64,
             download_bytes: reply.len() as u64,
         })
+    }
+
+    /// The scores of images, computed in the clear.
+    pub fn plain_scores(&self, images: &[Image]) -> Outcome<Vec<Vec<f64>>> {
+        let inputs = images.iter().map(|image| self.model.input(image)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.model.graph.infer_batch(&inputs)?)
+    }
+
+    /// How many images a request holds.
+    pub fn batch(&self) -> usize {
+        self.plan.public.input.images()
     }
 
     /// What the plan costs, with this machine's figures where they were measured.
@@ -132,13 +145,9 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + S
 }
 
 impl Round {
-    /// The largest difference between encrypted and plain scores.
-    pub fn max_abs_error(&self) -> f64 {
-        self.errors().fold(0.0, f64::max)
-    }
-
-    /// The difference between encrypted and plain score, for each class.
-    pub fn errors(&self) -> impl Iterator<Item = f64> + '_ {
-        self.classification.scores.iter().zip(&self.plain_scores).map(|(e, p)| (e - p).abs())
+    /// The difference between encrypted and plain score, for each image and class.
+    pub fn errors<'a>(&'a self, plain: &'a [Vec<f64>]) -> impl Iterator<Item = f64> + 'a {
+        let images = self.classifications.iter().zip(plain);
+        images.flat_map(|(e, p)| e.scores.iter().zip(p).map(|(e, p)| (e - p).abs()))
     }
 }

@@ -105,6 +105,11 @@ fn compare_has_a_row_for_each_representation() {
     assert_eq!(rows[0]["representation"], "auto");
     rows.iter().for_each(|row| assert_consistent(&row["totals"]));
     assert!(folder.says("compare cryptonets-mnist").contains("auto"));
+    let batch = rows.iter().find(|row| row["representation"] == "cryptonets").expect("a batch");
+    let totals =
+        ["rotations", "plaintext_multiplications", "ciphertext_multiplications", "additions", "hops"];
+    assert_eq!(totals.map(|t| count(&batch["totals"], t)), [0, 105_980, 945, 105_980, 212_905], "{batch}");
+    assert_eq!(count(batch, "images"), 8192);
 }
 
 #[test]
@@ -204,6 +209,19 @@ fn a_thousand_test_images_agree_encrypted_and_in_the_clear() {
     let document = folder.json(&evaluate);
     println!("{document:#}");
     assert!(count(&document, "agree") >= 999, "{document}");
+}
+
+#[test]
+fn a_batch_of_test_images_agrees_encrypted_and_in_the_clear() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("batch");
+    let evaluate = format!("evaluate cryptonets-mnist --data {} --encrypted --batch", mnist.display());
+    let document = folder.json(&format!("{evaluate} --count 8192"));
+    println!("{document:#}");
+    assert_eq!(count(&document, "count"), 8192, "{document}");
+    assert!(count(&document, "agree") >= 8184, "{document}");
+    let said = folder.fails(1, &format!("{evaluate} --representation taps-2"));
+    assert!(said.contains("taps-2") && said.contains("batches"), "{said}");
 }
 
 #[test]

@@ -100,7 +100,9 @@ fn many_clients(load: &Load, servers: &[Server], requests: usize, threads: usize
                         return work;
                     }
                     let timing = load_ref.ask(server, n).0.timing;
-                    work.push(["keys", "expand", "compute"].iter().filter_map(|s| timing.step(s)).sum::<f64>());
+                    work.push(
+                        ["keys", "expand", "compute"].iter().filter_map(|s| timing.step(s)).sum::<f64>(),
+                    );
                 }
             })
         };

@@ -6,6 +6,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// More images than a request holds, or none.
+    #[error("{actual} images: expected 1 to {most}, as many as a request of the plan holds")]
+    Images {
+        /// How many were asked for.
+        actual: usize,
+        /// How many a request holds.
+        most: usize,
+    },
     /// Bytes that are not what they should be.
     #[error("{what}: {source}")]
     Wire {

@@ -29,7 +29,7 @@ pub use error::Error;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
 use network::{Image, Metadata, Model};
-use packing::{PublicPlan, Scores, Verdict};
+use packing::{PublicPlan, ReplyForm, Scores, Verdict};
 use ring::Kernel;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -169,7 +169,17 @@ impl Client {
     /// # Errors
     /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
-        self.encrypt_input(&Zeroizing::new(self.normalise(image)?))
+        self.encrypt_images(std::slice::from_ref(image))
+    }
+
+    /// Encrypts images into one request: as many as the plan's input holds ([`packing::InputLayout::images`]).
+    ///
+    /// # Errors
+    /// As [`Client::encrypt`], and for none or too many.
+    pub fn encrypt_images(&self, images: &[Image]) -> Result<Vec<u8>, Error> {
+        let inputs = images.iter().map(|image| self.normalise(image)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = Zeroizing::new(inputs);
+        self.encrypt_inputs(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     /// Encrypts the network's input: normalised values in the order channel, row, column.
@@ -177,7 +187,11 @@ impl Client {
     /// # Errors
     /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        let slots = Zeroizing::new(self.plan.write(input)?);
+        self.encrypt_inputs(&[input])
+    }
+
+    fn encrypt_inputs(&self, inputs: &[&[f64]]) -> Result<Vec<u8>, Error> {
+        let slots = Zeroizing::new(self.plan.write_images(inputs)?);
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let mut randomness = Randomness::from_system()?;
         let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
@@ -190,6 +204,44 @@ impl Client {
     /// # Errors
     /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
+        match self.plan.reply.form {
+            ReplyForm::Batch { .. } => {
+                let mut first = self.decrypt_batch(reply, 1)?;
+                Ok(first.swap_remove(0))
+            }
+            _ => self.decrypt_coefficients(reply),
+        }
+    }
+
+    /// Decrypts a reply to so many images, in the order in which they were encrypted.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`], and for more images than the plan's input holds.
+    pub fn decrypt_images(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
+        let most = self.plan.input.images();
+        match self.plan.reply.form {
+            ReplyForm::Batch { .. } if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
+            ReplyForm::Batch { .. } => Err(Error::Images { actual: images, most }),
+            _ if images == 1 => Ok(vec![self.decrypt_coefficients(reply)?]),
+            _ => Err(Error::Images { actual: images, most }),
+        }
+    }
+
+    fn decrypt_batch(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
+        let slots =
+            |coefficients: Vec<f64>| self.context.coefficients_to_slots(&Zeroizing::new(coefficients));
+        let slots = self.decrypt_replies(reply)?.into_iter().map(slots).collect::<Result<Vec<_>, _>>()?;
+        let (scores, verdict) = self.plan.reply.read_batch(&Zeroizing::new(slots), images)?;
+        scores.into_iter().map(|scores| self.classification(Scores { scores, verdict })).collect()
+    }
+
+    fn decrypt_coefficients(&self, reply: impl Read) -> Result<Classification, Error> {
+        let coefficients = self.decrypt_replies(reply)?.concat();
+        self.classification(self.plan.reply.read(&coefficients)?)
+    }
+
+    /// The coefficients that each ciphertext of a reply carries.
+    fn decrypt_replies(&self, reply: impl Read) -> Result<Vec<Vec<f64>>, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
         let (count, each) = (layout.ciphertexts(), indices.len());
@@ -201,8 +253,7 @@ impl Client {
         };
         let replies = read().map_err(|source| Error::Wire { what: "reply", source })?;
         let coefficients = |reply| self.secret.decrypt_reply(&self.context, reply, &indices);
-        let coefficients: Vec<f64> = replies.iter().flat_map(coefficients).collect();
-        self.classification(layout.read(&coefficients)?)
+        Ok(replies.iter().map(coefficients).collect())
     }
 
     /// The classification that scores mean, if they mean anything.

@@ -15,6 +15,10 @@ use std::sync::Arc;
 pub(crate) struct Assembly {
     pub circuit: Circuit,
     pub input: InputLayout,
+    /// The level that inputs are encrypted at.
+    pub input_level: Level,
+    /// The scale that inputs are encrypted at.
+    pub input_scale: Scale,
     pub reply: ReplyLayout,
 }
 
@@ -51,7 +55,8 @@ pub(crate) fn assemble(
     }
     let reading = Reading::Coefficients(reply.indices());
     let circuit = b.finish(vec![Output { value: tensor.values[0], reading }])?;
-    Ok(Assembly { circuit, input, reply: Arc::unwrap_or_clone(reply) })
+    let reply = Arc::unwrap_or_clone(reply);
+    Ok(Assembly { circuit, input, input_level: level, input_scale: NOMINAL_SCALE, reply })
 }
 
 /// Where the image lies.

@@ -21,6 +21,8 @@ pub struct Explanation {
     pub ring_degree: usize,
     /// Slots of a ciphertext.
     pub slots: usize,
+    /// How many images a request holds at most.
+    pub images: usize,
     /// `log2(QP)`.
     pub log_qp: f64,
     /// What the security table grants.
@@ -147,6 +149,7 @@ fn explanation(
         reply: public.reply_kind.clone(),
         ring_degree: parameters.degree(),
         slots: parameters.slots(),
+        images: public.input.images(),
         log_qp: parameters.log_qp(),
         security_bits: parameters.security_bits(),
         levels: parameters.max_level().0,

@@ -30,6 +30,7 @@
 //! Nothing here holds or needs a secret.
 
 mod assemble;
+pub mod batch;
 mod chain;
 mod choice;
 mod error;

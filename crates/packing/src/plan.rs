@@ -1,6 +1,7 @@
 //! Plans: made once, pinned by a digest, so that client and server never guess.
 
 use crate::assemble::{Assembly, assemble};
+use crate::batch;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
 use crate::planner::{Family, Options};
@@ -64,6 +65,8 @@ pub struct Plan {
 pub enum Recipe {
     /// The planner's choices, layer by layer.
     Layers(Choice),
+    /// A batch: there is nothing to choose.
+    Batch,
     /// A plan of the literature.
     Lola(Lola),
 }
@@ -79,14 +82,7 @@ impl Recipe {
         match self {
             Self::Layers(choice) => assemble(chain, parameters, choice, bound),
             Self::Lola(lola) => lola.assemble(chain, parameters, bound),
-        }
-    }
-
-    /// How many levels it takes.
-    fn depth(&self, chain: &Chain) -> usize {
-        match self {
-            Self::Layers(_) => chain.depth(),
-            Self::Lola(lola) => lola.depth(chain),
+            Self::Batch => batch::assemble(chain, parameters, bound),
         }
     }
 
@@ -94,6 +90,7 @@ impl Recipe {
     fn family(&self) -> Family {
         match self {
             Self::Layers(choice) => choice.family(),
+            Self::Batch => Family::Batch,
             Self::Lola(lola) => Family::Lola(*lola),
         }
     }
@@ -101,6 +98,8 @@ impl Recipe {
 
 /// No encoded plan is larger.
 pub const LARGEST_PLAN_BYTES: usize = 1 << 20;
+/// No input has a larger scale.
+const LARGEST_INPUT_SCALE: f64 = (1u64 << 40) as f64;
 /// No plan asks for more keys.
 const MOST_KEYS: usize = 1 << 12;
 
@@ -121,8 +120,8 @@ impl Plan {
             reply_kind: options.reply.to_string(),
             parameters: parameters.literal().clone(),
             input: assembly.input.clone(),
-            input_level: parameters.max_level(),
-            input_scale: NOMINAL_SCALE,
+            input_level: assembly.input_level,
+            input_scale: assembly.input_scale,
             mean: metadata.mean.clone(),
             std: metadata.std.clone(),
             input_range: metadata.input_range,
@@ -228,7 +227,8 @@ impl Plan {
         let assembly = self.recipe.assemble(&chain, parameters, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input
-            && public.input_level.0 == self.recipe.depth(&chain)
+            && assembly.input_level == public.input_level
+            && assembly.input_scale == public.input_scale
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
             && model.metadata.labels == public.labels;
@@ -244,16 +244,25 @@ impl PublicPlan {
     /// The slots of each input ciphertext for a normalised image.
     ///
     /// # Errors
-    /// Where the number of values is not the image's, or one is outside the range that the scales were set for: it could give a wrong
-    /// answer that looks right.
+    /// As [`write_images`](Self::write_images).
     pub fn write(&self, values: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
+        self.write_images(&[values])
+    }
+
+    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth.
+    ///
+    /// # Errors
+    /// Where there are none or too many, where the number of values is not an image's, or one is outside the range that the scales were set
+    /// for: it could give a wrong answer that looks right.
+    pub fn write_images(&self, images: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
         let (least, largest) = self.input_range;
         let slack = 1e-6 * (largest - least);
         let within = |v: f64| v >= least - slack && v <= largest + slack;
-        if let Some((index, &value)) = values.iter().enumerate().find(|(_, v)| !within(**v)) {
+        let values = images.iter().flat_map(|image| image.iter().enumerate());
+        if let Some((index, &value)) = values.into_iter().find(|(_, v)| !within(**v)) {
             return Err(Error::Range { index, value, least, largest });
         }
-        self.input.write(values)
+        self.input.write_images(images)
     }
 
     /// Checks a public plan, whoever it came from: what passes is consistent in itself and of 128 bits of security.
@@ -273,15 +282,23 @@ impl PublicPlan {
         if self.input_level > parameters.max_level() {
             return wrong("its input level does not exist");
         }
-        if self.input_scale != NOMINAL_SCALE {
+        let is_batch = matches!(self.input, InputLayout::Batch(_));
+        if !is_batch && self.input_scale != NOMINAL_SCALE {
             return wrong("its input scale is not the nominal one");
+        }
+        if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {
+            return wrong("its input scale is out of range");
+        }
+        if is_batch != matches!(self.reply.form, ReplyForm::Batch { .. }) {
+            return wrong("images and scores are not both in a batch, or both not");
         }
         self.reply.validate()?;
         match self.reply.form {
+            ReplyForm::Batch { slots } if slots == parameters.slots() => {}
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
             ReplyForm::Constants => {}
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
-            ReplyForm::Periodic { .. } => {
+            ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => {
                 return wrong("its reply is for another ring degree than its parameters");
             }
         }

@@ -6,10 +6,11 @@
 //! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
+use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
-use crate::{Choice, Error, Lola, Plan, Recipe, parameters, probe, sizes};
+use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
@@ -28,6 +29,8 @@ pub enum Objective {
     KeySwitches,
     /// Bytes of a request, then time.
     Upload,
+    /// Images a second: a batch, unless a plan for single images is asked for.
+    Throughput,
 }
 
 impl FromStr for Objective {
@@ -40,10 +43,8 @@ impl FromStr for Objective {
             "operations" => Ok(Self::Operations),
             "key-switches" => Ok(Self::KeySwitches),
             "upload" => Ok(Self::Upload),
-            "throughput" => Err(not_offered(
-                "it needs a plan for batches of images, and there is none yet; use latency, operations, key-switches or upload",
-            )),
-            _ => Err(not_offered("there are latency, operations, key-switches and upload")),
+            "throughput" => Ok(Self::Throughput),
+            _ => Err(not_offered("there are latency, operations, key-switches, upload and throughput")),
         }
     }
 }
@@ -55,6 +56,7 @@ impl fmt::Display for Objective {
             Self::Operations => "operations",
             Self::KeySwitches => "key-switches",
             Self::Upload => "upload",
+            Self::Throughput => "throughput",
         })
     }
 }
@@ -71,10 +73,12 @@ pub enum Family {
     Image,
     /// LoLa's plans.
     Lola(Lola),
+    /// The one for batches of images.
+    Batch,
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext), lola, lola-dense";
+pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
 
 impl FromStr for Family {
     type Err = Error;
@@ -86,7 +90,7 @@ impl FromStr for Family {
             "image" => return Ok(Self::Image),
             "lola" => return Ok(Self::Lola(Lola::Offsets)),
             "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
-            "cryptonets" => return Err(refused("not offered yet")),
+            "cryptonets" => return Ok(Self::Batch),
             _ => {}
         }
         let taps = name.strip_prefix("taps-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
@@ -100,6 +104,7 @@ impl fmt::Display for Family {
             Self::Auto => f.write_str("auto"),
             Self::Taps(taps) => write!(f, "taps-{taps}"),
             Self::Image => f.write_str("image"),
+            Self::Batch => f.write_str("cryptonets"),
             Self::Lola(Lola::Offsets) => f.write_str("lola"),
             Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
         }
@@ -154,6 +159,14 @@ pub struct Options {
     pub cost: CostModel,
 }
 
+impl Options {
+    /// Whether a plan for batches is asked for.
+    fn is_batch(&self) -> bool {
+        let fastest = self.family == Family::Auto && self.objective == Objective::Throughput;
+        self.family == Family::Batch || fastest
+    }
+}
+
 /// How many times the predicted error must fit into the sentinels' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 /// The score bound of a model that has none in its metadata.
@@ -167,6 +180,7 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
     let levels = match options.family {
+        _ if options.is_batch() => batch::levels(&chain, score_bound(model))?,
         Family::Lola(lola) => lola.depth(&chain),
         _ => chain.depth(),
     };
@@ -191,10 +205,11 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
-    let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
+    let bound = score_bound(model);
     let image = probe::image(chain.input, model.metadata.input_range);
     let recipes = match options.family {
         Family::Lola(lola) => vec![Recipe::Lola(lola)],
+        _ if options.is_batch() => vec![Recipe::Batch],
         _ => {
             input_level(&chain, parameters)?;
             let best = within_key_limit(&Search { chain: &chain, parameters, options, bound })?;
@@ -214,6 +229,10 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
         least = least.min(error);
     }
     Err(Error::Limit { what: "a predicted score error", actual: least, allowed })
+}
+
+fn score_bound(model: &Model) -> f64 {
+    model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND)
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
@@ -247,7 +266,13 @@ fn check_keys(assembly: &Assembly, options: &Options) -> Result<(), Error> {
 
 /// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
 fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
-    let predictions = predict(&assembly.circuit, &assembly.input.write(image)?)?;
+    /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
+    const SLOTS: usize = 16;
+    let inputs = match assembly.input {
+        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
+        _ => assembly.input.write(image)?,
+    };
+    let predictions = predict(&assembly.circuit, &inputs)?;
     let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
     Ok(assembly.reply.score_deviation(&deviations))
 }

@@ -22,6 +22,13 @@ pub enum ReplyForm {
         /// Slots of a ciphertext.
         slots: usize,
     },
+    /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all coefficients are sent. Every slot is a score,
+    /// of an image or of what a client wrote into a slot that it left over, so nothing else can be read. There are no sentinels and no
+    /// copies: see [`ReplyLayout::read_batch`].
+    Batch {
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
     /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and the others are zero.
     Constants,
 }
@@ -135,6 +142,17 @@ impl ReplyLayout {
         Ok(layout)
     }
 
+    /// The layout for a batch: so many scores of at most `bound` in magnitude for each image.
+    ///
+    /// # Errors
+    /// Where there are no scores, or absurdly many.
+    pub fn batch(scores: usize, bound: f64, modulus: f64, slots: usize) -> Result<Self, Error> {
+        let form = ReplyForm::Batch { slots };
+        let layout = Self { coarse: vec![], ..Self::new(form, 0, [scores, 0], bound, modulus) };
+        layout.validate()?;
+        Ok(layout)
+    }
+
     /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is the least power of two that is
     /// sixteen times that, and eight at least.
     ///
@@ -175,7 +193,7 @@ impl ReplyLayout {
     /// How many ciphertexts the reply is made of.
     pub fn ciphertexts(&self) -> usize {
         match self.form {
-            ReplyForm::Constants => self.scores.len(),
+            ReplyForm::Batch { .. } | ReplyForm::Constants => self.scores.len(),
             ReplyForm::Coefficients | ReplyForm::Periodic { .. } => 1,
         }
     }
@@ -186,6 +204,7 @@ impl ReplyLayout {
             ReplyForm::Constants => (0..=CONSTANT_SENTINELS).collect(),
             ReplyForm::Coefficients => self.values(),
             ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
+            ReplyForm::Batch { slots } => (0..slots).collect(),
         }
     }
 
@@ -198,7 +217,7 @@ impl ReplyLayout {
     fn range(&self) -> f64 {
         match self.form {
             ReplyForm::Constants => self.capacity / CONSTANT_HEADROOM,
-            ReplyForm::Coefficients | ReplyForm::Periodic { .. } => self.capacity,
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => self.capacity,
         }
     }
 
@@ -238,6 +257,9 @@ impl ReplyLayout {
                         && slots <= 1 << 16
                         && sentinels >= 3,
                 )
+            }
+            ReplyForm::Batch { slots } => {
+                (0, coarse + sentinels == 0 && slots.is_power_of_two() && slots <= 1 << 16)
             }
         };
         let numbered = self.values().iter().copied().eq(first..first + count);
@@ -284,6 +306,7 @@ impl ReplyLayout {
         let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
         match self.form {
             ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
+            ReplyForm::Batch { .. } => mean_square(coefficients).sqrt(),
             ReplyForm::Constants => {
                 let first: Vec<f64> = coefficients.iter().step_by(1 + CONSTANT_SENTINELS).copied().collect();
                 mean_square(&first).sqrt()
@@ -303,7 +326,7 @@ impl ReplyLayout {
             return Err(Error::Length { what: "reply", expected, actual });
         }
         let values = match self.form {
-            ReplyForm::Coefficients => coefficients.to_vec(),
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
             ReplyForm::Constants => {
                 let each = || coefficients.chunks(1 + CONSTANT_SENTINELS);
                 each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()
@@ -319,6 +342,32 @@ impl ReplyLayout {
         Ok(Scores { scores: scores.to_vec(), verdict: self.verdict(scores, sentinels, coarse) })
     }
 
+    /// Reads the scores of the first `images` images of a batch from the decrypted slots of all ciphertexts.
+    ///
+    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
+    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
+    /// uniform, and slots `sqrt(2N / 3)` capacities.
+    ///
+    /// # Errors
+    /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
+    pub fn read_batch(&self, slots: &[Vec<f64>], images: usize) -> Result<(Vec<Vec<f64>>, Verdict), Error> {
+        let expected = self.scores.len();
+        if slots.len() != expected {
+            return Err(Error::Length { what: "reply", expected, actual: slots.len() });
+        }
+        if let Some(short) = slots.iter().find(|s| s.len() < images) {
+            return Err(Error::Length { what: "slots of a reply", expected: images, actual: short.len() });
+        }
+        let scores = (0..images).map(|image| slots.iter().map(|s| s[image]).collect()).collect();
+        let (found, allowed) = (slots.iter().map(|s| root_mean_square(s)).fold(0.0, f64::max), self.capacity);
+        let verdict = match found / allowed {
+            share if share <= 1.0 => Verdict::Sound,
+            share if share <= WRAPPED => Verdict::OutOfRange { found, allowed },
+            _ => Verdict::WrongKeys { found, allowed },
+        };
+        Ok((scores, verdict))
+    }
+
     fn verdict(&self, scores: &[f64], sentinels: &[f64], coarse: &[f64]) -> Verdict {
         let (found, allowed) = (largest(sentinels.iter().copied()), self.tolerance());
         if found > allowed {
@@ -332,6 +381,13 @@ impl ReplyLayout {
         let (found, allowed) = (largest(apart), self.coarse_tolerance());
         if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound }
     }
+}
+
+/// From how many capacities on the slots of a batch are noise, and no scores some of which wrapped around.
+const WRAPPED: f64 = 12.0;
+
+fn root_mean_square(slots: &[f64]) -> f64 {
+    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
 }
 
 /// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal over them.

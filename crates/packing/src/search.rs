@@ -117,7 +117,7 @@ impl Run<'_> {
     /// Ways to write out the windows of the first layer.
     fn windows(&self, link: &Link, level: Level) -> Vec<Path> {
         let taps = match self.search.options.family {
-            Family::Image | Family::Lola(_) => return vec![],
+            Family::Image | Family::Lola(_) | Family::Batch => return vec![],
             Family::Taps(taps) => Some(taps),
             Family::Auto => None,
         };
@@ -370,7 +370,7 @@ impl Run<'_> {
         let time = options.cost.microseconds(&counts.work, parameters.degree());
         let priced = self.key_price * keys / 1024.0;
         match options.objective {
-            Objective::Latency => [time + priced, keys, hops, switches],
+            Objective::Latency | Objective::Throughput => [time + priced, keys, hops, switches],
             Objective::Operations => [hops + priced, switches, time, keys],
             Objective::KeySwitches => [switches + priced, hops, time, keys],
             Objective::Upload => [inputs as f64 + priced, time, keys, hops],

@@ -1,5 +1,6 @@
 //! What a client writes into the slots of the input ciphertexts.
 
+use crate::batch::BatchLayout;
 use crate::layout::Axis;
 use crate::linear::coordinates;
 use crate::placement::Placement;
@@ -15,6 +16,8 @@ pub enum InputLayout {
     Windows(Windows),
     /// The image itself.
     Image(Layout),
+    /// A batch of images.
+    Batch(BatchLayout),
 }
 
 /// The image as the taps of a convolution's window see it: the convolution is then a product for each ciphertext, and a sum.
@@ -58,6 +61,7 @@ impl InputLayout {
         match self {
             Self::Windows(windows) => windows.input,
             Self::Image(layout) => layout.shape,
+            Self::Batch(batch) => batch.shape,
         }
     }
 
@@ -66,14 +70,24 @@ impl InputLayout {
         match self {
             Self::Windows(windows) => windows.output.slots,
             Self::Image(layout) => layout.slots,
+            Self::Batch(batch) => batch.slots,
         }
     }
 
-    /// How many ciphertexts one image takes.
+    /// How many images a request holds at most.
+    pub fn images(&self) -> usize {
+        match self {
+            Self::Windows(_) | Self::Image(_) => 1,
+            Self::Batch(batch) => batch.slots,
+        }
+    }
+
+    /// How many ciphertexts a request has.
     pub fn ciphertexts(&self) -> usize {
         match self {
             Self::Windows(windows) => windows.ciphertexts(),
             Self::Image(layout) => layout.ciphertexts,
+            Self::Batch(batch) => batch.ciphertexts(),
         }
     }
 
@@ -85,6 +99,7 @@ impl InputLayout {
         match self {
             Self::Windows(windows) => windows.validate(),
             Self::Image(layout) if layout.blocks.classes == 1 => layout.validate(),
+            Self::Batch(batch) => batch.validate(),
             Self::Image(_) => Err(Error::does_not_fit("classes of an image", "several", "one")),
         }
     }
@@ -94,13 +109,26 @@ impl InputLayout {
     /// # Errors
     /// Where the number of values is not the image's.
     pub fn write(&self, values: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
-        let expected = self.shape().elements();
-        if values.len() != expected {
-            return Err(Error::Length { what: "image", expected, actual: values.len() });
+        self.write_images(&[values])
+    }
+
+    /// The same for several images, as many as a request may hold.
+    ///
+    /// # Errors
+    /// Where there is no image or more than a request holds, and where the number of values is not an image's.
+    pub fn write_images(&self, images: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
+        let (expected, most) = (self.shape().elements(), self.images());
+        if images.is_empty() || images.len() > most {
+            let (what, expected) = ("number of images in a request", format!("1 to {most}"));
+            return Err(Error::does_not_fit(what, images.len(), expected));
+        }
+        if let Some(wrong) = images.iter().find(|image| image.len() != expected) {
+            return Err(Error::Length { what: "image", expected, actual: wrong.len() });
         }
         Ok(match self {
-            Self::Windows(windows) => windows.write(values),
-            Self::Image(layout) => write_image(layout, values),
+            Self::Windows(windows) => windows.write(images[0]),
+            Self::Image(layout) => write_image(layout, images[0]),
+            Self::Batch(batch) => batch.write(images),
         })
     }
 }
@@ -256,6 +284,7 @@ impl fmt::Display for InputLayout {
                 write!(f, "{taps} taps in {} ciphertexts, {each} each", w.ciphertexts())
             }
             Self::Image(layout) => write!(f, "image {layout}"),
+            Self::Batch(batch) => f.write_str(&crate::batch::words(batch.shape)),
         }
     }
 }

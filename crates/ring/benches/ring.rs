@@ -4,7 +4,7 @@ use chacha20::rand_core::SeedableRng;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ring::kernels::{self, Pair};
 use ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};
-use ring::{Automorphism, Conversion, Kernel, Modulus, NttTable, Poly, Values};
+use ring::{Automorphism, Conversion, IntegerRows, Kernel, Modulus, NttTable, Poly, Values};
 
 const DEGREE: usize = 8192;
 const PRIME: u32 = 67_043_329;
@@ -72,6 +72,25 @@ fn sums_of_products(c: &mut Criterion) {
     }
 }
 
+/// A dense layer of 845 inputs and 96 rows over 64 words of three parts.
+fn sums_of_integer_multiples(c: &mut Criterion) {
+    let (m, inputs, rows, width) = (modulus(PRIME), 845, 96, 192);
+    let row = |r: i32| (0..inputs as u32).map(|i| (i, (r * 31 + i as i32 * 17) % 8000 - 4000)).collect();
+    let blocks = IntegerRows::blocks(&(0..rows as i32).map(row).collect::<Vec<_>>());
+    let [x, mut out] = [limb(PRIME, inputs * width, 1), limb(PRIME, rows * width, 2)];
+    let constants = [0; IntegerRows::MOST];
+    for kernel in Kernel::available() {
+        c.bench_function(&format!("{}/sum_rows", kernel.name()), |b| {
+            b.iter(|| {
+                for block in &blocks {
+                    let constants = (&constants[..block.rows().len()], 0);
+                    kernels::sum_rows(kernel, m, block, constants, x.words(), out.words_mut(), width);
+                }
+            });
+        });
+    }
+}
+
 fn words(c: &mut Criterion) {
     let m = modulus(PRIME);
     for kernel in Kernel::available() {
@@ -120,6 +139,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50).warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(500));
-    targets = transforms, sums_of_products, words, samplers
+    targets = transforms, sums_of_products, sums_of_integer_multiples, words, samplers
 }
 criterion_main!(benches);

@@ -14,6 +14,7 @@
 //!   constant side of a product, so that one Montgomery reduction gives the plain product).
 //! * [`Conversion`] lifts a centred residue polynomial from few primes to others exactly.
 //! * [`Automorphism`] is `X -> X^g` on values: a permutation.
+//! * [`IntegerRows`] are rows of a matrix of integers, for sums of integer multiples of many polynomials' words.
 //! * [`sampler`] draws uniform, ternary and Gaussian polynomials from ChaCha20.
 //!
 //! # Contract
@@ -36,6 +37,7 @@ pub mod ntt;
 pub mod parallel;
 pub mod poly;
 pub mod primes;
+pub mod rows;
 pub mod sampler;
 
 pub use automorphism::Automorphism;
@@ -45,6 +47,7 @@ pub use kernels::Kernel;
 pub use modulus::{Modulus, Scalar};
 pub use ntt::NttTable;
 pub use poly::{Coefficients, Factor, Form, Poly, Values};
+pub use rows::IntegerRows;
 
 /// What can be wrong with a request for ring arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ mod common;
 use common::Words;
 use proptest::prelude::*;
 use ring::kernels::{self, KERNEL_VARIABLE, Pair};
-use ring::{Automorphism, Kernel, Modulus, NttTable, primes};
+use ring::{Automorphism, IntegerRows, Kernel, Modulus, NttTable, primes};
 
 /// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are among them.
 fn some_primes(degree: usize) -> Vec<u32> {
@@ -28,6 +28,19 @@ fn prime_and_degree() -> impl Strategy<Value = (Modulus, usize)> {
     (4u32..=12).prop_flat_map(|log_degree| {
         let primes = some_primes(1 << log_degree);
         (0..primes.len()).prop_map(move |i| (Modulus::new(primes[i].into()).unwrap(), 1 << log_degree))
+    })
+}
+
+/// Rows over 40 inputs, alike or not, with weights of all sizes and signs.
+fn sparse_matrix() -> impl Strategy<Value = Vec<Vec<(u32, i32)>>> {
+    let weight = prop_oneof![-8i32..8, -20_000i32..20_000, Just(i32::MIN), Just(i32::MAX), any::<i32>()];
+    let list = prop::collection::btree_set(0u32..40, 0..40);
+    prop::collection::vec((list, 1usize..8, prop::collection::vec(weight, 40 * 8)), 1..4).prop_map(|groups| {
+        let rows = groups.into_iter().flat_map(|(list, rows, weights)| {
+            let row = move |r: usize| list.iter().map(|&i| (i, weights[i as usize * 8 + r])).collect();
+            (0..rows).map(row).collect::<Vec<Vec<(u32, i32)>>>()
+        });
+        rows.collect()
     })
 }
 
@@ -110,6 +123,31 @@ proptest! {
         assert_equal_to_scalar([&garbage; 3], |kernel, out| {
             kernels::tensor(kernel, m, [&limbs[0], &limbs[1]], [&limbs[2], &limbs[3]], out);
         });
+    }
+
+    #[test]
+    fn sums_of_integer_multiples(
+        (m, _) in prime_and_degree(), seed: u64, matrix in sparse_matrix(), edge in 0usize..5, blocks in 1usize..4,
+    ) {
+        let (mut words, width) = (Words(seed), 32 * blocks);
+        let (inputs, constant_words) = (40, 32 * (seed as usize % (blocks + 1)));
+        let x = words.edge_residues(m.value(), inputs * width, edge);
+        let constants = words.residues(m.value(), matrix.len());
+        let parts = IntegerRows::blocks(&matrix);
+        let run = |kernel, out: &mut [u32]| for part in &parts {
+            let constants: Vec<u32> = part.rows().iter().map(|&r| constants[r as usize]).collect();
+            kernels::sum_rows(kernel, m, part, (&constants, constant_words), &x, out, width);
+        };
+        assert_equal_to_scalar([&vec![u32::MAX; matrix.len() * width]], |kernel, [out]| run(kernel, out));
+        let mut out = vec![u32::MAX; matrix.len() * width];
+        run(Kernel::Scalar, &mut out);
+        for (j, &sum) in out.iter().enumerate() {
+            let (row, at) = (j / width, j % width);
+            let terms = matrix[row].iter().map(|&(i, w)| i128::from(w) * i128::from(x[i as usize * width + at]));
+            let constant = if at < constant_words { i128::from(constants[row]) } else { 0 };
+            let expected = (constant + terms.sum::<i128>()).rem_euclid(m.value().into());
+            prop_assert_eq!((i128::from(sum) << 32) % i128::from(m.value()), expected);
+        }
     }
 
     #[test]

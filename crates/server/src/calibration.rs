@@ -15,7 +15,7 @@ use ckks::wire::{self, WireError};
 use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Rescale, Scale};
 use packing::NOMINAL_SCALE;
 use ring::kernels::{self, Pair};
-use ring::{Automorphism, Basis, Conversion, Kernel, Modulus, NttTable};
+use ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
 use std::time::Instant;
 
 /// What was measured.
@@ -216,7 +216,7 @@ fn fitted(alone: &CostModel, kernels: &[Timed]) -> CostModel {
     equations.iter_mut().enumerate().for_each(|(u, equation)| equation[u] += PULL);
     let changes = solved(equations);
     // A figure is at least a tenth of the first one: no unit is free.
-    CostModel::from_units(std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1)))
+    alone.with_units(std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1)))
 }
 
 /// Gauss-Jordan elimination; the matrix is positive definite, so no pivot is small.
@@ -263,7 +263,27 @@ impl Bench {
             conversion: self.conversion(),
             pass: self.pass(),
             stream: microseconds(1, || read(&limbs)) / OTHER_LIMBS as f64,
+            scalar_product: self.scalar_product(),
         }
+    }
+
+    /// A weight of a dense layer over a block of words.
+    fn scalar_product(&self) -> f64 {
+        const INPUTS: usize = 800;
+        const WIDTH: usize = 192;
+        let weight = |row: i32, input: u32| (input, (row * 31 + input as i32 * 17) % 8000 - 4000);
+        let row = |row| (0..INPUTS as u32).map(|input| weight(row, input)).collect();
+        let matrix: Vec<_> = (0..IntegerRows::MOST as i32).map(row).collect();
+        let blocks = IntegerRows::blocks(&matrix);
+        let (x, mut out) = (words((INPUTS * WIDTH).div_ceil(DEGREE)), words(1));
+        let (constants, out) = ([0; IntegerRows::MOST], &mut out[..IntegerRows::MOST * WIDTH]);
+        let all = microseconds(4, || {
+            for rows in &blocks {
+                let constants = (&constants[..rows.rows().len()], 0);
+                kernels::sum_rows(self.kernel, self.modulus(), rows, constants, &x, out, WIDTH);
+            }
+        });
+        all / (matrix.len() * INPUTS * WIDTH) as f64 * DEGREE as f64
     }
 
     fn table(&self) -> &NttTable {
@@ -351,7 +371,7 @@ mod tests {
     #[test]
     fn the_fit_finds_the_figures_behind_the_times() {
         let alone = CostModel::default();
-        let truth = CostModel::from_units(std::array::from_fn(|u| alone.units()[u] * (0.8 + 0.1 * u as f64)));
+        let truth = alone.with_units(std::array::from_fn(|u| alone.units()[u] * (0.8 + 0.1 * u as f64)));
         let timed = |u: usize, degree: usize| {
             let mut work = Work { ntts: 5, multiply_accumulates: 5, ..Work::default() };
             match u {

@@ -102,6 +102,35 @@ fn files_have_the_sizes_that_explain_says() {
 }
 
 #[test]
+fn a_batch_is_classified_at_once() {
+    let e = Exchange::for_objective(model(), Objective::Throughput);
+    let shape = e.model.graph.input;
+    let white = Image::new(shape, vec![255; shape.elements()]).expect("an image of the right size");
+    let images = [digit(&e.model), white, digit(&e.model)];
+    let request = e.client.encrypt_images(&images).expect("three images");
+    let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
+    let said = packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+    let sizes = [request.len(), reply.len(), e.key_bytes.len(), e.server.bytes()].map(|s| s as u64);
+    assert_eq!(sizes, [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes]);
+
+    let classifications = e.client.decrypt_images(&reply[..], 3).expect("a sound reply");
+    assert_eq!((&classifications[0].label[..], &classifications[2].label[..]), ("4", "4"));
+    let allowed = 8.0 * e.plan.public.predicted_error;
+    for (image, classification) in images.iter().zip(&classifications) {
+        let plain = e.model.scores(image).expect("an image of the right size");
+        for (encrypted, plain) in classification.scores.iter().zip(&plain) {
+            assert!((encrypted - plain).abs() < allowed, "{encrypted} for {plain}, {allowed} allowed");
+        }
+    }
+    let most = e.plan.public.input.images();
+    assert!(matches!(e.client.decrypt_images(&reply[..], 0), Err(ClientError::Images { .. })));
+    assert!(matches!(e.client.decrypt_images(&reply[..], most + 1), Err(ClientError::Images { .. })));
+    let other = new_client(&e.plan);
+    let theirs = reframed(&reply, Kind::Reply, other.key_id());
+    assert!(matches!(other.decrypt(&theirs[..]), Err(ClientError::Garbage { .. })));
+}
+
+#[test]
 fn a_request_under_another_key_is_refused() {
     let e = exchange();
     let other = new_client(&e.plan);

@@ -132,7 +132,10 @@ impl Service {
 }
 
 fn unknown_keys() -> Refusal {
-    Refusal::new(Code::UnknownKeys, "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again")
+    Refusal::new(
+        Code::UnknownKeys,
+        "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again",
+    )
 }
 
 impl From<StoreError> for Refusal {

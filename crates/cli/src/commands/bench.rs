@@ -12,7 +12,7 @@ use std::fmt;
 
 /// Measures the server latency of one encrypted inference, and everything around it
 ///
-/// One run that is not counted warms up; medians of the others are printed. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
+/// One run that is not counted warms up; medians of the others are printed. With a plan for batches each run is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
 /// or avx512) to measure other kernels than the fastest.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,10 +38,16 @@ pub struct Bench {
 struct Report {
     model: String,
     representation: String,
+    /// How many images each run classifies.
+    images: usize,
     threads: u16,
     runs: u32,
     machine: Machine,
     latency_ms: Spread,
+    /// The median of what the processor was at work for in each run, all threads together, where the system tells.
+    processor_ms: Option<f64>,
+    /// Images over the median latency.
+    images_per_second: f64,
     expand_ms: f64,
     encrypt_ms: f64,
     decrypt_ms: f64,
@@ -83,17 +89,26 @@ impl Bench {
 
     fn measure(&self, model: Model, image: &Image) -> Outcome<Report> {
         let session = Session::open(model, &self.plan)?;
-        let first = session.classify(image)?;
-        let times = self.times(&session, image)?;
+        let images = vec![image.clone(); session.batch()];
+        let first = session.classify(&images)?;
+        let times = self.times(&session, &images)?;
         let median = |time: fn(&Times) -> f64| Spread::of(times.iter().map(time)).median;
         let explained = session.explain()?;
+        let latency_ms = Spread::of(times.iter().map(|t| t.latency));
         Ok(Report {
             model: session.model.name.clone(),
             representation: explained.representation,
+            images: images.len(),
+            processor_ms: times
+                .iter()
+                .map(|t| t.processor)
+                .collect::<Option<Vec<_>>>()
+                .map(|p| Spread::of(p.into_iter()).median),
+            images_per_second: images.len() as f64 / latency_ms.median * 1e3,
             threads: self.threads,
             runs: self.runs,
             machine: Machine::this()?,
-            latency_ms: Spread::of(times.iter().map(|t| t.latency)),
+            latency_ms,
             expand_ms: median(|t| t.expand),
             encrypt_ms: median(|t| t.encrypt),
             decrypt_ms: median(|t| t.decrypt),
@@ -109,10 +124,10 @@ impl Bench {
         })
     }
 
-    fn times(&self, session: &Session, image: &Image) -> Outcome<Vec<Times>> {
+    fn times(&self, session: &Session, images: &[Image]) -> Outcome<Vec<Times>> {
         let bar = progress::bar("measuring", self.runs as usize);
         let run = |_| {
-            let round = session.classify(image)?;
+            let round = session.classify(images)?;
             bar.inc(1);
             Ok(round.times)
         };
@@ -139,14 +154,19 @@ impl Report {
     fn times(&self) -> Table {
         let latency = self.latency_ms;
         let rows = [
-            ("server", "inference, each image", latency.median),
+            (
+                "server",
+                if self.images > 1 { "inference, each batch" } else { "inference, each image" },
+                latency.median,
+            ),
             ("", "  fastest run", latency.min),
             ("", "  slowest run", latency.max),
+            ("", "  processor time", self.processor_ms.unwrap_or(latency.median)),
             ("", "parsing and expanding a request", self.expand_ms),
             ("", "encoding the model, once", self.setup.prepare_model_ms),
             ("", "a client's keys, once", self.setup.prepare_keys_ms),
             ("client", "generating keys, once", self.setup.keygen_ms),
-            ("", "encrypting an image", self.encrypt_ms),
+            ("", if self.images > 1 { "encrypting a batch" } else { "encrypting an image" }, self.encrypt_ms),
             ("", "decrypting a reply", self.decrypt_ms),
             ("both", "making the plan, once", self.setup.plan_ms),
         ];
@@ -160,6 +180,7 @@ impl Report {
     fn facts(&self) -> Facts {
         let totals = &self.totals;
         let facts = Facts::default()
+            .fact("images", format!("{} at once, {:.0} a second", self.images, self.images_per_second))
             .fact("upload, reply", format!("{}, {}", bytes(self.upload_bytes), bytes(self.download_bytes)))
             .fact("evaluation keys", bytes(self.setup.evaluation_key_bytes))
             .fact("encoded model", bytes(self.server_bytes as u64))

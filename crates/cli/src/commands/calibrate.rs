@@ -65,6 +65,7 @@ impl fmt::Display for Report {
             ("base conversion, each product", measured.conversion, shipped.conversion),
             ("addition or copy", measured.pass, shipped.pass),
             ("read from memory", measured.stream, shipped.stream),
+            ("product with a scalar, in a batch", measured.scalar_product, shipped.scalar_product),
         ];
         let mut table = Table::new(["one limb of 8192 words", "this machine", "shipped figure"]);
         for (what, measured, shipped) in rows {

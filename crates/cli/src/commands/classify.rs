@@ -62,7 +62,7 @@ impl Classify {
 
     fn there(&self, url: &str, model: Option<&str>, image: &ImageArgument) -> Outcome<Report> {
         let mut client = remote::open(&self.server, url, model)?;
-        let image = image.load(client.client().plan().input.input)?;
+        let image = image.load(client.client().plan().input.shape())?;
         let answer = client.classify(&image)?;
         let labels = client.client().plan().labels.clone();
         Ok(Report {
@@ -76,10 +76,10 @@ impl Classify {
 
 fn here(model: ModelArgument, image: &ImageArgument, plan: &PlanFlags) -> Outcome<Report> {
     let model = model.load()?;
-    let image = image.load(model.graph.input)?;
+    let images = [image.load(model.graph.input)?];
     let session = Session::open(model, plan)?;
-    let round = session.classify(&image)?;
-    Ok(Report::new(&session, round))
+    let round = session.classify(&images)?;
+    Ok(Report::new(&session, round, session.plain_scores(&images)?))
 }
 
 fn parse<T: std::str::FromStr<Err: fmt::Display>>(word: &str) -> Outcome<T> {
@@ -109,14 +109,16 @@ impl Report {
     }
 
     /// What is known where client and server are one process.
-    pub fn new(session: &Session, round: Round) -> Self {
+    pub fn new(session: &Session, mut round: Round, mut plain: Vec<Vec<f64>>) -> Self {
+        let max_abs_error = round.errors(&plain).fold(0.0, f64::max);
+        let classification = round.classifications.swap_remove(0);
         Self {
-            max_abs_error: Some(round.max_abs_error()),
-            plain_scores: Some(round.plain_scores),
+            max_abs_error: Some(max_abs_error),
+            plain_scores: Some(plain.swap_remove(0)),
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
-            ..Self::decrypted(session.plan.public.labels.clone(), round.classification, round.download_bytes)
+            ..Self::decrypted(session.plan.public.labels.clone(), classification, round.download_bytes)
         }
     }
 

@@ -64,7 +64,10 @@ impl Demo {
         let model = shipped::model(MODEL)?;
         let picture = shipped::digit(self.digit.into(), &model)?;
         let session = Session::open(model, &PlanFlags::default())?;
-        let round = session.classify(&picture)?;
+        let images = [picture];
+        let round = session.classify(&images)?;
+        let plain = session.plain_scores(&images)?;
+        let [picture] = images;
         let (times, explained) = (round.times, session.explain()?);
         let public = &session.plan.public;
         let told = Told {
@@ -84,7 +87,7 @@ impl Demo {
             server_bytes: session.server_bytes(),
             total_ms: 0.0,
             peak_rss_bytes: machine::peak_memory(),
-            classification: classify::Report::new(&session, round),
+            classification: classify::Report::new(&session, round, plain),
             told,
         })
     }

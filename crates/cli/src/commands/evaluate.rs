@@ -6,6 +6,7 @@ use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, on_threads, timed};
 use network::{Dataset, Image, Model};
+use packing::planner::Objective;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Ctrl-C ends early, with the figures of the images done so far.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000"
+    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch"
 )]
 pub struct Evaluate {
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub struct Evaluate {
     /// Classify encrypted, too
     #[arg(long)]
     encrypted: bool,
-    /// Many images in the slots of each ciphertext (needs a batch plan)
+    /// Many images in the slots of each ciphertext: with a plan for batches, the one that --objective throughput chooses
     #[arg(long, requires = "encrypted")]
     batch: bool,
     /// Threads that the server's work is spread over
@@ -57,11 +58,6 @@ struct Report {
 
 impl Evaluate {
     pub fn run(&self, json: bool) -> Outcome {
-        if self.batch {
-            return Err(Failure::new(
-                "batch plans are not offered yet: run without --batch, which classifies one image at a time",
-            ));
-        }
         let model = self.model.load()?;
         let images = dataset(&self.data, model.graph.input)?;
         let count = self.count.map_or(images.len(), |count| images.len().min(count as usize));
@@ -69,11 +65,28 @@ impl Evaluate {
         let report = match self.encrypted {
             false => plain(&model, &images, count, &interrupted)?,
             true => {
-                let session = Session::open(model, &self.plan)?;
+                let session = self.session(model)?;
                 on_threads(self.threads.into(), || encrypted(&session, &images, count, &interrupted))?
             }
         };
         emit(&report, json)
+    }
+}
+
+impl Evaluate {
+    fn session(&self, model: Model) -> Outcome<Session> {
+        if !self.batch {
+            return Session::open(model, &self.plan);
+        }
+        let session =
+            Session::open(model, &PlanFlags { objective: Objective::Throughput, ..self.plan.clone() })?;
+        match session.batch() {
+            1 => Err(Failure::new(format!(
+                "--batch needs a plan for batches, and {} is none: leave out --representation, or --batch",
+                session.plan.public.representation
+            ))),
+            _ => Ok(session),
+        }
     }
 }
 
@@ -142,11 +155,13 @@ fn encrypted(session: &Session, images: &Dataset, count: usize, interrupted: &At
     let bar = progress::bar("encrypted", count);
     let mut sums = Sums::default();
     let (outcome, ms) = timed(|| -> Outcome {
-        for n in (0..count).take_while(|_| !interrupted.load(Ordering::Relaxed)) {
-            let image: Image = images.image(n)?;
-            let round = session.classify(&image).during(|| format!("test image {n}"))?;
-            sums.add(&round, images.label(n)?.into());
-            bar.inc(1);
+        while sums.count < count && !interrupted.load(Ordering::Relaxed) {
+            let these = sums.count..count.min(sums.count + session.batch());
+            let batch = these.clone().map(|n| images.image(n)).collect::<Result<Vec<Image>, _>>()?;
+            let classes = these.clone().map(|n| images.label(n)).collect::<Result<Vec<u8>, _>>()?;
+            let round = session.classify(&batch).during(|| format!("test images from {} on", these.start))?;
+            sums.add(&round, &session.plain_scores(&batch)?, &classes);
+            bar.set_position(sums.count as u64);
         }
         Ok(())
     });
@@ -156,16 +171,17 @@ fn encrypted(session: &Session, images: &Dataset, count: usize, interrupted: &At
 }
 
 impl Sums {
-    fn add(&mut self, round: &Round, class: usize) {
-        let [encrypted, plain] =
-            [&round.classification.scores, &round.plain_scores].map(|scores| Model::class_of(scores));
-        self.count += 1;
-        self.correct_encrypted += usize::from(encrypted == class);
-        self.correct_plain += usize::from(plain == class);
-        self.agree += usize::from(encrypted == plain);
-        self.scores += round.plain_scores.len();
-        self.errors += round.errors().sum::<f64>();
-        self.largest = self.largest.max(round.max_abs_error());
+    fn add(&mut self, round: &Round, plain: &[Vec<f64>], classes: &[u8]) {
+        for ((classification, plain), class) in round.classifications.iter().zip(plain).zip(classes) {
+            let [encrypted, plain] = [&classification.scores, plain].map(|scores| Model::class_of(scores));
+            self.count += 1;
+            self.correct_encrypted += usize::from(encrypted == usize::from(*class));
+            self.correct_plain += usize::from(plain == usize::from(*class));
+            self.agree += usize::from(encrypted == plain);
+        }
+        self.scores += plain.iter().map(Vec::len).sum::<usize>();
+        self.errors += round.errors(plain).sum::<f64>();
+        self.largest = round.errors(plain).fold(self.largest, f64::max);
         self.server_ms += round.times.expand + round.times.latency;
     }
 

@@ -59,6 +59,6 @@ impl Lola {
         let scores = build.run(&inputs, &input)?;
         let output = |value| Output { value, reading: Reading::Coefficients(reply.indices()) };
         let circuit = build.b.finish(scores.into_iter().map(output).collect())?;
-        Ok(Assembly { circuit, input, reply })
+        Ok(Assembly { circuit, input, input_level: level, input_scale: NOMINAL_SCALE, reply })
     }
 }

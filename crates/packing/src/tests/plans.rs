@@ -138,14 +138,13 @@ fn names_are_parsed_or_refused_with_what_is_offered() {
     assert_eq!("taps-3".parse::<Family>().unwrap(), Family::Taps(3));
     assert_eq!("auto".parse::<Family>().unwrap(), Family::Auto);
     assert_eq!("image".parse::<Family>().unwrap(), Family::Image);
-    for name in ["lola", "cryptonets", "lola-dense"] {
-        let refusal = name.parse::<Family>().unwrap_err().to_string();
-        assert!(refusal.contains("not offered yet") && refusal.contains("taps-1"), "{refusal}");
+    for name in ["lola", "lola-dense", "cryptonets"] {
+        assert_eq!(name.parse::<Family>().unwrap().to_string(), name);
     }
     for name in ["", "taps-", "taps-0", "taps-x", "dense"] {
         assert!(name.parse::<Family>().unwrap_err().to_string().contains("unknown"));
     }
-    assert!("throughput".parse::<Objective>().unwrap_err().to_string().contains("batches"));
+    assert_eq!("throughput".parse::<Objective>().unwrap(), Objective::Throughput);
     assert!("fast".parse::<Objective>().is_err());
     assert!("raw".parse::<ReplyKind>().is_err());
 }

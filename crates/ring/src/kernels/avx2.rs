@@ -3,7 +3,7 @@
 use super::Pair;
 use super::simd::{Simd, entry_points};
 use crate::sampler::Seed;
-use crate::{Modulus, NttTable, Scalar};
+use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX2.

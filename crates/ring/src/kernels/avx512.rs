@@ -1,21 +1,24 @@
 //! AVX-512: 16 lanes of 32 bits.
 
 use super::Pair;
-use super::simd::{Simd, entry_points};
+use super::simd::{Fused, Simd, entry_points};
 use crate::sampler::Seed;
-use crate::{Modulus, NttTable, Scalar};
+use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F, BW, DQ and VL.
+/// Proof that the processor has AVX-512 F, BW, DQ and VL, and IFMA where it says so.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const IFMA: bool>(());
 
-impl Avx512 {
+type Plain = Avx512<false>;
+type Ifma = Avx512<true>;
+
+impl<const IFMA: bool> Avx512<IFMA> {
     /// # Safety
-    /// The processor must have AVX-512 F, BW, DQ and VL.
+    /// The processor must have AVX-512 F, BW, DQ and VL, and IFMA where the type says so.
     #[inline(always)]
     unsafe fn new() -> Self {
-        debug_assert!(is_available());
+        debug_assert!(is_available() && (!IFMA || is_fused()));
         Self(())
     }
 }
@@ -28,7 +31,17 @@ pub(super) fn is_available() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
-entry_points!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+/// Whether this processor can run [`sum_rows_fused`], too.
+pub(super) fn is_fused() -> bool {
+    is_available() && is_x86_feature_detected!("avx512ifma")
+}
+
+entry_points!(Plain, "avx512f,avx512bw,avx512dq,avx512vl");
+entry_points! { Ifma, "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma";
+    rows::sum_rows_fused as sum_rows_fused(
+        m: Modulus, rows: &IntegerRows, constants: (&[u32], usize), x: &[u32], out: &mut [u32], width: usize
+    ) -> ();
+}
 
 /// Methods that are one instruction on registers.
 macro_rules! instructions {
@@ -44,7 +57,7 @@ macro_rules! instructions {
 /// The even lanes, for a merge of even and odd results.
 const EVEN: __mmask16 = 0x5555;
 
-impl Simd for Avx512 {
+impl<const IFMA: bool> Simd for Avx512<IFMA> {
     type Vector = __m512i;
     const LOG_LANES: u32 = 4;
 
@@ -155,5 +168,13 @@ impl Simd for Avx512 {
             let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
             (_mm512_permutex2var_epi32(a, even, b), _mm512_permutex2var_epi32(a, odd, b))
         }
+    }
+}
+
+impl Fused for Ifma {
+    instructions! {
+        even_lanes(v) = _mm512_maskz_mov_epi32(EVEN, v);
+        add_low_product(sum, a, b) = _mm512_madd52lo_epu64(sum, a, b);
+        extend_low(v) = _mm512_srai_epi64::<12>(_mm512_slli_epi64::<12>(v));
     }
 }

@@ -106,8 +106,8 @@ impl<S: Simd> ScalarVector<S> {
 /// A vector whose odd lanes lie ready as even ones, too, for wide products.
 #[derive(Clone, Copy)]
 pub(super) struct Halves<S: Simd> {
-    even: S::Vector,
-    odd: S::Vector,
+    pub(super) even: S::Vector,
+    pub(super) odd: S::Vector,
 }
 
 impl<S: Simd> Halves<S> {
@@ -133,8 +133,8 @@ impl<S: Simd> Halves<S> {
 /// 64-bit results, one for each lane of a vector.
 #[derive(Clone, Copy)]
 pub(super) struct Wide<S: Simd> {
-    even: S::Vector,
-    odd: S::Vector,
+    pub(super) even: S::Vector,
+    pub(super) odd: S::Vector,
 }
 
 impl<S: Simd> Wide<S> {

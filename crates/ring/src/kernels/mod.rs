@@ -3,7 +3,7 @@
 //! Every function takes and returns words below the modulus and gives the same bits on every path. Slices have the same
 //! length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
 //!
-//! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words` and `products` on `field`, `chacha`, `gaussian`) are written
+//! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words`, `products` and `rows` on `field`, `chacha`, `gaussian`) are written
 //! once, in safe code that is generic over the `Simd` token of an instruction set; `avx512` and `avx2` implement the token, and
 //! hold all of the crate's unsafe code but the calls from the dispatcher. A set is a new implementation of `Simd`, no more.
 
@@ -23,6 +23,8 @@ mod lazy;
 mod ntt;
 #[cfg(target_arch = "x86_64")]
 mod products;
+#[cfg(target_arch = "x86_64")]
+mod rows;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod simd;
@@ -30,7 +32,7 @@ mod simd;
 mod words;
 
 use crate::sampler::Seed;
-use crate::{Error, Modulus, NttTable, Scalar};
+use crate::{Error, IntegerRows, Modulus, NttTable, Scalar};
 use std::sync::OnceLock;
 
 /// An instruction set that kernels are written for.
@@ -237,6 +239,37 @@ pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [
     let degree = out[0].len();
     check_lengths(degree, &[a[0].len(), a[1].len(), b[0].len(), b[1].len(), out[1].len(), out[2].len()]);
     dispatch!(kernel, tensor(m, a, b, out));
+}
+
+/// `out_r = (constant_r + sum over inputs of weight_ri x_i) / 2^32`, for the rows of one block.
+///
+/// `x` holds `width` words for each input, `out` as many for each row of the matrix; those of the block's rows are written. Constants (one for
+/// each row of the block, residues) are added to the first `constant_words` words only, a multiple of 32. Sums are kept unreduced in 64 bits for
+/// as many terms as weights and modulus allow.
+#[allow(clippy::too_many_arguments)]
+pub fn sum_rows(
+    kernel: Kernel,
+    m: Modulus,
+    rows: &IntegerRows,
+    constants: (&[u32], usize),
+    x: &[u32],
+    out: &mut [u32],
+    width: usize,
+) {
+    assert!(
+        width.is_multiple_of(32) && constants.1.is_multiple_of(32),
+        "sums work on blocks of 32 words, not on {width}"
+    );
+    assert_eq!(constants.0.len(), rows.rows().len(), "a constant for each row of the block");
+    /// Fewer terms in a sum, and reducing costs more than fused multiplications save.
+    #[cfg(target_arch = "x86_64")]
+    const LEAST_FUSED: usize = 32;
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx512 && rows.unreduced(m, 52) >= LEAST_FUSED && avx512::is_fused() {
+        // SAFETY: the processor has the features: that has just been asked.
+        return unsafe { avx512::sum_rows_fused(m, rows, constants, x, out, width) };
+    }
+    dispatch!(kernel, sum_rows(m, rows, constants, x, out, width));
 }
 
 /// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry; source blocks count

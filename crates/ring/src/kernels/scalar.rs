@@ -1,8 +1,9 @@
 //! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
 
 use super::Pair;
+use crate::rows::positive;
 use crate::sampler::{Generator, Seed};
-use crate::{Modulus, NttTable, Scalar};
+use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use chacha20::rand_core::{Rng, SeedableRng};
 
 /// Coefficients to values, in place.
@@ -165,6 +166,31 @@ pub fn dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
             total_1 = m.add(total_1, m.montgomery_reduce(sum_1));
         }
         (*o_0, *o_1) = (total_0, total_1);
+    }
+}
+
+/// `out[r] = (constant[r] + sum of weight[r][i] * x[i]) / 2^32`, the sums unreduced in 64 bits.
+pub fn sum_rows(
+    m: Modulus,
+    rows: &IntegerRows,
+    (constants, constant_words): (&[u32], usize),
+    x: &[u32],
+    out: &mut [u32],
+    width: usize,
+) {
+    let (offset, batch) = (positive(m), rows.unreduced(m, 64));
+    let terms: Vec<(usize, &[i64])> = rows.terms().collect();
+    for (r, &row) in rows.rows().iter().enumerate() {
+        for (j, out) in out[row as usize * width..][..width].iter_mut().enumerate() {
+            let constant = if j < constant_words { constants[r] } else { 0 };
+            let mut total = m.montgomery_reduce(constant.into());
+            for terms in terms.chunks(batch) {
+                let product = |(i, weights): &(usize, &[i64])| weights[r] * i64::from(x[i * width + j]);
+                let sum: i64 = terms.iter().map(product).sum();
+                total = m.add(total, m.montgomery_reduce(offset.wrapping_add_signed(sum)));
+            }
+            *out = total;
+        }
     }
 }
 

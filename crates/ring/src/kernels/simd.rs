@@ -77,12 +77,22 @@ pub(super) trait Simd: Copy {
     fn deinterleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
 }
 
+/// Multiplications of 52 bits that add what they give.
+pub(super) trait Fused: Simd {
+    /// The even lanes, zeros in the odd ones.
+    fn even_lanes(self, v: Self::Vector) -> Self::Vector;
+    /// Wide lanes of `sum` plus the low 52 bits of the products of the low 52 bits of `a` and `b`.
+    fn add_low_product(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The low 52 bits of wide lanes as signed numbers.
+    fn extend_low(self, v: Self::Vector) -> Self::Vector;
+}
+
 /// Defines the entry points of one instruction set: the generic kernels, compiled for it.
 ///
 /// Each is unsafe to call for one reason: the processor must have the features.
 macro_rules! entry_points {
     ($token:ident, $features:literal) => {
-        entry_points! { @each $token, $features;
+        entry_points! { $token, $features;
             chacha::keystream as keystream(key: &Seed, stream: u64, first: u64, out: &mut [u32]) -> ();
             chacha::accept as accept(m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize;
             gaussian::gaussian as gaussian(thresholds: &[u64], words: &[u64], out: &mut [i32]) -> ();
@@ -98,6 +108,9 @@ macro_rules! entry_points {
             products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
             products::dot_pair_add as dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
             products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();
+            rows::sum_rows as sum_rows(
+                m: Modulus, rows: &IntegerRows, constants: (&[u32], usize), x: &[u32], out: &mut [u32], width: usize
+            ) -> ();
             words::permute as permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) -> ();
             words::permute_add as permute_add(
                 m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]
@@ -108,7 +121,7 @@ macro_rules! entry_points {
             ) -> ();
         }
     };
-    (@each $token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
+    ($token:ident, $features:literal; $($module:ident :: $generic:ident as $name:ident (
         $($argument:ident : $type:ty),*
     ) -> $result:ty;)*) => {
         $(

@@ -1,0 +1,156 @@
+//! Chains of scalar sums and squares: what a circuit computes for many values at once, without a rotation.
+//!
+//! A chain begins at ciphertexts and goes through *stages*: sums of scalar multiples, or squares, of all values of the stage before. It ends
+//! where its last values are *reduced*: relinearised, if they were squared, and rescaled. Nodes of a chain stand one after the other, so that
+//! an executor may compute them together; what lies between is no ciphertext and no other operation takes it.
+
+use crate::circuit::{Circuit, Node, Operation, Value};
+use ckks::{ScalarRow, Scale};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The rows of a matrix of scalars, made when they are asked for.
+#[derive(Clone)]
+pub struct ScalarRows {
+    count: usize,
+    make: Arc<dyn Fn(usize) -> ScalarRow + Send + Sync>,
+}
+
+impl ScalarRows {
+    /// The rows that `make` returns for `0 ... count - 1`; it must return the same ones each time.
+    pub fn new(count: usize, make: impl Fn(usize) -> ScalarRow + Send + Sync + 'static) -> Self {
+        Self { count, make: Arc::new(make) }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// One row, without weights that are zero.
+    pub fn row(&self, index: usize) -> ScalarRow {
+        let mut row = (self.make)(index);
+        row.terms.retain(|(_, weight)| *weight != 0.0);
+        row
+    }
+}
+
+impl std::fmt::Debug for ScalarRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScalarRows({})", self.count)
+    }
+}
+
+/// A stage of sums: what its nodes share.
+#[derive(Debug)]
+pub struct SumStage {
+    /// The values that rows are over.
+    pub inputs: Vec<Value>,
+    /// The rows.
+    pub rows: ScalarRows,
+    /// The scale that weights are rounded at.
+    pub scale: Scale,
+}
+
+/// The same stage, not an equal one: weights are not compared.
+impl PartialEq for SumStage {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for SumStage {}
+
+impl SumStage {
+    /// The terms of a row: values and weights.
+    pub(crate) fn terms(&self, row: usize) -> impl Iterator<Item = (Value, f64)> + '_ {
+        self.rows.row(row).terms.into_iter().map(|(at, weight)| (self.inputs[at as usize], weight))
+    }
+}
+
+impl Operation {
+    /// Whether the result is an unreduced value of a chain.
+    pub(crate) const fn is_unreduced(&self) -> bool {
+        matches!(self, Self::Sum { .. } | Self::Square(_))
+    }
+}
+
+/// A chain: the nodes of each stage, and those that reduce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub stages: Vec<Range<usize>>,
+    pub reduced: Range<usize>,
+}
+
+impl Circuit {
+    /// The chain that begins at a node: stages that follow each other, up to the nodes that reduce the last.
+    pub(crate) fn chain_at(&self, start: usize) -> Option<Chain> {
+        let nodes = &self.nodes;
+        let begins = start == 0 || !nodes[start - 1].operation.is_unreduced();
+        if !begins || !nodes[start].operation.is_unreduced() {
+            return None;
+        }
+        let (mut stages, mut at) = (vec![], start);
+        while nodes.get(at).is_some_and(|n| n.operation.is_unreduced()) {
+            let end = at + nodes[at..].iter().take_while(|n| same_stage(&nodes[at], n)).count();
+            stages.push(at..end);
+            at = end;
+        }
+        let reduced =
+            nodes[at..].iter().take_while(|n| matches!(n.operation, Operation::Reduce { .. })).count();
+        (reduced > 0).then_some(Chain { stages, reduced: at..at + reduced })
+    }
+
+    /// How many polynomials a value consists of: three after a square, until it is reduced.
+    pub(crate) fn parts(&self, value: Value) -> usize {
+        match &self.node(value).operation {
+            Operation::Square(_) => 3,
+            Operation::Sum { stage, .. } => self.parts(stage.inputs[0]),
+            _ => 2,
+        }
+    }
+
+    /// Whether every operation acts on each slot by itself, and slots are what is read.
+    pub fn is_slotwise(&self) -> bool {
+        let slotwise = |n: &Node| {
+            use Operation::{Add, DropLevel, Input, Multiply, Reduce, Rescale, Square, Sub, Sum};
+            matches!(
+                n.operation,
+                Input
+                    | Sum { .. }
+                    | Square(_)
+                    | Reduce { .. }
+                    | Add(..)
+                    | Sub(..)
+                    | Multiply { .. }
+                    | Rescale(_)
+                    | DropLevel(..)
+            )
+        };
+        let read = |o: &crate::Output| o.reading == crate::Reading::Slots;
+        self.nodes.iter().all(slotwise) && self.outputs.iter().all(read)
+    }
+
+    /// Bytes of the chains' weights, encoded.
+    pub fn chain_bytes(&self) -> usize {
+        let stages = (0..self.nodes.len()).filter_map(|i| self.chain_at(i)).flat_map(|c| c.stages);
+        stages.map(|stage| self.stage_bytes(stage)).sum()
+    }
+
+    fn stage_bytes(&self, nodes: Range<usize>) -> usize {
+        let Node { operation: Operation::Sum { stage, .. }, level, .. } = &self.nodes[nodes.start] else {
+            return 0;
+        };
+        let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
+        let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
+        ckks::pointwise::sum_bytes(&pattern, *level)
+    }
+}
+
+fn same_stage(a: &Node, b: &Node) -> bool {
+    match (&a.operation, &b.operation) {
+        (Operation::Sum { stage: a, .. }, Operation::Sum { stage: b, .. }) => Arc::ptr_eq(a, b),
+        (Operation::Square(_), Operation::Square(_)) => true,
+        _ => false,
+    }
+}

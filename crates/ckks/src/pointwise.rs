@@ -1,0 +1,329 @@
+//! Chains of operations that act on each word of a transform by itself: sums of scalar multiples of many ciphertexts, and squares.
+//!
+//! Neither moves words nor divides, so a whole chain is computed for one block of words after the other: what lies between its stages never
+//! leaves the cache. Only at the end, where values are fewest, each is relinearised and rescaled.
+
+use crate::ciphertext::Ciphertext;
+use crate::evaluator::{same_level, same_scale};
+use crate::{Context, Error, Evaluator, Level, Rescale, Scale};
+use ring::{IntegerRows, Modulus, Poly, Values, kernels, parallel};
+
+/// A sum of scalar multiples of values, and a constant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ScalarRow {
+    /// Values, by their position, and what they are multiplied by, in rising order of the positions.
+    pub terms: Vec<(u32, f64)>,
+    /// What is added.
+    pub constant: f64,
+}
+
+/// A chain of stages, encoded for ciphertexts of one level and scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pointwise {
+    inputs: usize,
+    level: Level,
+    input_scale: Scale,
+    stages: Vec<Stage>,
+    /// What the chain has come to so far.
+    state: State,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    Sums(Sums),
+    Squares,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Sums {
+    blocks: Vec<IntegerRows>,
+    /// For each prime and each row in the order of the blocks, what is added before the division by `2^32`.
+    constants: Vec<Vec<u32>>,
+}
+
+/// The values between two stages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct State {
+    values: usize,
+    /// Polynomials of one value: two, or three after a square.
+    parts: usize,
+    scale: Scale,
+    /// By which power of `2^32` the words are divided.
+    radix_power: u64,
+}
+
+/// What a weight becomes at a scale.
+///
+/// # Errors
+/// [`Error::Overflow`] where it is beyond 31 bits.
+pub fn rounded_weight(weight: f64, scale: Scale, level: Level) -> Result<i32, Error> {
+    let integer = (weight * scale.0).round_ties_even();
+    if integer.abs() <= f64::from(i32::MAX) {
+        return Ok(integer as i32);
+    }
+    Err(Error::Overflow {
+        magnitude: weight.abs(),
+        scale,
+        needed: integer.abs().log2(),
+        available: 31.0,
+        level,
+    })
+}
+
+impl Pointwise {
+    /// A chain that does nothing yet to so many ciphertexts.
+    pub fn new(inputs: usize, level: Level, scale: Scale) -> Self {
+        let state = State { values: inputs, parts: 2, scale, radix_power: 0 };
+        Self { inputs, level, input_scale: scale, stages: vec![], state }
+    }
+
+    /// Appends sums: each row gives one value. Weights are rounded at `scale`, zeros dropped.
+    ///
+    /// # Errors
+    /// [`Error::InvalidScale`], and [`Error::Overflow`] for a weight beyond 31 bits or a constant that the level does not hold.
+    ///
+    /// # Panics
+    /// For a row with a value that does not exist.
+    pub fn sums(&mut self, context: &Context, rows: &[ScalarRow], scale: Scale) -> Result<(), Error> {
+        scale.check()?;
+        let before = self.state;
+        let after = State {
+            values: rows.len(),
+            scale: Scale(before.scale.0 * scale.0),
+            radix_power: before.radix_power + 1,
+            ..before
+        };
+        let sparse = |row: &ScalarRow| -> Result<Vec<(u32, i32)>, Error> {
+            let round = |&(input, w): &(u32, f64)| Ok((input, rounded_weight(w, scale, self.level)?));
+            let rounded = row.terms.iter().filter(|(_, w)| *w != 0.0).map(round);
+            rounded.collect()
+        };
+        let matrix = rows.iter().map(sparse).collect::<Result<Vec<_>, _>>()?;
+        let fits = |row: &Vec<(u32, i32)>| row.iter().all(|t| (t.0 as usize) < before.values);
+        assert!(matrix.iter().all(fits), "a row has a value beyond the {} there are", before.values);
+        let blocks = IntegerRows::blocks(&matrix);
+        let order = || blocks.iter().flat_map(|b| b.rows()).map(|&r| rows[r as usize].constant);
+        let constants =
+            order().map(|c| constant(context, c, after.scale, self.level)).collect::<Result<Vec<_>, _>>()?;
+        let residues = |m: Modulus| constants.iter().map(|&c| over_radix(m, c, before.radix_power)).collect();
+        let constants = context.basis(self.level).moduli().map(residues).collect();
+        self.stages.push(Stage::Sums(Sums { blocks, constants }));
+        self.state = after;
+        Ok(())
+    }
+
+    /// Appends squares of all values, not relinearised.
+    ///
+    /// # Panics
+    /// After other squares: values of the fourth degree are not kept.
+    pub fn squares(&mut self) {
+        assert_eq!(self.state.parts, 2, "a chain squares once");
+        self.stages.push(Stage::Squares);
+        let State { values, scale, radix_power, .. } = self.state;
+        self.state =
+            State { values, parts: 3, scale: Scale(scale.0 * scale.0), radix_power: 2 * radix_power };
+    }
+
+    /// How many values it gives.
+    pub fn outputs(&self) -> usize {
+        self.state.values
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let stage = |stage: &Stage| match stage {
+            Stage::Squares => 0,
+            Stage::Sums(sums) => {
+                let constants: usize = sums.constants.iter().map(|c| size_of_val(&c[..])).sum();
+                sums.blocks.iter().map(IntegerRows::bytes).sum::<usize>() + constants
+            }
+        };
+        self.stages.iter().map(stage).sum()
+    }
+
+    /// Words of a block: so many that the values before and after a stage fit the cache that a core has for itself.
+    fn block_words(&self, degree: usize) -> usize {
+        const CACHE_WORDS: usize = (1 << 20) / size_of::<u32>();
+        let (mut most, mut words) = (0, 2 * self.inputs);
+        let mut parts = 2;
+        for stage in &self.stages {
+            let before = words;
+            match stage {
+                Stage::Squares => (parts, words) = (3, words / 2 * 3),
+                Stage::Sums(sums) => words = parts * sums.constants[0].len(),
+            }
+            most = most.max(before + words);
+        }
+        let fits = (CACHE_WORDS / most.max(1)).max(1);
+        (1 << fits.ilog2()).clamp(32, 256).min(degree)
+    }
+}
+
+/// Bytes of memory that sums with this pattern of weights take at a level.
+pub fn sum_bytes(pattern: &[Vec<(u32, i32)>], level: Level) -> usize {
+    let blocks: usize = IntegerRows::blocks(pattern).iter().map(IntegerRows::bytes).sum();
+    blocks + level.limbs() * pattern.len() * size_of::<u32>()
+}
+
+/// The integer that a constant is at a scale.
+fn constant(context: &Context, constant: f64, scale: Scale, level: Level) -> Result<i128, Error> {
+    // One bit for the sign; and integers must fit their type.
+    let available = (context.parameters().log_q(level) - 1.0).min(126.0);
+    let integer = (constant * scale.0).round_ties_even();
+    if integer.abs() < available.exp2() {
+        return Ok(integer as i128);
+    }
+    Err(Error::Overflow { magnitude: constant.abs(), scale, needed: integer.abs().log2(), available, level })
+}
+
+/// `x / 2^(32 power)` modulo `q`.
+fn over_radix(m: Modulus, x: i128, power: u64) -> u32 {
+    let residue = x.rem_euclid(i128::from(m.value())) as u32;
+    m.mul(residue, m.inverse(m.pow(m.to_montgomery(1), power)))
+}
+
+impl Evaluator<'_> {
+    /// Computes a chain on ciphertexts, relinearises where it squares, and divides by the last `rescales` primes of the level.
+    ///
+    /// Scale: the chain's over those primes. Needs the relinearisation key where the chain squares. Error: the ciphertexts' times the weights,
+    /// and that of each value's relinearisation and rescales. Cost: for each weight 2 or 3 multiply-accumulates a limb, for each square a
+    /// tensor product, for each value of the end a relinearisation and its rescales; no NTT before those.
+    ///
+    /// Work is spread over blocks of words, then over values.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and [`Error::NoLevelLeft`].
+    ///
+    /// # Panics
+    /// Where there are not as many inputs as the chain takes.
+    pub fn pointwise(
+        &self,
+        inputs: &[&Ciphertext],
+        chain: &Pointwise,
+        rescales: usize,
+    ) -> Result<Vec<Ciphertext>, Error> {
+        assert_eq!(inputs.len(), chain.inputs, "the chain takes {} ciphertexts", chain.inputs);
+        for input in inputs {
+            same_level(input.level, chain.level)?;
+            same_scale(input.scale, chain.input_scale)?;
+        }
+        let values = self.blockwise(inputs, chain);
+        let mut finished: Vec<Result<Ciphertext, Error>> =
+            values.iter().map(|_| Err(Error::NoLevelLeft)).collect();
+        parallel::for_each(finished.iter_mut().zip(values), |(out, parts)| {
+            *out = self.reduced(parts, chain, rescales);
+        });
+        finished.into_iter().collect()
+    }
+
+    /// The parts of each value of the end.
+    fn blockwise(&self, inputs: &[&Ciphertext], chain: &Pointwise) -> Vec<Vec<Poly<Values>>> {
+        let basis = self.context.basis(chain.level);
+        let words = chain.block_words(basis.degree());
+        let part = |_| basis.scratch();
+        let mut values: Vec<Vec<_>> =
+            (0..chain.outputs()).map(|_| (0..chain.state.parts).map(part).collect()).collect();
+        // For each limb and block, where its words of all parts go.
+        let blocks = basis.degree() / words;
+        let mut tasks: Vec<Vec<&mut [u32]>> = (0..basis.len() * blocks).map(|_| vec![]).collect();
+        for poly in values.iter_mut().flatten() {
+            let chunks = poly.words_mut().chunks_exact_mut(words);
+            tasks.iter_mut().zip(chunks).for_each(|(task, chunk)| task.push(chunk));
+        }
+        parallel::for_each(tasks.into_iter().enumerate(), |(task, out)| {
+            let (limb, start) = (task / blocks, task % blocks * words);
+            self.block(inputs, chain, limb, start, words, out);
+        });
+        values
+    }
+
+    /// One block of one limb, through all stages.
+    fn block(
+        &self,
+        inputs: &[&Ciphertext],
+        chain: &Pointwise,
+        limb: usize,
+        start: usize,
+        words: usize,
+        out: Vec<&mut [u32]>,
+    ) {
+        let basis = self.context.basis(chain.level);
+        let (kernel, m) = (basis.kernel(), basis.modulus(limb));
+        let mut block = Poly::<Values>::scratch(words, 2 * inputs.len());
+        for (input, to) in inputs.iter().zip(block.words_mut().chunks_exact_mut(2 * words)) {
+            to[..words].copy_from_slice(&input.c0.limb(limb)[start..][..words]);
+            to[words..].copy_from_slice(&input.c1.limb(limb)[start..][..words]);
+        }
+        let mut parts = 2;
+        for stage in &chain.stages {
+            block = match stage {
+                Stage::Sums(sums) => sums.block(kernel, m, limb, &block, parts),
+                Stage::Squares => squares(kernel, m, &block),
+            };
+            parts = if *stage == Stage::Squares { 3 } else { parts };
+        }
+        kernels::mul_scalar(
+            kernel,
+            m,
+            block.words_mut(),
+            m.scalar(m.pow(m.to_montgomery(1), chain.state.radix_power)),
+        );
+        block.iter().zip(out).for_each(|(from, to)| to.copy_from_slice(from));
+    }
+
+    /// A ciphertext of the two or three parts of a value.
+    fn reduced(
+        &self,
+        parts: Vec<Poly<Values>>,
+        chain: &Pointwise,
+        rescales: usize,
+    ) -> Result<Ciphertext, Error> {
+        let (level, scale) = (chain.level, chain.state.scale);
+        let mut parts = parts.into_iter();
+        let mut part = || parts.next();
+        let (c0, c1) = part().zip(part()).expect("a value has two parts or three");
+        let (mut value, left) = match part() {
+            None => (Ciphertext { c0, c1, level, scale }, rescales),
+            Some(c2) => {
+                let rescale = if rescales > 0 { Rescale::Yes } else { Rescale::No };
+                (self.relinearise([c0, c1, c2], level, scale, rescale)?, rescales.saturating_sub(1))
+            }
+        };
+        for _ in 0..left {
+            value = self.rescale(value)?;
+        }
+        Ok(value)
+    }
+}
+
+impl Sums {
+    fn block(
+        &self,
+        kernel: ring::Kernel,
+        m: Modulus,
+        limb: usize,
+        x: &Poly<Values>,
+        parts: usize,
+    ) -> Poly<Values> {
+        let (words, mut constants) = (x.degree(), &self.constants[limb][..]);
+        let mut out = Poly::scratch(words, parts * constants.len());
+        for rows in &self.blocks {
+            let (own, rest) = constants.split_at(rows.rows().len());
+            kernels::sum_rows(kernel, m, rows, (own, words), x.words(), out.words_mut(), parts * words);
+            constants = rest;
+        }
+        out
+    }
+}
+
+fn squares(kernel: ring::Kernel, m: Modulus, x: &Poly<Values>) -> Poly<Values> {
+    let words = x.degree();
+    let mut out = Poly::scratch(words, x.limbs() / 2 * 3);
+    for (from, to) in x.words().chunks_exact(2 * words).zip(out.words_mut().chunks_exact_mut(3 * words)) {
+        let (c0, c1) = from.split_at(words);
+        let (d0, rest) = to.split_at_mut(words);
+        let (d1, d2) = rest.split_at_mut(words);
+        kernels::tensor(kernel, m, [c0, c1], [c0, c1], [d0, d1, d2]);
+    }
+    out
+}

@@ -1,0 +1,101 @@
+//! Rows of integer matrices: what sums of integer multiples are computed from.
+
+use crate::Modulus;
+
+/// A few rows of a sparse matrix of integers over one list of inputs: while an input lies in a register it is used by all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntegerRows {
+    rows: Vec<u32>,
+    inputs: Vec<u32>,
+    /// For each input the weight in each row, each as wide as the lane it is multiplied in.
+    weights: Vec<i64>,
+    largest: u32,
+}
+
+/// A row of a sparse matrix: pairs of an input and its weight, in rising order of the inputs.
+pub type SparseRow = Vec<(u32, i32)>;
+
+impl IntegerRows {
+    /// No more rows share a list: their sums must fit the registers.
+    pub const MOST: usize = 6;
+    /// By how much the list that rows share may be longer, on average, than what each of them needs.
+    const WASTE: f64 = 1.25;
+
+    /// Divides the rows of a matrix among blocks, such that rows of one block have nearly the same inputs.
+    pub fn blocks(matrix: &[SparseRow]) -> Vec<Self> {
+        let mut order: Vec<usize> = (0..matrix.len()).collect();
+        order.sort_by(|&a, &b| matrix[a].iter().map(|t| t.0).cmp(matrix[b].iter().map(|t| t.0)));
+        let (mut blocks, mut rest) = (vec![], &order[..]);
+        while !rest.is_empty() {
+            let (block, after) = rest.split_at(alike(matrix, rest));
+            blocks.push(Self::new(matrix, block));
+            rest = after;
+        }
+        blocks
+    }
+
+    /// The block of the rows at these indices, at most [`MOST`](Self::MOST).
+    fn new(matrix: &[SparseRow], rows: &[usize]) -> Self {
+        let inputs = union(matrix, rows);
+        let mut weights = vec![0; inputs.len() * rows.len()];
+        for (r, &row) in rows.iter().enumerate() {
+            for (input, weight) in &matrix[row] {
+                let at = inputs.binary_search(input).expect("the list has every row's inputs");
+                weights[at * rows.len() + r] = i64::from(*weight);
+            }
+        }
+        let largest = weights.iter().map(|w| w.unsigned_abs() as u32).max().unwrap_or(0);
+        Self { rows: rows.iter().map(|&r| r as u32).collect(), inputs, weights, largest }
+    }
+
+    /// The indices of its rows in the matrix.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The inputs, and for each the weights of all rows.
+    pub fn terms(&self) -> impl Iterator<Item = (usize, &[i64])> + '_ {
+        self.inputs.iter().map(|&i| i as usize).zip(self.weights.chunks_exact(self.rows.len()))
+    }
+
+    pub(crate) fn inputs(&self) -> &[u32] {
+        &self.inputs
+    }
+
+    pub(crate) fn weights(&self) -> &[i64] {
+        &self.weights
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.rows[..]) + size_of_val(&self.inputs[..]) + size_of_val(&self.weights[..])
+    }
+
+    /// How many products of a weight and a residue a signed sum of so many bits holds, beside a word.
+    pub(crate) fn unreduced(&self, m: Modulus, bits: u32) -> usize {
+        let product = u64::from(self.largest.max(1)) * u64::from(m.value() - 1);
+        (((1u64 << (bits - 1)) - (1 << 31)) / product) as usize
+    }
+}
+
+/// How many of the first rows may share a list.
+fn alike(matrix: &[SparseRow], rows: &[usize]) -> usize {
+    let fits = |&count: &usize| {
+        let needed: usize = rows[..count].iter().map(|&r| matrix[r].len()).sum();
+        (union(matrix, &rows[..count]).len() * count) as f64 <= IntegerRows::WASTE * needed as f64
+    };
+    (2..=rows.len().min(IntegerRows::MOST)).take_while(fits).last().unwrap_or(1)
+}
+
+/// All inputs of these rows, in rising order.
+fn union(matrix: &[SparseRow], rows: &[usize]) -> Vec<u32> {
+    let mut inputs: Vec<u32> = rows.iter().flat_map(|&r| matrix[r].iter().map(|t| t.0)).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+/// A multiple of `q` of at least `2^63`: it makes every signed 64-bit sum positive.
+pub(crate) fn positive(m: Modulus) -> u64 {
+    ((1u64 << 63) / u64::from(m.value()) + 1) * u64::from(m.value())
+}
