@@ -59,7 +59,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let length = Length::Exactly(wire::reply_bytes(context.parameters(), COEFFICIENTS.len()));
     let expected = Expected { kind: Kind::Reply, plan: Some(PLAN), key: Some(key_id), length };
     let (_, payload) = wire::open(&response[..], &expected)?;
-    let reply = wire::read_reply(&context, &payload, COEFFICIENTS.len(), SCALE)?;
+    let reply = wire::read_replies(&context, &payload, 1, COEFFICIENTS.len(), SCALE)?.remove(0);
     let mean = secret.decrypt_reply(&context, &reply, &COEFFICIENTS)[0];
     let truth = x.iter().zip(&w).map(|(x, w)| x * w).sum::<f64>() / 8192.0;
     println!("mean product: {mean:.7}, in the clear {truth:.7}");
@@ -89,5 +89,5 @@ fn answer(context: &Context, w: &[f64], request: &[u8]) -> Result<Vec<u8>, Box<d
     // how one product serves many sums.) The products themselves stay hidden from the client, too: their coefficients of c_0 are not
     // in the reply, whose bytes do not depend on them.
     let reply = evaluator.reply(&product, &COEFFICIENTS)?;
-    Ok(wire::seal(&Header { kind: Kind::Reply, ..header }, &wire::write_reply(context, &reply)))
+    Ok(wire::seal(&Header { kind: Kind::Reply, ..header }, &wire::write_replies(context, &[reply])))
 }

@@ -20,7 +20,8 @@ pub const MAGIC: [u8; 8] = *b"BLINDSGT";
 pub const VERSION: u16 = 1;
 /// Bytes of a frame besides its payload.
 pub const FRAME_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
-const HEADER_BYTES: usize = 68;
+/// Bytes of a frame before its payload.
+pub const HEADER_BYTES: usize = 68;
 const CHECKSUM_BYTES: usize = 32;
 const SEED_BYTES: usize = size_of::<Seed>();
 
@@ -32,7 +33,7 @@ pub type KeyId = [u8; 16];
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A plan, whole or its public part.
+    /// A plan, whole.
     Plan,
     /// A secret key.
     SecretKey,
@@ -42,11 +43,19 @@ pub enum Kind {
     Ciphertexts,
     /// Score coefficients.
     Reply,
+    /// The public part of a plan.
+    PublicPlan,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Plan, Self::SecretKey, Self::EvaluationKeys, Self::Ciphertexts, Self::Reply];
+    const ALL: [Self; 6] = [
+        Self::Plan,
+        Self::SecretKey,
+        Self::EvaluationKeys,
+        Self::Ciphertexts,
+        Self::Reply,
+        Self::PublicPlan,
+    ];
 
     const fn code(self) -> u16 {
         self as u16 + 1
@@ -59,6 +68,7 @@ impl Kind {
             Self::EvaluationKeys => "evaluation keys",
             Self::Ciphertexts => "ciphertexts",
             Self::Reply => "a reply",
+            Self::PublicPlan => "a public plan",
         }
     }
 }
@@ -222,6 +232,16 @@ pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroi
     }
     rest.truncate(length);
     Ok((header, rest))
+}
+
+/// Checks the first bytes of a frame, for a reader that wants to refuse before the rest arrives; fewer than [`HEADER_BYTES`] are
+/// cut off, more are not looked at.
+///
+/// # Errors
+/// As [`open`], as far as the header tells.
+pub fn read_header(head: &[u8], expected: &Expected) -> Result<Header, WireError> {
+    let head = &head[..head.len().min(HEADER_BYTES)];
+    parse_header(head, expected).map(|(header, _)| header)
 }
 
 fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, std::io::Error> {
@@ -463,17 +483,37 @@ pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
     packed_bytes(parameters, Level(0)).saturating_add(words)
 }
 
-/// Payload of a reply.
-pub fn write_reply(context: &Context, reply: &Reply) -> Vec<u8> {
+/// Payload bytes of `replies` replies with `count` coefficients each.
+pub fn replies_bytes(parameters: &Parameters, replies: usize, count: usize) -> usize {
+    reply_bytes(parameters, count).saturating_mul(replies)
+}
+
+/// Payload of replies, one after the other.
+pub fn write_replies(context: &Context, replies: &[Reply]) -> Vec<u8> {
     let basis = context.basis(Level(0));
-    let mut out = Vec::with_capacity(reply_bytes(context.parameters(), reply.len()));
-    pack(basis, &reply.c1, &mut out);
-    pack_words(basis.modulus(0), &reply.c0, &mut out);
+    let bytes = replies.iter().map(|reply| reply_bytes(context.parameters(), reply.len())).sum();
+    let mut out = Vec::with_capacity(bytes);
+    for reply in replies {
+        pack(basis, &reply.c1, &mut out);
+        pack_words(basis.modulus(0), &reply.c0, &mut out);
+    }
     out
 }
 
-/// Reads a reply with `count` coefficients at `scale`, both of which the plan fixes.
-pub fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
+/// Reads `replies` replies with `count` coefficients each at `scale`, all of which the plan fixes.
+pub fn read_replies(
+    context: &Context,
+    bytes: &[u8],
+    replies: usize,
+    count: usize,
+    scale: Scale,
+) -> Result<Vec<Reply>, WireError> {
+    let bytes = exactly(bytes, replies_bytes(context.parameters(), replies, count))?;
+    let each = reply_bytes(context.parameters(), count);
+    bytes.chunks(each).map(|bytes| read_reply(context, bytes, count, scale)).collect()
+}
+
+fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
     let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;

@@ -16,6 +16,14 @@ pub struct ModelArgument {
     name: String,
 }
 
+impl FromStr for ModelArgument {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(Self { name: name.into() })
+    }
+}
+
 impl ModelArgument {
     /// Reads the model.
     pub fn load(&self) -> Outcome<Model> {
@@ -43,8 +51,8 @@ pub struct PlanFlags {
     pub max_key_bytes: Option<u64>,
 }
 
-const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), or taps-T, T taps of the first layer in each input \
-    ciphertext (cryptonets, lola and lola-dense are not offered yet)";
+const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
+    taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans; cryptonets is not offered yet)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured.

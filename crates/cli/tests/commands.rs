@@ -242,6 +242,20 @@ fn a_test_image_can_be_named_by_its_number() {
     assert!(said.contains("10000"), "{said}");
 }
 
+/// The counts are derived in docs/plans.md from the code that LoLa's authors published.
+#[test]
+fn plans_of_the_literature_run_and_count_what_is_published() {
+    let folder = Folder::new("literature");
+    for (name, expected) in [("lola", [283, 161, 2, 431]), ("lola-dense", [334, 249, 8, 452])] {
+        let totals = &folder.json(&format!("explain cryptonets-mnist --representation {name}"))["totals"];
+        let kinds = ["rotations", "plaintext_multiplications", "ciphertext_multiplications", "additions"];
+        assert_eq!(kinds.map(|kind| count(totals, kind)), expected, "{name}");
+    }
+    let digit = common::digit(3);
+    let document = folder.json(&format!("classify cryptonets-mnist {digit} --representation lola"));
+    assert_eq!(document["label"], "3");
+}
+
 #[test]
 fn calibration_is_kept_and_used() {
     let folder = Folder::new("calibrate");

@@ -20,6 +20,8 @@
 //! The client knows nothing of weights and needs no model, only the public plan.
 
 mod error;
+#[cfg(feature = "http")]
+pub mod remote;
 mod store;
 
 pub use error::Error;
@@ -125,9 +127,13 @@ impl Client {
     /// # Errors
     /// Where the file exists already ([`Error::SecretExists`]), or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        store::write_secret(path, &self.secret_key(), &wire::hex(&self.id[..4]))
+    }
+
+    /// The secret key, framed, as [`Client::read`] takes it: for a store of the owner's own that is no file.
+    pub fn secret_key(&self) -> Zeroizing<Vec<u8>> {
         let payload = wire::write_secret_key(&self.secret);
-        let bytes = Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload));
-        store::write_secret(path, &bytes, &wire::hex(&self.id[..4]))
+        Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload))
     }
 
     /// The plan.
@@ -186,14 +192,16 @@ impl Client {
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
         let layout = &self.plan.reply;
         let indices = layout.indices();
-        let length = Length::Exactly(wire::reply_bytes(self.context.parameters(), indices.len()));
+        let (count, each) = (layout.ciphertexts(), indices.len());
+        let length = Length::Exactly(wire::replies_bytes(self.context.parameters(), count, each));
         let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
         let read = || {
             let (_, payload) = wire::open(reply, &expected)?;
-            wire::read_reply(&self.context, &payload, indices.len(), layout.scale)
+            wire::read_replies(&self.context, &payload, count, each, layout.scale)
         };
-        let reply = read().map_err(|source| Error::Wire { what: "reply", source })?;
-        let coefficients = self.secret.decrypt_reply(&self.context, &reply, &indices);
+        let replies = read().map_err(|source| Error::Wire { what: "reply", source })?;
+        let coefficients = |reply| self.secret.decrypt_reply(&self.context, reply, &indices);
+        let coefficients: Vec<f64> = replies.iter().flat_map(coefficients).collect();
         self.classification(layout.read(&coefficients)?)
     }
 

@@ -153,7 +153,7 @@ fn explanation(
         totals: run.totals.into(),
         layers: run.layers.iter().map(LayerExplanation::from).collect(),
         upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
-        download_bytes: sizes::download(parameters, public.reply.indices().len()),
+        download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes,
         predicted_error: public.predicted_error,

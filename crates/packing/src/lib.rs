@@ -38,6 +38,7 @@ mod forms;
 mod kernels;
 mod layout;
 mod linear;
+mod literature;
 mod parameters;
 mod placement;
 mod plan;
@@ -53,8 +54,9 @@ pub use error::Error;
 pub use explain::{Explanation, explain};
 pub use kernels::{FoldChoice, NOMINAL_SCALE, Preference, Split};
 pub use layout::{Axis, Blocks, Digit, Layout};
+pub use literature::Lola;
 pub use parameters::parameters;
-pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan};
+pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan, Recipe};
 pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};
 pub use windows::{InputLayout, Windows};
 

@@ -10,6 +10,9 @@ pub(crate) const DEGREES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 /// transforms of a key-switch; one-limb digits leave room for one level more.
 const DIGITS: [(usize, usize, u32); 2] = [(2, 2, 28), (1, 1, 30)];
 
+/// What the primes of the levels are nearest to: the scale, or where these come to a fraction of a bit too much a little less.
+const CENTRES: [u64; 2] = [1 << 26, (1 << 26) - (1 << 21)];
+
 /// The parameters of 128 bits of security at `degree` with so many levels.
 ///
 /// # Errors
@@ -19,8 +22,8 @@ pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
         return Err(Error::does_not_fit("ring degree", degree, "a power of two from 1024 to 65536"));
     }
     let mut refused = None;
-    for digits in DIGITS {
-        match literal(degree, levels, digits)?.validate() {
+    for (digits, centre) in DIGITS.into_iter().flat_map(|digits| CENTRES.map(|centre| (digits, centre))) {
+        match literal(degree, levels, digits, centre)?.validate() {
             Ok(parameters) => return Ok(parameters),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -34,13 +37,14 @@ fn literal(
     degree: usize,
     levels: usize,
     (digit_limbs, special, special_bits): (usize, usize, u32),
+    centre: u64,
 ) -> Result<ParametersLiteral, Error> {
     if degree == 8192 && levels <= 5 && special == 2 {
         let moduli = [268_369_921, 67_043_329, 67_239_937, 66_813_953, 67_502_081, 66_551_809];
         let (moduli, special) = (moduli[..=levels].to_vec(), vec![268_271_617, 268_238_849]);
         return Ok(ParametersLiteral { degree, moduli, special, digit_limbs });
     }
-    let small = ring::primes::search(degree, 1 << 26, (1 << 26) - (1 << 24), (1 << 26) + (1 << 24));
+    let small = ring::primes::search(degree, centre, centre - (1 << 24), centre + (1 << 24));
     let below = |bits: u32| ring::primes::search(degree, 1 << bits, 1 << (bits - 1), 1 << bits);
     let mut large = below(28);
     let base = if large.is_empty() { None } else { Some(large.remove(0)) };

@@ -3,8 +3,8 @@
 use crate::assemble::{Assembly, assemble};
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
-use crate::planner::Options;
-use crate::{Choice, Error, InputLayout, ReplyForm, ReplyLayout};
+use crate::planner::{Family, Options};
+use crate::{Choice, Error, InputLayout, Lola, ReplyForm, ReplyLayout};
 use circuit::Circuit;
 use ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -55,8 +55,48 @@ pub struct PublicPlan {
 pub struct Plan {
     /// What a client needs.
     pub public: PublicPlan,
-    choice: Choice,
+    recipe: Recipe,
     model_digest: [u8; 32],
+}
+
+/// What determines a plan's circuit, beside the model and the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Recipe {
+    /// The planner's choices, layer by layer.
+    Layers(Choice),
+    /// A plan of the literature.
+    Lola(Lola),
+}
+
+impl Recipe {
+    /// Builds the circuit.
+    pub(crate) fn assemble(
+        &self,
+        chain: &Chain,
+        parameters: &Parameters,
+        bound: f64,
+    ) -> Result<Assembly, Error> {
+        match self {
+            Self::Layers(choice) => assemble(chain, parameters, choice, bound),
+            Self::Lola(lola) => lola.assemble(chain, parameters, bound),
+        }
+    }
+
+    /// How many levels it takes.
+    fn depth(&self, chain: &Chain) -> usize {
+        match self {
+            Self::Layers(_) => chain.depth(),
+            Self::Lola(lola) => lola.depth(chain),
+        }
+    }
+
+    /// The name of the family that it belongs to.
+    fn family(&self) -> Family {
+        match self {
+            Self::Layers(choice) => choice.family(),
+            Self::Lola(lola) => Family::Lola(*lola),
+        }
+    }
 }
 
 /// No encoded plan is larger.
@@ -68,7 +108,7 @@ impl Plan {
     pub(crate) fn new(
         model: &Model,
         options: &Options,
-        choice: Choice,
+        recipe: Recipe,
         assembly: &Assembly,
         score_bound: f64,
         predicted_error: f64,
@@ -76,7 +116,7 @@ impl Plan {
         let (parameters, metadata) = (assembly.circuit.parameters(), &model.metadata);
         let public = PublicPlan {
             model: model.name.clone(),
-            representation: choice.family().to_string(),
+            representation: recipe.family().to_string(),
             objective: options.objective.to_string(),
             reply_kind: options.reply.to_string(),
             parameters: parameters.literal().clone(),
@@ -93,12 +133,12 @@ impl Plan {
             predicted_error,
         };
         public.validate_for(parameters)?;
-        Ok(Self { public, choice, model_digest: model.digest })
+        Ok(Self { public, recipe, model_digest: model.digest })
     }
 
-    /// The choices behind the plan.
-    pub fn choice(&self) -> &Choice {
-        &self.choice
+    /// What determines the circuit.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
 
     /// SHA-256 of the model's file.
@@ -185,10 +225,10 @@ impl Plan {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
         let chain = Chain::new(&model.graph)?;
-        let assembly = assemble(&chain, parameters, &self.choice, self.public.score_bound)?;
+        let assembly = self.recipe.assemble(&chain, parameters, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input
-            && public.input_level.0 == chain.depth()
+            && public.input_level.0 == self.recipe.depth(&chain)
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
             && model.metadata.labels == public.labels;
@@ -216,7 +256,11 @@ impl PublicPlan {
         self.input.write(values)
     }
 
-    fn validate(&self) -> Result<(), Error> {
+    /// Checks a public plan, whoever it came from: what passes is consistent in itself and of 128 bits of security.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub fn validate(&self) -> Result<(), Error> {
         self.validate_for(&self.parameters.validate()?)
     }
 
@@ -235,6 +279,7 @@ impl PublicPlan {
         self.reply.validate()?;
         match self.reply.form {
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
+            ReplyForm::Constants => {}
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
             ReplyForm::Periodic { .. } => {
                 return wrong("its reply is for another ring degree than its parameters");

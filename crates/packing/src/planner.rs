@@ -2,14 +2,14 @@
 //!
 //! For each tensor it looks at the layouts worth trying ([`forms`](crate::forms)), for each pair of neighbouring layouts at all ways to compute the layer
 //! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
-//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, plans that rescale
-//! late are looked at. All is deterministic: the same model, options and cost model give the same plan.
+//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, every sum is rescaled after
+//! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
-use crate::{Choice, Error, Plan, parameters, probe, sizes};
+use crate::{Choice, Error, Lola, Plan, Recipe, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
@@ -69,10 +69,12 @@ pub enum Family {
     Taps(usize),
     /// Those whose input is the image itself.
     Image,
+    /// LoLa's plans.
+    Lola(Lola),
 }
 
 /// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext)";
+pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext), lola, lola-dense";
 
 impl FromStr for Family {
     type Err = Error;
@@ -82,10 +84,10 @@ impl FromStr for Family {
         match name {
             "auto" => return Ok(Self::Auto),
             "image" => return Ok(Self::Image),
+            "lola" => return Ok(Self::Lola(Lola::Offsets)),
+            "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
+            "cryptonets" => return Err(refused("not offered yet")),
             _ => {}
-        }
-        if ["cryptonets", "lola", "lola-dense"].contains(&name) {
-            return Err(refused("not offered yet"));
         }
         let taps = name.strip_prefix("taps-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
         taps.map(Self::Taps).ok_or_else(|| refused("unknown"))
@@ -98,6 +100,8 @@ impl fmt::Display for Family {
             Self::Auto => f.write_str("auto"),
             Self::Taps(taps) => write!(f, "taps-{taps}"),
             Self::Image => f.write_str("image"),
+            Self::Lola(Lola::Offsets) => f.write_str("lola"),
+            Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
         }
     }
 }
@@ -161,7 +165,11 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys and error
 /// within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
-    let levels = Chain::new(&model.graph)?.depth();
+    let chain = Chain::new(&model.graph)?;
+    let levels = match options.family {
+        Family::Lola(lola) => lola.depth(&chain),
+        _ => chain.depth(),
+    };
     if let Some(degree) = options.ring_degree {
         return plan_for(model, &parameters(degree, levels)?, options);
     }
@@ -183,19 +191,25 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
-    input_level(&chain, parameters)?;
     let bound = model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND);
     let image = probe::image(chain.input, model.metadata.input_range);
+    let recipes = match options.family {
+        Family::Lola(lola) => vec![Recipe::Lola(lola)],
+        _ => {
+            input_level(&chain, parameters)?;
+            let best = within_key_limit(&Search { chain: &chain, parameters, options, bound })?;
+            vec![Recipe::Layers(best.clone()), Recipe::Layers(best.rescaled_late())]
+        }
+    };
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
-    for late in [false, true] {
-        let search = Search { chain: &chain, parameters, options, bound, only_late_rescales: late };
-        let choice = within_key_limit(&search)?;
-        let assembly = assemble(&chain, parameters, &choice, bound)?;
+    for recipe in recipes {
+        let assembly = recipe.assemble(&chain, parameters, bound)?;
+        check_keys(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
         allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
         if error <= allowed {
-            return Plan::new(model, options, choice, &assembly, bound, error);
+            return Plan::new(model, options, recipe, &assembly, bound, error);
         }
         least = least.min(error);
     }
@@ -221,8 +235,19 @@ fn within_key_limit(search: &Search<'_>) -> Result<Choice, Error> {
     Err(Error::Limit { what: "evaluation key bytes", actual: least as f64, allowed: limit as f64 })
 }
 
+/// Checks that the keys are within the limit.
+fn check_keys(assembly: &Assembly, options: &Options) -> Result<(), Error> {
+    let limit = options.max_key_bytes.unwrap_or(u64::MAX);
+    let keys = sizes::evaluation_keys(assembly.circuit.parameters(), &assembly.circuit.keys());
+    if keys <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit { what: "evaluation key bytes", actual: keys as f64, allowed: limit as f64 })
+}
+
 /// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
 fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
     let predictions = predict(&assembly.circuit, &assembly.input.write(image)?)?;
-    Ok(assembly.reply.score_deviation(&predictions[0].deviations))
+    let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
+    Ok(assembly.reply.score_deviation(&deviations))
 }

@@ -22,6 +22,8 @@ pub enum ReplyForm {
         /// Slots of a ciphertext.
         slots: usize,
     },
+    /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and the others are zero.
+    Constants,
 }
 
 /// The coefficients that the server sends, and how scores are read from them.
@@ -32,6 +34,9 @@ pub enum ReplyForm {
 /// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident where its copy wraps around
 /// `k / divisor` times, so only where `k` is a multiple of the divisor. Every score of less than `2 divisor - 1` capacities is therefore
 /// told from one within, and of those beyond all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
+///
+/// Where each score has a ciphertext of its own, copies would double the work. There the capacity is so much larger that a score which wraps
+/// around is hardly ever read as one in range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
     /// How values lie in coefficients.
@@ -71,11 +76,11 @@ pub enum Verdict {
         /// What it may be at most.
         allowed: f64,
     },
-    /// A score does not agree with its coarse copy: it is beyond the capacity, so the input was outside the range that the model was made for.
+    /// A score does not agree with its coarse copy, or is itself out of range: the input was outside the range that the model was made for.
     OutOfRange {
-        /// By how much the two disagree at most.
+        /// By how much the two disagree at most; the largest score where there are no copies.
         found: f64,
-        /// By how much they may.
+        /// What it may be.
         allowed: f64,
     },
 }
@@ -88,6 +93,11 @@ const SENTINELS: RangeInclusive<usize> = 3..=5;
 const COARSE_DIVISOR: f64 = 64.0;
 /// What a sentinel may be, as a share of the capacity.
 const TOLERANCE: f64 = 1.0 / 256.0;
+/// Sentinels of each score that has a ciphertext of its own.
+const CONSTANT_SENTINELS: usize = 3;
+/// How many times the largest score in range fits into the capacity where there are no copies: a score that wraps around, wherever it
+/// comes to lie, is read as one in range with a probability of one in so many.
+const CONSTANT_HEADROOM: f64 = 8.0;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;
 
@@ -125,6 +135,24 @@ impl ReplyLayout {
         Ok(layout)
     }
 
+    /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is the least power of two that is
+    /// sixteen times that, and eight at least.
+    ///
+    /// # Errors
+    /// For no scores, or absurdly many.
+    pub fn constants(scores: usize, bound: f64, modulus: f64) -> Result<Self, Error> {
+        let sentinels = scores.saturating_mul(CONSTANT_SENTINELS);
+        let usual = Self::new(ReplyForm::Constants, 0, [scores, sentinels], bound, modulus);
+        let layout = Self {
+            coarse: vec![],
+            scale: Scale(usual.scale.0 / CONSTANT_HEADROOM),
+            capacity: usual.capacity * CONSTANT_HEADROOM,
+            ..usual
+        };
+        layout.validate()?;
+        Ok(layout)
+    }
+
     fn new(form: ReplyForm, first: usize, [scores, sentinels]: [usize; 2], bound: f64, modulus: f64) -> Self {
         let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
         let [end, first_coarse] = [first + scores, first + scores + sentinels];
@@ -144,9 +172,18 @@ impl ReplyLayout {
         [&self.scores[..], &self.sentinels, &self.coarse].concat()
     }
 
-    /// All coefficients that are read, in the order in which a reply holds them.
+    /// How many ciphertexts the reply is made of.
+    pub fn ciphertexts(&self) -> usize {
+        match self.form {
+            ReplyForm::Constants => self.scores.len(),
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } => 1,
+        }
+    }
+
+    /// The coefficients that are read of each ciphertext, in the order in which a reply holds them.
     pub fn indices(&self) -> Vec<usize> {
         match self.form {
+            ReplyForm::Constants => (0..=CONSTANT_SENTINELS).collect(),
             ReplyForm::Coefficients => self.values(),
             ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
         }
@@ -154,7 +191,15 @@ impl ReplyLayout {
 
     /// How large a sentinel may be; errors must stay well below.
     pub fn tolerance(&self) -> f64 {
-        self.capacity * TOLERANCE
+        self.range() * TOLERANCE
+    }
+
+    /// The magnitude that a score in range is below.
+    fn range(&self) -> f64 {
+        match self.form {
+            ReplyForm::Constants => self.capacity / CONSTANT_HEADROOM,
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } => self.capacity,
+        }
     }
 
     /// How far a score and its coarse copy may be apart: as far as errors of the tolerance in both can bring them. A score that wraps
@@ -180,14 +225,23 @@ impl ReplyLayout {
         let [scores, sentinels, coarse] = [&self.scores, &self.sentinels, &self.coarse].map(Vec::len);
         let count = scores + sentinels + coarse;
         let (first, form_fits) = match self.form {
-            ReplyForm::Coefficients => (1, SENTINELS.contains(&sentinels)),
+            ReplyForm::Coefficients => (1, coarse == scores && SENTINELS.contains(&sentinels)),
+            ReplyForm::Constants => (0, coarse == 0 && sentinels == scores * CONSTANT_SENTINELS),
             ReplyForm::Periodic { period, slots } => {
                 let powers = period.is_power_of_two() && slots.is_power_of_two();
-                (0, powers && period == count && period <= slots && slots <= 1 << 16 && sentinels >= 3)
+                (
+                    0,
+                    coarse == scores
+                        && powers
+                        && period == count
+                        && period <= slots
+                        && slots <= 1 << 16
+                        && sentinels >= 3,
+                )
             }
         };
         let numbered = self.values().iter().copied().eq(first..first + count);
-        if !(1..=MOST_SCORES).contains(&scores) || coarse != scores || !form_fits || !numbered {
+        if !(1..=MOST_SCORES).contains(&scores) || !form_fits || !numbered {
             return Err(Error::Plan(
                 "the reply's values are not numbered in order: scores, three sentinels or more, as many coarse copies as scores".into(),
             ));
@@ -230,12 +284,16 @@ impl ReplyLayout {
         let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
         match self.form {
             ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
+            ReplyForm::Constants => {
+                let first: Vec<f64> = coefficients.iter().step_by(1 + CONSTANT_SENTINELS).copied().collect();
+                mean_square(&first).sqrt()
+            }
             // A slot is the first coefficient and twice each other one times a cosine.
             ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
         }
     }
 
-    /// Reads the scores from the decrypted coefficients, given in the order of [`indices`](Self::indices).
+    /// Reads the scores from the decrypted coefficients, given ciphertext by ciphertext in the order of [`indices`](Self::indices).
     ///
     /// # Errors
     /// Where their number is not the layout's.
@@ -246,6 +304,10 @@ impl ReplyLayout {
         }
         let values = match self.form {
             ReplyForm::Coefficients => coefficients.to_vec(),
+            ReplyForm::Constants => {
+                let each = || coefficients.chunks(1 + CONSTANT_SENTINELS);
+                each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()
+            }
             ReplyForm::Periodic { period, .. } => {
                 let mut slots = vec![0.0; period];
                 Embedding::new(period).add_coefficients(coefficients, &mut slots);
@@ -261,6 +323,10 @@ impl ReplyLayout {
         let (found, allowed) = (largest(sentinels.iter().copied()), self.tolerance());
         if found > allowed {
             return Verdict::WrongKeys { found, allowed };
+        }
+        if coarse.is_empty() {
+            let (found, allowed) = (largest(scores.iter().copied()), self.range());
+            return if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound };
         }
         let apart = scores.iter().zip(coarse).map(|(score, copy)| score - copy * self.coarse_divisor);
         let (found, allowed) = (largest(apart), self.coarse_tolerance());

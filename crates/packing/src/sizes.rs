@@ -9,9 +9,9 @@ pub fn upload(parameters: &Parameters, level: Level, count: usize) -> u64 {
     file(wire::ciphertexts_bytes(parameters, level, count))
 }
 
-/// The file of one reply with so many coefficients.
-pub fn download(parameters: &Parameters, coefficients: usize) -> u64 {
-    file(wire::reply_bytes(parameters, coefficients))
+/// The file of one reply of `count` ciphertexts with so many coefficients each.
+pub fn download(parameters: &Parameters, count: usize, coefficients: usize) -> u64 {
+    file(wire::replies_bytes(parameters, count, coefficients))
 }
 
 /// The file of evaluation keys, whose levels exist.

@@ -194,7 +194,7 @@ impl Windows {
             return Err(Error::does_not_fit("taps", "empty, not rising or", format!("below {window}")));
         }
         self.output.validate()?;
-        let inputs = self.inputs().saturating_mul(self.output.ciphertexts);
+        let inputs = self.inputs().saturating_mul(self.patterns());
         if inputs > MOST_INPUTS {
             let expected = format!("at most {MOST_INPUTS}");
             return Err(Error::does_not_fit("number of input ciphertexts", inputs, expected));
@@ -203,7 +203,7 @@ impl Windows {
     }
 
     /// The element of the image that a tap of the window sees at an output element; `None` in the padding.
-    fn pixel(&self, tap: usize, output: usize) -> Option<usize> {
+    pub(crate) fn pixel(&self, tap: usize, output: usize) -> Option<usize> {
         let [o, y, x] = coordinates(output, self.output.shape);
         let [i, ky, kx] = [
             tap / (self.kernel[0] * self.kernel[1]),

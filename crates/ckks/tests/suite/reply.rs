@@ -13,7 +13,7 @@ fn setup() -> Setup {
 
 fn reply_bytes(setup: &Setup, a: &Ciphertext, indices: &[usize]) -> Vec<u8> {
     let evaluator = Evaluator::new(&setup.context, &setup.keys);
-    wire::write_reply(&setup.context, &evaluator.reply(a, indices).unwrap())
+    wire::write_replies(&setup.context, &[evaluator.reply(a, indices).unwrap()])
 }
 
 /// Words of `bits` bits, the first in the lowest ones: the packing, one bit at a time.

@@ -54,8 +54,8 @@ fn payloads(setup: &Setup) -> Vec<(Kind, Vec<u8>, Reader)> {
         (Kind::Ciphertexts, wire::write_ciphertexts(context, &ciphertexts), |c, b| {
             wire::read_ciphertexts(c, b, 2, LEVEL, SCALE).map(|_| ())
         }),
-        (Kind::Reply, wire::write_reply(context, &reply), |c, b| {
-            wire::read_reply(c, b, INDICES.len(), SCALE).map(|_| ())
+        (Kind::Reply, wire::write_replies(context, std::slice::from_ref(&reply)), |c, b| {
+            wire::read_replies(c, b, 1, INDICES.len(), SCALE).map(|_| ())
         }),
     ]
 }
@@ -108,9 +108,9 @@ fn every_format_comes_back() {
     for count in 0..=N {
         let indices: Vec<usize> = (0..count).collect();
         let reply = Evaluator::new(context, &setup.keys).reply(&a, &indices).unwrap();
-        let bytes = wire::write_reply(context, &reply);
+        let bytes = wire::write_replies(context, std::slice::from_ref(&reply));
         assert_eq!(bytes.len(), wire::reply_bytes(context.parameters(), count));
-        assert_eq!(wire::read_reply(context, &bytes, count, SCALE).unwrap(), reply);
+        assert_eq!(wire::read_replies(context, &bytes, 1, count, SCALE).unwrap(), [reply]);
     }
 }
 
@@ -392,7 +392,7 @@ fn the_prime_itself_is_no_residue_and_the_word_before_it_is() {
     let mut set = |word: u32| {
         (0..width)
             .for_each(|i| bytes[i / 8] = bytes[i / 8] & !(1 << (i % 8)) | ((word >> i & 1) as u8) << (i % 8));
-        wire::read_reply(&setup.context, &bytes, 0, SCALE)
+        wire::read_replies(&setup.context, &bytes, 1, 0, SCALE)
     };
     assert!(set(q - 1).is_ok() && set(0).is_ok());
     assert!(

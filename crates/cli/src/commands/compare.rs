@@ -57,8 +57,22 @@ impl Compare {
         let degree = Some(auto.ring_degree);
         let taps = (1..=MOST_TAPS).map_while(|taps| self.explain(&model, Family::Taps(taps), degree).ok());
         let auto = Explanation { representation: Family::Auto.to_string(), ..auto };
-        let explanations = std::iter::once(auto).chain(taps).collect();
-        emit(&Report { rows: rows(explanations), not_offered: not_offered() }, json)
+        let mut explanations: Vec<_> = std::iter::once(auto).chain(taps).collect();
+        let mut not_offered = vec![];
+        for name in NAMED {
+            match self.named(&model, name) {
+                Ok(explanation) => explanations.push(explanation),
+                Err(reason) => {
+                    not_offered.push(NotOffered { representation: name.into(), reason: reason.to_string() })
+                }
+            }
+        }
+        emit(&Report { rows: rows(explanations), not_offered }, json)
+    }
+
+    /// A plan of the literature, in the smallest ring that it fits.
+    fn named(&self, model: &Model, name: &str) -> Outcome<Explanation> {
+        self.explain(model, name.parse()?, self.plan.ring_degree)
     }
 
     fn explain(
@@ -70,15 +84,6 @@ impl Compare {
         let plan = PlanFlags { representation, ring_degree, ..self.plan.clone() }.plan(model)?;
         Ok(packing::explain(&plan, model, &configuration::costs()?)?)
     }
-}
-
-/// The named plans that cannot be had, with the reason.
-fn not_offered() -> Vec<NotOffered> {
-    let reason = |name: &&str| {
-        let refused = name.parse::<Family>().err()?;
-        Some(NotOffered { representation: name.to_string(), reason: refused.to_string() })
-    };
-    NAMED.iter().filter_map(reason).collect()
 }
 
 /// Rows with their ratios to the first.

@@ -2,11 +2,15 @@
 //! costs is the dry run of what it builds.
 
 mod diagonals;
+mod maps;
+mod rows;
 mod scores;
 mod windows;
 
 pub(crate) use diagonals::{DiagonalKernel, Differences, Meetings, Stamps};
 pub use diagonals::{Preference, Split};
+pub(crate) use maps::{Cut, scalar_sum};
+pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;
 
@@ -96,8 +100,8 @@ fn folded(
     b.fold(product, choice.rotations(spacing), choice.after())
 }
 
-/// Adds a bias by slots.
-fn add_bias(
+/// Adds a bias by slots. Cost: 1 addition. No level.
+pub(crate) fn add_bias(
     b: &mut Builder,
     value: Value,
     bias: impl Fn(usize) -> f64 + Send + Sync + 'static,

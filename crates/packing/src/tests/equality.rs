@@ -5,7 +5,7 @@ use crate::assemble::{Assembly, assemble};
 use crate::chain::Chain;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
-use crate::{Choice, Error, Verdict, parameters};
+use crate::{Choice, Error, Lola, Recipe, Verdict};
 use circuit::{Counts, Work, clear, dry_run, predict};
 use ckks::SecretKey;
 use network::Model;
@@ -71,8 +71,9 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Cho
         plan => plan.unwrap(),
     };
     let chain = Chain::new(&model.graph).unwrap();
-    let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
-    Some((chain, plan.choice().clone(), assembly))
+    let Recipe::Layers(choice) = plan.recipe() else { panic!("a plan that was not searched") };
+    let assembly = assemble(&chain, &parameters, choice, plan.public.score_bound).unwrap();
+    Some((chain, choice.clone(), assembly))
 }
 
 proptest! {
@@ -150,18 +151,20 @@ fn the_shipped_model_runs_encrypted() {
         return;
     }
     let model = Model::load(&path).unwrap();
-    let parameters = parameters(8192, 5).unwrap();
-    let mut machine = Machine::new(&parameters, 3);
-    let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
     for (family, objective) in [
         (Family::Auto, Objective::Latency),
         (Family::Auto, Objective::Operations),
         (Family::Taps(4), Objective::Latency),
         (Family::Image, Objective::Latency),
+        (Family::Lola(Lola::Offsets), Objective::Latency),
+        (Family::Lola(Lola::Dense), Objective::Latency),
     ] {
         let plan = planned(&model, family, objective);
+        let parameters = plan.public.parameters.validate().unwrap();
+        let mut machine = Machine::new(&parameters, 3);
+        let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let chain = Chain::new(&model.graph).unwrap();
-        let assembly = assemble(&chain, &parameters, plan.choice(), plan.public.score_bound).unwrap();
+        let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
             let Ok(image) =
@@ -172,7 +175,7 @@ fn the_shipped_model_runs_encrypted() {
             let image = model.input(&image).unwrap();
             let expected = model.graph.infer(&image).unwrap();
             let clear = clear::run(&assembly.circuit, &plan.public.write(&image).unwrap()).unwrap();
-            assert_close(&expected, &assembly.reply.read(&clear[0]).unwrap().scores).unwrap();
+            assert_close(&expected, &assembly.reply.read(&clear.concat()).unwrap().scores).unwrap();
             let (coefficients, _) = machine.run(&assembly, &image, &own);
             let read = plan.public.reply.read(&coefficients).unwrap();
             assert_eq!(read.verdict, Verdict::Sound);

@@ -1,6 +1,7 @@
 //! Random networks of the family, and a client and server in one.
 
 mod equality;
+mod literature;
 mod plans;
 
 use crate::assemble::Assembly;
@@ -216,7 +217,7 @@ impl Machine {
         Self { context, secret, randomness }
     }
 
-    /// The reply's coefficients as `reader` decrypts them, and what was counted.
+    /// The coefficients of the reply's ciphertexts as `reader` decrypts them, and what was counted.
     pub fn run(&mut self, assembly: &Assembly, image: &[f64], reader: &SecretKey) -> (Vec<f64>, Counts) {
         let (context, circuit) = (&self.context, &assembly.circuit);
         let keys = SeededEvaluationKeys::generate(
@@ -237,8 +238,11 @@ impl Machine {
         let evaluator = Evaluator::new(context, &keys);
         let run = program.run(&evaluator, &inputs).unwrap();
         let indices = assembly.reply.indices();
-        let reply = evaluator.reply(&run.outputs[0], &indices).unwrap();
-        (reader.decrypt_reply(context, &reply, &indices), run.counts)
+        let read = |output| {
+            let reply = evaluator.reply(output, &indices).unwrap();
+            reader.decrypt_reply(context, &reply, &indices)
+        };
+        (run.outputs.iter().flat_map(read).collect(), run.counts)
     }
 }
 

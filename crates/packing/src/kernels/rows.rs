@@ -1,0 +1,128 @@
+//! Row by row: LoLa's dense layers (arXiv 1812.10659, section 4: "stacked vector - row major").
+
+use super::{FoldChoice, NOMINAL_SCALE, folded};
+use crate::linear::Linear;
+use circuit::{Builder, Error, Numbers, Role, Value};
+use ckks::{Rescale, Scale};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A vector in one ciphertext: element `e` lies in slot `places[e]`, every other slot is zero. Copies of it, where there are any, lie
+/// `spacing` slots apart, which is a power of two beyond the last place.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub places: Arc<[usize]>,
+    pub spacing: usize,
+}
+
+impl Placed {
+    pub fn new(places: Vec<usize>) -> Self {
+        let spacing = places.iter().max().map_or(1, |p| p + 1).next_power_of_two();
+        Self { places: places.into(), spacing }
+    }
+}
+
+/// The value rotated to the right. By zero it is the value itself.
+fn shifted(b: &mut Builder, value: Value, steps: usize) -> Result<Value, Error> {
+    let slots = b.slots();
+    if steps % slots == 0 { Ok(value) } else { b.rotate(value, slots - steps % slots) }
+}
+
+/// Value `i` moved to the right by `i * spacing`, and all of them added.
+///
+/// Cost for `k` values: `k - 1` rotations, `k - 1` additions. No level.
+pub(crate) fn stack(b: &mut Builder, values: &[Value], spacing: usize) -> Result<Value, Error> {
+    let Some((first, rest)) = values.split_first() else { return Err(Error::Empty { operation: "stack" }) };
+    rest.iter().enumerate().try_fold(*first, |sum, (i, value)| {
+        let moved = shifted(b, *value, (i + 1) * spacing)?;
+        b.add(sum, moved)
+    })
+}
+
+/// A value with copies of it every `spacing` slots, made one at a time.
+///
+/// Cost for `k` copies: `k - 1` rotations, `k - 1` additions. No level.
+pub(crate) fn replicate(
+    b: &mut Builder,
+    value: Value,
+    spacing: usize,
+    copies: usize,
+) -> Result<Value, Error> {
+    stack(b, &vec![value; copies], spacing)
+}
+
+/// How the slots of each row's product are added up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowSum {
+    /// How many slots are added up, a power of two. All of the ciphertext's: then each of them holds the sum.
+    pub slots: usize,
+    /// The scale of the sums.
+    pub scale: Scale,
+}
+
+/// The sums of `rows`, a row for each copy of the vector: slot `h * sum.slots` holds row `rows.start + h`.
+///
+/// The rescale comes after the fold: before it, the rotations would be cheaper by a fifth, but its error would be summed over all of them.
+///
+/// Cost: 1 product with a plaintext, `log2(sum.slots)` rotations and as many additions. One level.
+pub(crate) fn stacked_rows(
+    b: &mut Builder,
+    value: Value,
+    at: &Placed,
+    linear: &Arc<Linear>,
+    rows: Range<usize>,
+    sum: RowSum,
+) -> Result<Value, Error> {
+    let (slots, level, scale) = (b.slots(), b.level(value)?, b.scale_towards(value, sum.scale)?);
+    let (at, linear) = (at.clone(), linear.clone());
+    let weights = Numbers::new(move || {
+        let mut weights = vec![0.0; slots];
+        for (copy, row) in rows.clone().enumerate() {
+            linear.for_each_weight(row, |column, w| weights[copy * at.spacing + at.places[column]] = w);
+        }
+        weights
+    });
+    let product = |b: &mut Builder, rescale| {
+        let plain = b.plain(Role::Factor, level, scale, weights)?;
+        b.dot(vec![(value, plain)], rescale)
+    };
+    let radices = vec![2; sum.slots.ilog2() as usize];
+    folded(b, product, 1, &FoldChoice { radices, rescale_first: false })
+}
+
+/// From each of `values` the slots at multiples of `spacing`, moved to the right by the value's index, in one ciphertext; zeros elsewhere.
+/// Where `spacing` is all slots, and every slot of a value holds the same, nothing needs to move.
+///
+/// Cost for `k` values: `k` products with masks, `k - 1` rotations (none where nothing moves), `k - 1` additions. One level.
+pub(crate) struct Interleave {
+    spacing: usize,
+    sum: Option<Value>,
+    taken: usize,
+}
+
+impl Interleave {
+    pub const fn new(spacing: usize) -> Self {
+        Self { spacing, sum: None, taken: 0 }
+    }
+
+    /// Takes the next value: one at a time, so that few live at once.
+    pub fn take(&mut self, b: &mut Builder, value: Value) -> Result<(), Error> {
+        let (spacing, index, slots) = (self.spacing, self.taken, b.slots());
+        let moved = if spacing == slots { value } else { shifted(b, value, index)? };
+        let (level, scale) = (b.level(moved)?, b.scale_towards(moved, NOMINAL_SCALE)?);
+        let mask = Numbers::per_slot(slots, move |s| f64::from(u8::from(s % spacing == index)));
+        let mask = b.plain(Role::Factor, level, scale, mask)?;
+        let masked = b.dot(vec![(moved, mask)], Rescale::No)?;
+        self.sum = Some(match self.sum {
+            Some(sum) => b.add(sum, masked)?,
+            None => masked,
+        });
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// The values so far, interleaved.
+    pub fn finish(self, b: &mut Builder) -> Result<Value, Error> {
+        b.rescale(self.sum.ok_or(Error::Empty { operation: "interleave" })?)
+    }
+}
