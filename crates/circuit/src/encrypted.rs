@@ -81,7 +81,7 @@ impl Program {
         &self.plaintexts.encoded[self.positions[plain.index()]]
     }
 
-    /// Runs the circuit. Work on different limbs is spread over the threads of the rayon pool it is called in; each value is freed after
+    /// Runs the circuit. Work on different blocks of limbs is spread over the threads of the rayon pool it is called in; each value is freed after
     /// its last use.
     ///
     /// # Errors
