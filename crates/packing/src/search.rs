@@ -383,7 +383,8 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 
 /// How many rotation keys a transform needs at least: babies of several inputs share theirs.
 fn key_estimate(shapes: &[TransformShape]) -> usize {
-    let of = |shape: &TransformShape| shape.turned + shape.babies.iter().map(|b| b.rotated).max().unwrap_or(0);
+    let of =
+        |shape: &TransformShape| shape.turned + shape.babies.iter().map(|b| b.rotated).max().unwrap_or(0);
     shapes.iter().map(of).max().unwrap_or(0)
 }
 

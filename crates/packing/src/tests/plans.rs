@@ -5,8 +5,8 @@ use crate::assemble::assemble;
 use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::{
-    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Plan, Preference, ReplyForm, ReplyLayout, Split,
-    Verdict, explain, parameters,
+    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm, ReplyLayout,
+    Split, Verdict, explain, parameters,
 };
 use circuit::{CostModel, dry_run};
 use ckks::wire::{self, Header, Kind};
@@ -134,10 +134,10 @@ fn names_are_parsed_or_refused_with_what_is_offered() {
     assert_eq!("taps-3".parse::<Family>().unwrap(), Family::Taps(3));
     assert_eq!("auto".parse::<Family>().unwrap(), Family::Auto);
     assert_eq!("image".parse::<Family>().unwrap(), Family::Image);
-    for name in ["lola", "cryptonets", "lola-dense"] {
-        let refusal = name.parse::<Family>().unwrap_err().to_string();
-        assert!(refusal.contains("not offered yet") && refusal.contains("taps-1"), "{refusal}");
-    }
+    assert_eq!("lola".parse::<Family>().unwrap(), Family::Lola(Lola::Offsets));
+    assert_eq!("lola-dense".parse::<Family>().unwrap(), Family::Lola(Lola::Dense));
+    let refusal = "cryptonets".parse::<Family>().unwrap_err().to_string();
+    assert!(refusal.contains("not offered yet") && refusal.contains("taps-1"), "{refusal}");
     for name in ["", "taps-", "taps-0", "taps-x", "dense"] {
         assert!(name.parse::<Family>().unwrap_err().to_string().contains("unknown"));
     }
