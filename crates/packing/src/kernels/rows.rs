@@ -25,7 +25,7 @@ impl Placed {
 /// The value rotated to the right. By zero it is the value itself.
 fn shifted(b: &mut Builder, value: Value, steps: usize) -> Result<Value, Error> {
     let slots = b.slots();
-    if steps % slots == 0 { Ok(value) } else { b.rotate(value, slots - steps % slots) }
+    if steps.is_multiple_of(slots) { Ok(value) } else { b.rotate(value, slots - steps % slots) }
 }
 
 /// Value `i` moved to the right by `i * spacing`, and all of them added. By Horner's rule: all rotations are by the same distance, so one key does.
