@@ -84,7 +84,9 @@ class Blindsight:
     """The command `blindsight bench`."""
 
     def __init__(self, binary, network, core, flags):
-        self.command = pinned([str(binary), "bench", network, "--json", "--threads", "1", *flags], core)
+        file = ROOT / "models" / f"{network}.onnx"
+        model = str(file) if file.exists() else network
+        self.command = pinned([str(binary), "bench", model, "--json", "--threads", "1", *flags], core)
         self.latencies, self.facts, self.error = [], {}, None
 
     def measure(self):

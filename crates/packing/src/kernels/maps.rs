@@ -2,7 +2,7 @@
 
 use super::NOMINAL_SCALE;
 use crate::Windows;
-use circuit::{Builder, Error, Giant, Numbers, Role, Term, Value};
+use circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
 use ckks::Rescale;
 use std::collections::BTreeMap;
 
@@ -80,32 +80,39 @@ impl Cut {
     /// Cost for `t` taps and `k = stride * stride` blocks: `t k` products with masks, `t k` rotations but for those by zero, `t (k - 1)`
     /// additions. One level.
     pub fn build(&self, b: &mut Builder, value: Value) -> Result<Vec<Value>, Error> {
-        let groups = 0..self.windows.groups;
-        let taps = groups.flat_map(|group| self.windows.taps.iter().map(move |tap| (group, *tap as usize)));
-        taps.map(|(group, tap)| self.offset(b, value, self.moves(group, tap, b.slots()))).collect()
+        // Taps that lose nothing to the padding have the same masks.
+        let mut masks = BTreeMap::new();
+        let mut offsets = vec![];
+        for group in 0..self.windows.groups {
+            for tap in &self.windows.taps {
+                let mut moves = self.moves(group, *tap as usize, b.slots());
+                if moves.is_empty() {
+                    // The tap sees nothing but padding.
+                    moves.insert(0, vec![]);
+                }
+                let mut terms = vec![];
+                for (baby, places) in moves {
+                    let plain = match masks.get(&places) {
+                        Some(mask) => *mask,
+                        None => mask(b, value, places.clone())?,
+                    };
+                    masks.insert(places, plain);
+                    terms.push(Term { input: 0, baby, plain });
+                }
+                offsets.push(b.transform(vec![value], vec![Giant { rotation: 0, terms }], Rescale::Yes)?);
+            }
+        }
+        Ok(offsets)
     }
+}
 
-    fn offset(
-        &self,
-        b: &mut Builder,
-        value: Value,
-        mut moves: BTreeMap<usize, Vec<usize>>,
-    ) -> Result<Value, Error> {
-        let (slots, level, scale) = (b.slots(), b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
-        if moves.is_empty() {
-            // The tap sees nothing but padding.
-            moves.insert(0, vec![]);
-        }
-        let mut terms = vec![];
-        for (rotation, places) in moves {
-            let mask = Numbers::new(move || {
-                let mut mask = vec![0.0; slots];
-                places.iter().for_each(|p| mask[*p] = 1.0);
-                mask
-            });
-            let plain = b.plain(Role::ExtendedFactor, level, scale, mask)?;
-            terms.push(Term { input: 0, baby: rotation, plain });
-        }
-        b.transform(vec![value], vec![Giant { rotation: 0, terms }], Rescale::Yes)
-    }
+/// Ones at these slots.
+fn mask(b: &mut Builder, value: Value, places: Vec<usize>) -> Result<Plain, Error> {
+    let (slots, level, scale) = (b.slots(), b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+    let numbers = Numbers::new(move || {
+        let mut mask = vec![0.0; slots];
+        places.iter().for_each(|p| mask[*p] = 1.0);
+        mask
+    });
+    b.plain(Role::ExtendedFactor, level, scale, numbers)
 }

@@ -2,7 +2,7 @@
 
 use super::{FoldChoice, NOMINAL_SCALE, folded};
 use crate::linear::Linear;
-use circuit::{Builder, Error, Numbers, Role, Value};
+use circuit::{Builder, Error, Numbers, Plain, Role, Value};
 use ckks::{Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ impl Placed {
 /// The value rotated to the right. By zero it is the value itself.
 fn shifted(b: &mut Builder, value: Value, steps: usize) -> Result<Value, Error> {
     let slots = b.slots();
-    if steps % slots == 0 { Ok(value) } else { b.rotate(value, slots - steps % slots) }
+    if steps.is_multiple_of(slots) { Ok(value) } else { b.rotate(value, slots - steps % slots) }
 }
 
-/// Value `i` moved to the right by `i * spacing`, and all of them added.
+/// Value `i` moved to the right by `i * spacing`, and all of them added. By Horner's rule: all rotations are by the same distance, so one key does.
 ///
 /// Cost for `k` values: `k - 1` rotations, `k - 1` additions. No level.
 pub(crate) fn stack(b: &mut Builder, values: &[Value], spacing: usize) -> Result<Value, Error> {
-    let Some((first, rest)) = values.split_first() else { return Err(Error::Empty { operation: "stack" }) };
-    rest.iter().enumerate().try_fold(*first, |sum, (i, value)| {
-        let moved = shifted(b, *value, (i + 1) * spacing)?;
-        b.add(sum, moved)
+    let Some((last, rest)) = values.split_last() else { return Err(Error::Empty { operation: "stack" }) };
+    rest.iter().rev().try_fold(*last, |sum, value| {
+        let moved = shifted(b, sum, spacing)?;
+        b.add(*value, moved)
     })
 }
 
@@ -90,35 +90,48 @@ pub(crate) fn stacked_rows(
     folded(b, product, 1, &FoldChoice { radices, rescale_first: false })
 }
 
-/// From each of `values` the slots at multiples of `spacing`, moved to the right by the value's index, in one ciphertext; zeros elsewhere.
-/// Where `spacing` is all slots, and every slot of a value holds the same, nothing needs to move.
+/// A tensor of few elements in each of many ciphertexts, brought into one: of value `i` the slots at multiples of `spacing`, moved to the right
+/// by `i`; zeros elsewhere. Where `spacing` is all slots, and every slot of a value holds the same, slot `i` is taken and nothing moves.
+///
+/// Values are taken one at a time, so that few live at once, and the last first, so that all rotations are by one (Horner's rule) and one key
+/// does.
 ///
 /// Cost for `k` values: `k` products with masks, `k - 1` rotations (none where nothing moves), `k - 1` additions. One level.
 pub(crate) struct Interleave {
     spacing: usize,
+    /// The mask that all values share, where they move.
+    mask: Option<Plain>,
     sum: Option<Value>,
-    taken: usize,
 }
 
 impl Interleave {
     pub const fn new(spacing: usize) -> Self {
-        Self { spacing, sum: None, taken: 0 }
+        Self { spacing, mask: None, sum: None }
     }
 
-    /// Takes the next value: one at a time, so that few live at once.
-    pub fn take(&mut self, b: &mut Builder, value: Value) -> Result<(), Error> {
-        let (spacing, index, slots) = (self.spacing, self.taken, b.slots());
-        let moved = if spacing == slots { value } else { shifted(b, value, index)? };
-        let (level, scale) = (b.level(moved)?, b.scale_towards(moved, NOMINAL_SCALE)?);
-        let mask = Numbers::per_slot(slots, move |s| f64::from(u8::from(s % spacing == index)));
-        let mask = b.plain(Role::Factor, level, scale, mask)?;
-        let masked = b.dot(vec![(moved, mask)], Rescale::No)?;
+    /// Takes value `index`; the one after it was taken before.
+    pub fn take(&mut self, b: &mut Builder, value: Value, index: usize) -> Result<(), Error> {
+        let moves = self.spacing < b.slots();
+        let mask = match self.mask {
+            Some(mask) if moves => mask,
+            _ => self.mask(b, value, if moves { 0 } else { index })?,
+        };
+        self.mask = Some(mask);
+        let masked = b.dot(vec![(value, mask)], Rescale::No)?;
         self.sum = Some(match self.sum {
-            Some(sum) => b.add(sum, masked)?,
+            Some(sum) => {
+                let moved = if moves { shifted(b, sum, 1)? } else { sum };
+                b.add(masked, moved)?
+            }
             None => masked,
         });
-        self.taken += 1;
         Ok(())
+    }
+
+    fn mask(&self, b: &mut Builder, value: Value, taken: usize) -> Result<Plain, Error> {
+        let (spacing, level, scale) = (self.spacing, b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+        let mask = Numbers::per_slot(b.slots(), move |s| f64::from(u8::from(s % spacing == taken)));
+        b.plain(Role::Factor, level, scale, mask)
     }
 
     /// The values so far, interleaved.

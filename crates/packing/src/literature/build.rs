@@ -160,7 +160,7 @@ impl<'a> Build<'a> {
             let value =
                 if tensor.copied { tensor.value } else { replicate(b, tensor.value, spacing, copies)? };
             let mut interleave = Interleave::new(spacing);
-            for group in 0..groups {
+            for group in (0..groups).rev() {
                 let first = group * copies;
                 let rows = first..rows.min(first + copies);
                 let mut sums = stacked_rows(b, value, &tensor.at, linear, rows, sum)?;
@@ -170,7 +170,7 @@ impl<'a> Build<'a> {
                 for _ in 0..squares {
                     sums = b.multiply(sums, sums, Rescale::Yes)?;
                 }
-                interleave.take(b, sums)?;
+                interleave.take(b, sums, group)?;
             }
             let value = interleave.finish(b)?;
             if copies > 1 {

@@ -5,8 +5,8 @@ use crate::assemble::assemble;
 use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::{
-    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Plan, Preference, ReplyForm, ReplyLayout, Split,
-    Verdict, explain, parameters,
+    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm, ReplyLayout,
+    Split, Verdict, explain, parameters,
 };
 use circuit::{CostModel, dry_run};
 use ckks::wire::{self, Header, Kind};
