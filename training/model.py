@@ -27,8 +27,9 @@ class SquareActivation(nn.Module):
 
     def forward(self, x):
         if self.penalise and self.training:
-            spread = x.detach().float().square().mean().sqrt()
-            self._excess = F.relu(x.float().abs() / spread - FAR_OUT).square().mean()
+            spread = x.detach().square().mean(dtype=torch.float32).sqrt()
+            beyond = F.softshrink(x, FAR_OUT * spread.item())
+            self._excess = beyond.square().mean(dtype=torch.float32) / spread.square()
         squared = x * x
         if self.share == 1.0:
             return squared

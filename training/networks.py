@@ -206,15 +206,16 @@ TUTORIAL_MNIST = NetworkSpec(
 
 CRYPTONETS_PRUNED_MNIST = NetworkSpec(
     name="cryptonets-pruned-mnist",
-    description="cryptonets-mnist with most of its weights zero: 12 of 25 kernel positions, 31 of 100 hidden units",
+    description="cryptonets-mnist with most of its weights zero: 16 of 25 kernel positions, 63 of 100 hidden units",
     dataset="mnist",
     layers=CRYPTONETS_MNIST.layers,
     recipe=replace(
         DIGITS,
-        epochs=50,
+        epochs=45,
         label_smoothing=0.0,
+        augmentation=Distortion(share=0.5, degrees=6.0, shift=1.0, zoom=0.06, shear=0.06, elastic=0.6),
         distillation=Distillation(teacher="lenet-mnist", share=0.7, temperature=2.0),
-        pruning=Pruning(first_epoch=4, last_epoch=30, taps=12, units=31, density=(0.4, 0.1, 0.4)),
+        pruning=Pruning(first_epoch=2, last_epoch=24, taps=16, units=63, density=(0.6, 0.15, 0.6)),
     ),
 )
 

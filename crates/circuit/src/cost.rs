@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Microseconds for each unit of [`Work`] on one core, at ring degree 8192. At other degrees transforms are scaled by `N log N`, the
 /// rest by `N`.
+///
+/// Keys, plaintexts and inputs are taken to come from memory: between two runs for one client a server runs for others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// A one-limb transform.
@@ -17,7 +19,7 @@ pub struct CostModel {
     pub conversion: f64,
     /// An addition, scaling or copy of one limb.
     pub pass: f64,
-    /// Reading one limb of a plaintext or key from memory.
+    /// Reading one limb of a key, a plaintext or an input from memory.
     pub stream: f64,
     /// A one-limb multiply-accumulate by scalars in a chain.
     #[serde(default = "scalar_product")]
@@ -29,20 +31,22 @@ const fn scalar_product() -> f64 {
     0.25
 }
 
+/// How many figures are times of units.
+pub const UNITS: usize = 7;
+
 /// The degree that the figures are for.
 const REFERENCE_DEGREE: f64 = 8192.0;
 
 impl Default for CostModel {
-    /// One core of a recent x86-64 server with AVX-512, as seen within whole inferences: there reads miss the caches more than when they
-    /// are measured by themselves.
+    /// One core of a recent x86-64 server with AVX-512, fitted to whole kernels at degrees 8192 to 32768.
     fn default() -> Self {
         Self {
-            ntt: 7.5,
-            multiply_accumulate: 1.6,
-            permutation: 2.0,
+            ntt: 11.0,
+            multiply_accumulate: 0.6,
+            permutation: 1.2,
             conversion: 1.2,
-            pass: 1.2,
-            stream: 3.0,
+            pass: 1.1,
+            stream: 2.4,
             scalar_product: scalar_product(),
         }
     }
@@ -51,17 +55,41 @@ impl Default for CostModel {
 impl CostModel {
     /// The predicted time in microseconds on one core.
     pub fn microseconds(&self, work: &Work, degree: usize) -> f64 {
-        let ratio = degree as f64 / REFERENCE_DEGREE;
-        let transforms = ratio * (degree as f64).log2() / REFERENCE_DEGREE.log2();
-        let linear = [
-            (work.multiply_accumulates, self.multiply_accumulate),
-            (work.permutations, self.permutation),
-            (work.conversions, self.conversion),
-            (work.passes, self.pass),
-            (work.streamed, self.stream),
-            (work.scalar_products, self.scalar_product),
-        ];
-        let linear: f64 = linear.iter().map(|(count, each)| *count as f64 * each).sum();
-        work.ntts as f64 * self.ntt * transforms + linear * ratio
+        let multiples = Self::multiples(work, degree);
+        self.units().iter().zip(multiples).map(|(each, count)| each * count).sum()
+    }
+
+    /// How often each of the [`units`](Self::units) counts: the work, scaled to the degree.
+    pub fn multiples(work: &Work, degree: usize) -> [f64; UNITS] {
+        let linear = degree as f64 / REFERENCE_DEGREE;
+        let transforms = linear * (degree as f64).log2() / REFERENCE_DEGREE.log2();
+        [
+            work.ntts as f64 * transforms,
+            work.multiply_accumulates as f64 * linear,
+            work.permutations as f64 * linear,
+            work.conversions as f64 * linear,
+            work.passes as f64 * linear,
+            work.streamed as f64 * linear,
+            work.scalar_products as f64 * linear,
+        ]
+    }
+
+    /// The times of the units, in the order of the fields.
+    pub fn units(&self) -> [f64; UNITS] {
+        [
+            self.ntt,
+            self.multiply_accumulate,
+            self.permutation,
+            self.conversion,
+            self.pass,
+            self.stream,
+            self.scalar_product,
+        ]
+    }
+
+    /// The model with these times of its units.
+    pub fn from_units(units: [f64; UNITS]) -> Self {
+        let [ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product] = units;
+        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product }
     }
 }

@@ -41,7 +41,7 @@ pub struct Work {
     pub conversions: u64,
     /// Additions, scalings, reductions and copies.
     pub passes: u64,
-    /// Limbs of plaintexts and keys that are read, once each.
+    /// Limbs of plaintexts, of keys and of the ciphertexts of sums of products that are read, once each.
     pub streamed: u64,
     /// Multiply-accumulates by scalars in a chain, whose words lie in the cache.
     pub scalar_products: u64,

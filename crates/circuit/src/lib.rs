@@ -38,7 +38,7 @@ mod tally;
 
 pub use builder::Builder;
 pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
-pub use cost::CostModel;
+pub use cost::{CostModel, UNITS};
 pub use counts::{Counts, Work};
 pub use dry::{DryRun, LayerRun, dry_run};
 pub use embedding::Embedding;

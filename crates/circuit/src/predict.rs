@@ -26,9 +26,15 @@ pub struct Prediction {
     pub deviations: Vec<f64>,
 }
 
-/// How many runs are averaged over.
-const RUNS: u64 = 8;
-/// Circuits of more nodes are run once: their many errors are an average already.
+/// How many runs are averaged over: fewer for large circuits, which take their time and have many errors to average over in each run.
+fn runs(circuit: &Circuit) -> u64 {
+    let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 2 };
+    (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(least, 8) as u64
+}
+
+/// How many plaintexts are made in all runs, about.
+const MOST_PLAINTEXTS: usize = 1000;
+/// Circuits of more nodes are run once.
 const MOST_NODES_TO_REPEAT: usize = 10_000;
 
 /// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same prediction.
@@ -48,7 +54,7 @@ pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>,
             Prediction { deviation: 0.0, deviations: vec![0.0; values.len()], values }
         })
         .collect();
-    let runs = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { RUNS };
+    let runs = runs(circuit);
     for run in 1..=runs {
         let mut noisy = Noisy { circuit, clear: Clear::new(circuit, probe)?, random: Random(run) };
         let wrong = interpret::run(circuit, &mut noisy)?;

@@ -102,9 +102,10 @@ impl<'a> Cost<'a> {
     /// A sum of products with plaintexts.
     pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
         let terms = terms as u64;
+        // Both halves of the ciphertext and the plaintext: many ciphertexts are no more in the caches than many plaintexts.
         let work = Work {
             multiply_accumulates: 2 * terms * self.limbs,
-            streamed: terms * self.limbs,
+            streamed: 3 * terms * self.limbs,
             ..Work::default()
         };
         let sum =
@@ -185,7 +186,7 @@ impl<'a> Cost<'a> {
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
-            ..self.passes(2 * shape.giants as u64)
+            ..Work::default()
         };
         let products = Counts {
             plaintext_multiplications: terms,
@@ -262,16 +263,15 @@ impl<'a> Cost<'a> {
         Work { passes: polynomials * self.extended, ..Work::default() }
     }
 
-    /// Mod-down of both halves, fused with the rescale where both are asked for and the conversion is not too wide.
+    /// Mod-down of both halves, fused with the rescale where both are asked for.
     fn divide(&self, rescale: Rescale) -> Counts {
         let down = |work| Counts { work, ..Counts::default() };
         match rescale {
             Rescale::No => down(self.division(2, self.special, self.limbs)),
-            Rescale::Yes if self.special < 3 => {
+            Rescale::Yes => {
                 let work = self.division(2, self.special + 1, self.limbs - 1);
                 Counts { rescales: 1, work, ..Counts::default() }
             }
-            Rescale::Yes => down(self.division(2, self.special, self.limbs)) + self.rescale(rescale),
         }
     }
 

@@ -25,7 +25,7 @@ struct LevelTables {
     digits: Vec<Conversion>,
     mod_down: Division,
     rescale: Option<Division>,
-    /// Both at once, where three source primes suffice.
+    /// Both at once.
     mod_down_rescale: Option<Division>,
     /// `P mod q_i`.
     special_product: Vec<Scalar>,
@@ -85,8 +85,8 @@ impl Context {
         self.levels[level.0].rescale.as_ref().ok_or(Error::NoLevelLeft)
     }
 
-    pub(crate) fn mod_down_rescale(&self, level: Level) -> Option<&Division> {
-        self.levels[level.0].mod_down_rescale.as_ref()
+    pub(crate) fn mod_down_rescale(&self, level: Level) -> Result<&Division, Error> {
+        self.levels[level.0].mod_down_rescale.as_ref().ok_or(Error::NoLevelLeft)
     }
 
     pub(crate) fn special_product(&self, level: Level) -> &[Scalar] {
@@ -120,7 +120,7 @@ impl LevelTables {
             digits: (0..parameters.digits(level)).map(digit).collect(),
             mod_down: Division::new(&extended, special),
             rescale: (limbs > 1).then(|| Division::new(&plain, 1)),
-            mod_down_rescale: (limbs > 1 && special < 3).then(|| Division::new(&extended, special + 1)),
+            mod_down_rescale: (limbs > 1).then(|| Division::new(&extended, special + 1)),
             special_product: special_product.collect(),
             plain,
             extended,

@@ -229,8 +229,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn rotate_digits(&self, a: &Ciphertext, digits: &Digits<'_>, steps: usize) -> Result<Ciphertext, Error> {
-        let (key, automorphism) = self.keys.rotation(steps, a.level)?;
-        let rotation = Rotation { digits, key, automorphism };
+        let rotation = Rotation::new(digits, self.keys.rotation(steps, a.level)?);
         let mut rotated = self.extended_scratch(a.level);
         each_block(&mut rotated, |block, out| {
             let add_first =
@@ -269,24 +268,22 @@ impl<'a> Evaluator<'a> {
         scale: Scale,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
-        if rescale == Rescale::Yes
-            && let Some(division) = self.context.mod_down_rescale(level)
-        {
-            let [c0, c1] = divided(halves, division);
-            let below = level.below().ok_or(Error::NoLevelLeft)?;
-            return Ok(Ciphertext {
-                c0,
-                c1,
-                level: below,
-                scale: Scale(scale.0 / self.context.parameters().modulus(level)),
-            });
+        match rescale {
+            Rescale::No => {
+                let [c0, c1] = divided(halves, self.context.mod_down(level));
+                Ok(Ciphertext { c0, c1, level, scale })
+            }
+            Rescale::Yes => {
+                let below = level.below().ok_or(Error::NoLevelLeft)?;
+                let [c0, c1] = divided(halves, self.context.mod_down_rescale(level)?);
+                let scale = Scale(scale.0 / self.context.parameters().modulus(level));
+                Ok(Ciphertext { c0, c1, level: below, scale })
+            }
         }
-        let [c0, c1] = divided(halves, self.context.mod_down(level));
-        self.finish(Ciphertext { c0, c1, level, scale }, rescale)
     }
 
     /// To be written in full.
-    fn extended_scratch(&self, level: Level) -> Halves {
+    pub(crate) fn extended_scratch(&self, level: Level) -> Halves {
         let extended = self.context.extended_basis(level);
         [extended.scratch(), extended.scratch()]
     }

@@ -1,10 +1,10 @@
 //! Hybrid key-switching: digits, and their products with a key (Han and Ki, ia.cr/2019/688, section 3).
 
 use crate::blocks::Block;
-use crate::keys::SwitchingKey;
+use crate::keys::{RotationKey, SwitchingKey};
 use crate::{Context, Level};
 use ring::kernels::{self, Pair};
-use ring::{Automorphism, Poly, Values, parallel};
+use ring::{Automorphism, Coefficients, Poly, Values, parallel};
 use std::ops::Range;
 
 /// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one ciphertext share.
@@ -18,30 +18,34 @@ pub(crate) struct Digits<'a> {
 }
 
 /// A key-switch that ends with a rotation.
-#[derive(Clone, Copy)]
 pub(crate) struct Rotation<'a> {
-    pub digits: &'a Digits<'a>,
-    pub key: &'a SwitchingKey,
-    pub automorphism: &'a Automorphism,
+    digits: &'a Digits<'a>,
+    key: &'a SwitchingKey,
+    automorphism: &'a Automorphism,
 }
 
 impl<'a> Digits<'a> {
     /// Cost at `l` limbs, `d` digits and `k` special primes: `l` inverse and `d (l + k) - l` forward NTTs.
     pub(crate) fn new(context: &'a Context, source: &'a Poly<Values>, level: Level) -> Self {
         let (basis, extended) = (context.basis(level), context.extended_basis(level));
-        let coefficients = basis.inverse(source.clone());
+        let mut coefficients = basis.scratch::<Coefficients>();
+        parallel::for_each(coefficients.iter_mut().zip(source.iter()).enumerate(), |(i, (limb, values))| {
+            limb.copy_from_slice(values);
+            kernels::ntt_inverse(basis.kernel(), basis.table(i), limb);
+        });
         let own: Vec<_> =
             (0..context.parameters().digits(level)).map(|j| context.parameters().digit(level, j)).collect();
-        let lifted = parallel::map(own.iter().enumerate(), |(j, own)| {
+        // The memory is taken on the thread that will give it back: see `Poly`.
+        let lifted = |own: &Range<usize>| Poly::scratch(basis.degree(), extended.len() - own.len());
+        let mut lifted: Vec<_> = own.iter().map(lifted).collect();
+        parallel::for_each(lifted.iter_mut().zip(&own).enumerate(), |(j, (lifted, own))| {
             let limbs: Vec<&[u32]> = own.clone().map(|i| coefficients.limb(i)).collect();
             let lift = context.digit_conversion(level, j).lift(&limbs);
-            let mut lifted = Poly::scratch(basis.degree(), extended.len() - own.len());
             parallel::for_each(lifted.iter_mut().enumerate(), |(t, limb)| {
                 lift.write(t, limb);
                 let table = extended.table(if t < own.start { t } else { t + own.len() });
                 kernels::ntt_forward(extended.kernel(), table, limb);
             });
-            lifted
         });
         Self { context, level, source, lifted, own }
     }
@@ -71,7 +75,11 @@ impl<'a> Digits<'a> {
     }
 }
 
-impl Rotation<'_> {
+impl<'a> Rotation<'a> {
+    pub(crate) fn new(digits: &'a Digits<'a>, (key, automorphism): &'a RotationKey) -> Self {
+        Self { digits, key, automorphism }
+    }
+
     /// A block of the rotation of `digits times key + (first, 0)`, written to `out` or added to it; `add_first` adds a block of `first`.
     pub(crate) fn block(
         &self,

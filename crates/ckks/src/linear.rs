@@ -38,15 +38,24 @@ pub struct Term<'a> {
     pub factor: &'a PlainFactor,
 }
 
-/// A rotation that a map makes of an input, with what it takes; nothing where it is by zero.
+/// A rotation that a map makes of an input, and its key; none where it is by zero.
 struct Baby<'a> {
     input: usize,
     steps: usize,
     key: Option<&'a RotationKey>,
 }
 
+/// The ciphertext that a baby is a rotation of, and the rotation; none where it is the ciphertext itself.
+struct Rotated<'a> {
+    input: &'a Ciphertext,
+    rotation: Option<Rotation<'a>>,
+}
+
 /// How many babies are worked on at a time: a block of both halves of each fits the second cache.
 const BABIES: usize = 128;
+
+/// From how many inputs they may come: each has its digits in memory.
+const INPUTS: usize = 8;
 
 impl Evaluator<'_> {
     /// Applies a linear map to ciphertexts of one level; its factors are extended and at that level, all products at one scale.
@@ -91,78 +100,68 @@ impl Evaluator<'_> {
         babies: &[Baby<'_>],
         map: &LinearTransform<'_>,
     ) -> Vec<Halves> {
-        let mut sums: Vec<Halves> = map.giants.iter().map(|_| self.extended_zero(level)).collect();
-        for of_input in babies.chunk_by(|a, b| a.input == b.input) {
-            let input = inputs[of_input[0].input];
-            let rotates = of_input.iter().any(|baby| baby.steps != 0);
-            let digits = rotates.then(|| Digits::new(self.context, &input.c1, level));
-            for babies in of_input.chunks(BABIES) {
-                self.add_products(input, digits.as_ref(), babies, map, &mut sums);
-            }
+        let mut sums: Vec<Halves> = map.giants.iter().map(|_| self.extended_scratch(level)).collect();
+        for (index, group) in groups(babies).into_iter().enumerate() {
+            let of_inputs = || group.chunk_by(|a, b| a.input == b.input);
+            let digits = |of_input: &[Baby<'_>]| {
+                let input = inputs[of_input[0].input];
+                of_input.iter().any(|b| b.key.is_some()).then(|| Digits::new(self.context, &input.c1, level))
+            };
+            let digits: Vec<_> = of_inputs().map(digits).collect();
+            let rotated = of_inputs().zip(&digits).flat_map(|(of_input, digits)| {
+                of_input.iter().map(move |baby| Rotated {
+                    input: inputs[baby.input],
+                    rotation: digits.as_ref().zip(baby.key).map(|(digits, key)| Rotation::new(digits, key)),
+                })
+            });
+            self.add_products(&rotated.collect::<Vec<_>>(), &terms_of(group, map), &mut sums, index == 0);
         }
         sums
     }
 
-    /// Adds to each giant step's sum its products with these babies of one input. Babies live for a block only: nothing of them is written to memory.
+    /// The sums of products with these babies, written to `sums` (`first`) or added to them. Babies live for a block only: nothing of
+    /// them is written to memory.
     fn add_products(
         &self,
-        input: &Ciphertext,
-        digits: Option<&Digits<'_>>,
-        babies: &[Baby<'_>],
-        map: &LinearTransform<'_>,
+        babies: &[Rotated<'_>],
+        terms: &[Vec<(usize, &PlainFactor)>],
         sums: &mut [Halves],
+        first: bool,
     ) {
-        let extended = self.context.extended_basis(input.level);
-        let find = |term: &Term<'_>| {
-            babies.binary_search_by_key(&(term.input, term.baby), |baby| (baby.input, baby.steps)).ok()
-        };
-        // For each giant step its terms, with the positions of their babies.
-        let terms: Vec<Vec<(usize, &PlainFactor)>> = map
-            .giants
-            .iter()
-            .map(|giant| giant.terms.iter().filter_map(|term| Some((find(term)?, term.factor))).collect())
-            .collect();
+        let extended = self.context.extended_basis(babies[0].input.level);
         each_block_of(sums, |block, outs| {
             let mut rotated = Poly::<Values>::scratch(block.words.len(), 2 * babies.len());
-            for (baby, out) in babies.iter().zip(rotated.words_mut().chunks_exact_mut(2 * block.words.len()))
-            {
-                self.baby_block(input, digits, baby, block, out);
-            }
+            let halves = rotated.words_mut().chunks_exact_mut(2 * block.words.len());
+            babies.iter().zip(halves).for_each(|(baby, out)| self.baby_block(baby, block, out));
             for (terms, out) in terms.iter().zip(outs) {
                 let pairs = terms.iter().map(|(baby, factor)| Pair {
                     left: [rotated.limb(2 * baby), rotated.limb(2 * baby + 1)],
                     shared: block.of(&factor.poly),
                 });
-                let pairs: Vec<_> = pairs.collect();
-                kernels::dot_pair_add(extended.kernel(), extended.modulus(block.limb), &pairs, out);
+                let (kernel, m, pairs) =
+                    (extended.kernel(), extended.modulus(block.limb), pairs.collect::<Vec<_>>());
+                if first {
+                    kernels::dot_pair(kernel, m, &pairs, out);
+                } else {
+                    kernels::dot_pair_add(kernel, m, &pairs, out);
+                }
             }
         });
     }
 
     /// A block of both halves of a baby, in the extended basis.
-    fn baby_block(
-        &self,
-        input: &Ciphertext,
-        digits: Option<&Digits<'_>>,
-        baby: &Baby<'_>,
-        block: &Block,
-        out: &mut [u32],
-    ) {
+    fn baby_block(&self, baby: &Rotated<'_>, block: &Block, out: &mut [u32]) {
         let (first, second) = out.split_at_mut(block.words.len());
+        let Ciphertext { c0, c1, level, .. } = baby.input;
         let multiple = |half, block: &Block, out: &mut [u32]| {
-            add_special_multiple(self.context, input.level, half, block, out);
+            add_special_multiple(self.context, *level, half, block, out)
         };
-        match (digits, baby.key) {
-            (Some(digits), Some((key, automorphism))) => {
-                let rotation = Rotation { digits, key, automorphism };
-                rotation.block(|b, o| multiple(&input.c0, b, o), block, [first, second], false);
-            }
-            _ => {
-                for (half, out) in [(&input.c0, first), (&input.c1, second)] {
-                    out.fill(0);
-                    multiple(half, block, out);
-                }
-            }
+        if let Some(rotation) = &baby.rotation {
+            return rotation.block(|b, o| multiple(c0, b, o), block, [first, second], false);
+        }
+        for (half, out) in [(c0, first), (c1, second)] {
+            out.fill(0);
+            multiple(half, block, out);
         }
     }
 
@@ -174,31 +173,31 @@ impl Evaluator<'_> {
         map: &LinearTransform<'_>,
         sums: Vec<Halves>,
     ) -> Result<Halves, Error> {
-        let key = |giant: &Giant<'_>| {
-            (giant.rotation != 0).then(|| self.keys.rotation(giant.rotation, level)).transpose()
-        };
-        let keys = map.giants.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
-        let mut steps: Vec<(Halves, Option<&RotationKey>)> = sums.into_iter().zip(keys).collect();
-        let share = steps.len().div_ceil(parallel::threads());
-        let partial = parallel::map(steps.chunks_mut(share), |share| {
-            let mut sum = self.extended_zero(level);
-            share.iter_mut().for_each(|(inner, key)| self.add_giant_step(level, inner, *key, &mut sum));
-            sum
-        });
-        let sum = partial.into_iter().reduce(|mut sum, other| {
+        let (turned, still): (Vec<_>, Vec<_>) =
+            sums.into_iter().zip(&map.giants).partition(|(_, giant)| giant.rotation != 0);
+        let with_key =
+            |(sum, giant): (Halves, &Giant<'_>)| Ok((sum, self.keys.rotation(giant.rotation, level)?));
+        let mut turned = turned.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
+        let add = |mut sum: Halves, other: Halves| {
             self.add_extended(&mut sum, &other, level);
             sum
+        };
+        let mut sums: Vec<Halves> = still.into_iter().map(|(sum, _)| sum).reduce(add).into_iter().collect();
+        let share = turned.len().div_ceil(parallel::threads()).max(1);
+        let shares = turned.chunks_mut(share);
+        sums.resize_with(shares.len().max(1), || self.extended_zero(level));
+        parallel::for_each(sums.iter_mut().zip(shares), |(sum, share)| {
+            share.iter_mut().for_each(|(inner, key)| self.add_giant_step(level, inner, key, sum));
         });
-        Ok(sum.expect("checked: there are giant steps"))
+        Ok(sums.into_iter().reduce(add).expect("there is one at least"))
     }
 
-    fn add_giant_step(&self, level: Level, inner: &mut Halves, key: Option<&RotationKey>, sum: &mut Halves) {
-        let Some((key, automorphism)) = key else { return self.add_extended(sum, inner, level) };
+    fn add_giant_step(&self, level: Level, inner: &mut Halves, key: &RotationKey, sum: &mut Halves) {
         let extended = self.context.extended_basis(level);
         let [first, second] = inner;
         self.context.mod_down(level).apply(second);
-        let digits = &Digits::new(self.context, second, level);
-        let rotation = Rotation { digits, key, automorphism };
+        let digits = Digits::new(self.context, second, level);
+        let rotation = Rotation::new(&digits, key);
         let add_first = |block: &Block, out: &mut [u32]| {
             kernels::add(extended.kernel(), extended.modulus(block.limb), out, block.of(first));
         };
@@ -226,16 +225,18 @@ impl Evaluator<'_> {
 
     fn fold_stage(&self, a: &Ciphertext, steps: &[usize], rescale: Rescale) -> Result<Ciphertext, Error> {
         let keys = steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<Vec<_>, _>>()?;
-        let digits = &Digits::new(self.context, &a.c1, a.level);
-        let mut sum = self.extended_zero(a.level);
+        let digits = Digits::new(self.context, &a.c1, a.level);
+        let rotations: Vec<_> = keys.into_iter().map(|key| Rotation::new(&digits, key)).collect();
+        let mut sum = self.extended_scratch(a.level);
         each_block(&mut sum, |block, [sum_0, sum_1]| {
             let multiple = |half, block: &Block, out: &mut [u32]| {
                 add_special_multiple(self.context, a.level, half, block, out)
             };
-            multiple(&a.c0, block, sum_0);
-            multiple(&a.c1, block, sum_1);
-            for (key, automorphism) in &keys {
-                let rotation = Rotation { digits, key, automorphism };
+            for (half, sum) in [(&a.c0, &mut *sum_0), (&a.c1, &mut *sum_1)] {
+                sum.fill(0);
+                multiple(half, block, sum);
+            }
+            for rotation in &rotations {
                 rotation.block(|b, o| multiple(&a.c0, b, o), block, [&mut *sum_0, &mut *sum_1], true);
             }
         });
@@ -266,4 +267,31 @@ fn check_transform(inputs: &[&Ciphertext], map: &LinearTransform<'_>) -> Result<
         same_scale(scale, product(term))?;
     }
     Ok((level, scale))
+}
+
+/// Babies in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABIES`] unless one input has more.
+fn groups<'b, 'a>(babies: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
+    let (mut groups, mut rest) = (vec![], babies);
+    while !rest.is_empty() {
+        let mut end = 0;
+        for of_input in rest.chunk_by(|a, b| a.input == b.input).take(INPUTS) {
+            if end > 0 && end + of_input.len() > BABIES {
+                break;
+            }
+            end += of_input.len();
+        }
+        let (group, after) = rest.split_at(end);
+        groups.push(group);
+        rest = after;
+    }
+    groups
+}
+
+/// For each giant step its terms that read one of these babies, with the baby's position.
+fn terms_of<'f>(babies: &[Baby<'_>], map: &LinearTransform<'f>) -> Vec<Vec<(usize, &'f PlainFactor)>> {
+    let find = |term: &Term<'f>| {
+        let position = babies.binary_search_by_key(&(term.input, term.baby), |b| (b.input, b.steps));
+        Some((position.ok()?, term.factor))
+    };
+    map.giants.iter().map(|giant| giant.terms.iter().filter_map(find).collect()).collect()
 }

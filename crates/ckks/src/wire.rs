@@ -20,7 +20,8 @@ pub const MAGIC: [u8; 8] = *b"BLINDSGT";
 pub const VERSION: u16 = 1;
 /// Bytes of a frame besides its payload.
 pub const FRAME_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
-const HEADER_BYTES: usize = 68;
+/// Bytes of a frame before its payload.
+pub const HEADER_BYTES: usize = 68;
 const CHECKSUM_BYTES: usize = 32;
 const SEED_BYTES: usize = size_of::<Seed>();
 
@@ -32,7 +33,7 @@ pub type KeyId = [u8; 16];
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A plan, whole or its public part.
+    /// A plan, whole.
     Plan,
     /// A secret key.
     SecretKey,
@@ -42,11 +43,13 @@ pub enum Kind {
     Ciphertexts,
     /// Score coefficients.
     Reply,
+    /// The public part of a plan.
+    PublicPlan,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Plan, Self::SecretKey, Self::EvaluationKeys, Self::Ciphertexts, Self::Reply];
+    const ALL: [Self; 6] =
+        [Self::Plan, Self::SecretKey, Self::EvaluationKeys, Self::Ciphertexts, Self::Reply, Self::PublicPlan];
 
     const fn code(self) -> u16 {
         self as u16 + 1
@@ -59,6 +62,7 @@ impl Kind {
             Self::EvaluationKeys => "evaluation keys",
             Self::Ciphertexts => "ciphertexts",
             Self::Reply => "a reply",
+            Self::PublicPlan => "a public plan",
         }
     }
 }
@@ -222,6 +226,16 @@ pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroi
     }
     rest.truncate(length);
     Ok((header, rest))
+}
+
+/// Checks the first bytes of a frame, for a reader that wants to refuse before the rest arrives; fewer than [`HEADER_BYTES`] are
+/// cut off, more are not looked at.
+///
+/// # Errors
+/// As [`open`], as far as the header tells.
+pub fn read_header(head: &[u8], expected: &Expected) -> Result<Header, WireError> {
+    let head = &head[..head.len().min(HEADER_BYTES)];
+    parse_header(head, expected).map(|(header, _)| header)
 }
 
 fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, std::io::Error> {

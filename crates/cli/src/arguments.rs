@@ -16,6 +16,14 @@ pub struct ModelArgument {
     name: String,
 }
 
+impl FromStr for ModelArgument {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(Self { name: name.into() })
+    }
+}
+
 impl ModelArgument {
     /// Reads the model.
     pub fn load(&self) -> Outcome<Model> {

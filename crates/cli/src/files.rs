@@ -1,7 +1,7 @@
 //! Files: read within bounds, written whole or not at all.
 
 use crate::failure::{During, Outcome};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,21 @@ pub fn open(path: &Path) -> Outcome<BufReader<File>> {
 
 /// Writes a file: a reader sees the old one or the new one, whole.
 pub fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    replace(path, bytes, File::options().write(true).create(true).truncate(true))
+}
+
+/// As [`write()`], for this user's eyes only.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    replace(path, bytes, &options)
+}
+
+fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Outcome {
     let draft = beside(path);
-    let written = File::create(&draft).and_then(|mut file| {
+    let written = options.open(&draft).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, path)

@@ -12,6 +12,7 @@ mod machine;
 mod plan_file;
 mod preview;
 mod progress;
+mod remote;
 mod report;
 mod session;
 mod shipped;
@@ -46,6 +47,10 @@ The same between two machines, over files (client, then server):
   blindsight encrypt --plan net.plan --secret my.secret --in digit.png --out digit.enc
   blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply
   blindsight decrypt --plan net.plan --secret my.secret --in digit.reply
+
+And over HTTPS, with a page to try it:
+  blindsight serve --model cryptonets-mnist
+  blindsight classify --server https://127.0.0.1:8443 digit.png
 
 Exit status: 0 success, 1 failure (the reason is on stderr), 2 wrong usage.";
 

@@ -279,7 +279,7 @@ fn calibration_is_kept_and_used() {
     let folder = Folder::new("calibrate");
     let shipped = folder.json("explain cryptonets-mnist");
     let document = folder.json("calibrate");
-    assert_fields(&document, &["machine", "microseconds", "path"]);
+    assert_fields(&document, &["machine", "microseconds", "kernels", "path"]);
     let stored = std::fs::read(document["path"].as_str().expect("a path")).expect("it was stored");
     let mut costs: Value = serde_json::from_slice(&stored).expect("JSON");
     assert_eq!(costs, document["microseconds"]);

@@ -20,6 +20,8 @@
 //! The client knows nothing of weights and needs no model, only the public plan.
 
 mod error;
+#[cfg(feature = "http")]
+pub mod remote;
 mod store;
 
 pub use error::Error;
@@ -125,9 +127,13 @@ impl Client {
     /// # Errors
     /// Where the file exists already ([`Error::SecretExists`]), or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        store::write_secret(path, &self.secret_key(), &wire::hex(&self.id[..4]))
+    }
+
+    /// The secret key, framed, as [`Client::read`] takes it: for a store of the owner's own that is no file.
+    pub fn secret_key(&self) -> Zeroizing<Vec<u8>> {
         let payload = wire::write_secret_key(&self.secret);
-        let bytes = Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload));
-        store::write_secret(path, &bytes, &wire::hex(&self.id[..4]))
+        Zeroizing::new(wire::seal(&self.header(Kind::SecretKey), &payload))
     }
 
     /// The plan.

@@ -49,6 +49,16 @@ impl LayerChoice {
 }
 
 impl Choice {
+    /// The same, every sum rescaled at the end of its fold: more limbs on the way, less noise.
+    pub fn rescaled_late(mut self) -> Self {
+        for layer in &mut self.layers {
+            if let LayerChoice::Windows { fold, .. } | LayerChoice::Diagonals { fold, .. } = layer {
+                fold.rescale_first = false;
+            }
+        }
+        self
+    }
+
     /// The name of the family that the choice belongs to: `taps-T`, or `image`.
     pub fn family(&self) -> crate::planner::Family {
         match &self.layers[..] {

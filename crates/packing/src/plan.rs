@@ -265,7 +265,11 @@ impl PublicPlan {
         self.input.write_images(images)
     }
 
-    fn validate(&self) -> Result<(), Error> {
+    /// Checks a public plan, whoever it came from: what passes is consistent in itself and of 128 bits of security.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub fn validate(&self) -> Result<(), Error> {
         self.validate_for(&self.parameters.validate()?)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! For each tensor it looks at the layouts worth trying ([`forms`](crate::forms)), for each pair of neighbouring layouts at all ways to compute the layer
 //! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
-//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, plans that rescale
-//! late are looked at. All is deterministic: the same model, options and cost model give the same plan.
+//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, every sum is rescaled after
+//! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
@@ -207,19 +207,17 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
     let chain = Chain::new(&model.graph)?;
     let bound = score_bound(model);
     let image = probe::image(chain.input, model.metadata.input_range);
+    let recipes = match options.family {
+        Family::Lola(lola) => vec![Recipe::Lola(lola)],
+        _ if options.is_batch() => vec![Recipe::Batch],
+        _ => {
+            input_level(&chain, parameters)?;
+            let best = within_key_limit(&Search { chain: &chain, parameters, options, bound })?;
+            vec![Recipe::Layers(best.clone()), Recipe::Layers(best.rescaled_late())]
+        }
+    };
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
-    let searched = !options.is_batch() && !matches!(options.family, Family::Lola(_));
-    let attempts: &[bool] = if searched { &[false, true] } else { &[true] };
-    for &only_late_rescales in attempts {
-        let recipe = match options.family {
-            Family::Lola(lola) => Recipe::Lola(lola),
-            _ if options.is_batch() => Recipe::Batch,
-            _ => {
-                input_level(&chain, parameters)?;
-                let search = Search { chain: &chain, parameters, options, bound, only_late_rescales };
-                Recipe::Layers(within_key_limit(&search)?)
-            }
-        };
+    for recipe in recipes {
         let assembly = recipe.assemble(&chain, parameters, bound)?;
         check_keys(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;

@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::planner::{Family, Objective, Options};
-use crate::{Choice, Error, LayerChoice, ReplyLayout, sizes};
+use crate::{Choice, Error, LayerChoice, ReplyLayout, Windows, sizes};
 use circuit::{Cost, Counts, TransformShape};
 use ckks::{KeyRequirements, Level, Parameters, Rescale};
 use std::collections::{BTreeSet, HashMap};
@@ -24,8 +24,6 @@ pub(crate) struct Search<'a> {
     pub options: &'a Options,
     /// What no score's magnitude should exceed.
     pub bound: f64,
-    /// Whether only folds that rescale at their end are looked at: they add less noise.
-    pub only_late_rescales: bool,
 }
 
 /// What a step costs, most important first; the last figures break ties.
@@ -72,9 +70,6 @@ pub(crate) fn best(search: &Search<'_>, key_price: f64) -> Result<Choice, Error>
             return Err(run.nothing_fits(index));
         }
         next.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
-        if std::env::var("BLINDSIGHT_DEBUG").is_ok() {
-            eprintln!("layer {index}: {} paths -> {}", paths.len(), next.len());
-        }
         paths = next;
     }
     let best = paths.into_iter().next().expect("there is a path");
@@ -120,31 +115,33 @@ impl Run<'_> {
     }
 
     /// Ways to write out the windows of the first layer.
-    fn windows(&mut self, link: &Link, level: Level) -> Vec<Path> {
+    fn windows(&self, link: &Link, level: Level) -> Vec<Path> {
         let taps = match self.search.options.family {
             Family::Image | Family::Lola(_) | Family::Batch => return vec![],
             Family::Taps(taps) => Some(taps),
             Family::Auto => None,
         };
-        let layouts = forms::outputs(self.search.chain, 0, true, self.slots()).into_iter();
-        let asked = layouts.filter(|layout| taps.is_none_or(|t| t == layout.blocks.classes));
-        asked.filter_map(|layout| self.window_path(link, level, &layout)).collect()
+        let layouts = forms::outputs(self.search.chain, 0, true, self.slots());
+        let Some(first) = layouts.first() else { return vec![] };
+        let template = windows(&link.linear, first);
+        let asked = layouts.into_iter().filter(|layout| taps.is_none_or(|t| t == layout.blocks.classes));
+        asked
+            .filter_map(|output| {
+                self.window_path(link, level, Windows { output: output.clone(), ..template.clone() })
+            })
+            .collect()
     }
 
-    fn window_path(&mut self, link: &Link, level: Level, output: &Layout) -> Option<Path> {
-        let windows = windows(&link.linear, output);
+    fn window_path(&self, link: &Link, level: Level, windows: Windows) -> Option<Path> {
+        let output = &windows.output;
         if windows.taps.len() < output.blocks.classes {
             return None;
         }
         let (inputs, ciphertexts) = (windows.inputs(), windows.ciphertexts());
-        let kernel = WindowKernel::new(
-            link.linear.clone(),
-            windows,
-            FoldChoice { radices: vec![], rescale_first: false },
-        );
+        let bias = WindowKernel::adds_bias(&windows, &link.linear);
         let cost = Cost::new(self.search.parameters, level);
         let product = |rescale| times(cost.dot(inputs, rescale), output.ciphertexts);
-        let (counts, keys, fold) = self.folded(level, output, kernel.adds_bias(), product)?;
+        let (counts, keys, fold) = self.folded(level, output, bias, product)?;
         let squares = self.squares(link, level, output.ciphertexts);
         let price = self.price(counts + squares, keys, ciphertexts);
         let choice = LayerChoice::Windows { output: output.clone(), fold };
@@ -184,7 +181,9 @@ impl Run<'_> {
             if best.as_ref().is_some_and(|(.., least)| path.price >= *least) {
                 break;
             }
-            let Some(step) = self.diagonals(path, linear, index, output, to, level) else { continue };
+            let room = best.as_ref().map(|(.., least)| subtract(*least, path.price));
+            let step = self.diagonals(path, linear, index, output, to, level, room);
+            let Some(step) = step else { continue };
             let price = add(path.price, step.price);
             if best.as_ref().is_none_or(|(.., least)| price < *least) {
                 best = Some((path, step, price));
@@ -228,7 +227,8 @@ impl Run<'_> {
         found
     }
 
-    /// The cheapest way to compute a layer between two layouts by diagonals.
+    /// The cheapest way to compute a layer between two layouts by diagonals; `None` where it cannot be cheaper than `room`.
+    #[allow(clippy::too_many_arguments)]
     fn diagonals(
         &mut self,
         path: &Path,
@@ -237,32 +237,49 @@ impl Run<'_> {
         output: &Layout,
         to: &Arc<Placement>,
         level: Level,
+        room: Option<Price>,
     ) -> Option<Step> {
         let differences = self.differences(linear, index, path, output, to);
+        let least = differences.least_terms(path.placement.shifts.len(), output.blocks.classes);
+        if room.is_some_and(|room| self.least_price(least, level) >= room) {
+            return None;
+        }
+        let (meetings, origin, preference) = self.fewest(&differences, path, linear, to)?;
+        if room.is_some_and(|room| self.least_price(meetings.terms(), level) >= room) {
+            return None;
+        }
         let bias = DiagonalKernel::adds_bias(linear, &path.placement, to);
-        let mut best: Option<Step> = None;
+        let (price, split, fold) = self.split(&meetings, &path.layout, output, origin, level, bias)?;
+        let choice = LayerChoice::Diagonals { output: output.clone(), preference, split, fold };
+        Some(Step { price, choice })
+    }
+
+    /// What so many products cost at least.
+    fn least_price(&self, terms: usize, level: Level) -> Price {
+        let shape = TransformShape { babies: vec![], giants: 1, turned: 0, terms: terms.max(1) };
+        self.price(Cost::new(self.search.parameters, level).transform(&shape, Rescale::Yes), 0.0, 0)
+    }
+
+    /// The meetings with the fewest products, over origins and preferences.
+    fn fewest(
+        &self,
+        differences: &Differences,
+        path: &Path,
+        linear: &Linear,
+        to: &Arc<Placement>,
+    ) -> Option<(Meetings, usize, Preference)> {
         // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
         let dense = linear.convolution().is_none();
         let preferences =
             if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
         let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
         origins.dedup();
-        for origin in origins {
-            for &preference in preferences {
-                let meetings =
-                    Meetings::new(&differences, path.placement.clone(), to.clone(), origin, preference);
-                let choice = self.split(&meetings, &path.layout, output, origin, level, bias);
-                let Some((price, split, fold)) = choice else { continue };
-                if best.as_ref().is_none_or(|b| price < b.price) {
-                    let output = output.clone();
-                    best = Some(Step {
-                        price,
-                        choice: LayerChoice::Diagonals { output, preference, split, fold },
-                    });
-                }
-            }
-        }
-        best
+        let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
+        let meetings = ways.map(|(origin, preference)| {
+            let from = path.placement.clone();
+            (Meetings::new(differences, from, to.clone(), origin, preference), origin, preference)
+        });
+        meetings.min_by_key(|(meetings, ..)| meetings.terms()).filter(|(meetings, ..)| meetings.terms() > 0)
     }
 
     fn differences(
@@ -317,9 +334,6 @@ impl Run<'_> {
         let bias = if bias { Cost::new(parameters, below).addition(1) } else { Counts::default() };
         let mut best: Option<(Price, Counts, f64, FoldChoice)> = None;
         for fold in FoldChoice::all(output.blocks.classes) {
-            if self.search.only_late_rescales && fold.rescale_first {
-                continue;
-            }
             let stages = fold.rotations(output.blocks.spacing);
             let (product, at) = match fold.before() {
                 Rescale::Yes => (early, below),
@@ -388,8 +402,8 @@ fn key_estimate(shapes: &[TransformShape]) -> usize {
     shapes.iter().map(of).max().unwrap_or(0)
 }
 
-/// No more giant steps than this are aimed at.
-const MOST_GIANTS: usize = 32;
+/// Numbers of giant steps that are aimed at.
+const GIANTS: [usize; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32];
 
 /// Splits, one for each number of giant steps: the one with the fewest baby steps.
 fn useful_splits(
@@ -403,7 +417,7 @@ fn useful_splits(
     let units: BTreeSet<usize> = strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect();
     let spans = |unit: usize| {
         let steps = range.div_ceil(unit);
-        (1..=steps.min(MOST_GIANTS)).map(move |giants| steps.div_ceil(giants) * unit)
+        GIANTS.into_iter().filter(move |g| *g <= steps).map(move |giants| steps.div_ceil(giants) * unit)
     };
     let spans: BTreeSet<usize> = units.into_iter().flat_map(spans).filter(|s| *s <= to.slots).collect();
     let mut stamps = Stamps::new(to.slots);
@@ -427,6 +441,10 @@ fn useful_splits(
 
 fn times(counts: Counts, count: usize) -> Counts {
     (0..count).map(|_| counts).sum()
+}
+
+fn subtract(a: Price, b: Price) -> Price {
+    std::array::from_fn(|i| a[i] - b[i])
 }
 
 fn add(a: Price, b: Price) -> Price {

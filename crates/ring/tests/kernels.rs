@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn conversions((m, degree) in prime_and_degree(), seed: u64, count in 1usize..=3, edge in 0usize..5) {
+    fn conversions((m, degree) in prime_and_degree(), seed: u64, count in 1usize..=4, edge in 0usize..5) {
         let mut words = Words(seed);
         let sources = &primes::search(degree, 1 << 30, (1 << 30) - 400 * degree as u64, 1 << 30)[..count];
         let digits: Vec<_> = sources.iter().map(|&q| words.edge_residues(q, degree, edge)).collect();

@@ -62,6 +62,13 @@ pub struct Answer {
     replies: Vec<Reply>,
 }
 
+impl ClientKeys {
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes()
+    }
+}
+
 impl PreparedModel {
     /// Encodes a model for a plan.
     ///
@@ -76,6 +83,35 @@ impl PreparedModel {
         Ok(Self { plan: plan.public.clone(), digest: plan.digest(), reply_indices, context, program })
     }
 
+    /// What a client needs to know of the plan.
+    pub fn plan(&self) -> &PublicPlan {
+        &self.plan
+    }
+
+    /// What names the plan.
+    pub fn digest(&self) -> PlanDigest {
+        self.digest
+    }
+
+    /// Payload bytes of the evaluation keys that the plan asks for.
+    pub fn evaluation_keys_bytes(&self) -> usize {
+        wire::evaluation_keys_bytes(self.context.parameters(), &self.plan.keys)
+    }
+
+    /// Payload bytes of a request.
+    pub fn request_bytes(&self) -> usize {
+        wire::ciphertexts_bytes(
+            self.context.parameters(),
+            self.plan.input_level,
+            self.plan.input.ciphertexts(),
+        )
+    }
+
+    /// Payload bytes of a reply.
+    pub fn reply_bytes(&self) -> usize {
+        wire::reply_bytes(self.context.parameters(), self.reply_indices.len())
+    }
+
     /// Bytes of the encoded model in memory.
     pub fn bytes(&self) -> usize {
         self.program.bytes()
@@ -87,7 +123,7 @@ impl PreparedModel {
     /// For bytes that are no evaluation keys for this plan.
     pub fn read_keys(&self, source: impl Read) -> Result<ClientKeys, Error> {
         let needed = &self.plan.keys;
-        let length = Length::Exactly(wire::evaluation_keys_bytes(self.context.parameters(), needed));
+        let length = Length::Exactly(self.evaluation_keys_bytes());
         let expected = Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest), key: None, length };
         let read = || {
             let (header, payload) = wire::open(source, &expected)?;
@@ -104,7 +140,7 @@ impl PreparedModel {
     pub fn read_request(&self, keys: &ClientKeys, source: impl Read) -> Result<Request, Error> {
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let count = self.plan.input.ciphertexts();
-        let length = Length::Exactly(wire::ciphertexts_bytes(self.context.parameters(), level, count));
+        let length = Length::Exactly(self.request_bytes());
         let expected =
             Expected { kind: Kind::Ciphertexts, plan: Some(self.digest), key: Some(keys.id), length };
         let read = || {

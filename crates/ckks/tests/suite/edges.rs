@@ -263,3 +263,30 @@ fn a_giant_step_without_terms_adds_nothing() {
     }
     assert_near(&setup, &evaluator.transform(&[&a], &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
 }
+
+/// More inputs and more babies than are worked on at a time, spread unevenly over giant steps.
+#[test]
+fn a_transform_of_many_inputs_and_babies() {
+    let mut requirements = KeyRequirements::default();
+    (1..N).for_each(|k| requirements.rotate_at(k, Level(1)));
+    let setup = Setup::new(N, 2, &requirements, 10);
+    let evaluator = Evaluator::new(&setup.context, &setup.keys);
+    let slots: Vec<Vec<f64>> = (0..20).map(|i| random_slots(N, i)).collect();
+    let inputs: Vec<_> = slots.iter().map(|x| setup.encrypt(x, Level(1), Scale::bits(26.0))).collect();
+    let babies = |input: usize| if input == 3 { 0..200 } else { 0..input % 4 + 1 };
+    let steps: Vec<(usize, usize)> = (0..20).flat_map(|i| babies(i).map(move |b| (i, b))).collect();
+    let diagonals: Vec<_> = (0..steps.len()).map(|k| random_slots(N, 100 + k as u64)).collect();
+    let factors: Vec<_> = diagonals.iter().map(|d| factor(&setup, d, 1, 20.0, Extension::Extended)).collect();
+    let mut giants = [0, 7, 100].map(|rotation| Giant { rotation, terms: vec![] });
+    let mut expected = vec![0.0; N];
+    for (k, (&(input, baby), factor)) in steps.iter().zip(&factors).enumerate() {
+        let giant = &mut giants[k % 3];
+        giant.terms.push(Term { input, baby, factor });
+        let moved = rotated(&slots[input], baby);
+        let products: Vec<f64> = moved.iter().zip(&diagonals[k]).map(|(x, d)| x * d).collect();
+        expected.iter_mut().zip(rotated(&products, giant.rotation)).for_each(|(e, p)| *e += p);
+    }
+    let inputs: Vec<&Ciphertext> = inputs.iter().collect();
+    let map = LinearTransform { giants: giants.into() };
+    assert_near(&setup, &evaluator.transform(&inputs, &map, Rescale::No).unwrap(), &expected, 1e-2);
+}

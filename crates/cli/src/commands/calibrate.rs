@@ -4,7 +4,7 @@ use crate::configuration;
 use crate::failure::Outcome;
 use crate::machine::Machine;
 use crate::progress;
-use crate::report::{Facts, Table, emit};
+use crate::report::{Facts, Table, emit, milliseconds};
 use circuit::CostModel;
 use ring::Kernel;
 use serde::Serialize;
@@ -14,8 +14,9 @@ use std::path::PathBuf;
 
 /// Measures this machine's operation times for the cost model, and stores them
 ///
+/// Whole kernels are run at several ring degrees and the times of the units of work fitted to them; the second table shows how well.
 /// `explain`, `plan` and everything else that plans uses the measured figures from then on. Delete the file (its path is printed) to
-/// go back to the shipped ones. Run it on an idle machine; it takes a few seconds on one core.
+/// go back to the shipped ones. Run it on an idle machine; it takes some ten seconds on one core.
 #[derive(Debug, clap::Args)]
 pub struct Calibrate {}
 
@@ -23,16 +24,34 @@ pub struct Calibrate {}
 struct Report {
     machine: Machine,
     microseconds: CostModel,
+    kernels: Vec<Row>,
     path: PathBuf,
+}
+
+/// A kernel, its time and its prediction, in microseconds.
+#[derive(Debug, Serialize)]
+struct Row {
+    kernel: &'static str,
+    ring_degree: usize,
+    measured: f64,
+    predicted: f64,
 }
 
 impl Calibrate {
     pub fn run(&self, json: bool) -> Outcome {
-        let bar = progress::bar("measuring", calibration::MEASUREMENTS);
-        let costs = calibration::measure(Kernel::from_environment()?, |done| bar.set_position(done as u64))?;
+        let bar = progress::bar("measuring", calibration::STEPS);
+        let measured =
+            calibration::measure(Kernel::from_environment()?, |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
-        let path = configuration::store_costs(&costs)?;
-        emit(&Report { machine: Machine::this()?, microseconds: costs, path }, json)
+        let path = configuration::store_costs(&measured.costs)?;
+        let kernels = measured.kernels.into_iter().map(|k| Row {
+            kernel: k.kernel,
+            ring_degree: k.degree,
+            measured: k.measured,
+            predicted: k.predicted,
+        });
+        let kernels = kernels.collect();
+        emit(&Report { machine: Machine::this()?, microseconds: measured.costs, kernels, path }, json)
     }
 }
 
@@ -52,7 +71,18 @@ impl fmt::Display for Report {
         for (what, measured, shipped) in rows {
             table.row([what.to_string(), format!("{measured:.2} us"), format!("{shipped:.2} us")]);
         }
-        write!(f, "{table}\n{}", self.facts())
+        let mut kernels =
+            Table::new(["kernel", "ring degree", "measured", "predicted", "predicted / measured"]);
+        for row in &self.kernels {
+            kernels.row([
+                row.kernel.to_string(),
+                row.ring_degree.to_string(),
+                milliseconds(row.measured / 1e3),
+                milliseconds(row.predicted / 1e3),
+                format!("{:.2}", row.predicted / row.measured),
+            ]);
+        }
+        write!(f, "{table}\n{kernels}\n{}", self.facts())
     }
 }
 

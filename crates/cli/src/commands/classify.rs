@@ -1,7 +1,8 @@
 //! `classify`: one image, encrypted end to end.
 
 use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
 use client::Classification;
@@ -12,15 +13,22 @@ use std::fmt;
 ///
 /// Client and server run in this process: keys are generated, the image is encrypted, classified by the server and decrypted, and the
 /// scores are set beside those computed in the clear.
+///
+/// With --server this process is the client alone: the first time it makes a secret key, keeps it in this user's configuration folder,
+/// and registers evaluation keys; after that it sends encrypted images and decrypts replies. The token is taken from BLINDSIGHT_TOKEN,
+/// or from what is known of the server since the last time. MODEL is then the name of one of the server's models, and may be left out
+/// where it has only one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json"
+    override_usage = "blindsight classify [OPTIONS] MODEL IMAGE\n       blindsight classify [OPTIONS] --server URL [MODEL] IMAGE",
+    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json\n  blindsight classify --server https://127.0.0.1:8443 digit.png"
 )]
 pub struct Classify {
+    /// The model (an .onnx file, or the name of a shipped one), then the image (a PNG, or DIR:N for test image N of the data set in DIR)
+    #[arg(value_name = "MODEL> <IMAGE", required = true, num_args = 1..=2)]
+    words: Vec<String>,
     #[command(flatten)]
-    model: ModelArgument,
-    /// A PNG, or DIR:N for test image N of the data set in DIR
-    image: ImageArgument,
+    server: ServerFlags,
     #[command(flatten)]
     plan: PlanFlags,
 }
@@ -43,12 +51,44 @@ pub struct Report {
 
 impl Classify {
     pub fn run(&self, json: bool) -> Outcome {
-        let model = self.model.load()?;
-        let images = [self.image.load(model.graph.input)?];
-        let session = Session::open(model, &self.plan)?;
-        let round = session.classify(&images)?;
-        emit(&Report::new(&session, round, session.plain_scores(&images)?), json)
+        let report = match (&self.server.url, self.words.as_slice()) {
+            (None, [model, image]) => here(parse(model)?, &parse(image)?, &self.plan)?,
+            (Some(url), [image]) => self.there(url, None, &parse(image)?)?,
+            (Some(url), [model, image]) => self.there(url, Some(model), &parse(image)?)?,
+            _ => usage("two words are expected, MODEL and IMAGE; one is enough with --server URL"),
+        };
+        emit(&report, json)
     }
+
+    fn there(&self, url: &str, model: Option<&str>, image: &ImageArgument) -> Outcome<Report> {
+        let mut client = remote::open(&self.server, url, model)?;
+        let image = image.load(client.client().plan().input.shape())?;
+        let answer = client.classify(&image)?;
+        let labels = client.client().plan().labels.clone();
+        Ok(Report {
+            latency_ms: answer.timing.step("compute"),
+            upload_bytes: Some(answer.upload_bytes),
+            evaluation_key_bytes: Some(client.model().evaluation_key_bytes),
+            ..Report::decrypted(labels, answer.classification, answer.download_bytes)
+        })
+    }
+}
+
+fn here(model: ModelArgument, image: &ImageArgument, plan: &PlanFlags) -> Outcome<Report> {
+    let model = model.load()?;
+    let images = [image.load(model.graph.input)?];
+    let session = Session::open(model, plan)?;
+    let round = session.classify(&images)?;
+    Ok(Report::new(&session, round, session.plain_scores(&images)?))
+}
+
+fn parse<T: std::str::FromStr<Err: fmt::Display>>(word: &str) -> Outcome<T> {
+    word.parse().map_err(|error: T::Err| Failure::new(error.to_string()))
+}
+
+/// Ends the process as clap does for wrong usage.
+fn usage(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::WrongNumberOfValues, format!("{message}\n")).exit()
 }
 
 impl Report {

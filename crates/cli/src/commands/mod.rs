@@ -13,6 +13,8 @@ mod infer;
 mod keygen;
 mod models;
 mod plan;
+mod serve;
+mod token;
 
 use crate::failure::Outcome;
 
@@ -32,6 +34,8 @@ pub enum Command {
     Infer(infer::Infer),
     Decrypt(decrypt::Decrypt),
     Calibrate(calibrate::Calibrate),
+    Serve(serve::Serve),
+    Token(token::Token),
 }
 
 impl Command {
@@ -51,6 +55,8 @@ impl Command {
             Self::Infer(command) => command.run(json),
             Self::Decrypt(command) => command.run(json),
             Self::Calibrate(command) => command.run(json),
+            Self::Serve(command) => command.run(json),
+            Self::Token(command) => command.run(json),
         }
     }
 }

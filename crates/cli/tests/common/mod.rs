@@ -1,6 +1,8 @@
 //! Runs the binary as a script would.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod serving;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -35,6 +37,7 @@ impl Folder {
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_blindsight"));
         command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
+        command.env("XDG_DATA_HOME", &self.0).env_remove("BLINDSIGHT_TOKEN");
         command
     }
 

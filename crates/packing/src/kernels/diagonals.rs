@@ -5,7 +5,7 @@ use crate::placement::Placement;
 use circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
 use ckks::Scale;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Any linear layer by hybrid diagonals: from a layout with copies to a layout of partial sums.
@@ -65,7 +65,9 @@ struct Pair {
     ranges: Vec<(u32, u32)>,
     /// Blocks and diagonals.
     chosen: Vec<(u32, u32)>,
-    diagonals: BTreeSet<usize>,
+    /// All diagonals, and for each whether it is one.
+    diagonals: Vec<usize>,
+    used: Vec<bool>,
 }
 
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
@@ -96,8 +98,13 @@ impl Meetings {
     }
 
     /// The diagonals between a ciphertext of the output and one of the input.
-    fn diagonals(&self, to: usize, from: usize) -> &BTreeSet<usize> {
+    fn diagonals(&self, to: usize, from: usize) -> &[usize] {
         &self.pairs[to][from].diagonals
+    }
+
+    /// How many products there are.
+    pub fn terms(&self) -> usize {
+        self.pairs.iter().flatten().map(|pair| pair.diagonals.len()).sum()
     }
 
     /// One after the last diagonal, counted from the origin.
@@ -173,6 +180,12 @@ impl Differences {
         Self(present)
     }
 
+    /// The fewest products between layouts of so many copies and classes: each of a diagonal's places may serve another difference.
+    pub fn least_terms(&self, copies: usize, classes: usize) -> usize {
+        let present = |present: &Vec<bool>| present.iter().filter(|p| **p).count().div_ceil(copies * classes);
+        self.0.iter().flatten().map(present).sum()
+    }
+
     /// How many slots before its own the first element lies that a row sees: where diagonals are best counted from. They are cyclic, so they
     /// begin after their widest gap.
     pub fn origin(&self) -> usize {
@@ -200,17 +213,25 @@ impl Pair {
         preference: Preference,
     ) -> Self {
         let slots = to.slots;
-        let mut pair = Self { ranges: vec![(0, 0); slots], chosen: vec![], diagonals: BTreeSet::new() };
+        let (ranges, used) = (vec![(0, 0); slots], vec![false; slots]);
+        let mut pair = Self { ranges, chosen: vec![], diagonals: vec![], used };
         for rank in 0..slots {
+            // Later copies lie further on, so they offer an early difference the diagonals of later ones: those are chosen first.
+            let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
             let difference = (rank + slots - origin) % slots;
             if present[difference] {
                 let chosen = pair.choose(difference, from, to, origin, preference);
-                pair.diagonals.extend(chosen.iter().map(|(_, d)| *d as usize));
+                for diagonal in chosen.iter().map(|(_, d)| *d as usize) {
+                    if !std::mem::replace(&mut pair.used[diagonal], true) {
+                        pair.diagonals.push(diagonal);
+                    }
+                }
                 let start = pair.chosen.len() as u32;
                 pair.chosen.extend(chosen);
                 pair.ranges[difference] = (start, pair.chosen.len() as u32);
             }
         }
+        pair.diagonals.sort_unstable();
         pair
     }
 
@@ -236,7 +257,7 @@ impl Pair {
         if preference == Preference::Used {
             let used = |block: usize| {
                 let diagonals = from.shifts.iter().map(|c| diagonal(block, c));
-                diagonals.into_iter().find(|d| self.diagonals.contains(d)).map(|d| (block as u32, d as u32))
+                diagonals.into_iter().find(|d| self.used[*d]).map(|d| (block as u32, d as u32))
             };
             let all = |class: usize| blocks(class).map(used).collect::<Option<Vec<_>>>();
             if let Some(chosen) = (0..to.classes).find_map(all) {

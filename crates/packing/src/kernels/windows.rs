@@ -26,8 +26,8 @@ impl WindowKernel {
     }
 
     /// Whether the layer's bias needs an addition: unless the constant tap brings it, or there is none.
-    pub fn adds_bias(&self) -> bool {
-        !self.windows.has_constant_tap() && !self.linear.is_unbiased()
+    pub fn adds_bias(windows: &Windows, linear: &Linear) -> bool {
+        !windows.has_constant_tap() && !linear.is_unbiased()
     }
 
     /// Windows to the layer's output in [`Windows::output`], whole sums: for each ciphertext of the output one product for each input,
@@ -50,7 +50,7 @@ impl WindowKernel {
             b.dot(terms, rescale)
         };
         let sum = folded(b, product, self.windows.output.blocks.spacing, &self.fold)?;
-        if !self.adds_bias() {
+        if !Self::adds_bias(&self.windows, &self.linear) {
             return Ok(sum);
         }
         let (linear, sums) = (self.linear.clone(), self.sums.clone());

@@ -10,7 +10,7 @@ use crate::{
 };
 use circuit::{CostModel, dry_run};
 use ckks::wire::{self, Header, Kind};
-use network::{Model, Shape};
+use network::{LayerKind, Model, Shape};
 use proptest::prelude::*;
 
 /// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
@@ -69,9 +69,9 @@ fn each_objective_is_best_at_its_own() {
     let objectives = [Objective::Latency, Objective::Operations, Objective::KeySwitches, Objective::Upload];
     let plans = objectives
         .map(|o| explain(&planned(&model, Family::Auto, o), &model, &CostModel::default()).unwrap());
-    for taps in 1..=4 {
+    for family in [Family::Taps(1), Family::Taps(2), Family::Taps(5), Family::Image] {
         for objective in objectives {
-            let other = planned(&model, Family::Taps(taps), objective);
+            let other = planned(&model, family, objective);
             let other = explain(&other, &model, &CostModel::default()).unwrap();
             assert!(plans[0].predicted_ms <= other.predicted_ms);
             assert!(plans[1].totals.hops <= other.totals.hops);
@@ -111,7 +111,11 @@ fn what_does_not_fit_is_refused_with_figures() {
     let squares = deep.graph.layers[1].clone();
     deep.graph.layers.splice(1..1, vec![squares; 12]);
     assert!(refusal(&deep, &options(16384)).contains("at most 430"));
-    assert_eq!(planned(&deep, Family::Auto, Objective::Latency).public.parameters.degree, 32768);
+    let large_values = refusal(&deep, &options(32768));
+    assert!(large_values.contains("bits"), "{large_values}");
+    let LayerKind::Convolution(first) = &mut deep.graph.layers[0].kind else { unreachable!() };
+    first.weights.iter_mut().for_each(|w| *w *= 0.1);
+    assert_eq!(planned(&deep, Family::Taps(1), Objective::Latency).public.parameters.degree, 32768);
 
     let large = model(&Figures { outputs: 60, hidden: Some(4), ..CRYPTONETS }).unwrap();
     let taps = Options { family: Family::Taps(1), ..options(8192) };

@@ -308,7 +308,7 @@ pub fn overflow(kernel: Kernel, digits: &[&[u32]], inverses: &[f32], out: &mut [
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`.
 ///
-/// At most three digits, each below `2^30`, and an overflow of at most 3.
+/// At most four digits, each below a prime, and an overflow of at most 4.
 pub fn convert(
     kernel: Kernel,
     m: Modulus,
@@ -317,7 +317,7 @@ pub fn convert(
     factors: &[u32],
     out: &mut [u32],
 ) {
-    assert!(digits.len() <= 3 && factors.len() == digits.len() + 1);
+    assert!(digits.len() <= 4 && factors.len() == digits.len() + 1);
     check_lengths(out.len(), &[overflow.len()]);
     digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
     dispatch!(kernel, convert(m, digits, overflow, factors, out));

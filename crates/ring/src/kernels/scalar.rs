@@ -247,9 +247,9 @@ pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`: the second half of a base conversion.
 ///
-/// Bounds: at most three digits below `2^30` and an overflow of at most 3, each times a residue: below `2^62`.
+/// Bounds: at most four digits below primes, so below `2^30 - 16`, and an overflow of at most 4, each times a residue: below `2^32 q`.
 pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]) {
-    debug_assert!(digits.len() <= 3 && factors.len() == digits.len() + 1);
+    debug_assert!(digits.len() <= 4 && factors.len() == digits.len() + 1);
     let last = u64::from(factors[digits.len()]);
     for (j, o) in out.iter_mut().enumerate() {
         let mut sum = u64::from(overflow[j]) * last;

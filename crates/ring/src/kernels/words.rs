@@ -179,7 +179,7 @@ pub(super) fn overflow<S: Simd>(simd: S, digits: &[&[u32]], inverses: &[f32], ou
     }
 }
 
-/// The sum is below `(3 * 2^30 + 3) q < 2^32 q`.
+/// Digits are below primes that are 1 modulo 64 and below `2^30`, so the sum is below `(4 (2^30 - 63) + 4) q < 2^32 q`.
 #[inline(always)]
 pub(super) fn convert<S: Simd>(
     simd: S,
@@ -194,7 +194,8 @@ pub(super) fn convert<S: Simd>(
         [a] => convert_from(simd, m, [a], overflow, factors, out),
         [a, b] => convert_from(simd, m, [a, b], overflow, factors, out),
         [a, b, c] => convert_from(simd, m, [a, b, c], overflow, factors, out),
-        _ => unreachable!("a conversion has one to three source primes"),
+        [a, b, c, d] => convert_from(simd, m, [a, b, c, d], overflow, factors, out),
+        _ => unreachable!("a conversion has one to four source primes"),
     }
 }
 

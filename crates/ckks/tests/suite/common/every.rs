@@ -109,7 +109,6 @@ impl<'a> Run<'a> {
     fn divided(&self, variance: Variance) -> Variance {
         match self.rescale {
             Rescale::No => variance + noise::division(self.parameters()),
-            // Special primes of three and the rescale's need two divisions: the first one's error vanishes in the second.
             Rescale::Yes => self.rescaled(variance),
         }
     }

@@ -1,0 +1,69 @@
+//! Servers that this user reaches over HTTPS.
+
+use crate::configuration::{self, KnownServer};
+use crate::failure::{During, Failure, Outcome};
+use crate::progress;
+use client::remote::{Fingerprint, RemoteClient, Server, Trust};
+use std::path::PathBuf;
+
+/// Which server, and how it is known to be the right one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerFlags {
+    /// A server that `blindsight serve` runs: https://HOST:PORT
+    #[arg(
+        long = "server",
+        value_name = "URL",
+        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "max_key_bytes"]
+    )]
+    pub url: Option<String>,
+    /// SHA-256 of the server's certificate, as `serve` prints it: that one is trusted, no other. Remembered
+    #[arg(long, value_name = "HEX", requires = "url")]
+    pub fingerprint: Option<String>,
+    /// Authorities (PEM) that must have signed the server's certificate, in place of those that this system trusts. Remembered
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "fingerprint")]
+    pub ca: Option<PathBuf>,
+}
+
+/// The client of a model on a server, its keys registered; what was needed to get there is remembered.
+pub fn open(flags: &ServerFlags, url: &str, model: Option<&str>) -> Outcome<RemoteClient> {
+    let url = url.trim_end_matches('/');
+    let known = known(flags, url)?;
+    let server = Server::connect(url, &known.token, &trust(&known)?)?;
+    let bar = progress::bar("registering keys, bytes", 0);
+    let client = RemoteClient::open(server, model, &configuration::secrets_folder()?, |sent, all| {
+        bar.set_length(all);
+        bar.set_position(sent);
+    })?;
+    bar.finish_and_clear();
+    configuration::remember_server(url, known)?;
+    Ok(client)
+}
+
+/// What is known of the server, from the arguments, the environment, and the last time.
+fn known(flags: &ServerFlags, url: &str) -> Outcome<KnownServer> {
+    let stored = configuration::servers()?.remove(url);
+    let given = std::env::var("BLINDSIGHT_TOKEN").ok().filter(|token| !token.is_empty());
+    let Some(token) = given.or_else(|| stored.as_ref().map(|known| known.token.clone())) else {
+        return Err(Failure::new(format!(
+            "no token for {url}: set BLINDSIGHT_TOKEN to one that `blindsight token create` made there"
+        )));
+    };
+    Ok(match (&flags.fingerprint, &flags.ca) {
+        (None, None) => KnownServer {
+            token,
+            ..stored.unwrap_or(KnownServer { token: String::new(), fingerprint: None, ca: None })
+        },
+        (fingerprint, ca) => KnownServer { token, fingerprint: fingerprint.clone(), ca: ca.clone() },
+    })
+}
+
+fn trust(known: &KnownServer) -> Outcome<Trust> {
+    match (&known.fingerprint, &known.ca) {
+        (Some(fingerprint), _) => Ok(Trust::Pinned(fingerprint.parse::<Fingerprint>()?)),
+        (None, Some(ca)) => {
+            Ok(Trust::Authorities(std::fs::read(ca).during(|| format!("cannot read {}", ca.display()))?))
+        }
+        (None, None) => Ok(Trust::System),
+    }
+}

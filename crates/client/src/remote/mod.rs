@@ -1,0 +1,81 @@
+//! A server over HTTPS.
+//!
+//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`] whose secret
+//! key lies in a folder and whose evaluation keys are registered at a server: open it, then classify.
+//!
+//! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on where they broke off, so a
+//! repeated request does no harm. The secret key never leaves the folder.
+
+mod connection;
+mod registered;
+mod server;
+mod trust;
+
+pub use registered::{Answer, RemoteClient};
+pub use server::{Reply, Server, Timing};
+pub use trust::{Fingerprint, Trust};
+
+use protocol::{Code, Problem};
+
+/// Why a server could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An address that is none of a server.
+    #[error("{address:?} is no address of a server: {reason}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A token that cannot be sent.
+    #[error("the token holds characters that no token has")]
+    Token,
+    /// A certificate to trust that cannot be used.
+    #[error("no certificate to trust: {0}")]
+    Trust(String),
+    /// No connection, or one that broke.
+    #[error("{address}: {source}")]
+    Connection {
+        /// The server.
+        address: String,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// The server refused.
+    #[error("the server refused ({}): {}", .0.status, .0.detail)]
+    Refused(Problem),
+    /// An answer that the protocol does not know.
+    #[error("the server's answer is not understood: {0}")]
+    Answer(String),
+    /// There is not exactly one model to choose.
+    #[error("the server serves {}: name one", .0.join(", "))]
+    Choose(Vec<String>),
+    /// A plan that cannot be used.
+    #[error(transparent)]
+    Plan(#[from] protocol::Error),
+    /// What the client itself refuses.
+    #[error(transparent)]
+    Client(#[from] crate::Error),
+}
+
+impl Error {
+    /// The reason of a refusal.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused(problem) => Some(problem.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    fn passes(&self) -> bool {
+        let passing = [Code::Busy, Code::Unavailable, Code::Timeout, Code::UploadInProgress];
+        match self {
+            Self::Connection { source, .. } => source.kind() != std::io::ErrorKind::InvalidData,
+            Self::Refused(problem) => passing.contains(&problem.code),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The JSON documents.
+
+use serde::{Deserialize, Serialize};
+
+/// The models that a server serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Models {
+    /// One entry for each.
+    pub models: Vec<Model>,
+}
+
+/// A model, and what to expect of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name in paths.
+    pub id: String,
+    /// The plan's digest, in hexadecimal.
+    pub plan: String,
+    /// The name of the plan's representation.
+    pub representation: String,
+    /// What the plan is best at.
+    pub objective: String,
+    /// What a reply may hold.
+    pub reply: String,
+    /// The ring degree.
+    pub ring_degree: usize,
+    /// `log2(QP)`.
+    pub log_qp: f64,
+    /// What the security table grants.
+    pub security_bits: u32,
+    /// The images that it takes.
+    pub input: InputShape,
+    /// A name for each score.
+    pub labels: Vec<String>,
+    /// Exact length of the frame of evaluation keys.
+    pub evaluation_key_bytes: u64,
+    /// Exact length of a request's frame.
+    pub request_bytes: u64,
+    /// Exact length of a reply's frame.
+    pub reply_bytes: u64,
+}
+
+/// The shape of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputShape {
+    /// Colours.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// How much of evaluation keys has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// The keys' address.
+    pub digest: String,
+    /// Bytes that have arrived.
+    pub received: u64,
+    /// Bytes of the whole frame, once its header has arrived.
+    pub total: Option<u64>,
+    /// Whether the keys are registered.
+    pub complete: bool,
+}
+
+/// A client's own keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Registered keys, newest first.
+    pub keys: Vec<Key>,
+    /// Bytes that count against the quota.
+    pub used_bytes: u64,
+    /// Bytes that the client may use.
+    pub quota_bytes: u64,
+}
+
+/// Registered evaluation keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Their address.
+    pub digest: String,
+    /// The digest of their plan, in hexadecimal.
+    pub plan: String,
+    /// Bytes of their frame.
+    pub bytes: u64,
+    /// When they were registered: seconds since 1970.
+    pub created: u64,
+    /// When they are forgotten: seconds since 1970.
+    pub expires: Option<u64>,
+}
+
+/// A refusal (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What the status means.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The reason, for programs.
+    pub code: Code,
+    /// What was expected, what came and what to do, for people.
+    pub detail: String,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Code {
+    /// Not understood.
+    BadRequest,
+    /// Another version of the protocol.
+    UnsupportedVersion,
+    /// No token, or one that is unknown, revoked or expired.
+    Unauthorized,
+    /// No such path.
+    NotFound,
+    /// No such method on this path.
+    MethodNotAllowed,
+    /// No such model.
+    UnknownModel,
+    /// This client has no such keys.
+    UnknownKeys,
+    /// The body came too slowly.
+    Timeout,
+    /// Another upload of the same keys is under way.
+    UploadInProgress,
+    /// The upload does not stand at that offset.
+    WrongOffset,
+    /// A body without a length.
+    LengthRequired,
+    /// More bytes than the plan implies.
+    TooLarge,
+    /// Bytes that are not what the plan asks for.
+    NotConforming,
+    /// All places in the queue are taken.
+    Busy,
+    /// Shutting down, or the request waited too long.
+    Unavailable,
+    /// The client's share of the disk is used up.
+    QuotaExceeded,
+    /// The server's disk is full.
+    StorageFull,
+    /// A fault of the server.
+    Internal,
+    /// A code of a later server.
+    #[serde(other)]
+    Unknown,
+}

@@ -1,0 +1,110 @@
+//! Bodies: read piece by piece, within their length and time.
+
+use crate::Limits;
+use crate::refusal::{Outcome, Refusal};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use protocol::Code;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The length that a request announces.
+pub fn length(headers: &HeaderMap) -> Outcome<u64> {
+    let value = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    value.ok_or_else(|| {
+        Refusal::new(Code::LengthRequired, "expected Content-Length: bodies have a known length here")
+    })
+}
+
+/// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the body's.
+pub struct Pieces {
+    body: Body,
+    stall: Duration,
+    end: Instant,
+}
+
+impl Pieces {
+    pub fn new(body: Body, limits: &Limits) -> Self {
+        Self { body, stall: limits.stall, end: Instant::now() + limits.body }
+    }
+
+    /// The next piece, or none at the end.
+    pub async fn next(&mut self) -> Outcome<Option<Bytes>> {
+        loop {
+            let deadline = self.end.min(Instant::now() + self.stall);
+            let frame = match timeout_at(deadline, self.body.frame()).await {
+                Err(_) => return Err(Refusal::new(Code::Timeout, "the body came too slowly: send it again")),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(Refusal::new(Code::BadRequest, "the body broke off")),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+    }
+
+    /// All of a body of this length, which was accepted.
+    pub async fn whole(mut self, length: u64) -> Outcome<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length as usize);
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+/// A body that, when it is dropped unread, is read to its end and forgotten, if it is small: a client that writes its whole request before
+/// it listens would otherwise see a broken connection in place of the refusal.
+pub struct Polite {
+    body: Option<Body>,
+    most: u64,
+    time: Duration,
+}
+
+impl Polite {
+    pub fn new(body: Body, most: u64, time: Duration) -> Self {
+        Self { body: Some(body), most, time }
+    }
+}
+
+impl HttpBody for Polite {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Polite {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        if body.size_hint().upper().is_none_or(|rest| rest > self.most) {
+            return;
+        }
+        let read = async move { while let Some(Ok(_)) = body.frame().await {} };
+        // Outside of a runtime nobody listens any more.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(timeout(self.time, read));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The models that are served.
+
+use ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
+use network::Model;
+use packing::Plan;
+use protocol::InputShape;
+use server::PreparedModel;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A model, prepared, and what is said of it.
+pub struct Served {
+    pub prepared: PreparedModel,
+    pub summary: protocol::Model,
+    /// The framed public plan.
+    pub plan: Vec<u8>,
+}
+
+/// The models that a service serves, by name.
+#[derive(Default)]
+pub struct Catalogue(BTreeMap<String, Arc<Served>>);
+
+/// Why a model cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// A name that cannot stand in a path.
+    #[error("{0:?} cannot stand in an address: a model's name is made of a-z A-Z 0-9 . _ -")]
+    Name(String),
+    /// Two models of one name.
+    #[error("two models are called {0:?}: serve one of them under another name")]
+    Twice(String),
+    /// A model that does not fit its plan.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// A plan that is not secure.
+    #[error(transparent)]
+    Parameters(#[from] ckks::Error),
+}
+
+impl Catalogue {
+    /// Prepares a model to be served by a plan of its own.
+    ///
+    /// # Errors
+    /// For a name that is there or cannot stand in a path, and for a plan that was made for another model.
+    pub fn add(&mut self, model: &Model, plan: &Plan) -> Result<(), CatalogueError> {
+        let id = model.name.clone();
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+            return Err(CatalogueError::Name(id));
+        }
+        if self.0.contains_key(&id) {
+            return Err(CatalogueError::Twice(id));
+        }
+        let prepared = PreparedModel::new(model, plan)?;
+        let summary = summary(&id, &prepared, model)?;
+        let plan = protocol::write_plan(prepared.plan(), prepared.digest());
+        self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Arc<Served>> {
+        self.0.get(id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.0.values()
+    }
+
+    /// The model that keys with this header are for.
+    pub(crate) fn for_keys(&self, head: &[u8]) -> Result<&Arc<Served>, WireError> {
+        let mut refused = None;
+        for served in self.iter() {
+            match wire::read_header(head, &served.keys_expected()) {
+                Ok(_) => return Ok(served),
+                // A file for a served plan that is wrong otherwise is told so; one for none is told the plan.
+                Err(error @ WireError::Plan { .. }) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or(WireError::Truncated { expected: FRAME_BYTES, actual: 0 }))
+    }
+
+    /// The most bytes that any body has.
+    pub(crate) fn largest_body(&self) -> u64 {
+        self.iter().map(|served| served.summary.request_bytes).max().unwrap_or(0).max(self.largest_keys())
+    }
+
+    /// The most bytes that keys for any model have.
+    pub(crate) fn largest_keys(&self) -> u64 {
+        self.iter().map(|served| served.summary.evaluation_key_bytes).max().unwrap_or(0)
+    }
+}
+
+impl Served {
+    fn keys_expected(&self) -> Expected {
+        let length = Length::Exactly(self.prepared.evaluation_keys_bytes());
+        Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest()), key: None, length }
+    }
+
+    pub fn digest(&self) -> PlanDigest {
+        self.prepared.digest()
+    }
+}
+
+fn summary(id: &str, prepared: &PreparedModel, model: &Model) -> Result<protocol::Model, ckks::Error> {
+    let (plan, shape) = (prepared.plan(), model.graph.input);
+    let parameters = plan.parameters.validate()?;
+    let frame = |payload: usize| (FRAME_BYTES + payload) as u64;
+    Ok(protocol::Model {
+        id: id.into(),
+        plan: wire::hex(&prepared.digest()),
+        representation: plan.representation.clone(),
+        objective: plan.objective.clone(),
+        reply: plan.reply_kind.clone(),
+        ring_degree: plan.parameters.degree,
+        log_qp: parameters.log_qp(),
+        security_bits: parameters.security_bits(),
+        input: InputShape { channels: shape.channels, height: shape.height, width: shape.width },
+        labels: plan.labels.clone(),
+        evaluation_key_bytes: frame(prepared.evaluation_keys_bytes()),
+        request_bytes: frame(prepared.request_bytes()),
+        reply_bytes: frame(prepared.reply_bytes()),
+    })
+}

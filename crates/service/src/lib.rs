@@ -1,0 +1,49 @@
+//! The server over HTTPS: what runs when you type `blindsight serve`.
+//!
+//! # Concepts
+//!
+//! A [`Service`] is made from [`Limits`], a folder and the models to serve. It answers the protocol that `docs/server.md` states and
+//! `openapi.json` lists. One straight line leads a request through it: `listener` (connections, TLS, time limits) -> `routes` (who asks,
+//! for what) -> `queue` (a place, then a thread) -> `server::PreparedModel`.
+//!
+//! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `index.redb` (which keys are registered), `keys/`
+//! (their frames) and `uploads/` (frames that are not whole yet).
+//!
+//! # Contract
+//!
+//! - Evaluation keys are registered when they are whole, conform to a served plan, and are safely on disk; what was acknowledged survives
+//!   crashes, and nothing else is accepted after them.
+//! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`], its memory by a place in the queue.
+//! - A client sees its own keys and nothing of others.
+//! - Nothing that identifies a client, and nothing that it sent, is logged.
+//! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these sources.
+//!
+//! # Non-goals
+//!
+//! No accounts (a token is made on the command line), no billing, no cluster: one process owns the folder.
+
+mod body;
+mod cache;
+mod catalogue;
+mod limits;
+mod listener;
+mod metrics;
+mod page;
+mod queue;
+mod refusal;
+mod routes;
+mod service;
+mod store;
+mod tls;
+mod tokens;
+
+pub use catalogue::{Catalogue, CatalogueError};
+pub use limits::Limits;
+pub use listener::{Listener, Transport};
+pub use service::{Service, StartError};
+pub use store::{Store, StoreError};
+pub use tls::{Identity, TlsError};
+pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};
+
+/// The OpenAPI document that the service answers by.
+pub const OPENAPI: &str = include_str!("../openapi.json");

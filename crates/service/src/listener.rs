@@ -1,0 +1,235 @@
+//! Connections: accepted up to a number, each within its time limits, and finished in peace when the server goes.
+
+use crate::routes::{metrics_router, router};
+use crate::{Identity, Limits, Service};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// What connections speak.
+pub enum Transport {
+    /// HTTPS.
+    Tls(Identity),
+    /// HTTP in the clear: for loopback, or behind a proxy that speaks TLS.
+    Plain,
+}
+
+/// A bound address.
+pub struct Listener {
+    main: TcpListener,
+    metrics: Option<TcpListener>,
+    transport: Transport,
+}
+
+impl Listener {
+    /// Binds the address that clients connect to, and the one for figures.
+    ///
+    /// # Errors
+    /// Where an address cannot be bound.
+    pub async fn bind(
+        main: SocketAddr,
+        metrics: Option<SocketAddr>,
+        transport: Transport,
+    ) -> io::Result<Self> {
+        let metrics = match metrics {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
+        Ok(Self { main: TcpListener::bind(main).await?, metrics, transport })
+    }
+
+    /// The address that clients connect to.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.main.local_addr()
+    }
+
+    /// The address for figures.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.metrics.as_ref().map(TcpListener::local_addr).transpose()
+    }
+
+    /// Serves until `stop` is ready; then accepts nothing more, lets what runs finish for as long as the limits say, and returns.
+    pub async fn serve(self, service: Arc<Service>, stop: impl Future<Output = ()>) {
+        let (closing, closed) = watch::channel(false);
+        let acceptor = match &self.transport {
+            Transport::Tls(identity) => Some(identity.acceptor()),
+            Transport::Plain => None,
+        };
+        let doors = Doors { limits: Arc::new(service.limits.clone()), closed };
+        let mut open = JoinSet::new();
+        open.spawn(doors.clone().accept(self.main, acceptor, router(service.clone())));
+        if let Some(metrics) = self.metrics {
+            open.spawn(doors.accept(metrics, None, metrics_router(service.clone())));
+        }
+        let sweeper = tokio::spawn(sweep(service.clone()));
+        stop.await;
+        tracing::info!("shutting down");
+        service.close();
+        let _ = closing.send(true);
+        let finished = async { while open.join_next().await.is_some() {} };
+        if timeout(service.limits.shutdown, finished).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+        sweeper.abort();
+    }
+}
+
+/// Once a minute, what is over is deleted.
+async fn sweep(service: Arc<Service>) {
+    loop {
+        sleep(Duration::from_secs(60)).await;
+        let service = service.clone();
+        let _ = tokio::task::spawn_blocking(move || service.sweep()).await;
+    }
+}
+
+/// What is the same for all connections.
+#[derive(Clone)]
+struct Doors {
+    limits: Arc<Limits>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Doors {
+    /// Accepts connections until the server goes, and waits for those that are open then.
+    async fn accept(mut self, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+        let room = Arc::new(Semaphore::new(self.limits.connections));
+        let mut open = JoinSet::new();
+        loop {
+            let next = async {
+                let permit = room.clone().acquire_owned().await.expect("never closed");
+                (listener.accept().await, permit)
+            };
+            let (accepted, permit) = tokio::select! {
+                _ = self.closed.wait_for(|closed| *closed) => break,
+                Some(_) = open.join_next() => continue,
+                accepted = next => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let connection = self.clone().connection(stream, tls.clone(), router.clone());
+                    open.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, for one: some will be free again.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(listener);
+        while open.join_next().await.is_some() {}
+    }
+
+    async fn connection(self, stream: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
+        let _ = stream.set_nodelay(true);
+        let stream = Timed { stream, stall: self.limits.stall, pending: None };
+        match tls {
+            None => self.speak(stream, router).await,
+            Some(acceptor) => {
+                if let Ok(Ok(stream)) = timeout(self.limits.head, acceptor.accept(stream)).await {
+                    self.speak(stream, router).await;
+                }
+            }
+        }
+    }
+
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut self, stream: S, router: Router) {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let mut connection = pin!(connection);
+        // An error here is the client's: it went away, or spoke something else than HTTP.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = self.closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+}
+
+/// A stream whose writes fail when the other side takes nothing for so long.
+struct Timed {
+    stream: TcpStream,
+    stall: Duration,
+    pending: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timed {
+    /// Passes on what a write gave; a write that waits is given so long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.pending = None;
+            return written;
+        }
+        let stall = self.stall;
+        let pending =
+            self.pending.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
+        ready!(pending.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, shut)
+    }
+}

@@ -1,0 +1,259 @@
+//! `/v1/keys`: evaluation keys, registered once.
+
+use super::{Client, Shared};
+use crate::Service;
+use crate::body::{self, Pieces};
+use crate::catalogue::Served;
+use crate::refusal::{Outcome, Refusal};
+use crate::store::{Id, Record, StoreError, Upload};
+use crate::tokens::now;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ckks::wire::{HEADER_BYTES, hex};
+use protocol::{Address, Code, Key, KeyStatus, Keys, headers};
+use serde::Deserialize;
+use server::ClientKeys;
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::sync::Arc;
+
+/// How long keys may live at least and at most, where they do not live until they are deleted: a minute, a year.
+const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=31_536_000;
+
+#[derive(Deserialize)]
+pub struct Lifetime {
+    expires_in: Option<u64>,
+}
+
+/// An answer about keys: the same in headers, for programs that stream, and as a document.
+struct Status(StatusCode, KeyStatus);
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        let complete = if self.1.complete { "?1" } else { "?0" };
+        let headers = [
+            (HeaderName::from_static(headers::UPLOAD_OFFSET), HeaderValue::from(self.1.received)),
+            (HeaderName::from_static(headers::UPLOAD_COMPLETE), HeaderValue::from_static(complete)),
+        ];
+        (self.0, headers, Json(self.1)).into_response()
+    }
+}
+
+pub async fn list(State(service): Shared, Client(client): Client) -> Outcome<Json<Keys>> {
+    let key = |(address, record): (Address, Record)| Key {
+        digest: address.to_string(),
+        plan: hex(&record.plan),
+        bytes: record.bytes,
+        created: record.created,
+        expires: record.expires,
+    };
+    let keys = service.store.list(&client)?.into_iter().map(key).collect();
+    let used_bytes = service.store.used(&client)?;
+    Ok(Json(Keys { keys, used_bytes, quota_bytes: service.store.quota() }))
+}
+
+pub async fn status(
+    State(service): Shared,
+    Client(client): Client,
+    Path(digest): Path<String>,
+) -> Outcome<Response> {
+    let id = (client, address(&digest)?);
+    Ok(state_of(&service, &id)?.into_response())
+}
+
+pub async fn delete(
+    State(service): Shared,
+    Client(client): Client,
+    Path(digest): Path<String>,
+) -> Outcome<StatusCode> {
+    let id = (client, address(&digest)?);
+    service.store.delete(&id)?;
+    service.cache.remove(&id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn put(
+    State(service): Shared,
+    Client(client): Client,
+    Path(digest): Path<String>,
+    lifetime: Result<Query<Lifetime>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Outcome<Response> {
+    let id = (client, address(&digest)?);
+    let expires = expiry(lifetime)?;
+    let (offset, length) = (offset(&headers)?, body::length(&headers)?);
+    within(offset, length, service.catalogue.largest_keys())?;
+    if service.store.registered(&id)?.is_some() {
+        return Ok(state_of(&service, &id)?.into_response());
+    }
+    let busy =
+        || Refusal::for_now(Code::Busy, "as many keys as may be are being sent: try again after a moment");
+    let turn = service.uploads.clone().try_acquire_owned().map_err(|_| busy())?;
+    let upload = service.store.begin(&id)?;
+    if offset != upload.received() {
+        return Err(Refusal::wrong_offset(offset, upload.received()));
+    }
+    let pieces = Pieces::new(body, &service.limits);
+    // A task of its own: whatever becomes of the connection, what has arrived is written down in order.
+    let task = tokio::spawn(async move {
+        let _turn = turn;
+        receive(&service, id, upload, pieces, length, expires).await
+    });
+    let status = task.await.map_err(|panic| Refusal::internal(&panic))??;
+    Ok(status.into_response())
+}
+
+/// Takes a part of a frame; registers the frame when it is whole.
+async fn receive(
+    service: &Arc<Service>,
+    id: Id,
+    mut upload: Upload,
+    mut pieces: Pieces,
+    length: u64,
+    expires: Option<u64>,
+) -> Outcome<Status> {
+    let (head, piece) = head(&upload, &mut pieces).await?;
+    let served = match service.catalogue.for_keys(&head) {
+        Ok(served) => served.clone(),
+        Err(error) => {
+            upload.discard()?;
+            return Err(Refusal::new(Code::NotConforming, format!("evaluation keys: {error}")));
+        }
+    };
+    let total = served.summary.evaluation_key_bytes;
+    within(upload.received(), length, total)?;
+    upload.reserve(total)?;
+    if !piece.is_empty() {
+        upload.append(&piece)?;
+    }
+    while let Some(piece) = pieces.next().await? {
+        upload.append(&piece)?;
+    }
+    let digest = id.1.to_string();
+    let received = upload.received();
+    if received < total {
+        let status = KeyStatus { digest, received, total: Some(total), complete: false };
+        return Ok(Status(StatusCode::ACCEPTED, status));
+    }
+    let worker = service.clone();
+    service.queue.compute(move || register(&worker, &served, id, upload, expires)).await??;
+    Ok(Status(StatusCode::CREATED, KeyStatus { digest, received, total: Some(total), complete: true }))
+}
+
+/// The header of a frame, from what has arrived before or from the body's beginning; and what of the body was read for it.
+async fn head(upload: &Upload, pieces: &mut Pieces) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    if upload.received() > 0 {
+        let mut head = vec![];
+        let read = upload.open()?.take(HEADER_BYTES as u64).read_to_end(&mut head);
+        read.map_err(|error| Refusal::internal(&error))?;
+        return Ok((head, vec![]));
+    }
+    let mut begun = vec![];
+    while begun.len() < HEADER_BYTES {
+        match pieces.next().await? {
+            Some(piece) => begun.extend_from_slice(&piece),
+            None => {
+                let detail = format!("the first part of a frame must hold its header, {HEADER_BYTES} bytes");
+                return Err(Refusal::new(Code::BadRequest, detail));
+            }
+        }
+    }
+    Ok((begun.clone(), begun))
+}
+
+/// Checks a frame that is whole, and registers it.
+fn register(service: &Service, served: &Served, id: Id, upload: Upload, expires: Option<u64>) -> Outcome<()> {
+    let keys = match check(served, &id.1, &upload)? {
+        Ok(keys) => keys,
+        Err(detail) => {
+            upload.discard()?;
+            return Err(Refusal::new(Code::NotConforming, detail));
+        }
+    };
+    let record = Record { plan: served.digest(), bytes: upload.received(), created: now(), expires };
+    upload.register(&record)?;
+    service.metrics.keys_registered.inc();
+    // Whoever registers keys will use them.
+    service.cache.insert(id, served.digest(), Arc::new(keys), expires);
+    Ok(())
+}
+
+/// The keys, if the bytes that arrived are those of the address, and keys for the plan.
+fn check(
+    served: &Served,
+    address: &Address,
+    upload: &Upload,
+) -> Result<Result<ClientKeys, String>, StoreError> {
+    let mut source = Hashed { source: upload.open()?, hasher: Sha256::new() };
+    let keys = match served.prepared.read_keys(&mut source) {
+        Ok(keys) => keys,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let actual = Address(source.hasher.finalize().into());
+    if actual != *address {
+        return Ok(Err(format!(
+            "the SHA-256 of what arrived is {actual}, not that of the path: send it again"
+        )));
+    }
+    Ok(Ok(keys))
+}
+
+/// A source, and the digest of all that was read from it.
+struct Hashed<R> {
+    source: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// How keys stand now.
+fn state_of(service: &Service, id: &Id) -> Outcome<Status> {
+    let digest = id.1.to_string();
+    if let Some(record) = service.store.registered(id)? {
+        let status = KeyStatus { digest, received: record.bytes, total: Some(record.bytes), complete: true };
+        return Ok(Status(StatusCode::OK, status));
+    }
+    let (received, total) = service.store.progress(id)?;
+    Ok(Status(StatusCode::OK, KeyStatus { digest, received, total, complete: false }))
+}
+
+fn address(digest: &str) -> Outcome<Address> {
+    digest.parse().map_err(|error: protocol::NotAnAddress| Refusal::new(Code::BadRequest, error.to_string()))
+}
+
+fn offset(headers: &HeaderMap) -> Outcome<u64> {
+    let Some(value) = headers.get(headers::UPLOAD_OFFSET) else { return Ok(0) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Refusal::new(Code::BadRequest, "expected a number of bytes in Upload-Offset"))
+}
+
+fn expiry(lifetime: Result<Query<Lifetime>, QueryRejection>) -> Outcome<Option<u64>> {
+    match lifetime.map(|Query(lifetime)| lifetime.expires_in) {
+        Ok(None) => Ok(None),
+        Ok(Some(seconds)) if LIFETIMES.contains(&seconds) => Ok(Some(now() + seconds)),
+        _ => {
+            let (least, most) = LIFETIMES.into_inner();
+            Err(Refusal::new(Code::BadRequest, format!("expires_in: expected {least} to {most} seconds")))
+        }
+    }
+}
+
+/// Refuses a body that would end behind the frame.
+fn within(offset: u64, length: u64, total: u64) -> Outcome<()> {
+    if offset.checked_add(length).is_some_and(|end| end <= total) {
+        return Ok(());
+    }
+    let detail = format!("evaluation keys have {total} bytes here, the body would end behind them");
+    Err(Refusal::new(Code::TooLarge, detail))
+}

@@ -1,0 +1,28 @@
+//! `/v1/models`: what is served.
+
+use super::{Client, Shared};
+use crate::refusal::Outcome;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::Models;
+
+pub async fn list(State(service): Shared, _: Client) -> Json<Models> {
+    Json(Models { models: service.catalogue.iter().map(|served| served.summary.clone()).collect() })
+}
+
+pub async fn plan(
+    State(service): Shared,
+    _: Client,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Outcome<Response> {
+    let served = service.model(&id)?;
+    let tag = format!("\"{}\"", served.summary.plan);
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let kind = "application/octet-stream".to_string();
+    Ok(([(header::CONTENT_TYPE, kind), (header::ETAG, tag)], served.plan.clone()).into_response())
+}

@@ -1,0 +1,153 @@
+//! The service: what all requests share.
+
+use crate::cache::Cache;
+use crate::catalogue::{Catalogue, Served};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::refusal::{Outcome, Refusal};
+use crate::store::{Id, Store, StoreError};
+use crate::tokens::{State, TokenError, Tokens, now};
+use crate::{ClientName, Limits};
+use protocol::Code;
+use server::ClientKeys;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Semaphore;
+
+/// Models, keys and tokens, ready to answer requests.
+pub struct Service {
+    pub(crate) limits: Limits,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) tokens: Tokens,
+    pub(crate) store: Arc<Store>,
+    pub(crate) cache: Cache,
+    pub(crate) queue: Queue,
+    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) metrics: Metrics,
+    closing: AtomicBool,
+}
+
+/// Why a service does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+}
+
+impl Service {
+    /// A service of these models, with what lasts in `folder`, which exists.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or written, or another server has it.
+    pub fn open(folder: &Path, catalogue: Catalogue, limits: Limits) -> Result<Arc<Self>, StartError> {
+        let service = Self {
+            catalogue,
+            tokens: Tokens::open(folder)?,
+            store: Arc::new(Store::open(folder, limits.quota)?),
+            cache: Cache::new(limits.cache),
+            queue: Queue::new(&limits),
+            uploads: Arc::new(Semaphore::new(limits.uploads)),
+            metrics: Metrics::new(),
+            closing: AtomicBool::new(false),
+            limits,
+        };
+        service.sweep();
+        Ok(Arc::new(service))
+    }
+
+    /// The figures for Prometheus.
+    pub fn metrics(&self) -> String {
+        self.metrics.text(self.queue.taken(), self.cache.bytes())
+    }
+
+    /// From now on `/healthz` says that the server goes.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Deletes what is over: keys whose time has come, keys of revoked clients, uploads that were given up.
+    pub(crate) fn sweep(&self) {
+        let swept = self.tokens.list().map(|clients| {
+            let gone = |name: &ClientName| clients.get(name).is_some_and(|entry| entry.revoked);
+            self.store.sweep(gone, self.limits.abandoned)
+        });
+        match swept {
+            Ok(Ok(over)) => over.iter().for_each(|id| self.cache.remove(id)),
+            Ok(Err(error)) => tracing::warn!(%error, "keys that are over could not be deleted"),
+            Err(error) => tracing::warn!(%error, "tokens cannot be read"),
+        }
+    }
+
+    /// The client that a token belongs to.
+    pub(crate) fn authenticate(&self, token: &str) -> Outcome<ClientName> {
+        let refused = |detail: &str| Err(Refusal::new(Code::Unauthorized, detail));
+        match self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))? {
+            Some((client, State::Valid)) => Ok(client),
+            Some((_, State::Expired)) => refused("the token's time is over: ask for a new one"),
+            _ => refused("the token is unknown or was revoked: ask for a new one"),
+        }
+    }
+
+    pub(crate) fn model(&self, id: &str) -> Outcome<Arc<Served>> {
+        let served = self.catalogue.get(id).cloned();
+        served.ok_or_else(|| Refusal::new(Code::UnknownModel, "no such model here: see GET /v1/models"))
+    }
+
+    /// A client's keys for a model, from memory or from the disk.
+    pub(crate) fn keys(&self, served: &Served, id: &Id) -> Outcome<Arc<ClientKeys>> {
+        if let Some(keys) = self.cache.get(id, &served.digest(), now()) {
+            self.metrics.cache_hits.inc();
+            return Ok(keys);
+        }
+        self.metrics.cache_misses.inc();
+        let record = self.store.registered(id)?.ok_or_else(unknown_keys)?;
+        let keys = served.prepared.read_keys(self.store.frame(id)?);
+        let keys = Arc::new(keys.map_err(|error| Refusal::new(Code::NotConforming, error.to_string()))?);
+        self.cache.insert(id.clone(), served.digest(), keys.clone(), record.expires);
+        if self.store.registered(id)?.is_none() {
+            // They were deleted while they were read.
+            self.cache.remove(id);
+            return Err(unknown_keys());
+        }
+        Ok(keys)
+    }
+
+    /// Whether a client has these keys, before anything else is done for it.
+    pub(crate) fn expect_keys(&self, served: &Served, id: &Id) -> Outcome<()> {
+        if self.cache.get(id, &served.digest(), now()).is_some() || self.store.registered(id)?.is_some() {
+            return Ok(());
+        }
+        Err(unknown_keys())
+    }
+}
+
+fn unknown_keys() -> Refusal {
+    Refusal::new(
+        Code::UnknownKeys,
+        "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again",
+    )
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Active => Self::new(Code::UploadInProgress, error.to_string()),
+            StoreError::Quota { .. } => Self::new(Code::QuotaExceeded, error.to_string()),
+            _ if error.is_full() => {
+                tracing::error!("the disk is full");
+                Self::new(Code::StorageFull, "the server's disk is full; what had arrived is kept")
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}

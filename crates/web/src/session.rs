@@ -1,0 +1,151 @@
+//! What one visitor has.
+
+use client::{Classification, Client};
+use network::{Image, Shape};
+use packing::PublicPlan;
+use protocol::Address;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+/// A visitor's plan and client. Each comes with its own operation, in this order.
+#[derive(Debug, Default)]
+pub struct Session {
+    plan: Option<(PublicPlan, [u8; 32])>,
+    client: Option<Client>,
+}
+
+/// Why an operation was refused. Never holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Operations in another order than they must come.
+    #[error("there is no {0} yet: {0} comes first")]
+    Missing(&'static str),
+    /// Bytes that are no public plan.
+    #[error(transparent)]
+    Plan(#[from] protocol::Error),
+    /// Pixels that are no image.
+    #[error(transparent)]
+    Image(#[from] network::Error),
+    /// The client's refusal.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+}
+
+/// What a page shows of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanSummary {
+    /// The model's name.
+    pub model: String,
+    /// A name for each score.
+    pub labels: Vec<String>,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// How many ciphertexts a request holds.
+    pub ciphertexts: usize,
+}
+
+/// What a reply says, as a page shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The name of the class with the largest score.
+    pub label: String,
+    /// The scores, in the order of the plan's labels.
+    pub scores: Vec<f64>,
+    /// What to keep in mind, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Session {
+    /// Takes a plan from the server, and forgets the key of any other.
+    ///
+    /// # Errors
+    /// As [`protocol::read_plan`].
+    pub fn open_plan(&mut self, bytes: &[u8]) -> Result<PlanSummary, Error> {
+        let (plan, digest) = protocol::read_plan(bytes)?;
+        let summary = PlanSummary::new(&plan);
+        *self = Self { plan: Some((plan, digest)), client: None };
+        Ok(summary)
+    }
+
+    /// Makes a secret key.
+    ///
+    /// # Errors
+    /// Where there is no plan, and as [`Client::generate`].
+    pub fn generate_key(&mut self) -> Result<(), Error> {
+        let (plan, digest) = self.plan()?;
+        self.client = Some(Client::generate(plan, digest)?);
+        Ok(())
+    }
+
+    /// Takes a secret key that [`secret_key`](Self::secret_key) gave.
+    ///
+    /// # Errors
+    /// Where there is no plan, and as [`Client::read`]: for damaged bytes, and for a key of another plan.
+    pub fn restore_key(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (plan, digest) = self.plan()?;
+        self.client = Some(Client::read(plan, digest, bytes)?);
+        Ok(())
+    }
+
+    /// The secret key, framed, for the visitor's own store.
+    ///
+    /// # Errors
+    /// Where there is no key.
+    pub fn secret_key(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(self.client()?.secret_key())
+    }
+
+    /// Makes evaluation keys, framed for the server.
+    ///
+    /// # Errors
+    /// Where there is no key, and as [`Client::evaluation_keys`].
+    pub fn evaluation_keys(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.client()?.evaluation_keys(|_, _| ())?)
+    }
+
+    /// Encrypts an image of the plan's shape, its 8-bit pixels in the order channel, row, column; framed for the server.
+    ///
+    /// # Errors
+    /// Where there is no key, for another number of pixels, and as [`Client::encrypt`].
+    pub fn encrypt(&self, pixels: &[u8]) -> Result<Vec<u8>, Error> {
+        let client = self.client()?;
+        // The image's own copy of the pixels is not wiped: it is a drawing that the page shows anyway.
+        let image = Image::new(client.plan().input.shape(), pixels.to_vec())?;
+        Ok(client.encrypt(&image)?)
+    }
+
+    /// Decrypts a reply.
+    ///
+    /// # Errors
+    /// Where there is no key, and as [`Client::decrypt`].
+    pub fn decrypt(&self, reply: &[u8]) -> Result<Answer, Error> {
+        let Classification { label, scores, warnings } = self.client()?.decrypt(reply)?;
+        Ok(Answer { label, scores, warnings: warnings.iter().map(ToString::to_string).collect() })
+    }
+
+    /// The address that evaluation keys are registered under.
+    pub fn address(keys: &[u8]) -> String {
+        Address::of(keys).to_string()
+    }
+
+    fn plan(&self) -> Result<(PublicPlan, [u8; 32]), Error> {
+        self.plan.clone().ok_or(Error::Missing("a plan"))
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        self.client.as_ref().ok_or(Error::Missing("a secret key"))
+    }
+}
+
+impl PlanSummary {
+    fn new(plan: &PublicPlan) -> Self {
+        let Shape { channels, height, width } = plan.input.shape();
+        Self {
+            model: plan.model.clone(),
+            labels: plan.labels.clone(),
+            shape: [channels, height, width],
+            ciphertexts: plan.input.ciphertexts(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// The WebAssembly client (crates/web), as an object. Used by the worker, and by tests under Node.
+
+/** A refusal, in the client's own words. */
+export class ClientError extends Error {}
+
+/** Instantiates the client; `source` is a response or the module's bytes. */
+export async function load(source) {
+  let exports = null;
+  const host = {
+    fill_random: (address, length) => {
+      const target = new Uint8Array(exports.memory.buffer, address, length);
+      // The browser gives at most 64 KiB at a time.
+      for (let i = 0; i < length; i += 65536) crypto.getRandomValues(target.subarray(i, i + 65536));
+    },
+  };
+  const instantiate = source instanceof Response ? WebAssembly.instantiateStreaming : WebAssembly.instantiate;
+  exports = (await instantiate.call(WebAssembly, source, { host })).instance.exports;
+  return new Client(exports);
+}
+
+class Client {
+  #exports;
+
+  constructor(exports) {
+    this.#exports = exports;
+  }
+
+  /** Takes the server's plan; what there is to know of it. */
+  openPlan(plan) {
+    return json(this.#call('open_plan', plan));
+  }
+
+  generateKey() {
+    this.#call('generate_key');
+  }
+
+  restoreKey(secret) {
+    this.#call('restore_key', secret);
+  }
+
+  /** The secret key: for the visitor's own store, and nobody else. */
+  secretKey() {
+    return this.#call('secret_key');
+  }
+
+  evaluationKeys() {
+    return this.#call('evaluation_keys');
+  }
+
+  encrypt(pixels) {
+    return this.#call('encrypt', pixels);
+  }
+
+  /** Label, scores and warnings. */
+  decrypt(reply) {
+    return json(this.#call('decrypt', reply));
+  }
+
+  /** The address that evaluation keys are registered under. */
+  address(keys) {
+    return text(this.#call('address', keys));
+  }
+
+  #call(operation, argument = new Uint8Array()) {
+    const wasm = this.#exports;
+    const address = wasm.argument(argument.length);
+    // Memory may have moved since: views of it are made anew each time.
+    new Uint8Array(wasm.memory.buffer, address, argument.length).set(argument);
+    const refused = this.#run(operation) !== 0;
+    const result = new Uint8Array(wasm.memory.buffer, wasm.result(), wasm.result_length()).slice();
+    wasm.wipe_result();
+    if (refused) throw new ClientError(text(result));
+    return result;
+  }
+
+  #run(operation) {
+    try {
+      return this.#exports[operation]();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      throw new ClientError('The part of this page that encrypts has broken down. Please reload the page.');
+    }
+  }
+}
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+const json = (bytes) => JSON.parse(text(bytes));

@@ -1,0 +1,291 @@
+// The page in headless Chromium, against a server: what it shows, what it sends, what it keeps.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { Recorder } from './support/recorder.js';
+import { serve } from './support/server.js';
+import { PHONE, Visitor, launch, plainInference } from './support/visitor.js';
+
+let browser, server, recorder;
+
+before(async () => {
+  [browser, server] = await Promise.all([launch(), serve('--plain-http')]);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+beforeEach(async () => {
+  recorder = await Recorder.before(server.port);
+});
+afterEach(() => recorder.close());
+
+const address = () => `${recorder.origin}/#token=${server.token}`;
+
+async function visit(options) {
+  const visitor = await Visitor.at(browser, address(), options);
+  await visitor.ready();
+  return visitor;
+}
+
+/** The answer equals plain inference of the pixels that the page shows as encrypted. */
+async function assertTrue(visitor, { label, scores }) {
+  const plain = plainInference(await visitor.pixels());
+  assert.equal(label, plain.label);
+  scores.forEach((score, i) => assert.ok(Math.abs(score - plain.scores[i]) < 0.15, `${score} encrypted, ${plain.scores[i]} plain`));
+}
+
+test('digits drawn with the mouse get the label of plain inference', async () => {
+  const visitor = await visit();
+  for (const digit of [7, 2, 0]) {
+    if (digit !== 7) await visitor.page.click('#clear');
+    await visitor.drawSample(digit);
+    const answer = await visitor.ask();
+    assert.equal(answer.label, String(digit));
+    await assertTrue(visitor, answer);
+  }
+  assert.deepEqual(visitor.complaints, []);
+  await visitor.screenshot('desktop');
+  await visitor.leave();
+});
+
+test('on a phone, with a finger, nothing overflows', async () => {
+  const visitor = await visit(PHONE);
+  const overflow = () => visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.equal(await overflow(), 0);
+  await visitor.drawSample(3);
+  const answer = await visitor.ask();
+  assert.equal(answer.label, '3');
+  await assertTrue(visitor, answer);
+  assert.equal(await overflow(), 0);
+  await visitor.screenshot('phone');
+  await visitor.leave();
+});
+
+test('by keyboard alone a one can be drawn and asked for', async () => {
+  const visitor = await visit();
+  const { keyboard } = visitor.page;
+  await keyboard.press('Tab');
+  assert.equal(await visitor.page.evaluate(() => document.activeElement.textContent), 'Skip to the drawing area');
+  await keyboard.press('Enter');
+  assert.equal(await visitor.page.evaluate(() => document.activeElement.id), 'drawing');
+  for (let i = 0; i < 8; i++) await keyboard.press('ArrowUp');
+  await keyboard.press('Space');
+  for (let i = 0; i < 16; i++) await keyboard.press('ArrowDown');
+  await keyboard.press('Space');
+  await visitor.page.waitForFunction(() => /^Pen up, column 15, row \d+ of 28$/.test(document.getElementById('live').textContent));
+  await keyboard.press('Enter');
+  const answer = await visitor.answer();
+  assert.equal(answer.label, '1');
+  await assertTrue(visitor, answer);
+  await visitor.leave();
+});
+
+test('a screen reader is told the structure, every control and the answer', async () => {
+  const visitor = await visit();
+  await visitor.page.getByRole('button', { name: 'Take a drawn 4' }).click();
+  await visitor.page.getByRole('button', { name: 'Encrypt and ask' }).click();
+  const answer = await visitor.answer();
+  assert.match(await visitor.page.getByRole('status').textContent(), new RegExp(`decrypted in this page: This is a ${answer.label}\\.`));
+  for (const heading of ['Your drawing', 'What it sees', 'The answer, decrypted', 'Where the time went', 'Your key']) {
+    await visitor.page.getByRole('heading', { level: 2, name: heading }).waitFor();
+  }
+  await visitor.page.getByRole('img', { name: 'Grey noise' }).waitFor();
+  const unnamed = visitor.page.locator('button, input').filter({ visible: true });
+  for (const control of await unnamed.all()) assert.ok(await control.evaluate((c) => c.ariaLabel || c.textContent || c.labels?.length));
+  assert.equal(await visitor.page.getByRole('list', { name: 'Decrypted scores' }).getByRole('listitem').count(), 10);
+  await visitor.leave();
+});
+
+test('no secret leaves, and nothing is asked of anybody else', async () => {
+  const visitor = await visit();
+  await visitor.page.check('#remember');
+  await visitor.drawSample(5);
+  await visitor.ask();
+  const pixels = Buffer.from(await visitor.pixels());
+  const secret = await secretKey(visitor);
+  assert.equal(secret.length, 2148, 'a frame of 8192 ternary coefficients');
+  const sent = Buffer.concat(recorder.log.map(({ url, headers, body }) => Buffer.concat([Buffer.from(url + headers), body])));
+  assert.ok(sent.length > 8e6, 'keys and ciphertexts were sent');
+  // Every piece of the key's payload, and every row of pixels that holds ink.
+  for (let at = 68; at + 16 <= secret.length - 32; at += 4) assert.equal(sent.indexOf(secret.subarray(at, at + 16)), -1, `key, byte ${at}`);
+  const rows = Array.from({ length: 28 }, (_, y) => pixels.subarray(28 * y, 28 * y + 28)).filter((row) => row.some(Boolean));
+  for (const row of rows) assert.equal(sent.indexOf(row), -1, 'pixels');
+  for (const { url } of recorder.log) assert.ok(!url.includes(server.token), 'the token stands in no address');
+  assert.ok(recorder.log.length > 8);
+  for (const url of visitor.asked) assert.equal(new URL(url).origin, recorder.origin);
+  assert.ok(visitor.asked.some((url) => url.endsWith('.wasm')), 'the worker is watched, too');
+  assert.equal(new URL(visitor.page.url()).hash, '', 'the token is out of the address bar');
+  await visitor.leave();
+});
+
+test('the policy lets nothing in, and the page needs nothing more', async () => {
+  const visitor = await visit();
+  const response = await visitor.page.reload();
+  await visitor.ready();
+  const policy = response.headers()['content-security-policy'];
+  assert.match(policy, /default-src 'none'/);
+  assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval'(?<!wasm-unsafe-eval')|https?:|\*/);
+  const outcomes = await visitor.page.evaluate(async () => {
+    const elsewhere = await fetch('http://127.0.0.1:1/').catch((error) => error.name);
+    document.head.append(Object.assign(document.createElement('script'), { textContent: 'window.inline = true' }));
+    setTimeout('window.evaluated = true');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return [elsewhere, window.inline, window.evaluated];
+  });
+  assert.deepEqual(outcomes, ['TypeError', undefined, undefined]);
+  for (const kind of [/connect-src 'self'/, /inline script/, /Evaluating a string/]) {
+    assert.ok(visitor.complaints.some((text) => kind.test(text)), `${kind}`);
+  }
+  await visitor.leave();
+});
+
+test('two encryptions of one drawing have nothing in common', async () => {
+  const visitor = await visit();
+  await visitor.drawSample(6);
+  await visitor.ask();
+  await visitor.ask();
+  const [one, other] = recorder.sent('POST', /infer$/).map(({ body }) => body.subarray(68, -32));
+  assert.equal(one.length, other.length);
+  let same = 0;
+  for (let i = 0; i < one.length; i++) same += one[i] === other[i];
+  // Independent bytes agree in one place of 256; top bits of residues are a little uneven.
+  assert.ok(same / one.length < 0.006, `${same} of ${one.length} bytes agree`);
+  await visitor.leave();
+});
+
+test('a kept key is used again, sent keys are not sent again, and forgetting forgets', async () => {
+  const visitor = await visit();
+  await visitor.page.check('#remember');
+  await visitor.drawSample(8);
+  await visitor.ask();
+  const [first, puts] = [await secretKey(visitor), recorder.sent('PUT', /keys/).length];
+  await visitor.page.goto('about:blank');
+  await visitor.page.goto(address());
+  await visitor.ready();
+  assert.ok(await visitor.page.isChecked('#remember'));
+  assert.deepEqual(await secretKey(visitor), first);
+  await visitor.drawSample(1);
+  assert.equal((await visitor.ask()).label, '1');
+  assert.equal(recorder.sent('PUT', /keys/).length, puts, 'no keys were sent again');
+  assert.equal(recorder.sent('DELETE', /keys/).length, 0, 'leaving the page deleted nothing');
+  await visitor.page.click('#forget');
+  await visitor.page.waitForSelector('#forget:enabled');
+  assert.equal(await secretKey(visitor), null);
+  const [{ url, status }] = recorder.sent('DELETE', /keys/);
+  assert.equal(status, 204);
+  assert.equal(url, recorder.sent('PUT', /keys/)[0].url.replace(/\?.*/, ''));
+  assert.equal((await visitor.ask()).label, '1', 'new keys work');
+  await visitor.leave();
+});
+
+test('a key in memory goes with the page, and so do its evaluation keys', async () => {
+  const visitor = await visit();
+  await visitor.drawSample(9);
+  await visitor.ask();
+  assert.equal(await secretKey(visitor), null);
+  const [put] = recorder.sent('PUT', /keys/);
+  assert.match(put.url, /\?expires_in=\d+$/);
+  await visitor.page.goto('about:blank');
+  await until(() => recorder.sent('DELETE', /keys/).some(({ status }) => status === 204));
+  await visitor.leave();
+});
+
+test('keys that the server has lost are made and sent anew', async () => {
+  const visitor = await visit();
+  await visitor.drawSample(2);
+  await visitor.ask();
+  const digest = recorder.sent('PUT', /keys/)[0].url.replace(/\?.*/, '');
+  const headers = { Authorization: `Bearer ${server.token}` };
+  assert.equal((await fetch(recorder.origin + digest, { method: 'DELETE', headers })).status, 204);
+  assert.equal((await visitor.ask()).label, '2');
+  await visitor.leave();
+});
+
+test('an upload that broke off goes on where it stopped', async () => {
+  const unavailable = { status: 503, headers: { 'retry-after': '1' }, body: '' };
+  recorder.intervene = async ({ method }, pass) => {
+    const parts = method === 'PUT' && recorder.sent('PUT', /keys/).length;
+    // The third part is lost; the fifth arrives, but its answer is lost.
+    if (parts === 5) await pass();
+    return parts === 3 || parts === 5 ? unavailable : null;
+  };
+  const visitor = await visit();
+  await visitor.drawSample(0);
+  assert.equal((await visitor.ask()).label, '0');
+  const puts = recorder.sent('PUT', /keys/);
+  const offsets = puts.map(({ headers }) => Number(/upload-offset\n(\d+)/i.exec(headers)[1]));
+  assert.deepEqual([offsets[3], offsets[5]], [offsets[2], offsets[4]], 'both are sent again');
+  assert.deepEqual([puts[5].status, puts.at(-1).status], [409, 201]);
+  assert.ok(offsets[6] > offsets[5], 'from where the server says it stands');
+  await visitor.leave();
+});
+
+test('a busy server is asked again, and one that is gone is said to be', async () => {
+  const visitor = await visit();
+  let refusals = 1;
+  const busy = { status: 429, headers: { 'retry-after': '1' }, body: '' };
+  recorder.intervene = ({ method }) => (method === 'POST' && refusals-- > 0 ? busy : null);
+  await visitor.drawSample(7);
+  assert.equal((await visitor.ask()).label, '7');
+  recorder.close();
+  await visitor.page.click('#ask');
+  await visitor.page.getByRole('alert').getByText('The server does not answer').waitFor();
+  assert.equal(await visitor.page.textContent('#verdict'), 'No answer.');
+  await visitor.leave();
+});
+
+test('a wrong token is refused in words, and a right one can be given', async () => {
+  const visitor = await Visitor.at(browser, `${recorder.origin}/#token=wrong`);
+  await visitor.page.getByRole('alert').filter({ hasText: /token/i }).waitFor();
+  await visitor.page.getByLabel('Access token').fill(address());
+  await visitor.page.getByRole('button', { name: 'Connect' }).click();
+  await visitor.ready();
+  await visitor.drawSample(4);
+  assert.equal((await visitor.ask()).label, '4');
+  await visitor.leave();
+});
+
+test('a reply that was tampered with is an error, never an answer', async () => {
+  const visitor = await visit();
+  await visitor.drawSample(3);
+  recorder.intervene = ({ method }) => (method === 'POST' ? { status: 200, headers: {}, body: Buffer.alloc(28896, 7) } : null);
+  await visitor.page.click('#ask');
+  await visitor.page.getByRole('alert').getByText('not a Blindsight file').waitFor();
+  assert.equal(await visitor.page.textContent('#verdict'), 'No answer.');
+  await visitor.leave();
+});
+
+test('over TLS, at the address that the server prints, all of it works', async () => {
+  const secure = await serve();
+  assert.match(secure.page, /^https:/);
+  const visitor = await Visitor.at(browser, secure.page);
+  await visitor.ready();
+  await visitor.drawSample(6);
+  assert.equal((await visitor.ask()).label, '6');
+  assert.deepEqual(visitor.complaints, []);
+  for (const url of visitor.asked) assert.equal(new URL(url).origin, new URL(secure.page).origin);
+  await visitor.leave();
+  await secure.stop();
+});
+
+/** The secret key in the page's store, or null. */
+async function secretKey(visitor) {
+  const bytes = await visitor.page.evaluate(async () => {
+    const { recall } = await import('./store.js');
+    const open = indexedDB.open('blindsight', 1);
+    await new Promise((resolve) => (open.onsuccess = resolve));
+    const names = open.result.objectStoreNames;
+    if (!names.contains('keys')) return null;
+    const keys = open.result.transaction('keys').objectStore('keys').getAllKeys();
+    await new Promise((resolve) => (keys.onsuccess = resolve));
+    open.result.close();
+    return keys.result.length ? [...(await recall(keys.result[0])).secret] : null;
+  });
+  return bytes && Buffer.from(bytes);
+}
+
+async function until(condition) {
+  for (let i = 0; i < 200 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(condition());
+}

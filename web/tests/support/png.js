@@ -1,0 +1,56 @@
+// Grey PNG files, written and read: for the command line, and for the project's sample digits.
+
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
+
+const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+
+/** An 8-bit grey PNG. */
+export function encode(pixels, side) {
+  const header = Buffer.from([0, 0, 0, side, 0, 0, 0, side, 8, 0, 0, 0, 0]);
+  const rows = Array.from({ length: side }, (_, y) => [0, ...pixels.slice(y * side, (y + 1) * side)]);
+  const parts = [chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.from(rows.flat()))), chunk('IEND', Buffer.alloc(0))];
+  return Buffer.concat([SIGNATURE, ...parts]);
+}
+
+function chunk(type, data) {
+  const content = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(data.length);
+  check.writeUInt32BE(crc32(content));
+  return Buffer.concat([length, content, check]);
+}
+
+/** The pixels of an 8-bit grey PNG. */
+export function decode(png) {
+  const data = [];
+  let side = 0;
+  for (let at = SIGNATURE.length; at < png.length; ) {
+    const [length, type] = [png.readUInt32BE(at), png.toString('latin1', at + 4, at + 8)];
+    const content = png.subarray(at + 8, at + 8 + length);
+    if (type === 'IHDR') side = content.readUInt32BE(0);
+    if (type === 'IDAT') data.push(content);
+    at += length + 12;
+  }
+  return unfiltered(inflateSync(Buffer.concat(data)), side);
+}
+
+/** Undoes PNG's row filters (RFC 2083, section 6). */
+function unfiltered(rows, side) {
+  const pixels = new Uint8Array(side * side);
+  for (let y = 0; y < side; y++) {
+    const filter = rows[y * (side + 1)];
+    for (let x = 0; x < side; x++) {
+      const at = (dx, dy) => (x - dx < 0 || y - dy < 0 ? 0 : pixels[(y - dy) * side + x - dx]);
+      const [a, b, c] = [at(1, 0), at(0, 1), at(1, 1)];
+      const predicted = [0, a, b, (a + b) >> 1, paeth(a, b, c)][filter];
+      pixels[y * side + x] = rows[y * (side + 1) + 1 + x] + predicted;
+    }
+  }
+  return pixels;
+}
+
+function paeth(a, b, c) {
+  const [pa, pb, pc] = [b - c, a - c, a + b - 2 * c].map(Math.abs);
+  if (pa <= pb && pa <= pc) return a;
+  return pb <= pc ? b : c;
+}
