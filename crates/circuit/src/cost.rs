@@ -31,8 +31,8 @@ const fn scalar_product() -> f64 {
     0.25
 }
 
-/// How many figures are times of units that kernels share.
-pub const UNITS: usize = 6;
+/// How many figures are times of units.
+pub const UNITS: usize = 7;
 
 /// The degree that the figures are for.
 const REFERENCE_DEGREE: f64 = 8192.0;
@@ -56,8 +56,7 @@ impl CostModel {
     /// The predicted time in microseconds on one core.
     pub fn microseconds(&self, work: &Work, degree: usize) -> f64 {
         let multiples = Self::multiples(work, degree);
-        let units: f64 = self.units().iter().zip(multiples).map(|(each, count)| each * count).sum();
-        units + work.scalar_products as f64 * self.scalar_product * degree as f64 / REFERENCE_DEGREE
+        self.units().iter().zip(multiples).map(|(each, count)| each * count).sum()
     }
 
     /// How often each of the [`units`](Self::units) counts: the work, scaled to the degree.
@@ -71,17 +70,26 @@ impl CostModel {
             work.conversions as f64 * linear,
             work.passes as f64 * linear,
             work.streamed as f64 * linear,
+            work.scalar_products as f64 * linear,
         ]
     }
 
     /// The times of the units, in the order of the fields.
     pub fn units(&self) -> [f64; UNITS] {
-        [self.ntt, self.multiply_accumulate, self.permutation, self.conversion, self.pass, self.stream]
+        [
+            self.ntt,
+            self.multiply_accumulate,
+            self.permutation,
+            self.conversion,
+            self.pass,
+            self.stream,
+            self.scalar_product,
+        ]
     }
 
-    /// The same model with these times of its units.
-    pub fn with_units(&self, units: [f64; UNITS]) -> Self {
-        let [ntt, multiply_accumulate, permutation, conversion, pass, stream] = units;
-        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, ..self.clone() }
+    /// The model with these times of its units.
+    pub fn from_units(units: [f64; UNITS]) -> Self {
+        let [ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product] = units;
+        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product }
     }
 }

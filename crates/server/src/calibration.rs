@@ -216,7 +216,7 @@ fn fitted(alone: &CostModel, kernels: &[Timed]) -> CostModel {
     equations.iter_mut().enumerate().for_each(|(u, equation)| equation[u] += PULL);
     let changes = solved(equations);
     // A figure is at least a tenth of the first one: no unit is free.
-    alone.with_units(std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1)))
+    CostModel::from_units(std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1)))
 }
 
 /// Gauss-Jordan elimination; the matrix is positive definite, so no pivot is small.
@@ -267,6 +267,23 @@ impl Bench {
         }
     }
 
+    fn table(&self) -> &NttTable {
+        self.basis.table(0)
+    }
+
+    fn modulus(&self) -> Modulus {
+        self.basis.modulus(0)
+    }
+
+    fn ntt(&self) -> f64 {
+        let mut limb = words(1);
+        let both = microseconds(64, || {
+            kernels::ntt_forward(self.kernel, self.table(), &mut limb);
+            kernels::ntt_inverse(self.kernel, self.table(), &mut limb);
+        });
+        both / 2.0
+    }
+
     /// A weight of a dense layer over a block of words.
     fn scalar_product(&self) -> f64 {
         const INPUTS: usize = 800;
@@ -284,23 +301,6 @@ impl Bench {
             }
         });
         all / (matrix.len() * INPUTS * WIDTH) as f64 * DEGREE as f64
-    }
-
-    fn table(&self) -> &NttTable {
-        self.basis.table(0)
-    }
-
-    fn modulus(&self) -> Modulus {
-        self.basis.modulus(0)
-    }
-
-    fn ntt(&self) -> f64 {
-        let mut limb = words(1);
-        let both = microseconds(64, || {
-            kernels::ntt_forward(self.kernel, self.table(), &mut limb);
-            kernels::ntt_inverse(self.kernel, self.table(), &mut limb);
-        });
-        both / 2.0
     }
 
     /// A pair of limbs times a shared one is two multiply-accumulates.
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn the_fit_finds_the_figures_behind_the_times() {
         let alone = CostModel::default();
-        let truth = alone.with_units(std::array::from_fn(|u| alone.units()[u] * (0.8 + 0.1 * u as f64)));
+        let truth = CostModel::from_units(std::array::from_fn(|u| alone.units()[u] * (0.8 + 0.1 * u as f64)));
         let timed = |u: usize, degree: usize| {
             let mut work = Work { ntts: 5, multiply_accumulates: 5, ..Work::default() };
             match u {
@@ -380,6 +380,7 @@ mod tests {
                 2 => work.permutations = 1000,
                 3 => work.conversions = 1000,
                 4 => work.passes = 1000,
+                5 => work.scalar_products = 1000,
                 _ => work.streamed = 1000,
             }
             Timed { name: "", degree, work, time: truth.microseconds(&work, degree) }

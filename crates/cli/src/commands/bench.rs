@@ -153,7 +153,7 @@ impl Spread {
 impl Report {
     fn times(&self) -> Table {
         let latency = self.latency_ms;
-        let rows = [
+        let mut rows = vec![
             (
                 "server",
                 if self.images > 1 { "inference, each batch" } else { "inference, each image" },
@@ -161,7 +161,6 @@ impl Report {
             ),
             ("", "  fastest run", latency.min),
             ("", "  slowest run", latency.max),
-            ("", "  processor time", self.processor_ms.unwrap_or(latency.median)),
             ("", "parsing and expanding a request", self.expand_ms),
             ("", "encoding the model, once", self.setup.prepare_model_ms),
             ("", "a client's keys, once", self.setup.prepare_keys_ms),
@@ -170,6 +169,9 @@ impl Report {
             ("", "decrypting a reply", self.decrypt_ms),
             ("both", "making the plan, once", self.setup.plan_ms),
         ];
+        if let Some(ms) = self.processor_ms {
+            rows.insert(3, ("", "  processor time", ms));
+        }
         let mut table = Table::new(["where", "what", "median"]).left(2);
         for (place, what, ms) in rows {
             table.row([place.to_string(), what.to_string(), milliseconds(ms)]);
