@@ -54,6 +54,9 @@ fn entry(root: &Path, out: &Path, number: usize, name: &str, code: &mut String) 
         gzip = format!("Some(include_bytes!({:?}))", path);
     }
     let tag = format!("{:?}", format!("\"{tag}\""));
-    writeln!(code, "    File {{ path: {name:?}, bytes: include_bytes!({path:?}), gzip: {gzip}, tag: {tag} }},")
-        .map_err(io::Error::other)
+    writeln!(
+        code,
+        "    File {{ path: {name:?}, bytes: include_bytes!({path:?}), gzip: {gzip}, tag: {tag} }},"
+    )
+    .map_err(io::Error::other)
 }

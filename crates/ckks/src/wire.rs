@@ -48,14 +48,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
-        Self::Plan,
-        Self::SecretKey,
-        Self::EvaluationKeys,
-        Self::Ciphertexts,
-        Self::Reply,
-        Self::PublicPlan,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Plan, Self::SecretKey, Self::EvaluationKeys, Self::Ciphertexts, Self::Reply, Self::PublicPlan];
 
     const fn code(self) -> u16 {
         self as u16 + 1

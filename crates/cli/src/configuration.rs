@@ -22,9 +22,8 @@ pub struct KnownServer {
 /// A folder named `blindsight`: in the one that `variable` names, or in `below` the user's home.
 fn folder(variable: &str, below: &str) -> Outcome<PathBuf> {
     let named = |variable| std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let home = named(variable)
-        .or_else(|| named("HOME").map(|home| home.join(below)))
-        .or_else(|| named("APPDATA"));
+    let home =
+        named(variable).or_else(|| named("HOME").map(|home| home.join(below))).or_else(|| named("APPDATA"));
     let home = home.ok_or_else(|| {
         Failure::new(format!("no folder to keep things in: none of {variable}, HOME and APPDATA is set"))
     })?;

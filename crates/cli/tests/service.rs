@@ -48,8 +48,7 @@ fn two_commands_classify_over_https() {
     let classify = format!("classify --server {} {}", serving.url(), digit(7));
     let document = folder.json(&classify);
     assert_eq!(document["label"], "7");
-    let fields =
-        ["scores", "latency_ms", "upload_bytes", "download_bytes", "evaluation_key_bytes"];
+    let fields = ["scores", "latency_ms", "upload_bytes", "download_bytes", "evaluation_key_bytes"];
     common::assert_fields(&document, &fields);
     assert!(folder.says(&classify).contains("label: 7"));
     let named = format!("classify --server {} {MODEL} {}", serving.url(), digit(2));

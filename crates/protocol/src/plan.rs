@@ -11,7 +11,9 @@ pub enum Error {
     #[error("public plan: {0}")]
     Wire(#[from] WireError),
     /// A payload that is not one plan's encoding.
-    #[error("public plan: its payload is not the encoding of a plan; client and server may be of different versions")]
+    #[error(
+        "public plan: its payload is not the encoding of a plan; client and server may be of different versions"
+    )]
     Encoding,
     /// A plan that contradicts itself, or is not secure.
     #[error(transparent)]
@@ -67,10 +69,8 @@ mod tests {
 
     #[test]
     fn a_whole_plan_is_no_public_plan() {
-        let frame = wire::seal(
-            &Header { kind: Kind::Plan, plan: PlanDigest::default(), key: KeyId::default() },
-            &[],
-        );
+        let frame =
+            wire::seal(&Header { kind: Kind::Plan, plan: PlanDigest::default(), key: KeyId::default() }, &[]);
         assert!(matches!(read_plan(&frame), Err(Error::Wire(WireError::Kind { .. }))));
     }
 

@@ -15,7 +15,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// The length that a request announces.
 pub fn length(headers: &HeaderMap) -> Outcome<u64> {
     let value = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    value.ok_or_else(|| Refusal::new(Code::LengthRequired, "expected Content-Length: bodies have a known length here"))
+    value.ok_or_else(|| {
+        Refusal::new(Code::LengthRequired, "expected Content-Length: bodies have a known length here")
+    })
 }
 
 /// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the body's.

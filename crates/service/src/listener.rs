@@ -187,7 +187,8 @@ impl Timed {
             return written;
         }
         let stall = self.stall;
-        let pending = self.pending.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
+        let pending =
+            self.pending.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
         ready!(pending.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -61,12 +61,7 @@ impl Metrics {
         );
         r.register_with_unit("compute", "Running the network", Unit::Seconds, self.compute.clone());
         r.register("queue_places", "Places taken in the queue", self.places.clone());
-        r.register_with_unit(
-            "cache",
-            "Expanded keys in memory",
-            Unit::Bytes,
-            self.cache_bytes.clone(),
-        );
+        r.register_with_unit("cache", "Expanded keys in memory", Unit::Bytes, self.cache_bytes.clone());
         r.register("cache_hits", "Requests whose keys were in memory", self.cache_hits.clone());
         r.register("cache_misses", "Requests whose keys had to be read", self.cache_misses.clone());
         r.register("keys_registered", "Evaluation keys registered", self.keys_registered.clone());

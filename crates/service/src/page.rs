@@ -35,7 +35,8 @@ const SECURE: [(HeaderName, &str); 5] = [
 pub fn answer(path: &str, request: &Request) -> Response {
     let name = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
     let Some(file) = FILES.iter().find(|file| file.path == name) else {
-        return Refusal::new(Code::NotFound, "no such path: the page is at /, the protocol below /v1").into_response();
+        return Refusal::new(Code::NotFound, "no such path: the page is at /, the protocol below /v1")
+            .into_response();
     };
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Refusal::new(Code::MethodNotAllowed, "the page can only be read").into_response();
@@ -45,7 +46,11 @@ pub fn answer(path: &str, request: &Request) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::ETAG, HeaderValue::from_static(file.tag));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == file.tag.as_bytes()) {
+    if request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == file.tag.as_bytes())
+    {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(file.path)));

@@ -1,8 +1,8 @@
 //! A bounded queue in front of the threads that compute.
 
+use crate::Limits;
 use crate::refusal::{Outcome, Refusal};
 use crate::tokens::ClientName;
-use crate::Limits;
 use protocol::Code;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -43,11 +43,14 @@ impl Queue {
     pub fn enter(&self, client: &ClientName) -> Outcome<Place> {
         let busy = |what| Refusal::for_now(Code::Busy, what);
         let permit = self.places.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| busy("all places in the queue are taken: try again after a moment"))?;
+        let permit =
+            permit.map_err(|_| busy("all places in the queue are taken: try again after a moment"))?;
         let mut held = lock(&self.held);
         let mine = held.entry(client.clone()).or_default();
         if *mine >= self.per_client {
-            return Err(busy("this client holds all the places that one client may: wait for an answer first"));
+            return Err(busy(
+                "this client holds all the places that one client may: wait for an answer first",
+            ));
         }
         *mine += 1;
         drop(held);

@@ -33,7 +33,8 @@ impl Refusal {
     /// The upload does not stand where the client thinks.
     pub fn wrong_offset(asked: u64, actual: u64) -> Self {
         let detail = format!("the body begins at byte {asked}, but {actual} bytes have arrived: go on there");
-        Self::new(Code::WrongOffset, detail).with(HeaderName::from_static(headers::UPLOAD_OFFSET), actual.into())
+        Self::new(Code::WrongOffset, detail)
+            .with(HeaderName::from_static(headers::UPLOAD_OFFSET), actual.into())
     }
 
     fn with(self, name: HeaderName, value: HeaderValue) -> Self {
@@ -65,7 +66,8 @@ impl IntoResponse for Refusal {
         let title = status.canonical_reason().unwrap_or("Error").to_string();
         let problem = Problem { title, status: status.as_u16(), code: self.code, detail: self.detail };
         let body = serde_json::to_vec(&problem).expect("a problem is plain text and numbers");
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

@@ -132,13 +132,16 @@ impl Service {
 }
 
 fn unknown_keys() -> Refusal {
-    Refusal::new(Code::UnknownKeys, "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again")
+    Refusal::new(
+        Code::UnknownKeys,
+        "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again",
+    )
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Active => Self::new(Code::UploadInProgress, error.to_string()),
+            StoreError::Active => Self::for_now(Code::UploadInProgress, &error.to_string()),
             StoreError::Quota { .. } => Self::new(Code::QuotaExceeded, error.to_string()),
             _ if error.is_full() => {
                 tracing::error!("the disk is full");

@@ -42,7 +42,9 @@ pub enum StoreError {
     #[error("another upload of these keys is under way")]
     Active,
     /// The client's share is used up.
-    #[error("these keys take {wanted} bytes, {used} of the client's {quota} are taken: delete keys that are no longer used")]
+    #[error(
+        "these keys take {wanted} bytes, {used} of the client's {quota} are taken: delete keys that are no longer used"
+    )]
     Quota {
         /// Bytes of the keys.
         wanted: u64,
@@ -141,7 +143,8 @@ impl Store {
 
     /// The index's entry, if the keys are registered and live.
     pub(crate) fn registered(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        let record = self.index.read(|table| Ok(table.get((id.0.as_str(), id.1.0))?.map(|value| value.value())))?;
+        let record =
+            self.index.read(|table| Ok(table.get((id.0.as_str(), id.1.0))?.map(|value| value.value())))?;
         Ok(record.map(Record::from_value).filter(|record| record.lives(now())))
     }
 
@@ -156,7 +159,8 @@ impl Store {
     /// Bytes that count against a client's quota: registered keys, and uploads in full.
     pub(crate) fn used(&self, client: &ClientName) -> Result<u64, StoreError> {
         let registered: u64 = self.list(client)?.iter().map(|(_, record)| record.bytes).sum();
-        let pending: u64 = self.pending().iter().filter(|(id, _)| &id.0 == client).map(|(_, p)| p.total).sum();
+        let pending: u64 =
+            self.pending().iter().filter(|(id, _)| &id.0 == client).map(|(_, p)| p.total).sum();
         Ok(registered + pending)
     }
 
@@ -236,9 +240,9 @@ impl Store {
         let folder = to.parent().expect("a file of a client's").to_path_buf();
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         fs::rename(&from, &to).map_err(at(&to))?;
-        let kept = sync_folder(&folder)
-            .map_err(at(&folder))
-            .and_then(|()| self.index.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ())));
+        let kept = sync_folder(&folder).map_err(at(&folder)).and_then(|()| {
+            self.index.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ()))
+        });
         if kept.is_err() {
             // Not registered, so an upload still; where even this fails, opening the store does it.
             let _ = fs::rename(&to, &from);

@@ -53,7 +53,9 @@ pub enum State {
 #[non_exhaustive]
 pub enum TokenError {
     /// A name that cannot name a client.
-    #[error("{0:?} cannot name a client: expected 1 to 64 of a-z A-Z 0-9 . _ -, beginning with a letter or digit")]
+    #[error(
+        "{0:?} cannot name a client: expected 1 to 64 of a-z A-Z 0-9 . _ -, beginning with a letter or digit"
+    )]
     Name(String),
     /// The client has a token.
     #[error("{0} has a token already: revoke it, or replace it, which keeps the client's keys")]

@@ -34,6 +34,9 @@ fn the_service_does_not_depend_on_the_client() {
         let manifest = fs::read_to_string(manifest).expect("readable");
         let (_, rest) = manifest.split_once("[dependencies]").expect("dependencies");
         let (dependencies, _) = rest.split_once("[dev-dependencies]").expect("test dependencies");
-        assert!(dependencies.contains("ckks") && !dependencies.contains("client.workspace"), "{dependencies}");
+        assert!(
+            dependencies.contains("ckks") && !dependencies.contains("client.workspace"),
+            "{dependencies}"
+        );
     }
 }

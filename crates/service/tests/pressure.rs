@@ -145,7 +145,8 @@ fn clients_that_hang_up_leave_nothing_behind() {
 fn beyond_the_queue_clients_are_told_to_come_again() {
     let (folder, parties) = (Folder::new("queue"), &*PARTIES);
     let stall = Duration::from_secs(600);
-    let limits = Limits { queue: 1, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
+    let limits =
+        Limits { queue: 1, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
     let service = Running::plain(folder.path(), limits);
     for token in [&service.alice, &service.bob] {
         assert_eq!(service.put_keys(token, &parties.keys).status, 201);
@@ -163,7 +164,8 @@ fn beyond_the_queue_clients_are_told_to_come_again() {
 fn one_client_leaves_places_to_others() {
     let (folder, parties) = (Folder::new("fair"), &*PARTIES);
     let stall = Duration::from_secs(600);
-    let limits = Limits { queue: 3, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
+    let limits =
+        Limits { queue: 3, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
     let service = Running::plain(folder.path(), limits);
     for token in [&service.alice, &service.bob] {
         assert_eq!(service.put_keys(token, &parties.keys).status, 201);
@@ -213,7 +215,8 @@ fn keys_expire_when_their_client_said_so() {
     let path = format!("/v1/keys/{}?expires_in=60", parties.address);
     assert_eq!(service.ask(Request::new("PUT", &path).body(&parties.keys)).status, 201);
     let keys = service.ask(Request::new("GET", "/v1/keys")).json();
-    let [created, expires] = ["created", "expires"].map(|time| keys["keys"][0][time].as_u64().expect("a time"));
+    let [created, expires] =
+        ["created", "expires"].map(|time| keys["keys"][0][time].as_u64().expect("a time"));
     assert!((59..=61).contains(&(expires - created)), "{keys}");
     service.stop();
     service.join();
@@ -256,7 +259,10 @@ fn acknowledged_keys_and_whole_uploads_survive_a_restart() {
     let service = Running::plain(folder.path(), Limits::default());
     service.serves_on();
     let head = service.ask(Request::new("HEAD", &path));
-    assert_eq!((head.headers["upload-complete"].as_str(), head.headers["upload-offset"].clone()), ("?0", more.len().to_string()));
+    assert_eq!(
+        (head.headers["upload-complete"].as_str(), head.headers["upload-offset"].clone()),
+        ("?0", more.len().to_string())
+    );
     let rest = Request::new("PUT", &path).header("upload-offset", &more.len().to_string()).body(&[]);
     assert_eq!(service.ask(rest).status, 201);
 }

@@ -63,14 +63,18 @@ fn an_upload_goes_on_where_it_broke_off() {
     let path = key_path(parties.address);
     let (first, rest) = parties.keys.split_at(1_000_000);
     let head = || service.ask(Request::new("HEAD", &path));
-    assert_eq!((head().headers["upload-offset"].as_str(), head().headers["upload-complete"].as_str()), ("0", "?0"));
+    assert_eq!(
+        (head().headers["upload-offset"].as_str(), head().headers["upload-complete"].as_str()),
+        ("0", "?0")
+    );
 
     let part = service.ask(Request::new("PUT", &path).body(first));
     assert_eq!((part.status, part.json()["total"].as_u64()), (202, Some(parties.keys.len() as u64)));
     assert_eq!(head().headers["upload-offset"], "1000000");
     let wrong = service.ask(Request::new("PUT", &path).header("upload-offset", "999999").body(rest));
     assert_eq!((wrong.code().as_str(), wrong.headers["upload-offset"].as_str()), ("wrong_offset", "1000000"));
-    let beyond = service.ask(Request::new("PUT", &path).header("upload-offset", "1000000").body(&parties.keys));
+    let beyond =
+        service.ask(Request::new("PUT", &path).header("upload-offset", "1000000").body(&parties.keys));
     assert_eq!(beyond.code(), "too_large");
     assert_eq!(service.infer(&service.alice, parties.address, &parties.request).code(), "unknown_keys");
 
@@ -142,7 +146,10 @@ fn nobody_sees_the_keys_of_others() {
     let service = Running::plain(folder.path(), Limits::default());
     assert_eq!(service.put_keys(&service.alice, &parties.keys).status, 201);
     let status = service.ask_as(&service.bob, Request::new("HEAD", &key_path(parties.address)));
-    assert_eq!((status.headers["upload-offset"].as_str(), status.headers["upload-complete"].as_str()), ("0", "?0"));
+    assert_eq!(
+        (status.headers["upload-offset"].as_str(), status.headers["upload-complete"].as_str()),
+        ("0", "?0")
+    );
     assert_eq!(service.infer(&service.bob, parties.address, &parties.request).code(), "unknown_keys");
     let keys = service.ask_as(&service.bob, Request::new("GET", "/v1/keys")).json();
     assert_eq!((&keys["keys"], &keys["used_bytes"]), (&serde_json::json!([]), &serde_json::json!(0)));
@@ -157,7 +164,8 @@ fn tokens_end_when_they_are_revoked_expired_or_replaced() {
     let status = |token: &str| service.ask_as(token, Request::new("GET", "/v1/models")).status;
     assert_eq!(service.ask_anybody(Request::new("GET", "/v1/models")).status, 401);
     assert_eq!((status(&service.alice), status("bst_nonsense"), status("")), (200, 401, 401));
-    let basic = Request::new("GET", "/v1/models").header("authorization", &format!("Basic {}", service.alice));
+    let basic =
+        Request::new("GET", "/v1/models").header("authorization", &format!("Basic {}", service.alice));
     assert_eq!(service.ask_anybody(basic).status, 401);
 
     let carol = "carol".parse().expect("a name");
@@ -187,7 +195,8 @@ fn a_revoked_clients_keys_go_and_others_stay() {
     service.tokens.revoke(&"bob".parse().expect("a name")).expect("revoked");
     service.stop();
     service.join();
-    let files = |client: &str| std::fs::read_dir(folder.path().join("keys").join(client)).expect("a folder").count();
+    let files =
+        |client: &str| std::fs::read_dir(folder.path().join("keys").join(client)).expect("a folder").count();
     assert_eq!((files("alice"), files("bob")), (1, 1));
     // What a running server does once a minute, one that starts does at once.
     let service = Running::plain(folder.path(), Limits::default());
@@ -223,7 +232,10 @@ fn lengths_are_refused_before_they_are_read() {
         // A gigabyte is announced, and none of it needs to be sent to be refused.
         assert_eq!(service.ask(request.clone().header("content-length", "1073741824")).code(), "too_large");
         // What is no HTTP is refused below the protocol.
-        assert_eq!(request.header("content-length", "99999999999999999999").send(service.address).status, 400);
+        assert_eq!(
+            request.header("content-length", "99999999999999999999").send(service.address).status,
+            400
+        );
     }
     assert_eq!(service.ask(infer().body(&parties.request[1..])).code(), "not_conforming");
     assert_eq!(service.ask(put().body(&parties.keys[..67])).code(), "bad_request");
@@ -279,7 +291,10 @@ fn one_client_stores_no_more_than_its_quota() {
     let begun = Request::new("PUT", &key_path(Address::of(&more))).body(&more[..1000]);
     assert_eq!(service.ask_as(&service.bob, begun).status, 202);
     assert_eq!(service.put_keys(&service.bob, &parties.keys).code(), "quota_exceeded");
-    assert_eq!(service.ask_as(&service.bob, Request::new("DELETE", &key_path(Address::of(&more)))).status, 204);
+    assert_eq!(
+        service.ask_as(&service.bob, Request::new("DELETE", &key_path(Address::of(&more)))).status,
+        204
+    );
     assert_eq!(service.put_keys(&service.bob, &parties.keys).status, 201);
     service.serves_on();
 }
@@ -296,7 +311,8 @@ fn keys_in_memory_are_bounded_and_those_on_disk_serve_as_well() {
     assert!(text.contains("blindsight_cache_bytes 0\n"), "{text}");
     assert!(text.contains("blindsight_cache_misses_total 2\n"), "{text}");
     assert!(text.contains("blindsight_keys_registered_total 1\n"), "{text}");
-    let counted = "blindsight_requests_total{method=\"POST\",route=\"/v1/models/{id}/infer\",status=\"200\"} 2\n";
+    let counted =
+        "blindsight_requests_total{method=\"POST\",route=\"/v1/models/{id}/infer\",status=\"200\"} 2\n";
     assert!(text.contains(counted), "{text}");
     // Figures are not on the main address.
     assert_eq!(service.ask(Request::new("GET", "/metrics")).status, 404);
@@ -309,7 +325,10 @@ fn the_page_may_load_nothing_from_elsewhere() {
     let answer = service.ask_anybody(Request::new("GET", "/"));
     let policy = &answer.headers["content-security-policy"];
     assert!(policy.starts_with("default-src 'none';") && policy.contains("'wasm-unsafe-eval'"), "{policy}");
-    assert!(!policy.contains("unsafe-inline") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+    assert!(
+        !policy.contains("unsafe-inline") && !policy.contains("http") && !policy.contains('*'),
+        "{policy}"
+    );
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers["referrer-policy"], "no-referrer");
 }

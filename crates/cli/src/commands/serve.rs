@@ -169,7 +169,8 @@ impl Serve {
             }
         }
         let plan = self.plan.plan(model)?;
-        std::fs::create_dir_all(folder.join("plans")).during(|| format!("cannot write {}", path.display()))?;
+        std::fs::create_dir_all(folder.join("plans"))
+            .during(|| format!("cannot write {}", path.display()))?;
         plan_file::write(&plan, &path)?;
         Ok(plan)
     }

@@ -118,7 +118,11 @@ impl fmt::Display for Created {
 
 impl fmt::Display for Revoked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the token of {} is revoked; a running server deletes its keys within a minute", self.client)
+        writeln!(
+            f,
+            "the token of {} is revoked; a running server deletes its keys within a minute",
+            self.client
+        )
     }
 }
 

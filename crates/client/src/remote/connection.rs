@@ -66,7 +66,9 @@ impl Connection {
         let tls = match scheme {
             "https" => Some(TlsConnector::from(Arc::new(trust.configuration()?))),
             "http" if is_loopback(host) => None,
-            "http" => return Err(wrong("without TLS everybody on the way could read the token: expected https")),
+            "http" => {
+                return Err(wrong("without TLS everybody on the way could read the token: expected https"));
+            }
             _ => return Err(wrong("expected https")),
         };
         let mut authorization =

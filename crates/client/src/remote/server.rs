@@ -139,7 +139,8 @@ impl Server {
         let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(frame.len());
         let body = frame.slice(begin..frame.len().min(begin + PART));
         let headers = [(headers::UPLOAD_OFFSET, begin.to_string())];
-        match self.connection.ask(&Ask { method: Method::PUT, path, headers: &headers, body, most: DOCUMENT }) {
+        match self.connection.ask(&Ask { method: Method::PUT, path, headers: &headers, body, most: DOCUMENT })
+        {
             Ok(answered) if is_complete(&answered) => Ok(Part::Registered),
             Ok(answered) => Ok(Part::Arrived(upload_offset(&answered)?)),
             // Somebody sent some of it before: go on there.
@@ -237,7 +238,8 @@ fn is_complete(answered: &Answered) -> bool {
 }
 
 fn upload_offset(answered: &Answered) -> Result<u64, Error> {
-    let offset = answered.headers.get(headers::UPLOAD_OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
+    let offset =
+        answered.headers.get(headers::UPLOAD_OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
     offset.ok_or_else(|| Error::Answer(format!("status {} without Upload-Offset", answered.status)))
 }
 
@@ -254,8 +256,13 @@ mod tests {
 
     #[test]
     fn addresses_that_would_leak_the_token_or_are_none_are_refused() {
-        for wrong in ["", "127.0.0.1:8443", "http://example.org", "ftp://example.org", "https://a/b", "https://a/?q"] {
-            assert!(matches!(Server::connect(wrong, "t", &Trust::System), Err(Error::Address { .. })), "{wrong}");
+        for wrong in
+            ["", "127.0.0.1:8443", "http://example.org", "ftp://example.org", "https://a/b", "https://a/?q"]
+        {
+            assert!(
+                matches!(Server::connect(wrong, "t", &Trust::System), Err(Error::Address { .. })),
+                "{wrong}"
+            );
         }
         let pin = Trust::Pinned("ab".repeat(32).parse().expect("a fingerprint"));
         for right in ["http://127.0.0.1:80", "http://[::1]:80/", "http://localhost", "https://example.org"] {

@@ -91,7 +91,8 @@ pub async fn put(
     if service.store.registered(&id)?.is_some() {
         return Ok(state_of(&service, &id)?.into_response());
     }
-    let busy = || Refusal::for_now(Code::Busy, "as many keys as may be are being sent: try again after a moment");
+    let busy =
+        || Refusal::for_now(Code::Busy, "as many keys as may be are being sent: try again after a moment");
     let turn = service.uploads.clone().try_acquire_owned().map_err(|_| busy())?;
     let upload = service.store.begin(&id)?;
     if offset != upload.received() {
@@ -183,7 +184,11 @@ fn register(service: &Service, served: &Served, id: Id, upload: Upload, expires:
 }
 
 /// The keys, if the bytes that arrived are those of the address, and keys for the plan.
-fn check(served: &Served, address: &Address, upload: &Upload) -> Result<Result<ClientKeys, String>, StoreError> {
+fn check(
+    served: &Served,
+    address: &Address,
+    upload: &Upload,
+) -> Result<Result<ClientKeys, String>, StoreError> {
     let mut source = Hashed { source: upload.open()?, hasher: Sha256::new() };
     let keys = match served.prepared.read_keys(&mut source) {
         Ok(keys) => keys,
@@ -191,7 +196,9 @@ fn check(served: &Served, address: &Address, upload: &Upload) -> Result<Result<C
     };
     let actual = Address(source.hasher.finalize().into());
     if actual != *address {
-        return Ok(Err(format!("the SHA-256 of what arrived is {actual}, not that of the path: send it again")));
+        return Ok(Err(format!(
+            "the SHA-256 of what arrived is {actual}, not that of the path: send it again"
+        )));
     }
     Ok(Ok(keys))
 }

@@ -28,7 +28,9 @@ fn check_headers(response: &'static Value, answer: &Answer) {
         match answer.headers.get(&name.to_lowercase()) {
             Some(value) => assert_valid(&header["schema"], &json!(value), name),
             // A conflict says where the upload stands only where that is the conflict.
-            None => assert!(header["required"] != true || answer.status == 409, "{name} is missing: {answer:?}"),
+            None => {
+                assert!(header["required"] != true || answer.status == 409, "{name} is missing: {answer:?}")
+            }
         }
     }
 }
@@ -62,7 +64,9 @@ fn template(path: &str) -> Option<String> {
 
 fn resolve(value: &'static Value) -> &'static Value {
     match value["$ref"].as_str() {
-        Some(reference) => DOCUMENT.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere"),
+        Some(reference) => {
+            DOCUMENT.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere")
+        }
         None => value,
     }
 }

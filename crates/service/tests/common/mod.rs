@@ -53,7 +53,8 @@ pub struct Parties {
 
 pub static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     let onnx = include_bytes!("../../../../models/cryptonets-mnist.onnx");
-    let [model, other] = ["mnist", "other"].map(|name| Model::from_bytes(name, onnx).expect("the shipped model"));
+    let [model, other] =
+        ["mnist", "other"].map(|name| Model::from_bytes(name, onnx).expect("the shipped model"));
     let options = Options { objective: Objective::Operations, ..Options::default() };
     let plan = planner::plan(&model, &Options::default()).expect("a plan");
     let other_plan = planner::plan(&other, &options).expect("a plan");
@@ -146,7 +147,10 @@ impl Running {
 
     pub fn infer(&self, token: &str, keys: Address, request: &[u8]) -> Answer {
         let keys = keys.to_string();
-        self.ask_as(token, Request::new("POST", "/v1/models/mnist/infer").header("blindsight-keys", &keys).body(request))
+        self.ask_as(
+            token,
+            Request::new("POST", "/v1/models/mnist/infer").header("blindsight-keys", &keys).body(request),
+        )
     }
 
     /// Asserts that alice, whose keys are registered, gets the right answer.

@@ -78,7 +78,11 @@ impl Answer {
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             headers.insert(name.to_lowercase(), value.trim().to_string());
         }
-        let length = if headless { 0 } else { headers.get("content-length").map_or(0, |n| n.parse().expect("a number")) };
+        let length = if headless {
+            0
+        } else {
+            headers.get("content-length").map_or(0, |n| n.parse().expect("a number"))
+        };
         let mut body = vec![0; length];
         source.read_exact(&mut body).ok()?;
         Some(Self { status, headers, body })
