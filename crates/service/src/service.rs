@@ -141,7 +141,7 @@ fn unknown_keys() -> Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Active => Self::new(Code::UploadInProgress, error.to_string()),
+            StoreError::Active => Self::for_now(Code::UploadInProgress, &error.to_string()),
             StoreError::Quota { .. } => Self::new(Code::QuotaExceeded, error.to_string()),
             _ if error.is_full() => {
                 tracing::error!("the disk is full");
