@@ -111,7 +111,7 @@ impl Session {
     pub fn encrypt(&self, pixels: &[u8]) -> Result<Vec<u8>, Error> {
         let client = self.client()?;
         // The image's own copy of the pixels is not wiped: it is a drawing that the page shows anyway.
-        let image = Image::new(client.plan().input.input, pixels.to_vec())?;
+        let image = Image::new(client.plan().input.shape(), pixels.to_vec())?;
         Ok(client.encrypt(&image)?)
     }
 
@@ -140,7 +140,7 @@ impl Session {
 
 impl PlanSummary {
     fn new(plan: &PublicPlan) -> Self {
-        let Shape { channels, height, width } = plan.input.input;
+        let Shape { channels, height, width } = plan.input.shape();
         Self {
             model: plan.model.clone(),
             labels: plan.labels.clone(),

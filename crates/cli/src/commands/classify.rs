@@ -62,7 +62,7 @@ impl Classify {
 
     fn there(&self, url: &str, model: Option<&str>, image: &ImageArgument) -> Outcome<Report> {
         let mut client = remote::open(&self.server, url, model)?;
-        let image = image.load(client.client().plan().input.input)?;
+        let image = image.load(client.client().plan().input.shape())?;
         let answer = client.classify(&image)?;
         let labels = client.client().plan().labels.clone();
         Ok(Report {
