@@ -4,9 +4,22 @@ use crate::failure::{During, Failure, Outcome};
 use network::{Image, Model};
 use std::path::Path;
 
+/// A shipped model, from the repository's folder of models.
+macro_rules! model {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../../models/", $name, ".onnx")))
+    };
+}
+
 /// Names and ONNX files of the shipped models.
-const MODELS: [(&str, &[u8]); 1] =
-    [("cryptonets-mnist", include_bytes!("../../../models/cryptonets-mnist.onnx"))];
+const MODELS: &[(&str, &[u8])] = &[
+    model!("cryptonets-mnist"),
+    model!("lola-small-mnist"),
+    model!("mlp-mnist"),
+    model!("conv2x2-mnist"),
+    model!("tutorial-mnist"),
+    model!("lenet-mnist"),
+];
 
 /// PNG files of the drawn digits, each at its own index.
 const DIGITS: [&[u8]; 10] = [

@@ -298,7 +298,7 @@ impl ReplyLayout {
     pub(crate) fn extended(&self, last: &Linear) -> Linear {
         let mut rows = vec![(vec![0.0; last.columns()], 0.0); self.values().len()];
         self.rows(last).into_iter().for_each(|(index, row)| rows[index] = row);
-        last.from_rows(rows)
+        last.with_rows(rows)
     }
 
     /// The root mean square of the scores' errors, for those of the coefficients that are read.
