@@ -40,6 +40,9 @@ impl<'a> Serving<'a> {
 
     /// Starts it again on the same folder and port.
     pub fn restart(&mut self) {
+        // It may still run, or may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         let port = self.url().rsplit_once(':').expect("a port").1.to_string();
         let flags = format!("--address 127.0.0.1:{port} {}", self.flags);
         (self.child, self.report) = launch(self.folder, &flags);

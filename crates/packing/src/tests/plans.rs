@@ -5,8 +5,8 @@ use crate::assemble::assemble;
 use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::{
-    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm, ReplyLayout,
-    Split, Verdict, explain, parameters,
+    Blocks, Choice, Error, FoldChoice, LayerChoice, Layout, Plan, Preference, ReplyForm, ReplyLayout, Split,
+    Verdict, explain, parameters,
 };
 use circuit::{CostModel, dry_run};
 use ckks::wire::{self, Header, Kind};
@@ -109,13 +109,15 @@ fn what_does_not_fit_is_refused_with_figures() {
 
     let mut deep = fits.clone();
     let squares = deep.graph.layers[1].clone();
-    deep.graph.layers.splice(1..1, vec![squares; 12]);
-    assert!(refusal(&deep, &options(16384)).contains("at most 430"));
-    let large_values = refusal(&deep, &options(32768));
-    assert!(large_values.contains("bits"), "{large_values}");
+    deep.graph.layers.splice(1..1, vec![squares; 3]);
+    assert!(refusal(&deep, &options(8192)).contains("at most 214"));
     let LayerKind::Convolution(first) = &mut deep.graph.layers[0].kind else { unreachable!() };
-    first.weights.iter_mut().for_each(|w| *w *= 0.1);
-    assert_eq!(planned(&deep, Family::Taps(1), Objective::Latency).public.parameters.degree, 32768);
+    first.weights.iter_mut().for_each(|w| *w *= 0.5);
+    assert_eq!(planned(&deep, Family::Taps(1), Objective::Latency).public.parameters.degree, 16384);
+    let LayerKind::Convolution(first) = &mut deep.graph.layers[0].kind else { unreachable!() };
+    first.weights.iter_mut().for_each(|w| *w *= 100.0);
+    let large_values = refusal(&deep, &options(16384));
+    assert!(large_values.contains("bits"), "{large_values}");
 
     let large = model(&Figures { outputs: 60, hidden: Some(4), ..CRYPTONETS }).unwrap();
     let taps = Options { family: Family::Taps(1), ..options(8192) };
