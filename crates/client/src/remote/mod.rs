@@ -1,6 +1,6 @@
 //! A server over HTTPS.
 //!
-//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`] whose secret
+//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`](crate::Client) whose secret
 //! key lies in a folder and whose evaluation keys are registered at a server: open it, then classify.
 //!
 //! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on where they broke off, so a
