@@ -3,7 +3,7 @@
 //! Weights are scalars then and nothing rotates: each output of a linear layer is a sum of scalar multiples, and a batch of as many images as
 //! there are slots costs what one costs (CryptoNets, Dowlin et al. 2016). Of what a circuit of such sums and squares costs, key-switches
 //! and rescales are the dearest, so there are as few as possible: neither a linear layer before a square nor the square itself is reduced,
-//! only the sums after it, which are fewer. Between two reductions scales grow; [`Schedule`] keeps them as small as precision allows.
+//! only the sums after it, which are fewer. Between two reductions scales grow; `Schedule` keeps them as small as precision allows.
 
 use crate::assemble::Assembly;
 use crate::chain::Chain;

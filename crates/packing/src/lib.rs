@@ -2,23 +2,25 @@
 //!
 //! # Concepts
 //!
-//! * A [`Representation`] says for each slot of each ciphertext which element of a tensor lies there, copies and all.
-//! * A *kernel* builds, on a circuit's builder, the operations that take a layer from one representation to another. Its cost is the dry
-//!   run of what it builds; its meaning is the clear run.
-//! * A [`Choice`] fixes what is free in a family of plans: how many taps share a ciphertext, where copies lie, how diagonals are split,
-//!   how sums are folded. With model and parameters it determines the circuit.
-//! * [`planner::plan`] finds the best choice for an objective. A [`Plan`] pins it; its [`PublicPlan`] is all that a client needs.
+//! * A [`Layout`] says for each slot of each ciphertext which element of a tensor lies there, copies and all: coordinates in mixed radix, a
+//!   stride for each digit, blocks that are copies or partial sums. An [`InputLayout`] is the image itself, what the first layer's
+//!   windows see of it, or a batch of images.
+//! * A *kernel* builds, on a circuit's builder, the operations that take a layer from one layout to another. Its cost is known before
+//!   anything is built; its meaning is the clear run.
+//! * A [`Choice`] fixes for each linear layer the layout of its partial sums, how diagonals are split and how sums are folded. With model
+//!   and parameters it determines the circuit.
+//! * [`planner::plan`] finds the cheapest path through layouts for an objective. A [`Plan`] pins it; its [`PublicPlan`] is all that a client
+//!   needs. The plans of the literature are recipes beside it.
 //!
-//! # The family *taps, copies, periodic, coefficients*
+//! # What the planner combines
 //!
-//! For networks that fold to a linear layer on the image, a square, a dense layer, a square and a dense layer:
-//!
-//! 1. The client writes, for each tap of the first layer's window, the pixel it sees at every output position, in as many copies as fit
-//!    ([`TapLayout`]). The convolution is then a product and a sum; where several taps share a ciphertext, neighbouring copies are added.
-//! 2. The copies of the output are shifted against each other modulo the padded number of hidden rows, so each meets different diagonals of
-//!    the hidden layer: few diagonals cover all. A fold over all slots sums each row and leaves the result repeated everywhere.
-//! 3. A constant one may be carried along as one element more: then biases are weights and need no addition.
-//! 4. The last layer's scores are coefficients of one product ([`ReplyLayout`]). Nothing but them can be read from the reply.
+//! 1. *Windows*: the client writes, for each tap of the first layer's window, the pixel it sees at every output position ([`Windows`]). The
+//!    convolution is then a product and a sum; where several taps share a ciphertext, neighbouring blocks are added.
+//! 2. *Hybrid diagonals*: any linear layer between any two layouts. Copies of the input that are shifted against each other meet different
+//!    diagonals, and a row's weights are shared out among its classes of partial sums, so few diagonals cover all. Later maps keep the
+//!    rows of the first picture; the gaps that strides leave hold other maps.
+//! 3. *Ones*: a constant one may be carried along as one element more: then biases are weights and need no addition.
+//! 4. *Scores*: coefficients of one product, or values that repeat over all slots ([`ReplyLayout`]). Nothing but them can be read.
 //!
 //! # Contract
 //!

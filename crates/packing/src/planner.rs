@@ -1,6 +1,6 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
-//! For each tensor it looks at the layouts worth trying ([`forms`](crate::forms)), for each pair of neighbouring layouts at all ways to compute the layer
+//! For each tensor it looks at the layouts worth trying (`forms`), for each pair of neighbouring layouts at all ways to compute the layer
 //! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
 //! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, every sum is rescaled after
 //! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
