@@ -231,7 +231,7 @@ test('a busy server is asked again, and one that is gone is said to be', async (
   recorder.close();
   await visitor.page.click('#ask');
   await visitor.page.getByRole('alert').getByText('The server does not answer').waitFor();
-  assert.equal(await visitor.page.textContent('#verdict'), 'No answer.');
+  await visitor.page.locator('#verdict', { hasText: 'No answer.' }).waitFor();
   await visitor.leave();
 });
 
@@ -252,7 +252,7 @@ test('a reply that was tampered with is an error, never an answer', async () => 
   recorder.intervene = ({ method }) => (method === 'POST' ? { status: 200, headers: {}, body: Buffer.alloc(28896, 7) } : null);
   await visitor.page.click('#ask');
   await visitor.page.getByRole('alert').getByText('not a Blindsight file').waitFor();
-  assert.equal(await visitor.page.textContent('#verdict'), 'No answer.');
+  await visitor.page.locator('#verdict', { hasText: 'No answer.' }).waitFor();
   await visitor.leave();
 });
 
