@@ -4,6 +4,8 @@
 offset before a square make it any quadratic with one root, so no other coefficients are learned.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,17 +20,18 @@ FAR_OUT = 4.0
 class SquareActivation(nn.Module):
     """x^2; or, while `share` is below 1, a mixture with the ReLU that a square starting `NEAR_RELU` stands for.
 
-    `penalise` makes a training step leave the mean square of what lies far out, for the loss to take.
+    `penalise` is the share of a batch of which a training step leaves the mean square of what lies far out, for the loss to take.
     """
 
     def __init__(self):
         super().__init__()
-        self.share, self.penalise, self._excess = 1.0, False, None
+        self.share, self.penalise, self._excess = 1.0, 0.0, None
 
     def forward(self, x):
         if self.penalise and self.training:
-            spread = x.detach().square().mean(dtype=torch.float32).sqrt()
-            beyond = F.softshrink(x, FAR_OUT * spread.item())
+            sample = x[: math.ceil(self.penalise * len(x))]
+            spread = sample.detach().square().mean(dtype=torch.float32).sqrt()
+            beyond = F.softshrink(sample, FAR_OUT * spread.item())
             self._excess = beyond.square().mean(dtype=torch.float32) / spread.square()
         squared = x * x
         if self.share == 1.0:

@@ -45,7 +45,7 @@ class Run:
         self.model = build(spec, dataset.shape, len(dataset.classes))
         self.model.to(self.device, memory_format=torch.channels_last)
         for square in squares(self.model):
-            square.penalise = recipe.range_penalty > 0
+            square.penalise = recipe.range_sample if recipe.range_penalty else 0.0
         self.averaged = self._average()
         self.pruner = Pruner(self.model, recipe.pruning) if recipe.pruning else None
         self.steps = len(training) // recipe.batch

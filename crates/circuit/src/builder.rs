@@ -4,7 +4,7 @@ use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span
 use crate::plain::{Numbers, PlainSpec, Role};
 use crate::scalar::{ScalarRows, SumStage};
 use crate::{Circuit, Error};
-use ckks::{Encoding, Level, Parameters, Rescale, Scale};
+use ckks::{Encoding, GiantOrder, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -154,6 +154,7 @@ impl Builder {
         &mut self,
         values: Vec<Value>,
         giants: Vec<Giant>,
+        order: GiantOrder,
         rescale: Rescale,
     ) -> Result<Value, Error> {
         const NAME: &str = "linear transform";
@@ -175,7 +176,7 @@ impl Builder {
         if let Some(input) = read.iter().position(|read| !read) {
             return Err(Error::UnreadInput { input, count });
         }
-        self.push_rescaled(Operation::Transform { values, giants, rescale }, level, scale, rescale)
+        self.push_rescaled(Operation::Transform { values, giants, order, rescale }, level, scale, rescale)
     }
 
     /// The value folded stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a

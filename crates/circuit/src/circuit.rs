@@ -2,7 +2,7 @@
 
 use crate::scalar::SumStage;
 use crate::{PlainSpec, keys};
-use ckks::{KeyRequirements, Level, Parameters, Rescale, Scale};
+use ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -84,6 +84,8 @@ pub enum Operation {
         values: Vec<Value>,
         /// The giant steps.
         giants: Vec<Giant>,
+        /// How their rotations are made.
+        order: GiantOrder,
         /// Whether the sum is rescaled.
         rescale: Rescale,
     },

@@ -24,11 +24,19 @@ pub struct CostModel {
     /// A one-limb multiply-accumulate by scalars in a chain.
     #[serde(default = "scalar_product")]
     pub scalar_product: f64,
+    /// Unpacking one limb of a fresh ciphertext and expanding its seed: no part of a circuit, but of every request.
+    #[serde(default = "expansion")]
+    pub expansion: f64,
 }
 
 /// The shipped figure, for files of calibrations that measured none.
 const fn scalar_product() -> f64 {
     0.25
+}
+
+/// The shipped figure, likewise.
+const fn expansion() -> f64 {
+    25.0
 }
 
 /// How many figures are times of units.
@@ -49,6 +57,7 @@ impl Default for CostModel {
             pass: 1.2,
             stream: 3.0,
             scalar_product: scalar_product(),
+            expansion: expansion(),
         }
     }
 }
@@ -58,6 +67,11 @@ impl CostModel {
     pub fn microseconds(&self, work: &Work, degree: usize) -> f64 {
         let multiples = Self::multiples(work, degree);
         self.units().iter().zip(multiples).map(|(each, count)| each * count).sum()
+    }
+
+    /// The predicted time in microseconds to parse and expand so many limbs of fresh ciphertexts.
+    pub fn expansion_microseconds(&self, limbs: usize, degree: usize) -> f64 {
+        self.expansion * limbs as f64 * degree as f64 / REFERENCE_DEGREE
     }
 
     /// How often each of the [`units`](Self::units) counts: the work, scaled to the degree.
@@ -91,6 +105,7 @@ impl CostModel {
     /// The model with these times of its units.
     pub fn from_units(units: [f64; UNITS]) -> Self {
         let [ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product] = units;
-        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product }
+        let expansion = expansion();
+        Self { ntt, multiply_accumulate, permutation, conversion, pass, stream, scalar_product, expansion }
     }
 }

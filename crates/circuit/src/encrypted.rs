@@ -5,7 +5,10 @@ use crate::circuit::{Circuit, Giant, Node, Operation, Term};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
 use crate::{Counts, Error, Plain};
-use ckks::{Ciphertext, Context, Evaluator, Extension, LinearTransform, PlainFactor, PlainSummand, Rescale};
+use ckks::{
+    Ciphertext, Context, Evaluator, Extension, GiantOrder, LinearTransform, PlainFactor, PlainSummand,
+    Rescale,
+};
 use ring::parallel;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -192,14 +195,14 @@ impl<'a> Encrypted<'a> {
         }
     }
 
-    fn linear_transform(&self, giants: &[Giant]) -> LinearTransform<'a> {
+    fn linear_transform(&self, giants: &[Giant], order: GiantOrder) -> LinearTransform<'a> {
         let term =
             |term: &Term| ckks::Term { input: term.input, baby: term.baby, factor: self.factor(term.plain) };
         let giant = |giant: &Giant| ckks::Giant {
             rotation: giant.rotation,
             terms: giant.terms.iter().map(term).collect(),
         };
-        LinearTransform { giants: giants.iter().map(giant).collect() }
+        LinearTransform { giants: giants.iter().map(giant).collect(), order }
     }
 
     fn compute(
@@ -227,9 +230,9 @@ impl<'a> Encrypted<'a> {
                 evaluator.multiply(values.get(*a), values.get(*b), *rescale)?
             }
             Operation::Rotate(value, steps) => evaluator.rotate(values.get(*value), *steps)?,
-            Operation::Transform { values: inputs, giants, rescale } => {
+            Operation::Transform { values: inputs, giants, order, rescale } => {
                 let inputs: Vec<&Ciphertext> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
-                evaluator.transform(&inputs, &self.linear_transform(giants), *rescale)?
+                evaluator.transform(&inputs, &self.linear_transform(giants, *order), *rescale)?
             }
             Operation::Fold { value, stages, rescale } => {
                 evaluator.fold(values.take(*value).into_owned(), stages, *rescale)?

@@ -2,6 +2,7 @@
 
 use crate::{Circuit, Operation};
 use ckks::KeyRequirements;
+use std::collections::BTreeSet;
 
 /// Each key at the highest level it is used at: a key for fewer levels is smaller.
 pub(crate) fn requirements(circuit: &Circuit) -> KeyRequirements {
@@ -23,9 +24,10 @@ fn rotations(operation: &Operation) -> Vec<usize> {
     match operation {
         Operation::Rotate(_, steps) => vec![*steps],
         Operation::Fold { stages, .. } => stages.concat(),
-        Operation::Transform { giants, .. } => {
+        Operation::Transform { giants, order, .. } => {
             let babies = giants.iter().flat_map(|g| g.terms.iter().map(|term| term.baby));
-            babies.chain(giants.iter().map(|g| g.rotation)).collect()
+            let steps: BTreeSet<usize> = giants.iter().map(|g| g.rotation).collect();
+            babies.chain(order.rotations(&steps.into_iter().collect::<Vec<_>>())).collect()
         }
         _ => vec![],
     }

@@ -6,8 +6,8 @@ use circuit::{
     clear, dry_run, predict,
 };
 use ckks::{
-    Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, Level, ParametersLiteral, Randomness, Rescale,
-    ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
+    Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, GiantOrder, Level, ParametersLiteral,
+    Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -122,7 +122,8 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
                 }
                 steps.push(Giant { rotation: g * (DEGREE - 16) % DEGREE, terms });
             }
-            b.transform(inputs, steps, Rescale::Yes)
+            let order = if seed.is_multiple_of(2) { GiantOrder::Apart } else { GiantOrder::Chained };
+            b.transform(inputs, steps, order, Rescale::Yes)
         }
         Step::Fold(stages) => b.fold(v, stages.clone(), Rescale::No),
         Step::Chain { sums_first, square, width } => {
@@ -372,10 +373,10 @@ fn every_operation(parameters: ckks::Parameters) -> Result<Circuit, Error> {
         Giant { rotation: 0, terms: several },
         Giant { rotation: 48, terms: vec![term(1, 0, plain), term(0, 61, plain)] },
     ];
-    let v = b.transform(vec![v, u], giants, Rescale::Yes)?;
+    let v = b.transform(vec![v, u], giants, GiantOrder::Apart, Rescale::Yes)?;
     let plain = factor(b, Role::ExtendedFactor, v)?;
     let giants = vec![Giant { rotation: 1, terms: vec![term(0, 0, plain)] }];
-    let w = b.transform(vec![v], giants, Rescale::No)?;
+    let w = b.transform(vec![v], giants, GiantOrder::Apart, Rescale::No)?;
     let w = b.rescale(w)?;
     let w = b.fold(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
     let plain = factor(b, Role::Factor, v)?;
@@ -502,10 +503,10 @@ fn a_builder_refuses_what_does_not_fit() {
     assert!(matches!(b.dot(vec![(v, extended)], Rescale::No), Err(Error::PlainRole { .. })));
     assert!(matches!(b.drop_level(v, Level(1)), Err(Error::LevelMismatch { .. })));
     let giant = |input| vec![Giant { rotation: 0, terms: vec![Term { input, baby: 0, plain: extended }] }];
-    let missing = b.transform(vec![v], giant(1), Rescale::No);
+    let missing = b.transform(vec![v], giant(1), GiantOrder::Apart, Rescale::No);
     assert_eq!(missing, Err(Error::TermInput { input: 1, count: 1 }));
-    let unread = b.transform(vec![v, v], giant(0), Rescale::No);
+    let unread = b.transform(vec![v, v], giant(0), GiantOrder::Apart, Rescale::No);
     assert_eq!(unread, Err(Error::UnreadInput { input: 1, count: 2 }));
-    let other_level = b.transform(vec![v, high], giant(1), Rescale::No);
+    let other_level = b.transform(vec![v, high], giant(1), GiantOrder::Apart, Rescale::No);
     assert!(matches!(other_level, Err(Error::LevelMismatch { .. })));
 }

@@ -1,7 +1,7 @@
 //! Homomorphic operations at the shipped parameters (N = 8192, six primes, two special ones), on one thread.
 
 use ckks::{
-    Ciphertext, Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
+    Ciphertext, Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
     ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -83,7 +83,7 @@ fn products(c: &mut Criterion) {
         let factors: Vec<_> = (0..16).map(|_| bench.factor(Level(3), Extension::Extended)).collect();
         let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
         let giant = |g| Giant { rotation: g * babies, terms: (0..babies).map(|b| term(g, b)).collect() };
-        let map = LinearTransform { giants: (0..16 / babies).map(giant).collect() };
+        let map = LinearTransform { giants: (0..16 / babies).map(giant).collect(), order: GiantOrder::Apart };
         c.bench_function(&format!("transform of 16 diagonals, {babies} babies, and rescale, 4 limbs"), |b| {
             b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::Yes).unwrap());
         });

@@ -4,8 +4,8 @@
 //! vector by a matrix with far fewer rotations than the matrix has rows.
 
 use ckks::{
-    Context, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, ParametersLiteral,
-    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
+    Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
+    ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use ring::Kernel;
 use std::error::Error;
@@ -74,7 +74,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let term = |giant: usize, baby: usize| Term { input: 0, baby, factor: &factors[giant + baby] };
     let giant =
         |rotation: usize| Giant { rotation, terms: (0..4).map(|baby| term(rotation, baby)).collect() };
-    let map = LinearTransform { giants: [0, 4, 8, 12].map(giant).into() };
+    let map = LinearTransform { giants: [0, 4, 8, 12].map(giant).into(), order: GiantOrder::Apart };
 
     // The whole map ends with one division: the mod-down of the last key-switch and the rescale are one.
     let product = evaluator.transform(&[&a], &map, Rescale::Yes)?;

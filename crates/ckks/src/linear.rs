@@ -8,6 +8,7 @@ use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
 use ring::kernels::{self, Pair};
 use ring::{Poly, Values, parallel};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
@@ -16,6 +17,36 @@ use std::collections::BTreeSet;
 pub struct LinearTransform<'a> {
     /// The giant steps.
     pub giants: Vec<Giant<'a>>,
+    /// How their rotations are made.
+    pub order: GiantOrder,
+}
+
+/// How the rotations of giant steps are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GiantOrder {
+    /// Each sum is rotated by itself: a key for each giant step, and threads may share them.
+    Apart,
+    /// By Horner's rule, from the farthest giant step on: what is summed so far is rotated by the distance to the next one. As many rotations, but
+    /// giant steps that are evenly spaced share one key. Errors of early rotations are rotated along, and add up just the same.
+    Chained,
+}
+
+impl GiantOrder {
+    /// The rotations that are made for giant steps by these rotations, which ascend: one for each that is not zero.
+    pub fn rotations(self, giants: &[usize]) -> Vec<usize> {
+        match self {
+            Self::Apart => giants.iter().copied().filter(|giant| *giant != 0).collect(),
+            Self::Chained => {
+                let before = std::iter::once(&0).chain(giants);
+                giants
+                    .iter()
+                    .zip(before)
+                    .map(|(giant, before)| giant - before)
+                    .filter(|step| *step != 0)
+                    .collect()
+            }
+        }
+    }
 }
 
 /// One giant step.
@@ -60,7 +91,7 @@ const INPUTS: usize = 8;
 impl Evaluator<'_> {
     /// Applies a linear map to ciphertexts of one level; its factors are extended and at that level, all products at one scale.
     ///
-    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby and giant rotations. Cost: one
+    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
     /// decomposition for all babies of an input, and for each giant a mod-down of one half, a decomposition and a key product; one division
     /// at the end, fused with the rescale. Error: that of the babies' key products times the factors, of the giants', and of the division.
     ///
@@ -78,7 +109,11 @@ impl Evaluator<'_> {
         let (level, scale) = check_transform(inputs, map)?;
         let babies = self.babies(level, map)?;
         let sums = self.inner_sums(inputs, level, &babies, map);
-        self.divide(self.giant_steps(level, map, sums)?, level, scale, rescale)
+        let sum = match map.order {
+            GiantOrder::Apart => self.giant_steps(level, map, sums)?,
+            GiantOrder::Chained => self.chained_giant_steps(level, map, sums)?,
+        };
+        self.divide(sum, level, scale, rescale)
     }
 
     /// The rotated inputs that the map reads, each once, in order.
@@ -190,6 +225,32 @@ impl Evaluator<'_> {
             share.iter_mut().for_each(|(inner, key)| self.add_giant_step(level, inner, key, sum));
         });
         Ok(sums.into_iter().reduce(add).expect("there is one at least"))
+    }
+
+    /// The same by Horner's rule.
+    fn chained_giant_steps(
+        &self,
+        level: Level,
+        map: &LinearTransform<'_>,
+        sums: Vec<Halves>,
+    ) -> Result<Halves, Error> {
+        let mut steps: Vec<(usize, Halves)> =
+            map.giants.iter().map(|giant| giant.rotation).zip(sums).collect();
+        steps.sort_by_key(|(rotation, _)| *rotation);
+        let (mut at, mut sum) = steps.pop().expect("a linear map has giant steps");
+        while at != 0 {
+            let (next, mut onto) = steps.pop().unwrap_or_else(|| (0, self.extended_zero(level)));
+            if next == at {
+                self.add_extended(&mut sum, &onto, level);
+                continue;
+            }
+            self.add_giant_step(level, &mut sum, self.keys.rotation(at - next, level)?, &mut onto);
+            (at, sum) = (next, onto);
+        }
+        Ok(steps.into_iter().fold(sum, |mut sum, (_, other)| {
+            self.add_extended(&mut sum, &other, level);
+            sum
+        }))
     }
 
     fn add_giant_step(&self, level: Level, inner: &mut Halves, key: &RotationKey, sum: &mut Halves) {

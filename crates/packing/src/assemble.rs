@@ -122,6 +122,9 @@ fn check(chain: &Chain, parameters: &Parameters, choice: &Choice) -> Result<(), 
             LayerChoice::Diagonals { split, .. } if !(1..=parameters.slots()).contains(&split.span) => {
                 return wrong("a giant step spans no diagonals, or more than there are slots");
             }
+            LayerChoice::Diagonals { split, .. } if !(1..=split.span).contains(&split.stride) => {
+                return wrong("copies lie no diagonals apart, or more than a giant step spans");
+            }
             LayerChoice::Diagonals { split, .. } if split.origin >= parameters.slots() => {
                 return wrong("diagonals are counted from beyond the slots");
             }

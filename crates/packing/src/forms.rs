@@ -77,7 +77,112 @@ fn bases(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
         let grids = grids(chain, setting);
         bases.extend(grids.into_iter().filter_map(|grid| multiplexed(shape, grid, slots)));
     }
+    let maker = setting.index.filter(|_| !setting.windows).map(|i| &*chain.links[i].linear);
+    bases.extend(setting.consumer.into_iter().flat_map(|consumer| polyphase(consumer, slots)));
+    bases.extend(setting.consumer.and_then(|consumer| channels_first(consumer, slots)));
+    bases.extend(maker.and_then(|maker| like_input(maker, slots)));
     bases
+}
+
+/// A map for each residue of rows and columns modulo the strides with which they are read: all that a window sees lies at neighbouring positions
+/// of maps of the size of the output. The maps lie one after another, residues outermost, over as many ciphertexts as they need.
+fn polyphase(consumer: &Linear, slots: usize) -> Vec<Layout> {
+    let Some([height, width]) = residues(consumer).filter(|_| strided(consumer)) else { return vec![] };
+    let padded = [width.next_power_of_two(), height.next_power_of_two()];
+    let layout = |[row, rows]: [usize; 2]| {
+        let maps = Maps::new(row * rows, slots)?;
+        Some(residue_maps(consumer, maps, [1, row]))
+    };
+    let mut sizes = vec![[width, height], padded];
+    sizes.dedup();
+    sizes.into_iter().filter_map(layout).collect()
+}
+
+/// The same maps, but all values of a position side by side.
+fn channels_first(consumer: &Linear, slots: usize) -> Option<Layout> {
+    let (pitch, [_, width]) = (side_by_side(consumer, slots)?, residues(consumer)?);
+    let maps = Maps { room: pitch, ..Maps::new(1, slots)? };
+    Some(residue_maps(consumer, maps, [pitch, pitch * width]))
+}
+
+/// The output of a layer that reads its input channels first, at the same positions.
+fn like_input(maker: &Linear, slots: usize) -> Option<Layout> {
+    let (pitch, [_, width], shape) = (side_by_side(maker, slots)?, residues(maker)?, maker.output);
+    let digits = vec![
+        Digit { axis: Axis::Channel, count: shape.channels, stride: 1 },
+        Digit { axis: Axis::Column, count: shape.width, stride: pitch },
+        Digit { axis: Axis::Row, count: shape.height, stride: pitch * width },
+    ];
+    Some(Layout { shape, slots, ciphertexts: 1, digits, one: None, blocks: Blocks::ONE })
+}
+
+/// How many slots a position takes where all its values lie side by side, those of the input and of the output.
+fn side_by_side(linear: &Linear, slots: usize) -> Option<usize> {
+    let [height, width] = residues(linear)?;
+    let mut maps = Maps { room: slots.checked_div(height * width)?, ..Maps::new(1, slots)? };
+    let [sy, sx] = linear.convolution()?.stride;
+    for (axis, count) in [(Axis::Channel, linear.input.channels), (Axis::Column, sx), (Axis::Row, sy)] {
+        maps.digits(axis, count);
+    }
+    let pitch = maps.used.max(linear.output.channels);
+    (pitch * height * width <= slots).then_some(pitch)
+}
+
+/// Rows and columns of a map that holds one residue of rows and of columns; `None` where nothing convolves.
+fn residues(linear: &Linear) -> Option<[usize; 2]> {
+    let [sy, sx] = linear.convolution()?.stride;
+    Some([linear.input.height.div_ceil(sy), linear.input.width.div_ceil(sx)])
+}
+
+fn strided(linear: &Linear) -> bool {
+    linear.convolution().is_some_and(|convolution| convolution.stride != [1, 1])
+}
+
+/// The input of a convolution in maps of residues; columns and rows of these lie so far apart.
+fn residue_maps(consumer: &Linear, mut maps: Maps, [column, row]: [usize; 2]) -> Layout {
+    let (shape, slots) = (consumer.input, maps.slots);
+    let [sy, sx] = consumer.convolution().map_or([1, 1], |convolution| convolution.stride);
+    let [height, width] = [shape.height.div_ceil(sy), shape.width.div_ceil(sx)];
+    let mut digits = maps.digits(Axis::Channel, shape.channels);
+    digits.extend(maps.digits(Axis::Column, sx));
+    digits.push(Digit { axis: Axis::Column, count: width, stride: column });
+    digits.extend(maps.digits(Axis::Row, sy));
+    digits.push(Digit { axis: Axis::Row, count: height, stride: row });
+    digits.retain(|d| d.count > 1);
+    Layout { shape, slots, ciphertexts: maps.ciphertexts, digits, one: None, blocks: Blocks::ONE }
+}
+
+/// Places for maps of one size: in a ciphertext as long as there is room, then in further ones.
+struct Maps {
+    size: usize,
+    /// How many a ciphertext has room for.
+    room: usize,
+    /// How many lie in each so far.
+    used: usize,
+    ciphertexts: usize,
+    slots: usize,
+}
+
+impl Maps {
+    /// None yet, of this size.
+    fn new(size: usize, slots: usize) -> Option<Self> {
+        (size <= slots).then_some(Self { size, room: slots / size, used: 1, ciphertexts: 1, slots })
+    }
+
+    /// The digits of an axis by which the maps so far are repeated.
+    fn digits(&mut self, axis: Axis, count: usize) -> Vec<Digit> {
+        let room = if self.ciphertexts > 1 { 1 } else { self.room / self.used };
+        // Digits above these need them to be exact; above channels there are none.
+        let exact = axis != Axis::Channel;
+        let fits = |c: &usize| count.div_ceil(*c) <= room && !(exact && !count.is_multiple_of(*c));
+        let ciphertexts = (1..=count).find(fits).unwrap_or(count);
+        let each = count.div_ceil(ciphertexts);
+        let within = Digit { axis, count: each, stride: self.used * self.size };
+        let across = Digit { axis, count: ciphertexts, stride: self.ciphertexts * self.slots };
+        self.used *= each;
+        self.ciphertexts *= ciphertexts;
+        vec![within, across]
+    }
 }
 
 /// Pictures that a tensor may lie in: those of the image and of the first layer's output, packed and with rows and size padded to powers

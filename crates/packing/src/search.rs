@@ -4,16 +4,17 @@ use crate::chain::{Chain, Link};
 use crate::choice::windows;
 use crate::forms;
 use crate::kernels::{
-    DiagonalKernel, Differences, FoldChoice, Meetings, Preference, ScoreKernel, Split, Stamps, WindowKernel,
+    DiagonalKernel, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel, Shapes, Split,
+    Stamps, WindowKernel,
 };
-use crate::layout::Layout;
+use crate::layout::{Blocks, Layout};
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::planner::{Family, Objective, Options};
 use crate::{Choice, Error, LayerChoice, ReplyLayout, Windows, sizes};
 use circuit::{Cost, Counts, TransformShape};
 use ckks::{KeyRequirements, Level, Parameters, Rescale};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,6 +39,15 @@ struct Path {
     /// Where whole sums lie.
     layout: Layout,
     placement: Arc<Placement>,
+}
+
+/// A layer and where its output should lie.
+struct Goal<'a> {
+    linear: &'a Arc<Linear>,
+    index: usize,
+    output: &'a Layout,
+    to: Arc<Placement>,
+    level: Level,
 }
 
 /// One way to compute a layer.
@@ -83,6 +93,20 @@ struct Run<'a> {
     differences: HashMap<(usize, Layout, Layout), Rc<Differences>>,
     /// Bytes of a rotation's key at each level.
     key_bytes: Vec<f64>,
+}
+
+impl<'a> Goal<'a> {
+    fn new(linear: &'a Arc<Linear>, index: usize, output: &'a Layout, level: Level) -> Self {
+        Self { linear, index, output, to: Arc::new(Placement::new(output)), level }
+    }
+}
+
+impl Path {
+    /// This path, one last step further.
+    fn to_scores(&self, price: Price, choice: LayerChoice) -> Self {
+        let choices = [&self.choices[..], &[choice]].concat();
+        Self { price: add(self.price, price), choices, ..self.clone() }
+    }
 }
 
 impl Run<'_> {
@@ -155,9 +179,8 @@ impl Run<'_> {
             return found;
         }
         for output in forms::outputs(self.search.chain, index, false, self.slots()) {
-            let to = Arc::new(Placement::new(&output));
-            let best = self.cheapest(paths, &link.linear, index, &output, &to, level);
-            let Some((path, step)) = best else { continue };
+            let goal = Goal::new(&link.linear, index, &output, level);
+            let Some((path, step)) = self.cheapest(paths, &goal) else { continue };
             let squares = self.squares(link, level, output.ciphertexts);
             let price = add(add(path.price, step.price), self.price(squares, 0.0, 0));
             let choices = [&path.choices[..], &[step.choice]].concat();
@@ -166,15 +189,7 @@ impl Run<'_> {
         found
     }
 
-    fn cheapest<'p>(
-        &mut self,
-        paths: &'p [Path],
-        linear: &Arc<Linear>,
-        index: usize,
-        output: &Layout,
-        to: &Arc<Placement>,
-        level: Level,
-    ) -> Option<(&'p Path, Step)> {
+    fn cheapest<'p>(&mut self, paths: &'p [Path], goal: &Goal<'_>) -> Option<(&'p Path, Step)> {
         let mut best: Option<(&Path, Step, Price)> = None;
         for path in paths {
             // Paths come cheapest first, and no step is for nothing.
@@ -182,8 +197,7 @@ impl Run<'_> {
                 break;
             }
             let room = best.as_ref().map(|(.., least)| subtract(*least, path.price));
-            let step = self.diagonals(path, linear, index, output, to, level, room);
-            let Some(step) = step else { continue };
+            let Some(step) = self.diagonals(path, goal, room) else { continue };
             let price = add(path.price, step.price);
             if best.as_ref().is_none_or(|(.., least)| price < *least) {
                 best = Some((path, step, price));
@@ -194,63 +208,54 @@ impl Run<'_> {
 
     /// The ways to the scores: as coefficients of one product, or as values that repeat over the slots.
     fn scores(&mut self, paths: &[Path], linear: &Arc<Linear>, level: Level) -> Vec<Path> {
-        let (parameters, bound) = (self.search.parameters, self.search.bound);
-        let modulus = parameters.modulus(Level(0));
-        let mut found = vec![];
-        for path in paths.iter().filter(|path| ScoreKernel::reads(&path.layout)) {
-            let copies = path.layout.blocks.count;
-            if ReplyLayout::coefficients(linear.rows(), bound, modulus, copies).is_err() {
-                continue;
-            }
-            let cost = Cost::new(parameters, level);
-            let bias = path.layout.one.is_none() && !linear.is_unbiased();
-            let bias = if bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
-            let price = self.price(cost.dot(1, Rescale::Yes) + bias, 0.0, 0);
-            let choices = [&path.choices[..], &[LayerChoice::Scores]].concat();
-            found.push(Path { price: add(path.price, price), choices, ..path.clone() });
-        }
-        if let Ok(reply) = ReplyLayout::periodic(linear.rows(), bound, modulus, self.slots()) {
-            let extended = Arc::new(reply.extended(linear));
-            let blocks = crate::layout::Blocks::cyclic(
-                self.slots() / extended.rows(),
-                self.slots(),
-                self.slots() / extended.rows(),
-            );
-            let output = Layout::packed(extended.output, self.slots()).with_blocks(blocks);
-            let to = Arc::new(Placement::new(&output));
-            let index = self.search.chain.links.len() - 1;
-            if let Some((path, step)) = self.cheapest(paths, &extended, index, &output, &to, level) {
-                let choices = [&path.choices[..], &[step.choice]].concat();
-                found.push(Path { price: add(path.price, step.price), choices, ..path.clone() });
-            }
-        }
+        let mut found = self.coefficients(paths, linear, level);
+        found.extend(self.periodic(paths, linear, level));
         found
     }
 
+    fn coefficients(&self, paths: &[Path], linear: &Linear, level: Level) -> Vec<Path> {
+        let (parameters, bound) = (self.search.parameters, self.search.bound);
+        let modulus = parameters.modulus(Level(0));
+        let fits = |path: &&Path| {
+            let copies = path.layout.blocks.count;
+            ScoreKernel::reads(&path.layout)
+                && ReplyLayout::coefficients(linear.rows(), bound, modulus, copies).is_ok()
+        };
+        let scored = |path: &Path| {
+            let bias = path.layout.one.is_none() && !linear.is_unbiased();
+            let bias = if bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
+            let product = Cost::new(parameters, level).dot(1, Rescale::Yes);
+            path.to_scores(self.price(product + bias, 0.0, 0), LayerChoice::Scores)
+        };
+        paths.iter().filter(fits).map(scored).collect()
+    }
+
+    fn periodic(&mut self, paths: &[Path], linear: &Linear, level: Level) -> Option<Path> {
+        let (slots, modulus) = (self.slots(), self.search.parameters.modulus(Level(0)));
+        let reply = ReplyLayout::periodic(linear.rows(), self.search.bound, modulus, slots).ok()?;
+        let extended = Arc::new(reply.extended(linear));
+        let copies = slots / extended.rows();
+        let output =
+            Layout::packed(extended.output, slots).with_blocks(Blocks::cyclic(copies, slots, copies));
+        let goal = Goal::new(&extended, self.search.chain.links.len() - 1, &output, level);
+        let (path, step) = self.cheapest(paths, &goal)?;
+        Some(path.to_scores(step.price, step.choice))
+    }
+
     /// The cheapest way to compute a layer between two layouts by diagonals; `None` where it cannot be cheaper than `room`.
-    #[allow(clippy::too_many_arguments)]
-    fn diagonals(
-        &mut self,
-        path: &Path,
-        linear: &Arc<Linear>,
-        index: usize,
-        output: &Layout,
-        to: &Arc<Placement>,
-        level: Level,
-        room: Option<Price>,
-    ) -> Option<Step> {
-        let differences = self.differences(linear, index, path, output, to);
-        let least = differences.least_terms(path.placement.shifts.len(), output.blocks.classes);
-        if room.is_some_and(|room| self.least_price(least, level) >= room) {
+    fn diagonals(&mut self, path: &Path, goal: &Goal<'_>, room: Option<Price>) -> Option<Step> {
+        let differences = self.differences(path, goal);
+        let least = differences.least_terms(path.placement.shifts.len(), goal.output.blocks.classes);
+        let too_dear = |terms| room.is_some_and(|room| self.least_price(terms, goal.level) >= room);
+        if too_dear(least) {
             return None;
         }
-        let (meetings, origin, preference) = self.fewest(&differences, path, linear, to)?;
-        if room.is_some_and(|room| self.least_price(meetings.terms(), level) >= room) {
+        let (meetings, origin, preference) = fewest(&differences, path, goal)?;
+        if too_dear(meetings.terms()) {
             return None;
         }
-        let bias = DiagonalKernel::adds_bias(linear, &path.placement, to);
-        let (price, split, fold) = self.split(&meetings, &path.layout, output, origin, level, bias)?;
-        let choice = LayerChoice::Diagonals { output: output.clone(), preference, split, fold };
+        let (price, split, fold) = self.split(&meetings, &path.layout, goal, origin)?;
+        let choice = LayerChoice::Diagonals { output: goal.output.clone(), preference, split, fold };
         Some(Step { price, choice })
     }
 
@@ -260,39 +265,10 @@ impl Run<'_> {
         self.price(Cost::new(self.search.parameters, level).transform(&shape, Rescale::Yes), 0.0, 0)
     }
 
-    /// The meetings with the fewest products, over origins and preferences.
-    fn fewest(
-        &self,
-        differences: &Differences,
-        path: &Path,
-        linear: &Linear,
-        to: &Arc<Placement>,
-    ) -> Option<(Meetings, usize, Preference)> {
-        // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
-        let dense = linear.convolution().is_none();
-        let preferences =
-            if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
-        let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
-        origins.dedup();
-        let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
-        let meetings = ways.map(|(origin, preference)| {
-            let from = path.placement.clone();
-            (Meetings::new(differences, from, to.clone(), origin, preference), origin, preference)
-        });
-        meetings.min_by_key(|(meetings, ..)| meetings.terms()).filter(|(meetings, ..)| meetings.terms() > 0)
-    }
-
-    fn differences(
-        &mut self,
-        linear: &Linear,
-        index: usize,
-        path: &Path,
-        output: &Layout,
-        to: &Placement,
-    ) -> Rc<Differences> {
-        let bare = |layout: &Layout| layout.clone().with_blocks(crate::layout::Blocks::ONE);
-        let key = (index, bare(&path.layout), bare(output));
-        let make = || Rc::new(Differences::new(linear, &path.placement, to));
+    fn differences(&mut self, path: &Path, goal: &Goal<'_>) -> Rc<Differences> {
+        let bare = |layout: &Layout| layout.clone().with_blocks(Blocks::ONE);
+        let key = (goal.index, bare(&path.layout), bare(goal.output));
+        let make = || Rc::new(Differences::new(goal.linear, &path.placement, &goal.to));
         self.differences.entry(key).or_insert_with(make).clone()
     }
 
@@ -301,23 +277,48 @@ impl Run<'_> {
         &self,
         meetings: &Meetings,
         from: &Layout,
-        to: &Layout,
+        goal: &Goal<'_>,
         origin: usize,
-        level: Level,
-        bias: bool,
     ) -> Option<(Price, Split, FoldChoice)> {
-        let cost = Cost::new(self.search.parameters, level);
+        let bias = DiagonalKernel::adds_bias(goal.linear, meetings.from(), &goal.to);
+        let units = units(from, goal.output);
+        let mut stamps = Stamps::new(self.slots());
         let mut best: Option<(Price, Split, FoldChoice)> = None;
-        for (split, shapes) in useful_splits(meetings, origin, from, to) {
-            let product = |rescale| shapes.iter().map(|shape| cost.transform(shape, rescale)).sum();
-            let Some((counts, keys, fold)) = self.folded(level, to, bias, product) else { continue };
-            let keys = keys + key_estimate(&shapes) as f64 * self.key_bytes[level.0];
-            let price = self.price(counts, keys, 0);
+        for steps in useful_splits(meetings, origin, &units, &mut stamps) {
+            let plain = steps.shapes(steps.span, &mut stamps);
+            let Some((price, fold, without_keys)) = self.shapes_price(&plain, goal, bias) else { continue };
             if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                best = Some((price, split, fold));
+                best = Some((price, plain.split, fold));
+            }
+            // Copies save keys and nothing else.
+            if best.as_ref().is_some_and(|(least, ..)| without_keys >= *least) {
+                continue;
+            }
+            for shapes in ways_to_copy(&steps, &units, &mut stamps) {
+                let Some((price, fold, _)) = self.shapes_price(&shapes, goal, bias) else { continue };
+                if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                    best = Some((price, shapes.split, fold));
+                }
             }
         }
         best
+    }
+
+    /// What a split costs with its best fold; and what it would cost if keys of babies and giant steps were free.
+    fn shapes_price(
+        &self,
+        shapes: &Shapes,
+        goal: &Goal<'_>,
+        bias: bool,
+    ) -> Option<(Price, FoldChoice, Price)> {
+        let cost = Cost::new(self.search.parameters, goal.level);
+        let copying = times(cost.rotate(1), shapes.copies);
+        let product = |rescale| {
+            shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum::<Counts>() + copying
+        };
+        let (counts, fold_keys, fold) = self.folded(goal.level, goal.output, bias, product)?;
+        let keys = shapes.keys as f64 * self.key_bytes[goal.level.0];
+        Some((self.price(counts, fold_keys + keys, 0), fold, self.price(counts, fold_keys, 0)))
     }
 
     /// The best fold of a product, for all ciphertexts of the output: the counts of product, fold and bias, and the bytes of the fold's keys.
@@ -367,7 +368,10 @@ impl Run<'_> {
     fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
         let (parameters, options) = (self.search.parameters, self.search.options);
         let (hops, switches) = (counts.hops() as f64, counts.key_switches() as f64);
-        let time = options.cost.microseconds(&counts.work, parameters.degree());
+        let limbs = inputs * parameters.max_level().limbs();
+        let time = options.cost.microseconds(&counts.work, parameters.degree())
+            + options.cost.expansion_microseconds(limbs, parameters.degree())
+            + KEY_WORTH * keys / 1024.0;
         let priced = self.key_price * keys / 1024.0;
         match options.objective {
             Objective::Latency | Objective::Throughput => [time + priced, keys, hops, switches],
@@ -395,48 +399,75 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
     (0..=parameters.max_level().0).map(at).collect()
 }
 
-/// How many rotation keys a transform needs at least: babies of several inputs share theirs.
-fn key_estimate(shapes: &[TransformShape]) -> usize {
-    let of =
-        |shape: &TransformShape| shape.turned + shape.babies.iter().map(|b| b.rotated).max().unwrap_or(0);
-    shapes.iter().map(of).max().unwrap_or(0)
-}
+/// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
+const KEY_WORTH: f64 = 0.3;
 
 /// Numbers of giant steps that are aimed at.
-const GIANTS: [usize; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32];
+const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
 
-/// Splits, one for each number of giant steps: the one with the fewest baby steps.
+/// The strides of the layouts: where diagonals repeat.
+fn units(from: &Layout, to: &Layout) -> BTreeSet<usize> {
+    let strides = [from, to].into_iter().flat_map(|layout| &layout.digits).map(|d| d.stride);
+    strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect()
+}
+
+/// Splits into giant steps, for each number of them: the one with the fewest baby steps.
 fn useful_splits(
     meetings: &Meetings,
     origin: usize,
-    from: &Layout,
-    to: &Layout,
-) -> Vec<(Split, Vec<TransformShape>)> {
-    let range = meetings.range(origin);
-    let strides = [from, to].into_iter().flat_map(|layout| &layout.digits).map(|d| d.stride);
-    let units: BTreeSet<usize> = strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect();
-    let spans = |unit: usize| {
-        let steps = range.div_ceil(unit);
-        GIANTS.into_iter().filter(move |g| *g <= steps).map(move |giants| steps.div_ceil(giants) * unit)
+    units: &BTreeSet<usize>,
+    stamps: &mut Stamps,
+) -> Vec<GiantSteps> {
+    let (range, terms) = (meetings.range(origin), meetings.terms());
+    let spans = |unit: &usize| {
+        let (unit, steps) = (*unit, range.div_ceil(*unit));
+        let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
+        giants.map(move |giants| steps.div_ceil(giants) * unit)
     };
-    let spans: BTreeSet<usize> = units.into_iter().flat_map(spans).filter(|s| *s <= to.slots).collect();
-    let mut stamps = Stamps::new(to.slots);
-    let mut best: HashMap<usize, (usize, Split, Vec<TransformShape>)> = HashMap::new();
+    let spans: BTreeSet<usize> = units.iter().flat_map(spans).filter(|s| *s <= stamps.slots()).collect();
+    let mut best: BTreeMap<usize, GiantSteps> = BTreeMap::new();
     for span in spans {
-        let split = Split { origin, span };
-        let shapes = meetings.shapes(split, &mut stamps);
-        let giants = shapes.iter().map(|s| s.turned).sum();
-        let babies = shapes.iter().flat_map(|s| &s.babies).map(|b| b.rotated).sum();
-        if shapes.iter().any(|s| s.terms == 0) {
+        let steps = meetings.giant_steps(origin, span, stamps);
+        if !steps.is_whole() {
             return vec![];
         }
-        if best.get(&giants).is_none_or(|(least, ..)| babies < *least) {
-            best.insert(giants, (babies, split, shapes));
+        let turned = steps.turned();
+        if best.get(&turned).is_none_or(|least| steps.babies() < least.babies()) {
+            best.insert(turned, steps);
         }
     }
-    let mut splits: Vec<_> = best.into_iter().collect();
-    splits.sort_by_key(|(giants, _)| *giants);
-    splits.into_iter().map(|(_, (_, split, shapes))| (split, shapes)).collect()
+    best.into_values().collect()
+}
+
+/// Ways to make babies of copies: those that take fewer keys than all with as few copies.
+fn ways_to_copy(steps: &GiantSteps, units: &BTreeSet<usize>, stamps: &mut Stamps) -> Vec<Shapes> {
+    let multiples =
+        |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < steps.span);
+    let strides: BTreeSet<usize> = units.iter().flat_map(multiples).collect();
+    let mut ways: Vec<Shapes> = strides.into_iter().map(|stride| steps.shapes(stride, stamps)).collect();
+    ways.sort_by_key(|shapes| (shapes.copies, shapes.keys));
+    let mut least = usize::MAX;
+    ways.retain(|shapes| {
+        let fewer = shapes.keys < least;
+        least = least.min(shapes.keys);
+        fewer
+    });
+    ways
+}
+
+/// The meetings with the fewest products, over origins and preferences.
+fn fewest(differences: &Differences, path: &Path, goal: &Goal<'_>) -> Option<(Meetings, usize, Preference)> {
+    // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
+    let dense = goal.linear.convolution().is_none();
+    let preferences = if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
+    let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
+    origins.dedup();
+    let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
+    let meetings = ways.map(|(origin, preference)| {
+        let from = path.placement.clone();
+        (Meetings::new(differences, from, goal.to.clone(), origin, preference), origin, preference)
+    });
+    meetings.min_by_key(|(meetings, ..)| meetings.terms()).filter(|(meetings, ..)| meetings.terms() > 0)
 }
 
 fn times(counts: Counts, count: usize) -> Counts {

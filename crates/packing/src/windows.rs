@@ -1,12 +1,13 @@
 //! What a client writes into the slots of the input ciphertexts.
 
 use crate::batch::BatchLayout;
-use crate::layout::Axis;
+use crate::layout::{Axis, Digit};
 use crate::linear::coordinates;
 use crate::placement::Placement;
 use crate::{Error, Layout};
 use network::{Convolution, Shape};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
 
 /// The layout of an input image.
@@ -24,7 +25,7 @@ pub enum InputLayout {
 ///
 /// `output` lays out the convolution's output. Where it has an element `(o, y, x)` in a block of class `k`, input ciphertext `c` holds the pixel
 /// that tap `classes * c + k` multiplies at `(y, x)`. Taps are counted in the order of the weights: input channel of the group, row, column
-/// of the kernel; those that are zero in all maps are left out. Ciphertexts of the output that differ in their channels only see the same pixels and share their inputs.
+/// of the kernel; those that are zero in all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
 ///
 /// Where the layout carries a one, the input has ones there; and where the last ciphertext has room for one tap more, that tap sees
 /// ones everywhere.
@@ -52,6 +53,8 @@ pub struct Windows {
 const LARGEST: usize = 1 << 16;
 /// No more input ciphertexts than this.
 const MOST_INPUTS: usize = 1 << 12;
+/// No more products of input ciphertexts than this.
+const MOST_PRODUCTS: usize = 1 << 16;
 /// No larger images than this.
 const MOST_ELEMENTS: usize = 1 << 24;
 
@@ -171,26 +174,65 @@ impl Windows {
         self.taps.len().div_ceil(self.output.blocks.classes)
     }
 
-    /// Different patterns of pixels among the ciphertexts of the output.
-    pub fn patterns(&self) -> usize {
-        let mut apart = self.output.digits.iter().filter(|d| d.count > 1 && d.stride >= self.output.slots);
-        let shared = self.groups == 1
-            && self.output.ciphertexts > 1
-            && apart.all(|d| d.axis == Axis::Channel && d.stride.is_multiple_of(self.output.slots))
-            && self.spans_one_ciphertext();
-        if shared { 1 } else { self.output.ciphertexts }
+    /// Which input ciphertext each of the [`inputs`](Self::inputs) is, for each ciphertext of the output in turn; equal ones are sent once.
+    ///
+    /// Where ciphertexts of the output hold elements some rows and columns apart, in the same slots, a tap that sees a pixel for one of them
+    /// is another tap of another one.
+    pub(crate) fn sources(&self) -> Vec<Vec<usize>> {
+        let mut seen = HashMap::new();
+        let apart = self.apart();
+        let mut source = |input: usize, ciphertext: usize| {
+            let view = match &apart {
+                Some(apart) => self.view(self.taps[input] as usize, apart[ciphertext]),
+                None => [input, ciphertext, usize::MAX],
+            };
+            let next = seen.len();
+            *seen.entry(view).or_insert(next)
+        };
+        let of_input = |input| (0..self.output.ciphertexts).map(|c| source(input, c)).collect();
+        (0..self.inputs()).map(of_input).collect()
     }
 
-    /// Whether the digits that stay within a ciphertext cannot carry into the next.
-    fn spans_one_ciphertext(&self) -> bool {
-        let within = self.output.digits.iter().filter(|d| d.stride < self.output.slots);
-        within.map(|d| (d.count - 1) * d.stride).sum::<usize>() < self.output.slots
-            && self.output.one.is_none_or(|one| one < self.output.slots)
+    /// The channel that a tap sees, and how far down and to the right, for elements so many rows and columns further on.
+    fn view(&self, tap: usize, [rows, columns]: [usize; 2]) -> [usize; 3] {
+        let [height, width] = self.kernel;
+        let [channel, ky, kx] = [tap / (height * width), tap / width % height, tap % width];
+        let at =
+            |axis: usize, k: usize, further: usize| k * self.dilation[axis] + further * self.stride[axis];
+        [channel, at(0, ky, rows), at(1, kx, columns)]
+    }
+
+    /// How many rows and columns the elements of each ciphertext of the output lie from those in the same slots of the first; `None` where
+    /// there is no such rule, or more to it than rows and columns.
+    fn apart(&self) -> Option<Vec<[usize; 2]>> {
+        let Layout { slots, ciphertexts, ref digits, one, blocks, .. } = self.output;
+        let (across, within): (Vec<&Digit>, Vec<&Digit>) =
+            digits.iter().filter(|d| d.count > 1).partition(|d| d.stride >= slots);
+        let reach: usize = within.iter().map(|d| (d.count - 1) * d.stride).sum();
+        let regular = reach < slots && across.iter().all(|d| d.stride.is_multiple_of(slots));
+        if self.groups > 1 || ciphertexts == 1 || blocks.classes > 1 || one.is_some() || !regular {
+            return None;
+        }
+        Some((0..ciphertexts).map(|c| self.distance(c, &across)).collect())
+    }
+
+    /// The rows and columns that the digits of a ciphertext's number stand for.
+    fn distance(&self, ciphertext: usize, across: &[&Digit]) -> [usize; 2] {
+        [Axis::Row, Axis::Column].map(|axis| {
+            let (mut weight, mut distance) = (1, 0);
+            for digit in self.output.digits.iter().filter(|d| d.axis == axis) {
+                if across.iter().any(|a| **a == *digit) {
+                    distance += ciphertext * self.output.slots / digit.stride % digit.count * weight;
+                }
+                weight *= digit.count;
+            }
+            distance
+        })
     }
 
     /// How many ciphertexts one image takes.
     pub fn ciphertexts(&self) -> usize {
-        self.inputs() * self.patterns()
+        count(&self.sources())
     }
 
     /// Whether a tap beyond the last sees ones everywhere.
@@ -222,7 +264,12 @@ impl Windows {
             return Err(Error::does_not_fit("taps", "empty, not rising or", format!("below {window}")));
         }
         self.output.validate()?;
-        let inputs = self.inputs().saturating_mul(self.patterns());
+        let products = self.inputs().saturating_mul(self.output.ciphertexts);
+        if products > MOST_PRODUCTS {
+            let expected = format!("at most {MOST_PRODUCTS}");
+            return Err(Error::does_not_fit("number of products of windows", products, expected));
+        }
+        let inputs = self.ciphertexts();
         if inputs > MOST_INPUTS {
             let expected = format!("at most {MOST_INPUTS}");
             return Err(Error::does_not_fit("number of input ciphertexts", inputs, expected));
@@ -258,22 +305,24 @@ impl Windows {
     }
 
     fn write(&self, values: &[f64]) -> Vec<Vec<f64>> {
-        let placement = Placement::new(&self.output);
-        let (classes, patterns) = (placement.classes, self.patterns());
-        let ciphertext = |c: usize| {
-            let (input, pattern) = (c / patterns, c % patterns);
-            let mut slots = vec![0.0; placement.slots];
-            let elements = (0..placement.base.len()).filter(|e| placement.place(*e).0 == pattern);
-            for element in elements {
-                for class in 0..classes {
-                    let value = self.seen(classes * input + class, element, values);
+        let (placement, sources) = (Placement::new(&self.output), self.sources());
+        let mut written = vec![vec![0.0; placement.slots]; count(&sources)];
+        for (input, sources) in sources.iter().enumerate() {
+            for element in 0..placement.base.len() {
+                let slots = &mut written[sources[placement.place(element).0]];
+                for class in 0..placement.classes {
+                    let value = self.seen(placement.classes * input + class, element, values);
                     placement.slots_of(element, class).for_each(|slot| slots[slot] = value);
                 }
             }
-            slots
-        };
-        (0..self.ciphertexts()).map(ciphertext).collect()
+        }
+        written
     }
+}
+
+/// How many different sources there are.
+fn count(sources: &[Vec<usize>]) -> usize {
+    sources.iter().flatten().max().map_or(0, |last| last + 1)
 }
 
 impl fmt::Display for InputLayout {

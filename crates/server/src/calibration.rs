@@ -12,7 +12,7 @@ use circuit::{
 };
 use circuit::{Work, dry_run};
 use ckks::wire::{self, WireError};
-use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Rescale, Scale};
+use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale, Scale};
 use packing::NOMINAL_SCALE;
 use ring::kernels::{self, Pair};
 use ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
@@ -48,7 +48,8 @@ pub const STEPS: usize = 1 + KERNELS.len() * DEGREES.len();
 /// # Errors
 /// None on a machine that has the kernel.
 pub fn measure(kernel: Kernel, mut progress: impl FnMut(usize)) -> Result<Calibration, Error> {
-    let alone = Bench::new(kernel).map_err(ckks::Error::from)?.costs();
+    let mut alone = Bench::new(kernel).map_err(ckks::Error::from)?.costs();
+    alone.expansion = expansion(kernel)?;
     progress(1);
     let mut timed = vec![];
     for (degree, levels) in DEGREES {
@@ -134,7 +135,7 @@ fn transform(b: &mut Builder) -> Result<Value, circuit::Error> {
         };
         giants.push(Giant { rotation, terms: (0..8).map(term).collect::<Result<_, circuit::Error>>()? });
     }
-    b.transform(vec![value], giants, Rescale::Yes)
+    b.transform(vec![value], giants, GiantOrder::Apart, Rescale::Yes)
 }
 
 fn sum(b: &mut Builder) -> Result<Value, circuit::Error> {
@@ -150,7 +151,7 @@ fn extended_sum(b: &mut Builder) -> Result<Value, circuit::Error> {
     let value = input(b)?;
     let term = |number| Ok(Term { input: 0, baby: 0, plain: plain(b, Role::ExtendedFactor, value, number)? });
     let terms = (0..128).map(term).collect::<Result<_, circuit::Error>>()?;
-    b.transform(vec![value], vec![Giant { rotation: 0, terms }], Rescale::Yes)
+    b.transform(vec![value], vec![Giant { rotation: 0, terms }], GiantOrder::Apart, Rescale::Yes)
 }
 
 /// A kernel that ran.
@@ -167,7 +168,7 @@ fn time(circuit: Circuit, kernel: Kernel) -> Result<f64, Error> {
     let context = Context::new(circuit.parameters().clone(), kernel)?;
     let keys =
         zero_keys(&circuit, &context).map_err(|source| Error::Wire { what: "keys of zeros", source })?;
-    let inputs = zero_inputs(&circuit, &context)
+    let inputs = zero_inputs(circuit.inputs().count(), &context)
         .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
     let program = Program::encode(circuit, &context)?;
     let evaluator = Evaluator::new(&context, &keys);
@@ -182,14 +183,25 @@ fn time(circuit: Circuit, kernel: Kernel) -> Result<f64, Error> {
     (0..REPETITIONS).map(run).try_fold(f64::INFINITY, |least, time: Result<_, Error>| Ok(least.min(time?)))
 }
 
+/// Parsing and expanding a limb of a request.
+fn expansion(kernel: Kernel) -> Result<f64, Error> {
+    const CIPHERTEXTS: usize = 8;
+    let (degree, levels) = DEGREES[0];
+    let context = Context::new(packing::parameters(degree, levels)?, kernel)?;
+    let limbs = CIPHERTEXTS * context.parameters().max_level().limbs();
+    zero_inputs(CIPHERTEXTS, &context)
+        .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
+    Ok(microseconds(1, || drop(zero_inputs(CIPHERTEXTS, &context))) / limbs as f64)
+}
+
 fn zero_keys(circuit: &Circuit, context: &Context) -> Result<EvaluationKeys, WireError> {
     let needed = circuit.keys();
     let bytes = vec![0; wire::evaluation_keys_bytes(context.parameters(), &needed)];
     Ok(wire::read_evaluation_keys(context, &bytes, &needed)?.expand(context))
 }
 
-fn zero_inputs(circuit: &Circuit, context: &Context) -> Result<Vec<Ciphertext>, WireError> {
-    let (level, count) = (context.parameters().max_level(), circuit.inputs().count());
+fn zero_inputs(count: usize, context: &Context) -> Result<Vec<Ciphertext>, WireError> {
+    let level = context.parameters().max_level();
     let scale: Scale = NOMINAL_SCALE;
     let bytes = vec![0; wire::ciphertexts_bytes(context.parameters(), level, count)];
     let seeded = wire::read_ciphertexts(context, &bytes, count, level, scale)?;
@@ -216,7 +228,8 @@ fn fitted(alone: &CostModel, kernels: &[Timed]) -> CostModel {
     equations.iter_mut().enumerate().for_each(|(u, equation)| equation[u] += PULL);
     let changes = solved(equations);
     // A figure is at least a tenth of the first one: no unit is free.
-    CostModel::from_units(std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1)))
+    let units = std::array::from_fn(|u| alone.units()[u] * (1.0 + changes[u]).max(0.1));
+    CostModel { expansion: alone.expansion, ..CostModel::from_units(units) }
 }
 
 /// Gauss-Jordan elimination; the matrix is positive definite, so no pivot is small.
@@ -264,6 +277,7 @@ impl Bench {
             pass: self.pass(),
             stream: microseconds(1, || read(&limbs)) / OTHER_LIMBS as f64,
             scalar_product: self.scalar_product(),
+            expansion: 0.0,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::common::{Setup, random_slots, rotated};
 use ckks::{
-    Ciphertext, Encoding, Error, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform,
-    PlainFactor, Rescale, Scale, Term,
+    Ciphertext, Encoding, Error, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level,
+    LinearTransform, PlainFactor, Rescale, Scale, Term,
 };
 
 const N: usize = 256;
@@ -25,7 +25,10 @@ fn ones(setup: &Setup, level: usize, bits: f64) -> PlainFactor {
 
 /// The first input rotated by one, times a factor.
 fn one_term(factor: &PlainFactor) -> LinearTransform<'_> {
-    LinearTransform { giants: vec![Giant { rotation: 0, terms: vec![Term { input: 0, baby: 1, factor }] }] }
+    LinearTransform {
+        giants: vec![Giant { rotation: 0, terms: vec![Term { input: 0, baby: 1, factor }] }],
+        order: GiantOrder::Apart,
+    }
 }
 
 fn assert_near(setup: &Setup, ciphertext: &Ciphertext, expected: &[f64], tolerance: f64) {
@@ -287,6 +290,6 @@ fn a_transform_of_many_inputs_and_babies() {
         expected.iter_mut().zip(rotated(&products, giant.rotation)).for_each(|(e, p)| *e += p);
     }
     let inputs: Vec<&Ciphertext> = inputs.iter().collect();
-    let map = LinearTransform { giants: giants.into() };
+    let map = LinearTransform { giants: giants.into(), order: GiantOrder::Apart };
     assert_near(&setup, &evaluator.transform(&inputs, &map, Rescale::No).unwrap(), &expected, 1e-2);
 }

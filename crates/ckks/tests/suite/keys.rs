@@ -2,8 +2,8 @@
 
 use crate::common::{Setup, literal, random_slots, rotated};
 use ckks::{
-    Context, Error, Evaluator, Extension, Giant, KeyPurpose, KeyRequirements, Level, LinearTransform,
-    Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
+    Context, Error, Evaluator, Extension, Giant, GiantOrder, KeyPurpose, KeyRequirements, Level,
+    LinearTransform, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use ring::Kernel;
 use std::sync::Arc;
@@ -90,6 +90,7 @@ fn missing_keys_are_named_with_their_level() {
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();
     let map = |baby, rotation| LinearTransform {
         giants: vec![Giant { rotation, terms: vec![Term { input: 0, baby, factor: &factor }] }],
+        order: GiantOrder::Apart,
     };
     assert!(evaluator.transform(&[&at(1)], &map(1, 1), Rescale::No).is_ok());
     assert_eq!(evaluator.transform(&[&at(1)], &map(2, 0), Rescale::No), Err(missing("rotation by 2", 1)));

@@ -2,8 +2,8 @@
 
 use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
 use ckks::{
-    Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Rescale, Scale, Term,
-    noise,
+    Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform, Rescale,
+    Scale, Term, noise,
 };
 
 const N: usize = 2048;
@@ -200,7 +200,6 @@ fn transforms_with_every_split() {
             let factors: Vec<_> = splits.map(factor).collect();
             let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
             let giant = |g| Giant { rotation: 4 * g, terms: (0..babies).map(|b| term(g, b)).collect() };
-            let map = LinearTransform { giants: (0..giants).map(giant).collect() };
             let mut expected = vec![0.0; N];
             for (g, b) in (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b))) {
                 let (d, v) = (diagonal(4 * g + b), rotated(&x, 4 * g + b));
@@ -217,14 +216,14 @@ fn transforms_with_every_split() {
             let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + giant_steps;
             let q = parameters.modulus(level);
             let predicted = sum / q / q + noise::division(parameters);
-            let result = evaluator.transform(&[&a], &map, Rescale::Yes).unwrap();
-            assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
-            let result = evaluator.transform(&[&a], &map, Rescale::No).unwrap();
-            assert_variance(
-                setup.error_variance(&result, &expected),
-                sum + noise::division(parameters),
-                "transform",
-            );
+            for order in [GiantOrder::Apart, GiantOrder::Chained] {
+                let map = LinearTransform { giants: (0..giants).map(giant).collect(), order };
+                let result = evaluator.transform(&[&a], &map, Rescale::Yes).unwrap();
+                assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
+                let result = evaluator.transform(&[&a], &map, Rescale::No).unwrap();
+                let predicted = sum + noise::division(parameters);
+                assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
+            }
         }
     }
 }

@@ -3,9 +3,9 @@ use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
-use ckks::Scale;
+use ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Any linear layer by hybrid diagonals: from a layout with copies to a layout of partial sums.
@@ -31,20 +31,36 @@ pub enum Preference {
 }
 
 /// How diagonals are split into baby and giant steps.
+///
+/// Every rotation needs a key, and babies are many. Where keys are dear, babies are made in two steps: the input is rotated by `stride` again and
+/// again, with one key, and babies are rotations of these *copies* by less than the stride, all with the same few keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Split {
     /// Where diagonals are counted from: so many before 0.
     pub origin: usize,
     /// How many neighbouring diagonals share a giant step.
     pub span: usize,
+    /// How many neighbouring diagonals of a giant step share a copy: all of them where it is the span.
+    pub stride: usize,
+    /// How giant steps are made: as a chain they take fewer keys.
+    pub order: GiantOrder,
+}
+
+/// The rotations that make a diagonal, one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Steps {
+    pub copy: usize,
+    pub baby: usize,
+    pub giant: usize,
 }
 
 impl Split {
-    /// The rotation of a diagonal's giant step, and of its baby step.
-    pub fn of(&self, diagonal: usize, slots: usize) -> (usize, usize) {
+    /// The steps to a diagonal.
+    pub(crate) fn of(&self, diagonal: usize, slots: usize) -> Steps {
         let rank = (diagonal + self.origin) % slots;
-        let baby = (rank % self.span + slots - self.origin) % slots;
-        (rank / self.span * self.span, baby)
+        let within = rank % self.span;
+        let baby = (within % self.stride + slots - self.origin) % slots;
+        Steps { copy: within / self.stride * self.stride, baby, giant: rank - within }
     }
 }
 
@@ -73,13 +89,104 @@ struct Pair {
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
 pub(crate) struct Stamps {
     giants: Vec<u32>,
-    babies: Vec<u32>,
+    within: Vec<u32>,
     last: u32,
 }
 
 impl Stamps {
     pub fn new(slots: usize) -> Self {
-        Self { giants: vec![0; slots], babies: vec![0; slots], last: 0 }
+        Self { giants: vec![0; slots], within: vec![0; slots], last: 0 }
+    }
+
+    pub fn slots(&self) -> usize {
+        self.giants.len()
+    }
+
+    fn next(&mut self) -> u32 {
+        self.last += 1;
+        self.last
+    }
+}
+
+/// Whether `stamps` sees a place for the first time since `now`.
+fn first(stamps: &mut [u32], place: usize, now: u32) -> bool {
+    std::mem::replace(&mut stamps[place], now) != now
+}
+
+/// All diagonals of a layer, split into giant steps; how each of these is made is open.
+pub(crate) struct GiantSteps {
+    origin: usize,
+    pub span: usize,
+    order: GiantOrder,
+    rows: Vec<GiantRow>,
+    /// Keys of giant steps.
+    keys: usize,
+}
+
+/// Those of one ciphertext of the output.
+struct GiantRow {
+    giants: usize,
+    turned: usize,
+    terms: usize,
+    /// For each input its diagonals, counted from their giant steps.
+    within: Vec<(usize, Vec<usize>)>,
+}
+
+/// What a split costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shapes {
+    pub split: Split,
+    /// For each ciphertext of the output.
+    pub transforms: Vec<TransformShape>,
+    /// How many rotations make the copies.
+    pub copies: usize,
+    /// How many keys are needed.
+    pub keys: usize,
+}
+
+impl GiantSteps {
+    /// Whether every ciphertext of the output has a product.
+    pub fn is_whole(&self) -> bool {
+        self.rows.iter().all(|row| row.terms > 0)
+    }
+
+    /// How many giant steps rotate.
+    pub fn turned(&self) -> usize {
+        self.rows.iter().map(|row| row.turned).sum()
+    }
+
+    /// How many babies there are.
+    pub fn babies(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.within).map(|(_, within)| within.len()).sum()
+    }
+
+    /// What it costs with copies so many diagonals apart.
+    pub fn shapes(&self, stride: usize, stamps: &mut Stamps) -> Shapes {
+        let split = Split { origin: self.origin, span: self.span, stride, order: self.order };
+        let slots = stamps.within.len();
+        let (keys, mut shapes) =
+            (stamps.next(), Shapes { split, transforms: vec![], copies: 0, keys: self.keys });
+        let mut copies = BTreeSet::new();
+        for row in &self.rows {
+            let mut transform =
+                TransformShape { babies: vec![], giants: row.giants, turned: row.turned, terms: row.terms };
+            for (input, within) in &row.within {
+                let mut babies = BTreeMap::<usize, Babies>::new();
+                for within in within {
+                    let Steps { copy, baby, .. } = split.of((within + slots - self.origin) % slots, slots);
+                    let babies = babies.entry(copy).or_default();
+                    babies.rotated += usize::from(baby != 0);
+                    babies.unrotated |= baby == 0;
+                    shapes.keys += usize::from(baby != 0 && first(&mut stamps.within, baby, keys));
+                }
+                copies.extend(babies.keys().filter(|copy| **copy != 0).map(|copy| (*input, *copy)));
+                transform.babies.extend(babies.into_values());
+            }
+            shapes.transforms.push(transform);
+        }
+        shapes.copies = copies.len();
+        shapes.keys += usize::from(shapes.copies > 0);
+        shapes
     }
 }
 
@@ -102,6 +209,11 @@ impl Meetings {
         &self.pairs[to][from].diagonals
     }
 
+    /// Where the input lies.
+    pub fn from(&self) -> &Placement {
+        &self.from
+    }
+
     /// How many products there are.
     pub fn terms(&self) -> usize {
         self.pairs.iter().flatten().map(|pair| pair.diagonals.len()).sum()
@@ -113,33 +225,48 @@ impl Meetings {
         diagonals.map(|d| (d + origin) % self.to.slots + 1).max().unwrap_or(0)
     }
 
-    /// What a split costs, for each ciphertext of the output.
-    pub fn shapes(&self, split: Split, stamps: &mut Stamps) -> Vec<TransformShape> {
-        self.pairs.iter().map(|row| Self::shape(row, split, stamps)).collect()
+    /// All diagonals in giant steps of this span; they are chained where that takes fewer keys.
+    pub fn giant_steps(&self, origin: usize, span: usize, stamps: &mut Stamps) -> GiantSteps {
+        let (mut rows, mut giants) = (vec![], vec![]);
+        for row in &self.pairs {
+            let (row, of_row) = Self::giant_row(row, [origin, span], stamps);
+            rows.push(row);
+            giants.push(of_row);
+        }
+        let mut keys = |order: GiantOrder| {
+            let now = stamps.next();
+            let rotations = giants.iter().flat_map(|giants| order.rotations(giants));
+            rotations.filter(|rotation| first(&mut stamps.giants, *rotation, now)).count()
+        };
+        let [apart, chained] = [GiantOrder::Apart, GiantOrder::Chained].map(|order| (keys(order), order));
+        let (keys, order) = if chained.0 < apart.0 { chained } else { apart };
+        GiantSteps { origin, span, order, rows, keys }
     }
 
-    fn shape(row: &[Pair], split: Split, stamps: &mut Stamps) -> TransformShape {
+    /// Those of a ciphertext of the output, and the rotations of its giant steps.
+    fn giant_row(row: &[Pair], [origin, span]: [usize; 2], stamps: &mut Stamps) -> (GiantRow, Vec<usize>) {
         let slots = stamps.giants.len();
-        let mut shape = TransformShape { babies: vec![], giants: 0, turned: 0, terms: 0 };
-        stamps.last += 1;
-        let row_stamp = stamps.last;
-        for pair in row.iter().filter(|pair| !pair.diagonals.is_empty()) {
-            stamps.last += 1;
-            let mut babies = Babies::default();
+        let (now, mut giants) = (stamps.next(), vec![]);
+        let mut found = GiantRow { giants: 0, turned: 0, terms: 0, within: vec![] };
+        for (input, pair) in row.iter().enumerate().filter(|(_, pair)| !pair.diagonals.is_empty()) {
+            let (seen, mut within) = (stamps.next(), vec![]);
             for diagonal in &pair.diagonals {
-                let (giant, baby) = split.of(*diagonal, slots);
-                if std::mem::replace(&mut stamps.giants[giant], row_stamp) != row_stamp {
-                    shape.giants += 1;
-                    shape.turned += usize::from(giant != 0);
+                let rank = (diagonal + origin) & (slots - 1);
+                let rest = rank % span;
+                if first(&mut stamps.giants, rank - rest, now) {
+                    giants.push(rank - rest);
                 }
-                let new = std::mem::replace(&mut stamps.babies[baby], stamps.last) != stamps.last;
-                babies.rotated += usize::from(new && baby != 0);
-                babies.unrotated |= baby == 0;
+                if first(&mut stamps.within, rest, seen) {
+                    within.push(rest);
+                }
             }
-            shape.babies.push(babies);
-            shape.terms += pair.diagonals.len();
+            found.terms += pair.diagonals.len();
+            found.within.push((input, within));
         }
-        shape
+        giants.sort_unstable();
+        found.giants = giants.len();
+        found.turned = giants.iter().filter(|giant| **giant != 0).count();
+        (found, giants)
     }
 
     /// The row and column whose weight belongs to `slot` on `diagonal`; those of the ones follow the others.
@@ -284,6 +411,9 @@ impl Pair {
     }
 }
 
+/// The value of each input and copy.
+type Copies = BTreeMap<(usize, usize), Value>;
+
 impl DiagonalKernel {
     pub fn new(
         linear: Arc<Linear>,
@@ -305,13 +435,31 @@ impl DiagonalKernel {
     /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
     /// fold over the classes of blocks, and the bias. One level. Where blocks are not cyclic those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, circuit::Error> {
-        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, values, to)).collect()
+        let copies = self.copies(b, values)?;
+        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &copies, to)).collect()
     }
 
-    fn ciphertext(&self, b: &mut Builder, values: &[Value], to: usize) -> Result<Value, circuit::Error> {
+    /// The inputs and their copies, each a rotation of the one before.
+    fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, circuit::Error> {
+        let (slots, mut copies) = (b.slots(), Copies::new());
+        for (input, value) in values.iter().enumerate() {
+            let diagonals = (0..self.sums.ciphertexts).flat_map(|to| self.meetings.diagonals(to, input));
+            let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).copy).collect();
+            let (mut at, mut last) = (0, *value);
+            for copy in used {
+                if copy != at {
+                    (at, last) = (copy, b.rotate(last, copy - at)?);
+                }
+                copies.insert((input, copy), last);
+            }
+        }
+        Ok(copies)
+    }
+
+    fn ciphertext(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<Value, circuit::Error> {
         let transform = |b: &mut Builder, rescale| {
-            let giants = self.giants(b, values, to)?;
-            b.transform(values.to_vec(), giants, rescale)
+            let (values, giants) = self.giants(b, copies, to)?;
+            b.transform(values, giants, self.split.order, rescale)
         };
         let sum = folded(b, transform, self.spacing, &self.fold)?;
         if !Self::adds_bias(&self.linear, &self.meetings.from, &self.sums) {
@@ -324,16 +472,29 @@ impl DiagonalKernel {
         })
     }
 
-    fn giants(&self, b: &mut Builder, values: &[Value], to: usize) -> Result<Vec<Giant>, circuit::Error> {
+    /// The giant steps to a ciphertext of the output, and the copies that they read.
+    fn giants(
+        &self,
+        b: &mut Builder,
+        copies: &Copies,
+        to: usize,
+    ) -> Result<(Vec<Value>, Vec<Giant>), circuit::Error> {
         let mut giants: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
-        for (input, value) in values.iter().enumerate() {
-            for diagonal in self.meetings.diagonals(to, input) {
-                let (giant, baby) = self.split.of(*diagonal, b.slots());
-                let plain = self.weights(b, *value, (to, input), *diagonal, giant)?;
+        let mut values = vec![];
+        let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for from in 0..self.meetings.from.ciphertexts {
+            for diagonal in self.meetings.diagonals(to, from) {
+                let Steps { copy, baby, giant } = self.split.of(*diagonal, b.slots());
+                let value = copies[&(from, copy)];
+                let input = *read.entry((from, copy)).or_insert_with(|| {
+                    values.push(value);
+                    values.len() - 1
+                });
+                let plain = self.weights(b, value, (to, from), *diagonal, giant)?;
                 giants.entry(giant).or_default().push(Term { input, baby, plain });
             }
         }
-        Ok(giants.into_iter().map(|(rotation, terms)| Giant { rotation, terms }).collect())
+        Ok((values, giants.into_iter().map(|(rotation, terms)| Giant { rotation, terms }).collect()))
     }
 
     /// The weights of a diagonal, rotated back by the giant step that will come.

@@ -3,7 +3,7 @@
 use super::NOMINAL_SCALE;
 use crate::Windows;
 use circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
-use ckks::Rescale;
+use ckks::{GiantOrder, Rescale};
 use std::collections::BTreeMap;
 
 /// The sum of values, each times one number.
@@ -99,7 +99,12 @@ impl Cut {
                     masks.insert(places, plain);
                     terms.push(Term { input: 0, baby, plain });
                 }
-                offsets.push(b.transform(vec![value], vec![Giant { rotation: 0, terms }], Rescale::Yes)?);
+                offsets.push(b.transform(
+                    vec![value],
+                    vec![Giant { rotation: 0, terms }],
+                    GiantOrder::Apart,
+                    Rescale::Yes,
+                )?);
             }
         }
         Ok(offsets)

@@ -39,11 +39,11 @@ impl WindowKernel {
     }
 
     fn ciphertext(&self, b: &mut Builder, inputs: &[Value], to: usize) -> Result<Value, circuit::Error> {
-        let patterns = self.windows.patterns();
+        let sources = self.windows.sources();
         let product = |b: &mut Builder, rescale| {
             let mut terms = Vec::with_capacity(self.windows.inputs());
-            for input in 0..self.windows.inputs() {
-                let value = inputs[input * patterns + to.min(patterns - 1)];
+            for (input, sources) in sources.iter().enumerate() {
+                let value = inputs[sources[to]];
                 let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
                 terms.push((value, b.plain(Role::Factor, level, scale, self.weights(input, to))?));
             }

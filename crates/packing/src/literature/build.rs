@@ -225,10 +225,10 @@ fn maps_apart(shape: network::Shape, row: usize, map: usize, slots: usize) -> La
 /// groups see different pixels map by map; those that were cut out follow group by group.
 fn taps(linear: &Linear, windows: &Windows, cut: bool, map: usize, offsets: &[Value]) -> Vec<(Value, f64)> {
     let convolution = linear.as_convolution();
-    let (count, patterns) = (windows.taps.len(), windows.patterns());
+    let sources = windows.sources();
     let index = |tap: usize| match cut {
-        true => map / convolution.group_outputs() * count + tap,
-        false => tap * patterns + map % patterns,
+        true => map / convolution.group_outputs() * windows.taps.len() + tap,
+        false => sources[tap][map % windows.output.ciphertexts],
     };
     let weights = convolution.channel_weights(map);
     windows.taps.iter().enumerate().map(|(i, tap)| (offsets[index(i)], weights[*tap as usize])).collect()

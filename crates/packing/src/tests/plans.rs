@@ -9,6 +9,7 @@ use crate::{
     Verdict, explain, parameters,
 };
 use circuit::{CostModel, dry_run};
+use ckks::GiantOrder;
 use ckks::wire::{self, Header, Kind};
 use network::{LayerKind, Model, Shape};
 use proptest::prelude::*;
@@ -50,7 +51,7 @@ fn transforms_of_the_cryptonets_network() {
     let dense = LayerChoice::Diagonals {
         output: Layout::packed(Shape::vector(100), 8192).with_blocks(Blocks::cyclic(64, 8192, 64)),
         preference: Preference::First,
-        split: Split { origin: 0, span: 4 },
+        split: Split { origin: 0, span: 4, stride: 4, order: GiantOrder::Apart },
         fold: fold(vec![2; 6], false),
     };
     let choice = Choice { image: None, layers: vec![windows, dense, LayerChoice::Scores] };

@@ -3,8 +3,8 @@
 use super::{Setup, assert_variance, mean_square, random_slots, rotated};
 use ckks::noise::{self, Variance};
 use ckks::{
-    Ciphertext, Encoding, Evaluator, Extension, Giant, KeyRequirements, Level, LinearTransform, Parameters,
-    PlainFactor, PublicKey, Rescale, Scale, Term,
+    Ciphertext, Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
+    Parameters, PlainFactor, PublicKey, Rescale, Scale, Term,
 };
 
 /// A result, the slots it should have, and the predicted variance of its error.
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
             expected.iter_mut().zip(diagonal.iter().zip(&moved)).for_each(|(e, (d, x))| *e += d * x);
             giants[rotation / 8].terms.push(Term { input, baby, factor });
         }
-        (LinearTransform { giants: giants.into() }, expected)
+        (LinearTransform { giants: giants.into(), order: GiantOrder::Apart }, expected)
     }
 }
 
