@@ -40,6 +40,12 @@ struct Path {
     placement: Arc<Placement>,
 }
 
+impl Path {
+    fn choice(&self) -> Choice {
+        Choice { image: self.image.clone(), layers: self.choices.clone() }
+    }
+}
+
 /// One way to compute a layer.
 struct Step {
     price: Price,
@@ -74,6 +80,33 @@ pub(crate) fn best(search: &Search<'_>, key_price: f64) -> Result<Choice, Error>
     }
     let best = paths.into_iter().next().expect("there is a path");
     Ok(Choice { image: best.image, layers: best.choices })
+}
+
+/// The best choice whose first layer is of another family than that of `chosen`, and whose later layers lie as its do: what it would have cost to
+/// begin otherwise. `None` where no other family fits.
+pub(crate) fn runner_up(search: &Search<'_>, chosen: &Choice) -> Option<Choice> {
+    let (levels, last) = (search.chain.levels(), search.chain.links.len() - 1);
+    let (first, rest) = search.chain.links.split_first().filter(|_| last > 0)?;
+    let key_bytes = key_bytes(search.parameters);
+    let mut run = Run { search, key_price: 0.0, differences: HashMap::new(), key_bytes };
+    let mut paths = run.layer(&run.images(), 0, first, Level(levels[0]));
+    paths.extend(run.windows(first, Level(levels[0])));
+    paths.retain(|path| path.choice().family() != chosen.family());
+    for (index, link) in (1..).zip(rest) {
+        paths.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+        let level = Level(levels[index]);
+        if index == last {
+            paths = run.scores(&paths, &link.linear, level);
+            continue;
+        }
+        let (output, _) = chosen.layers[index].sum()?;
+        let to = Arc::new(Placement::new(output));
+        let (path, step) = run.cheapest(&paths, &link.linear, index, output, &to, level)?;
+        let choices = [&path.choices[..], &[step.choice]].concat();
+        paths = vec![run.path(add(path.price, step.price), path.image.clone(), choices, output)];
+    }
+    let best = paths.into_iter().min_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+    best.map(|path| path.choice())
 }
 
 struct Run<'a> {
