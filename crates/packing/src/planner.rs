@@ -218,7 +218,8 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
                 // Its error is too large: the image itself goes through more noise than windows do.
                 Err(Error::Limit { .. }) if options.family == Family::Auto => {
                     let Some(other) = search::runner_up(&search, &best) else { return plan };
-                    first_sound(model, &chain, parameters, options, orders(&other)).or(plan)
+                    let options = Options { family: other.family(), ..options.clone() };
+                    plan_for(model, parameters, &options).or(plan)
                 }
                 plan => plan,
             };

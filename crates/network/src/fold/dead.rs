@@ -98,9 +98,10 @@ fn constant(kind: &LayerKind, unit: usize, output: Shape) -> Option<Vec<f64>> {
     let zero = |weights: &[f64]| weights.iter().all(|w| *w == 0.0);
     match kind {
         LayerKind::Dense(dense) => zero(dense.row(unit)).then(|| vec![dense.bias[unit]; size]),
-        LayerKind::Convolution(c) => {
-            zero(c.channel_weights(unit)).then(|| c.bias.elements(output)[unit * size..][..size].to_vec())
-        }
+        LayerKind::Convolution(c) => zero(c.channel_weights(unit)).then(|| match &c.bias {
+            Bias::PerChannel(bias) => vec![bias[unit]; size],
+            Bias::PerElement(bias) => bias[unit * size..][..size].to_vec(),
+        }),
         _ => None,
     }
 }
