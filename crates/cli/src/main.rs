@@ -4,6 +4,7 @@
 //! report it prints. Everything that computes lies in those libraries.
 
 mod arguments;
+mod chart;
 mod commands;
 mod configuration;
 mod failure;

@@ -14,6 +14,7 @@ macro_rules! model {
 /// Names and ONNX files of the shipped models.
 const MODELS: &[(&str, &[u8])] = &[
     model!("cryptonets-mnist"),
+    model!("cryptonets-pruned-mnist"),
     model!("lola-small-mnist"),
     model!("mlp-mnist"),
     model!("conv2x2-mnist"),

@@ -105,11 +105,73 @@ fn compare_has_a_row_for_each_representation() {
     assert_eq!(rows[0]["representation"], "auto");
     rows.iter().for_each(|row| assert_consistent(&row["totals"]));
     assert!(folder.says("compare cryptonets-mnist").contains("auto"));
-    let batch = rows.iter().find(|row| row["representation"] == "cryptonets").expect("a batch");
+    let row = |name: &str| rows.iter().find(|row| row["representation"] == name).expect("a row");
+    for name in ["image", "taps-1", "taps-2", "lola", "lola-dense"] {
+        assert_fields(row(name), &["hops_ratio", "time_ratio"]);
+    }
+    let smallest = rows.iter().map(|row| count(row, "upload_bytes")).min();
+    assert_eq!(smallest, Some(count(row("image"), "upload_bytes")));
+    let batch = row("cryptonets");
     let totals =
         ["rotations", "plaintext_multiplications", "ciphertext_multiplications", "additions", "hops"];
     assert_eq!(totals.map(|t| count(&batch["totals"], t)), [0, 105_980, 945, 105_980, 212_905], "{batch}");
     assert_eq!(count(batch, "images"), 8192);
+}
+
+#[test]
+fn compare_measures_and_draws() {
+    let folder = Folder::new("measured");
+    let document =
+        folder.json("compare lola-small-mnist --measure --runs 1 --longest 0.2 --plot {chart.svg}");
+    let rows = document["rows"].as_array().expect("rows");
+    for row in rows {
+        let (measured, skipped) = (row["measured_ms"].as_f64(), row["not_measured"].as_str());
+        match row["predicted_ms"].as_f64().expect("a number") > 200.0 {
+            true => assert!(
+                measured.is_none() && skipped.is_some_and(|reason| reason.contains("--longest")),
+                "{row}"
+            ),
+            false => assert!(measured.is_some_and(|ms| ms > 0.0) && skipped.is_none(), "{row}"),
+        }
+    }
+    assert_eq!(rows[0]["measured_ratio"], 1.0);
+    let chart = std::fs::read_to_string(folder.path("chart.svg")).expect("a chart");
+    let bars = chart.lines().filter(|line| line.starts_with("<rect")).count();
+    let measured = rows.iter().filter(|row| row["measured_ms"].is_f64()).count();
+    assert_eq!(bars, 2 * rows.len() + measured);
+    rows.iter().for_each(|row| assert!(chart.contains(row["representation"].as_str().expect("a name"))));
+    folder.fails(2, "compare lola-small-mnist --runs 2");
+}
+
+#[test]
+fn explain_says_why_and_what_else_there_was() {
+    let folder = Folder::new("why");
+    let document = folder.json("explain cryptonets-mnist");
+    let other = &document["runner_up"];
+    assert_fields(
+        other,
+        &["representation", "ratio", "ring_degree", "upload_bytes", "evaluation_key_bytes", "predicted_ms"],
+    );
+    assert_consistent(&other["totals"]);
+    assert_ne!(other["representation"], document["representation"]);
+    assert!(other["ratio"].as_f64().expect("a number") >= 1.0);
+    let said = folder.says("explain cryptonets-mnist");
+    assert!(said.contains("runner-up: taps-") && said.contains("diagonals, because"), "{said}");
+    let named = folder.json("explain cryptonets-mnist --representation lola");
+    assert!(named["runner_up"].is_null(), "{named}");
+}
+
+/// The chart in the README is what its figures give.
+#[test]
+fn the_chart_of_the_literature_is_up_to_date() {
+    let folder = Folder::new("chart");
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    folder.json(&format!("chart {} --out {{drawn.svg}}", docs.join("literature.json").display()));
+    let [drawn, kept] = [folder.path("drawn.svg"), docs.join("literature.svg")]
+        .map(|path| std::fs::read_to_string(path).expect("a chart"));
+    assert_eq!(drawn, kept, "blindsight chart docs/literature.json --out docs/literature.svg");
+    folder.file("wrong.json", b"{}");
+    assert!(folder.fails(1, "chart {wrong.json} --out {drawn.svg}").contains("wrong.json"));
 }
 
 #[test]

@@ -40,26 +40,12 @@ pub enum Error {
         reason: &'static str,
     },
     /// No plan keeps the error or the keys small enough.
-    #[error("the best plan has {what} of {actual:.4}: at most {allowed:.4} is allowed")]
+    #[error("the best plan has {what} of {}: at most {} is allowed; allow more, or ask for another representation", figure(*.actual), figure(*.allowed))]
     Limit {
         /// What is limited.
         what: &'static str,
         /// The least that was found.
         actual: f64,
-        /// The limit.
-        allowed: f64,
-    },
-    /// The coefficients of the reply are not independent enough on the slots of one row.
-    #[error(
-        "{coefficients} reply coefficients over {copies} copies of a row have condition number {condition:.1}: at most {allowed} is allowed; use a larger ring"
-    )]
-    Reply {
-        /// Coefficients that are read.
-        coefficients: usize,
-        /// Slots that hold one row.
-        copies: usize,
-        /// The condition number of their system.
-        condition: f64,
         /// The limit.
         allowed: f64,
     },
@@ -120,4 +106,9 @@ impl Error {
     ) -> Self {
         Self::DoesNotFit { what: what.into(), actual: actual.to_string(), expected: expected.into() }
     }
+}
+
+/// Whole figures as they are, others with three digits.
+fn figure(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2e}") }
 }

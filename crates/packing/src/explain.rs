@@ -1,6 +1,8 @@
 //! What a plan will cost, in the words and figures of the command line.
 
-use crate::{Error, Plan, sizes};
+use crate::planner::Objective;
+use crate::search::KEY_WORTH;
+use crate::{Error, Plan, reasons, sizes};
 use circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
 use ckks::Parameters;
 use network::Model;
@@ -45,6 +47,8 @@ pub struct Explanation {
     pub predicted_error: f64,
     /// The predicted time on one core of the server.
     pub predicted_ms: f64,
+    /// The predicted time, before that, to parse a request and expand its seeds.
+    pub predicted_expand_ms: f64,
 }
 
 /// One layer explained.
@@ -65,6 +69,24 @@ pub struct LayerExplanation {
     /// Its counts.
     #[serde(flatten)]
     pub counts: CountFields,
+    /// Its predicted time on one core of the server.
+    pub predicted_ms: f64,
+    /// How it is computed and why so, in words, where the planner chose.
+    pub reason: Option<String>,
+}
+
+impl Explanation {
+    /// What the plan costs by an objective, the less the better. Latency is that of a request from its bytes on; keys cost a little.
+    pub fn cost(&self, objective: Objective) -> f64 {
+        let keys_ms = KEY_WORTH * self.evaluation_key_bytes as f64 / 1024.0 / 1e3;
+        match objective {
+            Objective::Latency => self.predicted_ms + self.predicted_expand_ms + keys_ms,
+            Objective::Operations => self.totals.hops as f64,
+            Objective::KeySwitches => self.totals.key_switches as f64,
+            Objective::Upload => self.upload_bytes as f64,
+            Objective::Throughput => self.predicted_ms / self.images as f64,
+        }
+    }
 }
 
 /// Counts under the names of the command line.
@@ -109,8 +131,8 @@ impl From<Counts> for CountFields {
     }
 }
 
-impl From<&LayerRun> for LayerExplanation {
-    fn from(layer: &LayerRun) -> Self {
+impl LayerExplanation {
+    fn new(layer: &LayerRun, predicted_ms: f64, reason: Option<String>) -> Self {
         Self {
             name: layer.label.name.clone(),
             kind: layer.label.kind.clone(),
@@ -119,6 +141,8 @@ impl From<&LayerRun> for LayerExplanation {
             level_in: layer.level_in.0,
             level_out: layer.level_out.0,
             counts: layer.counts.into(),
+            predicted_ms,
+            reason,
         }
     }
 }
@@ -130,13 +154,20 @@ impl From<&LayerRun> for LayerExplanation {
 pub fn explain(plan: &Plan, model: &Model, cost: &CostModel) -> Result<Explanation, Error> {
     let circuit = plan.circuit(model)?;
     let run = dry_run(&circuit);
-    Ok(explanation(plan, circuit.parameters(), &run, cost, sizes::encoded_model(&circuit)))
+    let reasons = reasons::reasons(plan, model, &run)?;
+    let degree = circuit.parameters().degree();
+    let layers = run.layers.iter().zip(reasons).map(|(layer, reason)| {
+        LayerExplanation::new(layer, cost.microseconds(&layer.counts.work, degree) / 1e3, reason)
+    });
+    let layers = layers.collect();
+    Ok(explanation(plan, circuit.parameters(), &run, layers, cost, sizes::encoded_model(&circuit)))
 }
 
 fn explanation(
     plan: &Plan,
     parameters: &Parameters,
     run: &DryRun,
+    layers: Vec<LayerExplanation>,
     cost: &CostModel,
     server_bytes: u64,
 ) -> Explanation {
@@ -154,12 +185,16 @@ fn explanation(
         security_bits: parameters.security_bits(),
         levels: parameters.max_level().0,
         totals: run.totals.into(),
-        layers: run.layers.iter().map(LayerExplanation::from).collect(),
+        layers,
         upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
         download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes,
         predicted_error: public.predicted_error,
         predicted_ms: run.milliseconds(cost),
+        predicted_expand_ms: cost.expansion_microseconds(
+            public.input.ciphertexts() * public.input_level.limbs(),
+            parameters.degree(),
+        ) / 1e3,
     }
 }

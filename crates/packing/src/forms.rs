@@ -173,8 +173,8 @@ impl Maps {
     fn digits(&mut self, axis: Axis, count: usize) -> Vec<Digit> {
         let room = if self.ciphertexts > 1 { 1 } else { self.room / self.used };
         // Digits above these need them to be exact; above channels there are none.
-        let exact = axis != Axis::Channel;
-        let fits = |c: &usize| count.div_ceil(*c) <= room && !(exact && !count.is_multiple_of(*c));
+        let exact = |c: usize| axis == Axis::Channel || count.is_multiple_of(c);
+        let fits = |c: &usize| count.div_ceil(*c) <= room && exact(*c);
         let ciphertexts = (1..=count).find(fits).unwrap_or(count);
         let each = count.div_ceil(ciphertexts);
         let within = Digit { axis, count: each, stride: self.used * self.size };

@@ -47,6 +47,7 @@ mod placement;
 mod plan;
 pub mod planner;
 mod probe;
+mod reasons;
 mod reply;
 mod search;
 pub mod sizes;

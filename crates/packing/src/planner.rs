@@ -206,19 +206,64 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
     let bound = score_bound(model);
-    let image = probe::image(chain.input, model.metadata.input_range);
     let recipes = match options.family {
         Family::Lola(lola) => vec![Recipe::Lola(lola)],
         _ if options.is_batch() => vec![Recipe::Batch],
         _ => {
             input_level(&chain, parameters)?;
-            let best = within_key_limit(&Search { chain: &chain, parameters, options, bound })?;
-            vec![Recipe::Layers(best.clone()), Recipe::Layers(best.rescaled_late())]
+            let search = Search { chain: &chain, parameters, options, bound };
+            let best = within_key_limit(&search)?;
+            let plan = first_sound(model, &chain, parameters, options, orders(&best));
+            return match plan {
+                // Its error is too large: the image itself goes through more noise than windows do.
+                Err(Error::Limit { .. }) if options.family == Family::Auto => {
+                    let Some(other) = search::runner_up(&search, &best) else { return plan };
+                    let options = Options { family: other.family(), ..options.clone() };
+                    plan_for(model, parameters, &options).or(plan)
+                }
+                plan => plan,
+            };
         }
     };
+    first_sound(model, &chain, parameters, options, recipes)
+}
+
+/// A choice as it is, and with less noise for more time.
+fn orders(choice: &Choice) -> Vec<Recipe> {
+    vec![Recipe::Layers(choice.clone()), Recipe::Layers(choice.clone().rescaled_late())]
+}
+
+/// What the planner would have chosen in the same ring if the family of its plan were not offered; `None` where no other fits, and for plans that
+/// were asked for by name. Layers after the first keep their layouts, so that only what is new is searched.
+///
+/// # Errors
+/// Those of a model that cannot be planned.
+pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option<Plan>, Error> {
+    let Recipe::Layers(chosen) = plan.recipe() else { return Ok(None) };
+    if options.family != Family::Auto {
+        return Ok(None);
+    }
+    let (chain, parameters) = (Chain::new(&model.graph)?, plan.public.parameters.clone().validate()?);
+    let search = Search { chain: &chain, parameters: &parameters, options, bound: score_bound(model) };
+    let Some(choice) = search::runner_up(&search, chosen) else { return Ok(None) };
+    match first_sound(model, &chain, &parameters, options, orders(&choice)) {
+        Err(Error::Limit { .. }) => Ok(None),
+        plan => plan.map(Some),
+    }
+}
+
+/// The plan of the first recipe whose keys and error are within the limits.
+fn first_sound(
+    model: &Model,
+    chain: &Chain,
+    parameters: &Parameters,
+    options: &Options,
+    recipes: Vec<Recipe>,
+) -> Result<Plan, Error> {
+    let (bound, image) = (score_bound(model), probe::image(chain.input, model.metadata.input_range));
     let (mut least, mut allowed) = (f64::INFINITY, 0.0);
     for recipe in recipes {
-        let assembly = recipe.assemble(&chain, parameters, bound)?;
+        let assembly = recipe.assemble(chain, parameters, bound)?;
         check_keys(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;
         let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;

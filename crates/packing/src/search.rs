@@ -41,6 +41,18 @@ struct Path {
     placement: Arc<Placement>,
 }
 
+impl Path {
+    fn choice(&self) -> Choice {
+        Choice { image: self.image.clone(), layers: self.choices.clone() }
+    }
+
+    /// This path, one last step further.
+    fn to_scores(&self, price: Price, choice: LayerChoice) -> Self {
+        let choices = [&self.choices[..], &[choice]].concat();
+        Self { price: add(self.price, price), choices, ..self.clone() }
+    }
+}
+
 /// A layer and where its output should lie.
 struct Goal<'a> {
     linear: &'a Arc<Linear>,
@@ -82,8 +94,33 @@ pub(crate) fn best(search: &Search<'_>, key_price: f64) -> Result<Choice, Error>
         next.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
         paths = next;
     }
-    let best = paths.into_iter().next().expect("there is a path");
-    Ok(Choice { image: best.image, layers: best.choices })
+    Ok(paths[0].choice())
+}
+
+/// The best choice whose first layer is of another family than that of `chosen`, and whose later layers lie as its do: what it would have cost to
+/// begin otherwise. `None` where no other family fits.
+pub(crate) fn runner_up(search: &Search<'_>, chosen: &Choice) -> Option<Choice> {
+    let (levels, last) = (search.chain.levels(), search.chain.links.len() - 1);
+    let (first, rest) = search.chain.links.split_first().filter(|_| last > 0)?;
+    let key_bytes = key_bytes(search.parameters);
+    let mut run = Run { search, key_price: 0.0, differences: HashMap::new(), key_bytes };
+    let mut paths = run.layer(&run.images(), 0, first, Level(levels[0]));
+    paths.extend(run.windows(first, Level(levels[0])));
+    paths.retain(|path| path.choice().family() != chosen.family());
+    for (index, link) in (1..).zip(rest) {
+        paths.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+        let level = Level(levels[index]);
+        if index == last {
+            paths = run.scores(&paths, &link.linear, level);
+            continue;
+        }
+        let (output, _) = chosen.layers[index].sum()?;
+        let (path, step) = run.cheapest(&paths, &Goal::new(&link.linear, index, output, level))?;
+        let choices = [&path.choices[..], &[step.choice]].concat();
+        paths = vec![run.path(add(path.price, step.price), path.image.clone(), choices, output)];
+    }
+    let best = paths.into_iter().min_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
+    best.map(|path| path.choice())
 }
 
 struct Run<'a> {
@@ -98,14 +135,6 @@ struct Run<'a> {
 impl<'a> Goal<'a> {
     fn new(linear: &'a Arc<Linear>, index: usize, output: &'a Layout, level: Level) -> Self {
         Self { linear, index, output, to: Arc::new(Placement::new(output)), level }
-    }
-}
-
-impl Path {
-    /// This path, one last step further.
-    fn to_scores(&self, price: Price, choice: LayerChoice) -> Self {
-        let choices = [&self.choices[..], &[choice]].concat();
-        Self { price: add(self.price, price), choices, ..self.clone() }
     }
 }
 
@@ -400,7 +429,7 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 }
 
 /// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
-const KEY_WORTH: f64 = 0.3;
+pub(crate) const KEY_WORTH: f64 = 0.3;
 
 /// Numbers of giant steps that are aimed at.
 const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];

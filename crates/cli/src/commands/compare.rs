@@ -1,29 +1,50 @@
 //! `compare`: every representation that can run a model.
 
 use crate::arguments::{ModelArgument, PlanFlags};
+use crate::chart::{Chart, Panel, Unit};
 use crate::configuration;
 use crate::failure::Outcome;
+use crate::files;
+use crate::progress;
 use crate::report::{Table, bytes, emit, milliseconds};
-use network::Model;
-use packing::Explanation;
+use crate::session::Session;
+use indicatif::ProgressBar;
+use network::{Image, Model};
 use packing::planner::Family;
+use packing::{Explanation, Lola};
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 
-/// Compares the representations that can run a model: counts, bytes, predicted time, and the ratio to `auto`
+/// Compares the representations that can run a model: counts, bytes, predicted and measured time, and the ratio to `auto`
+///
+/// With --measure each of them is run encrypted, on one core, and the median of the server's times shown; those predicted to take very long are
+/// not, and it is said so.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json"
+    after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json\n  blindsight compare cryptonets-mnist --measure --plot chart.svg"
 )]
 pub struct Compare {
     #[command(flatten)]
     model: ModelArgument,
+    /// Run each representation encrypted, too
+    #[arg(long)]
+    measure: bool,
+    /// Inferences that are measured of each representation
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "measure", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    runs: u32,
+    /// What is predicted to take longer than so many seconds is not measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "measure")]
+    longest: f64,
+    /// Draw operations and times as a chart
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanFlags,
 }
 
 /// Named plans of the literature.
-const NAMED: [&str; 3] = ["cryptonets", "lola", "lola-dense"];
+const NAMED: [Family; 3] = [Family::Batch, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
 /// No more taps in a ciphertext are tried.
 const MOST_TAPS: usize = 64;
 
@@ -41,6 +62,15 @@ struct Row {
     hops_ratio: f64,
     /// Predicted time, as a multiple of that of `auto`.
     time_ratio: f64,
+    /// The median of the server's times, where they were measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured_ms: Option<f64>,
+    /// The same, as a multiple of that of `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured_ratio: Option<f64>,
+    /// Why it was not measured, where it should have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_measured: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,57 +79,138 @@ struct NotOffered {
     reason: String,
 }
 
+/// A way to run the model, and what is asked of the planner for it.
+struct Candidate {
+    flags: PlanFlags,
+    explanation: Explanation,
+}
+
 impl Compare {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
-        let auto = self.explain(&model, Family::Auto, self.plan.ring_degree)?;
+        let (candidates, not_offered) = self.candidates(&model)?;
+        let mut report = Report { rows: rows(&candidates), not_offered };
+        if self.measure {
+            self.measure(&model, &candidates, &mut report.rows)?;
+        }
+        if let Some(path) = &self.plot {
+            files::write(path, chart(&model, &report.rows).svg().as_bytes())?;
+        }
+        emit(&report, json)
+    }
+
+    /// What can run the model: `auto` first.
+    fn candidates(&self, model: &Model) -> Outcome<(Vec<Candidate>, Vec<NotOffered>)> {
+        let auto = self.candidate(model, Family::Auto, self.plan.ring_degree)?;
         // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is full.
-        let degree = Some(auto.ring_degree);
-        let taps = (1..=MOST_TAPS).map_while(|taps| self.explain(&model, Family::Taps(taps), degree).ok());
-        let auto = Explanation { representation: Family::Auto.to_string(), ..auto };
-        let mut explanations: Vec<_> = std::iter::once(auto).chain(taps).collect();
-        let mut not_offered = vec![];
-        for name in NAMED {
-            match self.named(&model, name) {
-                Ok(explanation) => explanations.push(explanation),
-                Err(reason) => {
-                    not_offered.push(NotOffered { representation: name.into(), reason: reason.to_string() })
-                }
+        let degree = Some(auto.explanation.ring_degree);
+        let (mut candidates, mut not_offered) = (vec![auto], vec![]);
+        let taps = (1..=MOST_TAPS).map_while(|taps| self.candidate(model, Family::Taps(taps), degree).ok());
+        candidates.extend(taps);
+        // The plans of the literature come in the smallest ring that they fit.
+        let named = NAMED.map(|family| (family, self.plan.ring_degree));
+        for (family, degree) in std::iter::once((Family::Image, degree)).chain(named) {
+            match self.candidate(model, family, degree) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(reason) => not_offered
+                    .push(NotOffered { representation: family.to_string(), reason: reason.to_string() }),
             }
         }
-        emit(&Report { rows: rows(explanations), not_offered }, json)
+        Ok((candidates, not_offered))
     }
 
-    /// A plan of the literature, in the smallest ring that it fits.
-    fn named(&self, model: &Model, name: &str) -> Outcome<Explanation> {
-        self.explain(model, name.parse()?, self.plan.ring_degree)
+    fn candidate(&self, model: &Model, family: Family, ring_degree: Option<usize>) -> Outcome<Candidate> {
+        let flags = PlanFlags { representation: family, ring_degree, ..self.plan.clone() };
+        let explanation = packing::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
+        Ok(Candidate {
+            flags,
+            explanation: Explanation { representation: family.to_string(), ..explanation },
+        })
     }
 
-    fn explain(
-        &self,
-        model: &Model,
-        representation: Family,
-        ring_degree: Option<usize>,
-    ) -> Outcome<Explanation> {
-        let plan = PlanFlags { representation, ring_degree, ..self.plan.clone() }.plan(model)?;
-        Ok(packing::explain(&plan, model, &configuration::costs()?)?)
+    /// Runs what does not take too long.
+    fn measure(&self, model: &Model, candidates: &[Candidate], rows: &mut [Row]) -> Outcome {
+        let bar = progress::bar("measuring", candidates.len() * self.runs as usize);
+        for (candidate, row) in candidates.iter().zip(rows.iter_mut()) {
+            let seconds = candidate.explanation.predicted_ms / 1e3;
+            if seconds > self.longest {
+                row.not_measured = Some(format!(
+                    "predicted to take {}, longer than {} s (--longest)",
+                    milliseconds(seconds * 1e3),
+                    self.longest
+                ));
+                bar.inc(self.runs.into());
+                continue;
+            }
+            row.measured_ms = Some(self.median(model, &candidate.flags, &bar)?);
+        }
+        bar.finish_and_clear();
+        let auto = rows[0].measured_ms;
+        rows.iter_mut().for_each(|row| row.measured_ratio = row.measured_ms.zip(auto).map(|(ms, a)| ms / a));
+        Ok(())
+    }
+
+    /// The median of the server's times after one that is not counted.
+    fn median(&self, model: &Model, flags: &PlanFlags, bar: &ProgressBar) -> Outcome<f64> {
+        let session = Session::open(model.clone(), flags)?;
+        let shape = model.graph.input;
+        let images = vec![Image::new(shape, vec![0; shape.elements()])?; session.batch()];
+        session.classify(&images)?;
+        let mut times = vec![];
+        for _ in 0..self.runs {
+            times.push(session.classify(&images)?.times.latency);
+            bar.inc(1);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
     }
 }
 
 /// Rows with their ratios to the first.
-fn rows(explanations: Vec<Explanation>) -> Vec<Row> {
-    let (hops, ms) = (explanations[0].totals.hops as f64, explanations[0].predicted_ms);
-    let row = |explanation: Explanation| Row {
-        hops_ratio: explanation.totals.hops as f64 / hops,
-        time_ratio: explanation.predicted_ms / ms,
-        explanation,
+fn rows(candidates: &[Candidate]) -> Vec<Row> {
+    let auto = &candidates[0].explanation;
+    let row = |candidate: &Candidate| Row {
+        hops_ratio: candidate.explanation.totals.hops as f64 / auto.totals.hops as f64,
+        time_ratio: candidate.explanation.predicted_ms / auto.predicted_ms,
+        explanation: candidate.explanation.clone(),
+        measured_ms: None,
+        measured_ratio: None,
+        not_measured: None,
     };
-    explanations.into_iter().map(row).collect()
+    candidates.iter().map(row).collect()
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headings = [
+/// Operations, predicted times and, where there are any, measured ones.
+fn chart(model: &Model, rows: &[Row]) -> Chart {
+    let panel = |heading: &str, unit| Panel { heading: heading.into(), unit };
+    let mut panels = vec![
+        panel("homomorphic operations", Unit::Count),
+        panel("predicted time, one core", Unit::Milliseconds),
+    ];
+    let measured = rows.iter().any(|row| row.measured_ms.is_some());
+    if measured {
+        panels.push(panel("measured time, one core", Unit::Milliseconds));
+    }
+    let row = |row: &Row| crate::chart::Row {
+        label: match row.explanation.images {
+            1 => row.explanation.representation.clone(),
+            images => format!("{} ({images} images)", row.explanation.representation),
+        },
+        highlighted: row.explanation.representation == "auto",
+        values: vec![
+            Some(row.explanation.totals.hops as f64),
+            Some(row.explanation.predicted_ms),
+            row.measured_ms,
+        ],
+    };
+    let title = format!("{}, representations, best for {}", model.name, rows[0].explanation.objective);
+    Chart { title, panels, rows: rows.iter().map(row).collect() }
+}
+
+impl Report {
+    fn table(&self) -> Table {
+        let measured = self.rows.iter().any(|row| row.measured_ms.is_some());
+        let mut headings = vec![
             "representation",
             "HOPs",
             "of auto",
@@ -108,30 +219,51 @@ impl fmt::Display for Report {
             "squares",
             "additions",
             "key-switches",
+            "NTTs",
             "predicted",
             "of auto",
-            "request",
-            "keys",
         ];
+        headings.extend(["measured", "of auto"].iter().filter(|_| measured));
+        headings.extend(["request", "keys"]);
         let mut table = Table::new(headings);
-        for Row { explanation: e, hops_ratio, time_ratio } in &self.rows {
-            let t = &e.totals;
-            table.row([
+        for row in &self.rows {
+            let (e, t) = (&row.explanation, &row.explanation.totals);
+            let mut cells = vec![
                 e.representation.clone(),
                 t.hops.to_string(),
-                format!("{hops_ratio:.2}"),
+                format!("{:.2}", row.hops_ratio),
                 t.rotations.to_string(),
                 t.plaintext_multiplications.to_string(),
                 t.ciphertext_multiplications.to_string(),
                 t.additions.to_string(),
                 t.key_switches.to_string(),
+                t.ntts.to_string(),
                 milliseconds(e.predicted_ms),
-                format!("{time_ratio:.2}"),
-                bytes(e.upload_bytes),
-                bytes(e.evaluation_key_bytes),
-            ]);
+                format!("{:.2}", row.time_ratio),
+            ];
+            if measured {
+                cells.push(row.measured_ms.map_or("".into(), milliseconds));
+                cells.push(row.measured_ratio.map_or("".into(), |ratio| format!("{ratio:.2}")));
+            }
+            cells.extend([bytes(e.upload_bytes), bytes(e.evaluation_key_bytes)]);
+            table.row(cells);
         }
-        writeln!(f, "{table}")?;
-        self.not_offered.iter().try_for_each(|n| writeln!(f, "{}", n.reason))
+        table
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.table())?;
+        for row in self.rows.iter().filter(|row| row.explanation.images > 1) {
+            let Explanation { representation, images, .. } = &row.explanation;
+            writeln!(f, "{representation}: all figures are of a batch of {images} images")?;
+        }
+        for row in &self.rows {
+            if let Some(reason) = &row.not_measured {
+                writeln!(f, "{} was not measured: {reason}", row.explanation.representation)?;
+            }
+        }
+        self.not_offered.iter().try_for_each(|n| writeln!(f, "{}: {}", n.representation, n.reason))
     }
 }

@@ -1,18 +1,19 @@
 //! `explain`: what the encrypted run will do, without doing it.
 
 use crate::arguments::{ModelArgument, PlanFlags};
-use crate::configuration;
 use crate::failure::Outcome;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
-use packing::Explanation;
 use packing::explain::CountFields;
+use packing::planner::{self, Objective};
+use packing::{Explanation, Plan};
 use serde::Serialize;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Shows what the encrypted run will do and cost; nothing is encrypted
 ///
 /// Layer by layer: how the tensor lies in the ciphertexts before and after, operations, levels; and in all: bytes, predicted error and
-/// time. Rotations count each rotation, hoisted ones too; HOPs (homomorphic operations) are rotations, products and additions.
+/// time. Rotations count each rotation, hoisted ones too; HOPs (homomorphic operations) are rotations, products and additions. Of plans that were
+/// searched it says why each layer is computed as it is, and what the best plan that begins otherwise would have cost.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight explain cryptonets-mnist\n  blindsight explain cryptonets-mnist --objective operations --json"
@@ -28,14 +29,49 @@ pub struct Explain {
 struct Report {
     #[serde(flatten)]
     explanation: Explanation,
+    /// The best plan of another family, where the planner was free to choose.
+    runner_up: Option<RunnerUp>,
+    #[serde(skip)]
+    objective: Objective,
+}
+
+/// What the planner would have chosen if the family of its plan were not offered.
+#[derive(Debug, Serialize)]
+struct RunnerUp {
+    representation: String,
+    /// What the objective counts, as a multiple of what the plan costs.
+    ratio: f64,
+    ring_degree: usize,
+    totals: CountFields,
+    upload_bytes: u64,
+    evaluation_key_bytes: u64,
+    predicted_ms: f64,
 }
 
 impl Explain {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
         let plan = self.plan.plan(&model)?;
-        let explanation = packing::explain(&plan, &model, &configuration::costs()?)?;
-        emit(&Report { explanation }, json)
+        let (options, objective) = (self.plan.options()?, self.plan.objective);
+        let explain = |plan: &Plan| packing::explain(plan, &model, &options.cost);
+        let explanation = explain(&plan)?;
+        let other = planner::runner_up(&model, &plan, &options)?.map(|other| explain(&other)).transpose()?;
+        let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
+        emit(&Report { explanation, runner_up, objective }, json)
+    }
+}
+
+impl RunnerUp {
+    fn new(other: Explanation, best: &Explanation, objective: Objective) -> Self {
+        Self {
+            ratio: other.cost(objective) / best.cost(objective),
+            representation: other.representation,
+            ring_degree: other.ring_degree,
+            totals: other.totals,
+            upload_bytes: other.upload_bytes,
+            evaluation_key_bytes: other.evaluation_key_bytes,
+            predicted_ms: other.predicted_ms,
+        }
     }
 }
 
@@ -75,6 +111,42 @@ impl Report {
         table
     }
 
+    /// Why each layer is computed as it is; nothing for plans that were not searched.
+    fn reasons(&self) -> String {
+        let mut text = String::new();
+        for layer in &self.explanation.layers {
+            if let Some(reason) = &layer.reason {
+                let _ = writeln!(text, "{} ({}): {reason}", layer.name, milliseconds(layer.predicted_ms));
+            }
+        }
+        text
+    }
+
+    /// What the next best plan would cost.
+    fn runner_up(&self) -> String {
+        let Some(other) = &self.runner_up else { return String::new() };
+        let Explanation { representation, totals, predicted_ms, upload_bytes, .. } = &self.explanation;
+        let figures = |t: &CountFields, ms: f64, upload| {
+            let (hops, switches) = (t.hops, t.key_switches);
+            format!(
+                "{} predicted, {hops} operations, {switches} key-switches, request {}",
+                milliseconds(ms),
+                bytes(upload)
+            )
+        };
+        let apart = match other.ratio {
+            ratio if ratio < 1.0005 => "as good by this objective, and worse by what breaks ties".into(),
+            ratio => format!("{:.1} % more by this objective", 100.0 * (ratio - 1.0)),
+        };
+        format!(
+            "chosen for {}: {representation}, {}\nrunner-up: {}, {}; {apart}\n",
+            self.objective,
+            figures(totals, *predicted_ms, *upload_bytes),
+            other.representation,
+            figures(&other.totals, other.predicted_ms, other.upload_bytes),
+        )
+    }
+
     fn facts(&self) -> Facts {
         let e = &self.explanation;
         Facts::default()
@@ -88,6 +160,7 @@ impl Report {
             .fact("encoded model", bytes(e.server_bytes))
             .fact("predicted error", format!("{:.2e} rms of a score", e.predicted_error))
             .fact("predicted latency", format!("{} on one core", milliseconds(e.predicted_ms)))
+            .fact("and before it", format!("{} to expand a request", milliseconds(e.predicted_expand_ms)))
     }
 }
 
@@ -112,6 +185,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &self.explanation;
         writeln!(f, "{}, {} representation, best for {}\n", e.model, e.representation, e.objective)?;
-        write!(f, "{}\n{}\n{}", self.layers(), self.representations(), self.facts())
+        write!(f, "{}\n{}\n", self.layers(), self.representations())?;
+        for part in [self.reasons(), self.runner_up()].iter().filter(|part| !part.is_empty()) {
+            writeln!(f, "{part}")?;
+        }
+        write!(f, "{}", self.facts())
     }
 }

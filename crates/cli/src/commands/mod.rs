@@ -2,6 +2,7 @@
 
 mod bench;
 mod calibrate;
+mod chart;
 mod classify;
 mod compare;
 mod decrypt;
@@ -34,6 +35,7 @@ pub enum Command {
     Infer(infer::Infer),
     Decrypt(decrypt::Decrypt),
     Calibrate(calibrate::Calibrate),
+    Chart(chart::Draw),
     Serve(serve::Serve),
     Token(token::Token),
 }
@@ -55,6 +57,7 @@ impl Command {
             Self::Infer(command) => command.run(json),
             Self::Decrypt(command) => command.run(json),
             Self::Calibrate(command) => command.run(json),
+            Self::Chart(command) => command.run(json),
             Self::Serve(command) => command.run(json),
             Self::Token(command) => command.run(json),
         }

@@ -3,8 +3,10 @@
 //! Between two squares everything is linear. First every layer is rewritten as a convolution, a dense layer or a
 //! square ([`Rewriter`]): pooling is a convolution, an affine map a 1x1 depthwise one, and a quadratic activation is
 //! an affine map, a square and an affine map. Then neighbouring linear layers are merged where one layer computes
-//! their composition at no greater cost ([`merge`]).
+//! their composition at no greater cost ([`merge`]). Last, units that are constant or that nothing reads are dropped
+//! ([`dead`]).
 
+mod dead;
 mod merge;
 mod square;
 #[cfg(test)]
@@ -25,6 +27,8 @@ impl Graph {
     ///   ([`Bias::PerElement`]).
     /// - `a x^2 + b x + c` is `s (sqrt|a| x + s sqrt|a| b/2a)^2 + (c - b^2/4a)` with `s` the sign of `a`: what is
     ///   before and after the square becomes affine. `x^2` itself is left exactly as it is.
+    /// - Units of a linear layer, other than the last, that are constant or that nothing reads are left out: what a
+    ///   pruned network does not need is not computed.
     /// - [`LayerKind::Flatten`] is dropped, for a dense layer reads its input in that order anyway. It stays before a
     ///   scaling that differs within a channel, which no convolution computes.
     ///
@@ -42,7 +46,8 @@ impl Graph {
         for (layer, input) in self.layers.iter().zip(inputs) {
             rewriter.layer(layer, input)?;
         }
-        let folded = Graph { input: self.input, layers: merge::all(self.input, rewriter.layers)? };
+        let layers = dead::dropped(self.input, merge::all(self.input, rewriter.layers)?)?;
+        let folded = Graph { input: self.input, layers };
         folded.shapes()?;
         folded.layers.iter().try_for_each(Layer::check_finite)?;
         Ok(folded)

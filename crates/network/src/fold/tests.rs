@@ -132,6 +132,94 @@ proptest! {
     }
 }
 
+/// Sets the weights of some units, and what some units are read with, to zero.
+fn prune(graph: &mut Graph, seed: u64) {
+    let mut chances = numbers(seed, 64).into_iter().cycle();
+    let mut clear = |units: &mut dyn Iterator<Item = &mut [f64]>| {
+        units.filter(|_| chances.next().is_some_and(|c| c > 0.2)).for_each(|unit| unit.fill(0.0));
+    };
+    for layer in &mut graph.layers {
+        match &mut layer.kind {
+            LayerKind::Dense(dense) => {
+                clear(&mut dense.weights.chunks_mut(dense.columns));
+                (0..dense.columns).for_each(|column| {
+                    clear(
+                        &mut dense.weights[column..]
+                            .chunks_mut(dense.columns)
+                            .map(|row| &mut row[..1])
+                            .take(1),
+                    );
+                });
+            }
+            LayerKind::Convolution(c) => {
+                let (taps, window) = (c.taps(), c.kernel[0] * c.kernel[1]);
+                clear(&mut c.weights.chunks_mut(taps));
+                clear(&mut c.weights.chunks_mut(window));
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pruned_graphs_compute_the_same_folded(
+        channels in 1usize..4, height in 3usize..9, width in 3usize..9,
+        choices in prop::collection::vec((0u8..8, any::<u64>()), 1..8), seed in any::<u64>(),
+    ) {
+        let mut graph = graph(Shape::new(channels, height, width), &choices);
+        prune(&mut graph, seed);
+        let input = numbers(1, graph.input.elements());
+        assert_close(&graph.folded().unwrap().infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-9);
+    }
+}
+
+/// A dense layer with these rows, each its weights and then its bias.
+fn rows(rows: &[&[f64]]) -> LayerKind {
+    let columns = rows[0].len() - 1;
+    let (weights, bias) = rows.iter().map(|row| (row[..columns].to_vec(), row[columns])).unzip();
+    let (weights, bias): (Vec<Vec<f64>>, Vec<f64>) = (weights, bias);
+    LayerKind::Dense(Dense { rows: rows.len(), columns, weights: weights.concat(), bias })
+}
+
+#[test]
+fn units_that_are_constant_or_not_read_are_dropped() {
+    // The second unit is always 3, squared 9; nobody reads the third; the second layer's second row is read by nobody, and with it the
+    // fourth unit is not either.
+    let first =
+        rows(&[&[1.0, 2.0, 4.0, 0.5], &[0.0, 0.0, 0.0, 3.0], &[1.0, 1.0, 1.0, 1.0], &[5.0, 6.0, 7.0, 0.0]]);
+    let second = rows(&[&[1.0, 2.0, 0.0, 0.0, 0.25], &[1.0, 1.0, 0.0, 8.0, 0.0]]);
+    let layers = folded(&[first, LayerKind::Square, second, LayerKind::Square, rows(&[&[7.0, 0.0, 1.0]])]);
+    let expected = [rows(&[&[1.0, 2.0, 4.0, 0.5]]), rows(&[&[1.0, 18.25]]), rows(&[&[7.0, 1.0]])];
+    let [first, second, third] = expected;
+    assert_eq!(layers, [first, LayerKind::Square, second, LayerKind::Square, third]);
+}
+
+#[test]
+fn a_constant_map_stays_where_a_convolution_pads_it() {
+    let maps = |weights: &[f64], bias: &[f64], inputs: usize, padding: usize| {
+        LayerKind::Convolution(Convolution {
+            input_channels: inputs,
+            output_channels: bias.len(),
+            groups: 1,
+            kernel: [1, weights.len() / inputs / bias.len()],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: Padding { left: padding, right: padding, ..Padding::default() },
+            weights: weights.to_vec(),
+            bias: Bias::PerChannel(bias.to_vec()),
+        })
+    };
+    let reader = maps(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[0.5], 2, 1);
+    for (bias, kept) in [(2.0, 2), (0.0, 1)] {
+        let layers = folded(&[maps(&[1.0, 0.0], &[1.0, bias], 1, 0), LayerKind::Square, reader.clone()]);
+        let LayerKind::Convolution(first) = &layers[0] else { panic!("{layers:?}") };
+        assert_eq!(first.output_channels, kept, "a bias of {bias}");
+    }
+}
+
 /// A convolution of one channel to one, with a 1xn kernel.
 fn row(weights: &[f64], bias: f64, left: usize, right: usize) -> LayerKind {
     LayerKind::Convolution(Convolution {

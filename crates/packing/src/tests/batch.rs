@@ -49,7 +49,10 @@ fn weights_that_are_zero_cost_nothing() {
     let mut model = model(&CRYPTONETS).unwrap();
     for layer in &mut model.graph.layers {
         if let network::LayerKind::Dense(dense) = &mut layer.kind {
-            dense.weights.iter_mut().step_by(2).for_each(|w| *w = 0.0);
+            // Not whole columns: what nobody reads would not be computed at all.
+            for (row, weights) in dense.weights.chunks_mut(dense.columns).enumerate() {
+                weights.iter_mut().skip(row % 2).step_by(2).for_each(|w| *w = 0.0);
+            }
         }
     }
     let t = dry_run(&assembled(&model, 8192).circuit).totals;

@@ -6,10 +6,11 @@ use crate::chain::Chain;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
 use crate::{Choice, Error, Lola, Recipe, Verdict};
-use circuit::{Counts, Work, clear, dry_run, predict};
+use circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use ckks::SecretKey;
 use network::Model;
 use proptest::prelude::*;
+use std::collections::HashSet;
 use std::path::Path;
 
 fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
@@ -19,6 +20,14 @@ fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
         prop_assert!((a - b).abs() <= 1e-9 * largest, "{} instead of {}", b, a);
     }
     Ok(())
+}
+
+/// The nodes of a layer that none of its others reads, in order: its ciphertexts.
+fn results(circuit: &Circuit, layer: usize) -> Vec<usize> {
+    let nodes = circuit.layers()[layer].nodes.clone();
+    let operands = nodes.clone().flat_map(|node| circuit.nodes()[node].operation.operands());
+    let read: HashSet<usize> = operands.map(|value| value.index()).collect();
+    nodes.filter(|node| !read.contains(node)).collect()
 }
 
 /// Checks that each layer's result lies where its layout says.
@@ -37,20 +46,18 @@ fn check_layers(
         let placement = Placement::new(&layout.sums());
         // Layer 2 index of the circuit is the linear one, its square follows.
         for layer in [2 * index, 2 * index + 1] {
-            let end = assembly.circuit.layers()[layer].nodes.end;
-            let ciphertexts = &values[end - placement.ciphertexts..end];
-            if placement.ciphertexts > 1 {
-                continue;
-            }
+            let ciphertexts = results(&assembly.circuit, layer);
+            prop_assert_eq!(ciphertexts.len(), placement.ciphertexts);
+            let slots = ciphertexts.iter().flat_map(|node| &values[*node]);
             let mut seen = vec![false; placement.base.len()];
-            for (slot, z) in ciphertexts[0].iter().enumerate() {
-                let Some((_, element)) = placement.at(slot) else { continue };
+            for (position, z) in slots.enumerate() {
+                let Some((_, element)) = placement.at(position) else { continue };
                 let expected = tensors[layer].get(element).copied().unwrap_or(1.0);
                 prop_assert!(
                     (z - expected).abs() < 1e-9,
-                    "layer {} slot {}: {}, not {}",
+                    "layer {} position {}: {}, not {}",
                     layer,
-                    slot,
+                    position,
                     z,
                     expected
                 );
@@ -62,12 +69,19 @@ fn check_layers(
     Ok(())
 }
 
-/// The planner's choice in a small ring; `None` where the network does not fit.
+/// Slots from which on everything that is drawn here can be planned.
+const ENOUGH: usize = 1024;
+
+/// The planner's choice in a small ring; `None` where the network does not fit, which must not be where all ways are open and slots are many.
 fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Choice, Assembly)> {
     let parameters = small_parameters(model, degree);
     let plan = match planner::plan_for(model, &parameters, options) {
-        // Few taps do not fit, or few slots hold few copies; noise does not matter here.
-        Err(Error::DoesNotFit { .. } | Error::Limit { .. } | Error::Circuit(_)) => return None,
+        // A family asked for by name may not fit, and few slots hold few copies.
+        Err(Error::DoesNotFit { .. } | Error::Limit { .. } | Error::Circuit(_))
+            if options.family != Family::Auto || degree < ENOUGH =>
+        {
+            return None;
+        }
         plan => plan.unwrap(),
     };
     let chain = Chain::new(&model.graph).unwrap();
@@ -115,9 +129,25 @@ proptest! {
         for (expected, score) in model.graph.infer(&image).unwrap().iter().zip(&read.scores) {
             prop_assert!((expected - score).abs() < 12.0 * deviation, "{} for {}", score, expected);
         }
+        // Where every weight between was drawn as zero, scores are constants, which any key reads.
+        let blank = model.graph.infer(&vec![0.0; image.len()]).unwrap();
+        if blank == model.graph.infer(&image).unwrap() {
+            return Ok(());
+        }
         let (foreign, _) = machine.run(&assembly, &image, &other);
         let verdict = assembly.reply.read(&foreign).unwrap().verdict;
         prop_assert!(matches!(verdict, Verdict::WrongKeys { .. }), "{:?}", verdict);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_small_network_is_planned_where_slots_are_many(f in figures(), options in options()) {
+        let Some(model) = model(&f) else { return Ok(()) };
+        let options = Options { family: Family::Auto, ..options };
+        prop_assert!(chosen(&model, ENOUGH, &options).is_some());
     }
 }
 
@@ -138,6 +168,7 @@ fn tensors_over_several_ciphertexts() {
             &assembly.reply.read(&coefficients[0]).unwrap().scores,
         )
         .unwrap();
+        check_layers(&assembly, &Chain::new(&model.graph).unwrap(), &choice, &model, &image).unwrap();
     }
 }
 

@@ -1,0 +1,47 @@
+//! `chart`: figures from a file, drawn.
+
+use crate::chart::Chart;
+use crate::failure::{During, Outcome};
+use crate::files;
+use crate::report::emit;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Draws the figures of a JSON file as bars, on logarithmic axes
+///
+/// The file has a `title`, `panels` (each a `heading` and a `unit`: count or milliseconds) and `rows` (each a `label`, a figure or null for
+/// each panel in `values`, and whether it is `highlighted`); other fields, such as the `source` of a row, are for readers.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blindsight chart docs/literature.json --out docs/literature.svg")]
+pub struct Draw {
+    /// The figures
+    #[arg(value_name = "FIGURES")]
+    figures: PathBuf,
+    /// Where the SVG goes
+    #[arg(long, value_name = "FILE.svg")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    out: PathBuf,
+    rows: usize,
+}
+
+impl Draw {
+    pub fn run(&self, json: bool) -> Outcome {
+        let text =
+            std::fs::read(&self.figures).during(|| format!("cannot read {}", self.figures.display()))?;
+        let chart: Chart =
+            serde_json::from_slice(&text).during(|| format!("figures in {}", self.figures.display()))?;
+        files::write(&self.out, chart.svg().as_bytes())?;
+        emit(&Report { out: self.out.clone(), rows: chart.rows.len() }, json)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows drawn in {}", self.rows, self.out.display())
+    }
+}
