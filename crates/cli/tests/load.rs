@@ -159,8 +159,7 @@ fn many_clients(load: &Load, library: &Library, servers: &[Server], requests: us
     let work = ask_from_all(load, servers, requests);
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(work.len(), requests, "nothing was lost");
-    let (rate, busy) =
-        (requests as f64 / seconds, work.iter().sum::<f64>() / 1e3 / seconds / threads as f64);
+    let (rate, busy) = (requests as f64 / seconds, work.iter().sum::<f64>() / 1e3 / seconds / threads as f64);
     println!("\n| {} clients, {requests} requests | |\n| --- | --- |", servers.len());
     println!("| answers in a second | {rate:.1} |");
     println!("| the library alone on {threads} threads | {able:.1}, so {:.0} % of it |", 100.0 * rate / able);
@@ -186,7 +185,10 @@ fn ask_from_all(load: &Load, servers: &[Server], requests: usize) -> Vec<f64> {
 fn cold(load: &Load, serving: &mut Serving<'_>, server: &Server) {
     serving.restart();
     let (reply, _) = load.ask(server, 0);
-    println!("| a first request's keys, read and expanded | {:.2} ms |", reply.timing.step("keys").expect("a time"));
+    println!(
+        "| a first request's keys, read and expanded | {:.2} ms |",
+        reply.timing.step("keys").expect("a time")
+    );
 }
 
 fn run(name: &str, clients: usize, requests: usize) {

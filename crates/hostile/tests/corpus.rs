@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestRunner};
-use std::path::{Path, PathBuf};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// One change of an input; places are relative to its length.
 #[derive(Debug, Clone)]
@@ -124,4 +124,4 @@ macro_rules! targets {
     };
 }
 
-targets! { documents: 100_000, evaluation_keys: 10, image: 10_000, onnx: 1000, plans: 1000, reply: 1000, request: 20 }
+targets! { documents: 250_000, evaluation_keys: 100, image: 100_000, onnx: 25_000, plans: 600, reply: 10_000, request: 200 }
