@@ -3,7 +3,10 @@
 /** A refusal, in the client's own words. */
 export class ClientError extends Error {}
 
-/** Instantiates the client; `source` is a response or the module's bytes. */
+/** Compiles the client from a response: once for all of a page's keys. */
+export const compile = (response) => WebAssembly.compileStreaming(response);
+
+/** A client without a plan, in memory of its own; `source` is what was compiled, or the module's bytes. */
 export async function load(source) {
   let exports = null;
   const host = {
@@ -13,8 +16,8 @@ export async function load(source) {
       for (let i = 0; i < length; i += 65536) crypto.getRandomValues(target.subarray(i, i + 65536));
     },
   };
-  const instantiate = source instanceof Response ? WebAssembly.instantiateStreaming : WebAssembly.instantiate;
-  exports = (await instantiate.call(WebAssembly, source, { host })).instance.exports;
+  const made = await WebAssembly.instantiate(source, { host });
+  exports = (made.instance ?? made).exports;
   return new Client(exports);
 }
 

@@ -1,40 +1,45 @@
 // The page: wires the drawing area, the worker and what is shown.
 
 import { Backend } from './backend.js';
-import { rasterise } from './digit.js';
-import { dissolve, paintDigit, paintNoise } from './noise.js';
+import { dissolve, paintNoise, paintPixels } from './noise.js';
+import { readPicture } from './picture.js';
 import { SAMPLES, sample } from './samples.js';
 import { Sketch } from './sketch.js';
+import { Subject, readsDigits, takesImages } from './subject.js';
 import { dropToken, keepToken, takeToken } from './token.js';
-import { element, milliseconds, say, show, showScores, showTimes, size } from './view.js';
+import { element, milliseconds, say, show, showInvitation, showScores, showTimes, size } from './view.js';
 
 /** What is shown of a question, and where. */
-const FACTS = ['fact-digit', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'];
+const FACTS = ['fact-subject', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'];
 /** Best scores closer than this are a guess. */
 const CLOSE = 2;
 
 const backend = new Backend();
 const sketch = new Sketch(element('drawing'), say);
-/** The token, what the worker opened, whether a question is under way, its pixels and its picture's way to noise. */
-const state = { token: takeToken(), opened: null, busy: false, pixels: null, dissolving: null, digest: null };
-/** Sentences on the key. */
-const story = { secret: '', evaluation: '' };
+const subject = new Subject(sketch);
+/**
+ * The token; what the server serves; the networks that were opened, by name, each `{ id, plan, remembered, digest, story }`; the one that
+ * is in use and the one that was chosen last; whether a question is under way, and its picture's way to noise.
+ */
+const state = { token: takeToken(), models: [], networks: new Map(), opened: null, chosen: null, busy: false, dissolving: null };
 
 function start() {
   showScores(labels());
   for (let digit = 0; digit < SAMPLES; digit++) element('samples').append(sampleButton(digit));
-  sketch.addEventListener('change', drawingChanged);
+  subject.addEventListener('change', subjectChanged);
   sketch.addEventListener('begin', register);
   sketch.addEventListener('done', ask);
-  const controls = { undo: () => sketch.undo(), clear: () => sketch.clear(), ask, forget };
-  for (const [id, listener] of Object.entries(controls)) element(id).addEventListener('click', listener);
+  const clicked = { undo: () => sketch.undo(), clear: () => subject.clear(), ask, forget };
+  for (const [id, listener] of Object.entries(clicked)) element(id).addEventListener('click', listener);
+  element('model').addEventListener('change', ({ target }) => choose(target.value));
+  element('file').addEventListener('change', takeFile);
   element('remember').addEventListener('change', remember);
   element('token-form').addEventListener('submit', submitToken);
   for (const [event, listener] of Object.entries(heard)) backend.addEventListener(event, ({ detail }) => listener(detail));
   // A new address for the same page: with a new token.
   addEventListener('hashchange', () => location.hash.startsWith('#token=') && location.reload());
   addEventListener('pagehide', leave);
-  open();
+  connect();
 }
 
 function labels() {
@@ -45,29 +50,82 @@ function sampleButton(digit) {
   const button = document.createElement('button');
   Object.assign(button, { type: 'button', textContent: digit, ariaLabel: `Take a drawn ${digit}` });
   button.addEventListener('click', () => {
-    sketch.set(sample(digit));
+    subject.draw(sample(digit));
     register();
     say(`A drawn ${digit} is in the drawing area`);
   });
   return button;
 }
 
-// The key.
+async function takeFile({ target }) {
+  const [file] = target.files;
+  if (!file) return;
+  if (!(await attempt(async () => subject.show(await readPicture(file))))) return void (target.value = '');
+  register();
+  say(`${file.name} is ready to be encrypted`);
+}
 
-/** Connects to the server and gets a key. */
-async function open() {
+// The server and its networks.
+
+/** Connects to the server, and takes its first network: one with a kept key, or else one that reads digits. */
+async function connect() {
   element('token-form').hidden = Boolean(state.token);
   if (!state.token) return show('key-status', 'No key yet: this page first needs an access token.');
-  await attempt(async () => {
-    show('key-status', 'Starting\u2026');
-    state.opened = await backend.call('open', { token: state.token });
-    state.digest = state.opened.digest;
-    element('remember').checked = state.opened.remembered;
-    tellSecret(state.opened.milliseconds);
+  show('key-status', 'Starting\u2026');
+  const connected = await attempt(async () => {
+    const models = (await backend.call('connect', { token: state.token })).filter(({ input }) => takesImages(shapeOf(input)));
+    if (!models.length) throw new Error('This server has no network for images.');
+    const digits = (model) => readsDigits(shapeOf(model.input), model.labels);
+    state.models = models.sort((a, b) => b.kept - a.kept || digits(b) - digits(a));
   });
-  if (!state.opened) show('key-status', 'No key yet.');
+  if (!connected) return show('key-status', 'No key yet.');
+  offerModels();
+  await choose(state.models[0].id);
+}
+
+const shapeOf = ({ channels, height, width }) => [channels, height, width];
+
+function offerModels() {
+  const options = state.models.map(({ id, evaluation_key_bytes: keys }) =>
+    Object.assign(document.createElement('option'), { value: id, textContent: `${id} (keys: ${size(keys)})` }),
+  );
+  element('model').replaceChildren(...options);
+  element('chooser').hidden = options.length < 2;
+}
+
+/** Puts a network to use, with the key that it has in this page, or one of its own. */
+async function choose(id) {
+  Object.assign(state, { chosen: id, opened: null });
+  show('key-status', 'Making a key\u2026');
   setBusy(false);
-  if (!sketch.empty) register();
+  const opened = await attempt(async () => state.networks.get(id) ?? keepOpened(id, await backend.call('open', { model: id })));
+  // The visitor may have chosen another one meanwhile.
+  if (state.chosen !== id) return;
+  if (!opened) return show('key-status', 'No key yet.');
+  useNetwork(state.networks.get(id));
+}
+
+function keepOpened(id, { milliseconds: time, ...opened }) {
+  const secret = time ? `A secret key was made in ${milliseconds(time)}.` : 'Your kept secret key is in use.';
+  state.networks.set(id, { id, ...opened, story: { secret, evaluation: '' } });
+}
+
+function useNetwork(network) {
+  state.opened = network;
+  element('model').value = network.id;
+  element('remember').checked = network.remembered;
+  element('upload').hidden = true;
+  subject.suit(network.plan.shape, network.plan.labels);
+  showInvitation(subject);
+  showNothing();
+  show('label', '?');
+  show('verdict', 'No answer yet.');
+  show('server-status', 'Waiting for a picture.');
+  tellKeys();
+  showWeight();
+  setBusy(false);
+  if (state.models.length > 1) say(`${network.id} is ready`);
+  if (subject.pixels) register();
 }
 
 function submitToken(event) {
@@ -76,64 +134,73 @@ function submitToken(event) {
   state.token = element('token').value.trim().replace(/^.*#token=/, '');
   keepToken(state.token);
   element('token').value = '';
-  open();
+  connect();
 }
+
+// The key.
 
 /** Has evaluation keys made and sent ahead of the first question, while the visitor draws. */
 function register() {
   // The question itself will meet the same failure, and tell.
-  if (state.opened) backend.call('register').catch(() => {});
+  if (state.opened) backend.call('register', { model: state.opened.id }).catch(() => {});
 }
 
 async function remember() {
-  const box = element('remember');
-  if (await attempt(() => backend.call('remember', { wanted: box.checked }))) state.opened.remembered = box.checked;
-  else box.checked = state.opened.remembered;
-  tellSecret();
+  const [box, network] = [element('remember'), state.opened];
+  const wanted = box.checked;
+  if (await attempt(() => backend.call('remember', { model: network.id, wanted }))) network.remembered = wanted;
+  if (network !== state.opened) return;
+  box.checked = network.remembered;
+  tellKeys();
 }
 
 async function forget() {
+  const network = state.opened;
   setBusy(true);
   await attempt(async () => {
-    const { time } = await backend.call('forget');
-    Object.assign(state.opened, { remembered: false });
-    Object.assign(state, { digest: null });
+    const time = await backend.call('forget', { model: network.id });
+    const story = { secret: `A secret key was made in ${milliseconds(time)}.`, evaluation: '' };
+    Object.assign(network, { remembered: false, digest: null, story });
     element('remember').checked = false;
-    story.evaluation = '';
-    tellSecret(time);
-    say('Your keys are deleted, here and at the server. There is a new secret key.');
+    tellKeys();
+    say('Your key is deleted, here and at the server. There is a new secret key.');
   });
   setBusy(false);
 }
 
-/** A closed page's secret key is gone, so its evaluation keys are of no use to anybody. */
+/** A closed page's secret keys are gone, so their evaluation keys are of no use to anybody. */
 function leave() {
-  if (!state.digest || state.opened.remembered) return;
   const headers = { Authorization: `Bearer ${state.token}` };
-  fetch(`v1/keys/${state.digest}`, { method: 'DELETE', headers, keepalive: true }).catch(() => {});
+  for (const { digest, remembered } of state.networks.values()) {
+    if (digest && !remembered) fetch(`v1/keys/${digest}`, { method: 'DELETE', headers, keepalive: true }).catch(() => {});
+  }
 }
 
-function tellSecret(time) {
-  if (time !== undefined) story.secret = time ? `A secret key was made in ${milliseconds(time)}.` : 'Your kept secret key is in use.';
-  const where = state.opened.remembered ? 'is kept in this browser, and' : 'lives in this page\u2019s memory alone, and';
+/** Says how things stand with the keys of the network in use. */
+function tellKeys() {
+  if (!state.opened) return;
+  const { remembered, story } = state.opened;
+  const where = remembered ? 'is kept in this browser, and' : 'lives in this page\u2019s memory alone, and';
   show('key-status', `${story.secret} It ${where} is never sent. ${story.evaluation}`);
-  showWeight();
 }
 
-/** What the worker tells while it works. */
+/** What the worker tells while it works, of the network that it works for. */
 const heard = {
-  keys({ bytes, time }) {
+  keys({ model, bytes, time }) {
+    const { story } = state.networks.get(model);
     story.evaluation = `Evaluation keys for the server (${size(bytes)}) were made in ${milliseconds(time)}`;
-    tellSecret();
+    tellKeys();
   },
-  upload({ share }) {
+  upload({ model, share }) {
+    if (model !== state.opened?.id) return;
     element('upload').hidden = share === 1;
     element('upload').value = share;
   },
-  registered({ digest, time }) {
-    state.digest = digest;
-    story.evaluation += ` and sent in ${milliseconds(time)}.`;
-    tellSecret();
+  registered({ model, digest, time }) {
+    const network = state.networks.get(model);
+    network.digest = digest;
+    network.story.evaluation += ` and sent in ${milliseconds(time)}.`;
+    tellKeys();
   },
   encrypted({ bytes, time, excerpt }) {
     show('fact-in', size(bytes));
@@ -143,14 +210,14 @@ const heard = {
 
 // A question.
 
-/** Asks the server what was drawn, and shows every step. */
+/** Asks the server what is drawn or shown, and shows every step. */
 async function ask() {
-  if (!state.opened || state.busy || sketch.empty) return;
-  state.pixels = rasterise(sketch.strokes);
+  const { pixels } = subject;
+  if (!state.opened || state.busy || !pixels) return;
   setBusy(true);
   showNothing();
   let answer = null;
-  await attempt(async () => (answer = await backend.call('classify', { pixels: state.pixels })));
+  await attempt(async () => (answer = await backend.call('classify', { model: state.opened.id, pixels })));
   await state.dissolving;
   if (answer) showAnswer(answer);
   else showFailure();
@@ -167,16 +234,16 @@ function showNothing() {
   for (const fact of FACTS) show(fact, '\u2013');
 }
 
-/** The drawing dissolves into the ciphertext's bytes, which then stand at the server. */
+/** The picture dissolves into the ciphertext's bytes, which then stand at the server. */
 async function showEncryption(excerpt, time) {
   const veil = element('veil');
   veil.hidden = false;
   say(`Encrypted in ${milliseconds(time)}. The server is asked.`);
-  await dissolve(veil, state.pixels, excerpt);
+  await dissolve(veil, subject.pixels, subject.shape, excerpt);
   paintNoise(element('noise'), excerpt);
-  element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the drawing in them';
+  element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the picture in them';
   element('noise-hint').hidden = true;
-  show('fact-digit', 'nothing');
+  show('fact-subject', 'nothing');
   show('server-status', 'Computing on numbers it cannot read.');
   reveal('server-panel');
 }
@@ -199,7 +266,7 @@ function showAnswer({ label, scores, warnings, times, bytes, encryption, roundTr
     ['spent-there', 'Server runs the network', computing],
     ['spent-here', 'Decrypted here', decryption],
   ]);
-  say(`The answer, decrypted in this page: ${verdict}`);
+  say(`Decrypted in this page: ${verdict}`);
   showWeight();
 }
 
@@ -212,28 +279,35 @@ function showFailure() {
 function judge(label, scores) {
   const [best, second] = [...scores].sort((a, b) => b - a);
   const other = labels()[scores.indexOf(second)];
-  if (best - second < CLOSE) return `Perhaps a ${label}, perhaps a ${other}.`;
-  return `This is a ${label}. The next, ${other}, is ${(best - second).toFixed(1)} behind.`;
+  if (best - second < CLOSE) return `Perhaps ${label}, perhaps ${other}.`;
+  return `The answer is ${label}. The next, ${other}, is ${(best - second).toFixed(1)} behind.`;
 }
 
 // The page itself.
 
-function drawingChanged() {
-  const { empty } = sketch;
-  element('drawing-hint').hidden = !empty;
-  for (const id of ['undo', 'clear']) element(id).disabled = empty || state.busy;
-  element('ask').disabled = empty || state.busy || !state.opened;
+function subjectChanged() {
+  const { pixels, shape, file } = subject;
+  if (!file) element('file').value = '';
+  element('subject-hint').hidden = Boolean(pixels);
   const preview = element('preview');
-  preview.hidden = empty;
-  if (!empty) paintDigit(preview, rasterise(sketch.strokes));
+  preview.hidden = !pixels;
+  preview.classList.toggle('whole', file);
+  if (pixels) paintPixels(preview, pixels, shape);
+  enableControls();
 }
 
 function setBusy(busy) {
   state.busy = busy;
   document.body.classList.toggle('busy', busy);
   show('ask', busy ? 'Asking\u2026' : 'Encrypt and ask');
-  for (const id of ['remember', 'forget']) element(id).disabled = busy || !state.opened;
-  drawingChanged();
+  enableControls();
+}
+
+function enableControls() {
+  const { busy, opened } = state;
+  const [nothing, nobody] = [!subject.pixels, busy || !opened];
+  const disabled = { undo: sketch.empty || busy, clear: nothing || busy, ask: nothing || nobody, remember: nobody, forget: nobody };
+  for (const [id, off] of Object.entries({ ...disabled, model: busy, file: busy })) element(id).disabled = off;
 }
 
 /** Where panels are stacked, brings one into view. */
@@ -260,6 +334,7 @@ async function attempt(action) {
 function refuseToken() {
   dropToken();
   Object.assign(state, { token: null, opened: null });
+  state.networks.clear();
   element('token-form').hidden = false;
 }
 

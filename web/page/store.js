@@ -1,4 +1,4 @@
-// The visitor's own store in this browser (IndexedDB): one secret key, where the visitor asked for it.
+// The visitor's own store in this browser (IndexedDB): secret keys, one for a plan, where the visitor asked for it.
 
 const DATABASE = 'blindsight';
 const KEYS = 'keys';
@@ -6,15 +6,14 @@ const KEYS = 'keys';
 /** What was kept for a plan: `{ secret, digest }`, the digest being that of its evaluation keys; or nothing. */
 export const recall = (plan) => transaction('readonly', (keys) => keys.get(plan));
 
-/** Keeps a key for a plan, in place of any other. */
-export const keep = (plan, secret, digest) =>
-  transaction('readwrite', (keys) => {
-    keys.clear();
-    return keys.put({ secret, digest }, plan);
-  });
+/** The plans that a key is kept for. */
+export const plans = () => transaction('readonly', (keys) => keys.getAllKeys());
 
-/** Deletes all keys. */
-export const wipe = () => transaction('readwrite', (keys) => keys.clear());
+/** Keeps a key for a plan. */
+export const keep = (plan, secret, digest) => transaction('readwrite', (keys) => keys.put({ secret, digest }, plan));
+
+/** Deletes the key for a plan. */
+export const drop = (plan) => transaction('readwrite', (keys) => keys.delete(plan));
 
 async function transaction(mode, body) {
   const database = await done(opening());

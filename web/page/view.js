@@ -20,12 +20,40 @@ export function size(bytes) {
   return kibibytes < 1024 ? `${kibibytes.toFixed(kibibytes < 100 ? 1 : 0)} KiB` : `${(kibibytes / 1024).toFixed(1)} MiB`;
 }
 
+/** Says what a network takes: a drawn digit, or an image file. */
+export function showInvitation({ drawable, shape: [channels, height, width] }) {
+  const pixels = `${width} \u00d7 ${height} ${channels === 1 ? 'grey ' : ''}pixels`;
+  for (const id of ['drawing', 'undo', 'samples-box', 'drawing-help-box']) element(id).hidden = !drawable;
+  const [skip, preview] = [element('skip'), element('preview')];
+  Object.assign(skip, { hash: drawable ? '#drawing' : '#file', textContent: drawable ? 'Skip to the drawing area' : 'Skip to the image file' });
+  preview.ariaLabel = `What will be encrypted: the picture as ${width} by ${height} pixels`;
+  const words = drawable ? DIGITS : IMAGES;
+  for (const [id, text] of Object.entries(words(pixels))) show(id, text);
+}
+
+const DIGITS = (pixels) => ({
+  invitation: 'Draw a digit. The\u00a0server will read it blindfolded.',
+  'subject-title': 'Your drawing',
+  'subject-hint': 'Draw here: one digit, 0 to 9',
+  'subject-note': `Corner: the ${pixels} to encrypt.`,
+  'file-label': 'Or an image file, a white digit on black:',
+});
+
+const IMAGES = (pixels) => ({
+  invitation: 'Choose a picture. The\u00a0server will name it blindfolded.',
+  'subject-title': 'Your picture',
+  'subject-hint': 'Choose an image file below',
+  'subject-note': `Its middle is shrunk in this page, to ${pixels}: they will be encrypted.`,
+  'file-label': 'Image file:',
+});
+
 /** The scores as bars around a common zero; without scores, the bars alone. */
 export function showScores(labels, scores) {
   const list = element('scores');
   const [least, largest] = scores ? [Math.min(0, ...scores), Math.max(0, ...scores)] : [0, 1];
   const share = (score) => (100 * score) / (largest - least || 1);
   const best = scores?.indexOf(Math.max(...scores));
+  element('answer-panel').classList.toggle('words', labels.some((label) => label.length > 2));
   while (list.children.length < labels.length) list.append(row());
   while (list.children.length > labels.length) list.lastChild.remove();
   labels.forEach((label, i) => {

@@ -1,6 +1,7 @@
-//! Many clients at once over TLS, each body encrypted beforehand: nothing lost, nothing wrong, and what it costs.
+//! Many clients at once over TLS, each body encrypted beforehand: nothing lost, nothing wrong, and what it costs beside the same work
+//! without a service.
 //!
-//! `cargo test --release -p blindsight-cli --test load -- --ignored --nocapture` prints the figures of `docs/server.md`.
+//! `cargo test --release -p blindsight-cli --test load -- --ignored --nocapture` prints the tables of `docs/server.md`.
 
 mod common;
 
@@ -9,7 +10,10 @@ use client::remote::{Reply, Server};
 use common::serving::Serving;
 use common::{Folder, digit};
 use network::{Image, Model};
+use packing::Plan;
 use protocol::Address;
+use server::{ClientKeys, PreparedModel};
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -24,10 +28,15 @@ struct Load {
     requests: Vec<(Vec<u8>, String)>,
 }
 
+/// The shipped model.
+fn model() -> Model {
+    let onnx = include_bytes!("../../../models/cryptonets-mnist.onnx");
+    Model::from_bytes(MODEL, onnx).expect("the shipped model")
+}
+
 impl Load {
     fn new(server: &Server) -> Self {
-        let onnx = include_bytes!("../../../models/cryptonets-mnist.onnx");
-        let model = Model::from_bytes(MODEL, onnx).expect("the shipped model");
+        let model = model();
         let (plan, digest) = server.plan(MODEL).expect("a plan");
         let labels = plan.labels.clone();
         let client = Client::generate(plan, digest).expect("a client");
@@ -63,82 +72,137 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The most memory that the server ever held, in MiB (Linux).
-fn peak_memory(serving: &Serving<'_>) -> Option<u64> {
+/// What the server does for a request, in this process: what a request would cost without a service around it.
+struct Library {
+    prepared: PreparedModel,
+    keys: ClientKeys,
+}
+
+impl Library {
+    /// By the plan that the server has pinned.
+    fn new(folder: &Folder, load: &Load) -> Self {
+        let path = folder.path("server").join(format!("plans/{MODEL}.plan"));
+        let plan = Plan::read(File::open(path).expect("a pinned plan")).expect("a sound plan");
+        let prepared = PreparedModel::new(&model(), &plan).expect("its own model");
+        Self { keys: prepared.read_keys(&load.keys[..]).expect("sound keys"), prepared }
+    }
+
+    /// Milliseconds of expanding request `n` and of computing on it.
+    fn serve(&self, load: &Load, n: usize) -> [f64; 2] {
+        let (body, _) = &load.requests[n % load.requests.len()];
+        let start = Instant::now();
+        let request = self.prepared.read_request(&self.keys, &body[..]).expect("a sound request");
+        let expanded = Instant::now();
+        let answer = self.prepared.compute(&self.keys, &request).expect("an answer");
+        self.prepared.write_reply(&answer);
+        [expanded - start, expanded.elapsed()].map(|time| time.as_secs_f64() * 1e3)
+    }
+
+    /// Requests in a second with all threads at work.
+    fn throughput(&self, load: &Load, requests: usize, threads: usize) -> f64 {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while next.fetch_add(1, Ordering::Relaxed) < requests {
+                self.serve(load, 0);
+            }
+        };
+        let start = Instant::now();
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        requests as f64 / start.elapsed().as_secs_f64()
+    }
+}
+
+/// A figure of the server's memory from the system, in MiB (Linux): `VmHWM` is the most that it ever held, `VmRSS` what it holds.
+fn memory(serving: &Serving<'_>, figure: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", serving.pid())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? >> 10)
 }
 
-/// One client, one request after the other: where the time goes.
-fn one_client(load: &Load, server: &Server, requests: usize) {
+const STEPS: [&str; 5] = ["read", "queue", "keys", "expand", "compute"];
+
+/// One client, one request after the other: where the time goes, and what the service adds to the library's work.
+fn one_client(load: &Load, library: &Library, server: &Server, requests: usize) {
     let asked: Vec<(Reply, f64)> = (0..requests).map(|n| load.ask(server, n)).collect();
+    let alone: Vec<[f64; 2]> = (0..requests).map(|n| library.serve(load, n)).collect();
     let step = |name| median(asked.iter().filter_map(|(reply, _)| reply.timing.step(name)).collect());
     let total = median(asked.iter().map(|(_, time)| *time).collect());
-    let steps = ["read", "queue", "keys", "expand", "compute"];
-    println!("one client, {requests} requests, medians in ms: total {total:.2}");
-    steps.iter().for_each(|name| println!("  {name:<8} {:.2}", step(name)));
-    let rest: Vec<f64> = asked
-        .iter()
-        .map(|(reply, time)| time - steps.iter().filter_map(|name| reply.timing.step(name)).sum::<f64>())
-        .collect();
-    println!("  {:<8} {:.2}", "rest", median(rest));
+    let all_steps = |reply: &Reply| STEPS.iter().filter_map(|name| reply.timing.step(name)).sum::<f64>();
+    let rest = median(asked.iter().map(|(reply, time)| time - all_steps(reply)).collect());
+    println!("\none client, {requests} requests, medians:\n\n| part | ms | share |\n| --- | --- | --- |");
+    let row = |name: &str, time: f64| println!("| {name} | {time:.2} | {:.0} % |", 100.0 * time / total);
+    STEPS.iter().for_each(|name| row(&format!("`{name}`"), step(name)));
+    row("rest", rest);
+    row("whole request", total);
+    let [expand, compute] = [0, 1].map(|i| median(alone.iter().map(|times| times[i]).collect()));
+    row("the library alone: expand", expand);
+    row("the library alone: compute", compute);
+    overhead(total - expand - compute, expand + compute, load.requests[0].0.len());
 }
 
-/// Many clients: answers in a second, and how busy the server's threads were.
-fn many_clients(load: &Load, servers: &[Server], requests: usize, threads: usize) {
-    let next = AtomicUsize::new(0);
+/// The service's overhead, beside what it is allowed: 15 % of the work and 1 ms for each MiB of the request.
+fn overhead(overhead: f64, work: f64, bytes: usize) {
+    let size = bytes as f64 / f64::from(1 << 20);
+    println!(
+        "\noverhead {overhead:.2} ms: {:.0} % of the library's {work:.2} ms, or {:.2} ms for each of {size:.2} MiB; allowed {:.2} ms",
+        100.0 * overhead / work,
+        overhead / size,
+        0.15 * work + size
+    );
+}
+
+/// Many clients: answers in a second beside the library's, and how busy the server's threads were.
+fn many_clients(load: &Load, library: &Library, servers: &[Server], requests: usize) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let able = library.throughput(load, requests, threads);
     let start = Instant::now();
-    let (next_ref, load_ref) = (&next, load);
-    let work: Vec<f64> = std::thread::scope(|scope| {
-        let client = |server| {
-            scope.spawn(move || {
-                let mut work = vec![];
-                loop {
-                    let n = next_ref.fetch_add(1, Ordering::Relaxed);
-                    if n >= requests {
-                        return work;
-                    }
-                    let timing = load_ref.ask(server, n).0.timing;
-                    work.push(
-                        ["keys", "expand", "compute"].iter().filter_map(|s| timing.step(s)).sum::<f64>(),
-                    );
-                }
-            })
-        };
-        let clients: Vec<_> = servers.iter().map(client).collect();
-        clients.into_iter().flat_map(|client| client.join().expect("every answer was right")).collect()
-    });
+    let work = ask_from_all(load, servers, requests);
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(work.len(), requests, "nothing was lost");
-    let busy = work.iter().sum::<f64>() / 1e3 / seconds / threads as f64;
-    println!(
-        "{} clients, {requests} requests: {:.1} answers in a second, {threads} computing threads {:.0} % busy, {:.2} ms of work for each",
-        servers.len(),
-        requests as f64 / seconds,
-        100.0 * busy,
-        median(work)
-    );
+    let (rate, busy) = (requests as f64 / seconds, work.iter().sum::<f64>() / 1e3 / seconds / threads as f64);
+    println!("\n| {} clients, {requests} requests | |\n| --- | --- |", servers.len());
+    println!("| answers in a second | {rate:.1} |");
+    println!("| the library alone on {threads} threads | {able:.1}, so {:.0} % of it |", 100.0 * rate / able);
+    println!("| computing threads busy | {:.0} % |", 100.0 * busy);
+    println!("| median work for a request | {:.2} ms |", median(work));
+}
+
+/// Each client asks until so many requests are asked: the milliseconds that a computing thread of the server spent on each.
+fn ask_from_all(load: &Load, servers: &[Server], requests: usize) -> Vec<f64> {
+    let next = &AtomicUsize::new(0);
+    let work = |reply: Reply| ["keys", "expand", "compute"].iter().filter_map(|s| reply.timing.step(s)).sum();
+    let client = |server| {
+        let numbers = std::iter::repeat_with(move || next.fetch_add(1, Ordering::Relaxed));
+        numbers.take_while(|n| *n < requests).map(|n| work(load.ask(server, n).0)).collect::<Vec<f64>>()
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = servers.iter().map(|server| scope.spawn(move || client(server))).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("every answer was right")).collect()
+    })
 }
 
 /// A first request after a restart: its keys are read from the disk and expanded.
 fn cold(load: &Load, serving: &mut Serving<'_>, server: &Server) {
     serving.restart();
     let (reply, _) = load.ask(server, 0);
-    println!("keys read and expanded in {:.2} ms", reply.timing.step("keys").expect("a time"));
+    println!(
+        "| a first request's keys, read and expanded | {:.2} ms |",
+        reply.timing.step("keys").expect("a time")
+    );
 }
 
 fn run(name: &str, clients: usize, requests: usize) {
     let folder = Folder::new(name);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut serving = Serving::start(&folder, "");
     let servers: Vec<Server> = (0..clients).map(|n| serving.client(&format!("client-{n}"))).collect();
     let load = Load::new(&servers[0]);
+    let library = Library::new(&folder, &load);
     servers.iter().for_each(|server| load.register(server));
-    one_client(&load, &servers[0], requests / clients);
-    many_clients(&load, &servers, requests, threads);
-    if let Some(peak) = peak_memory(&serving) {
-        println!("server's peak memory: {peak} MiB");
+    one_client(&load, &library, &servers[0], requests / clients);
+    let before = memory(&serving, "VmRSS");
+    many_clients(&load, &library, &servers, requests);
+    if let Some((before, peak)) = before.zip(memory(&serving, "VmHWM")) {
+        println!("| server's memory with one client's keys, and at its peak | {before} MiB, {peak} MiB |");
         // Models, expanded keys up to their bound, a request and its expansion for each place.
         assert!(peak < 512 + 64 * 24 + 256, "{peak} MiB");
     }

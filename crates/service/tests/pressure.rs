@@ -141,16 +141,21 @@ fn clients_that_hang_up_leave_nothing_behind() {
     service.serves_on();
 }
 
+/// A service with one thread, a short queue and two places for each client, whose bodies may stall. Both clients have registered keys.
+fn with_few_places(folder: &Folder, queue: usize) -> Running {
+    let stall = Duration::from_secs(600);
+    let limits = Limits { queue, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
+    let service = Running::plain(folder.path(), limits);
+    for token in [&service.alice, &service.bob] {
+        assert_eq!(service.put_keys(token, &PARTIES.keys).status, 201);
+    }
+    service
+}
+
 #[test]
 fn beyond_the_queue_clients_are_told_to_come_again() {
     let (folder, parties) = (Folder::new("queue"), &*PARTIES);
-    let stall = Duration::from_secs(600);
-    let limits =
-        Limits { queue: 1, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
-    let service = Running::plain(folder.path(), limits);
-    for token in [&service.alice, &service.bob] {
-        assert_eq!(service.put_keys(token, &parties.keys).status, 201);
-    }
+    let service = with_few_places(&folder, 1);
     let held = hold(&service, 2);
     // The whole body is sent at once, and the refusal is read all the same.
     let refused = service.infer(&service.bob, parties.address, &parties.request);
@@ -163,13 +168,7 @@ fn beyond_the_queue_clients_are_told_to_come_again() {
 #[test]
 fn one_client_leaves_places_to_others() {
     let (folder, parties) = (Folder::new("fair"), &*PARTIES);
-    let stall = Duration::from_secs(600);
-    let limits =
-        Limits { queue: 3, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
-    let service = Running::plain(folder.path(), limits);
-    for token in [&service.alice, &service.bob] {
-        assert_eq!(service.put_keys(token, &parties.keys).status, 201);
-    }
+    let service = with_few_places(&folder, 3);
     let held = hold(&service, 2);
     assert_eq!(service.infer(&service.alice, parties.address, &parties.request).status, 429);
     assert_eq!(service.infer(&service.bob, parties.address, &parties.request).status, 200);

@@ -1,14 +1,20 @@
-// Grey PNG files, written and read: for the command line, and for the project's sample digits.
+// PNG files: grey and colour ones written, for the command line and the page; grey ones read, for the project's sample digits.
 
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
-/** An 8-bit grey PNG. */
-export function encode(pixels, side) {
-  const header = Buffer.from([0, 0, 0, side, 0, 0, 0, side, 8, 0, 0, 0, 0]);
-  const rows = Array.from({ length: side }, (_, y) => [0, ...pixels.slice(y * side, (y + 1) * side)]);
-  const parts = [chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.from(rows.flat()))), chunk('IEND', Buffer.alloc(0))];
+/** An 8-bit PNG of pixels in the order channel, row, column: one channel for grey, or three. */
+export function encode(pixels, width, height = width) {
+  const [area, channels] = [width * height, pixels.length / (width * height)];
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, channels === 1 ? 0 : 2], 8);
+  const pixel = (i) => Array.from({ length: channels }, (_, channel) => pixels[channel * area + i]);
+  const row = (y) => [0, ...Array.from({ length: width }, (_, x) => pixel(y * width + x)).flat()];
+  const rows = Buffer.from(Array.from({ length: height }, (_, y) => row(y)).flat());
+  const parts = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))];
   return Buffer.concat([SIGNATURE, ...parts]);
 }
 

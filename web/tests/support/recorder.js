@@ -11,7 +11,10 @@ export class Recorder {
 
   static async before(port) {
     const recorder = new Recorder();
-    recorder.#server = http.createServer((request, response) => recorder.#pass(port, request, response));
+    recorder.#server = http.createServer((request, response) => {
+      // A page that is left breaks off what it was sending; a server that is gone breaks off the page's request.
+      recorder.#pass(port, request, response).catch(() => response.destroy());
+    });
     await new Promise((resolve) => recorder.#server.listen(0, '127.0.0.1', resolve));
     return recorder;
   }

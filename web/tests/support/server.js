@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Starts a server for the shipped digits model on a free port of this machine; `flags` are further ones of `serve`. */
-export async function serve(...flags) {
+/** Starts a server for models on a free port of this machine; `flags` are further ones of `serve`. */
+export async function serve(models, ...flags) {
   const folder = mkdtempSync(join(tmpdir(), 'blindsight-page-'));
-  const common = ['serve', '--model', 'cryptonets-mnist', '--address', '127.0.0.1:0', '--folder', folder, '--json'];
-  const child = spawn(process.env.BLINDSIGHT, [...common, ...flags]);
+  const named = models.flatMap((model) => ['--model', model]);
+  const child = spawn(process.env.BLINDSIGHT, ['serve', ...named, '--address', '127.0.0.1:0', '--folder', folder, '--json', ...flags]);
   const { page } = await printed(child);
   const { port, hash } = new URL(page);
   const stop = () =>

@@ -9,6 +9,9 @@ import { chromium } from 'playwright-core';
 import { sample } from '../../page/samples.js';
 import { encode } from './png.js';
 
+/** How long anything may take, in milliseconds: far more than it does, as the machine may be busy with other things. */
+const PATIENCE = 300_000;
+
 export const DESKTOP = { viewport: { width: 1280, height: 900 } };
 export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
@@ -16,7 +19,20 @@ export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, ha
 export function launch() {
   const quiet = ['--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
   const nobody = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1';
-  return chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', nobody, ...quiet] });
+  return chromium.launch({ timeout: PATIENCE, executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', nobody, ...quiet] });
+}
+
+/** Counts the questions that the page has done with, in the page: `window.questions`. */
+function countQuestions() {
+  window.questions = 0;
+  const busy = (classes) => /\bbusy\b/.test(classes ?? '');
+  const watch = () =>
+    new MutationObserver((changes) => {
+      // Each change knows what was there before it; the last one led to what is there now.
+      const states = [...changes.map(({ oldValue }) => oldValue), document.body.className].map(busy);
+      states.slice(1).forEach((now, i) => (window.questions += states[i] && !now));
+    }).observe(document.body, { attributeFilter: ['class'], attributeOldValue: true });
+  addEventListener('DOMContentLoaded', watch);
 }
 
 export class Visitor {
@@ -29,6 +45,8 @@ export class Visitor {
     const visitor = new Visitor();
     visitor.touches = Boolean(options.hasTouch);
     visitor.context = await browser.newContext({ ...options, ignoreHTTPSErrors: true });
+    visitor.context.setDefaultTimeout(PATIENCE);
+    await visitor.context.addInitScript(countQuestions);
     visitor.context.on('request', (request) => visitor.asked.push(request.url()));
     visitor.page = await visitor.context.newPage();
     visitor.page.on('console', (message) => visitor.complaints.push(message.text()));
@@ -72,36 +90,50 @@ export class Visitor {
     await send('touchEnd', []);
   }
 
-  async ask() {
-    await this.page.click('#ask');
-    return this.answer();
+  /** Shows an image file to the page. */
+  async choose(name, buffer) {
+    await this.page.setInputFiles('#file', { name, mimeType: 'image/png', buffer });
+    await this.page.locator('#live', { hasText: `${name} is ready` }).waitFor({ state: 'attached' });
   }
 
-  /** What the page answers: the label and the scores. */
-  async answer() {
-    await this.page.waitForFunction(() => document.body.classList.contains('busy'));
-    await this.page.waitForFunction(() => !document.body.classList.contains('busy'));
+  /** Chooses a network and waits for its key. */
+  async use(model) {
+    await this.page.selectOption('#model', model);
+    await this.ready();
+  }
+
+  ask() {
+    return this.answer(() => this.page.click('#ask'));
+  }
+
+  /** What the page answers to a question that is put like this: the label and the scores. */
+  async answer(question) {
+    const before = await this.page.evaluate(() => window.questions);
+    await question();
+    await this.page.waitForFunction((before) => window.questions > before, before);
     const notice = this.page.locator('#notice');
     assert.ok(await notice.isHidden(), await notice.textContent());
     const values = await this.page.locator('#scores .value').allTextContents();
     return { label: await this.page.textContent('#label'), scores: values.map((value) => Number(value.replace('\u2212', '-'))) };
   }
 
-  /** The pixels that the page says it encrypts, read from its preview. */
-  async pixels() {
-    const rgba = await this.page.evaluate(() => {
+  /** The pixels that the page says it encrypts, read from its preview, in the order channel, row, column. */
+  async pixels(channels = 1) {
+    const { rgba, area } = await this.page.evaluate(() => {
       const preview = document.getElementById('preview');
-      const context = new OffscreenCanvas(28, 28).getContext('2d', { willReadFrequently: true });
+      const { width, height } = preview;
+      const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
       context.drawImage(preview, 0, 0);
-      return [...context.getImageData(0, 0, 28, 28).data];
+      return { rgba: [...context.getImageData(0, 0, width, height).data], area: width * height };
     });
-    return Uint8Array.from(rgba.filter((_, i) => i % 4 === 0));
+    return Uint8Array.from({ length: channels * area }, (_, i) => rgba[4 * (i % area) + Math.floor(i / area)]);
   }
 
-  async screenshot(name) {
+  /** Takes a picture of all of the page, or of a part of it. */
+  async screenshot(name, part = {}) {
     // Bars grow for half a second.
-    await this.page.waitForTimeout(700);
-    await this.page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
+    await this.page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'));
+    await this.page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true, ...part });
   }
 
   async leave() {
@@ -109,10 +141,10 @@ export class Visitor {
   }
 }
 
-/** What plain inference, outside of the browser and without encryption, gives for pixels: label and scores. */
-export function plainInference(pixels) {
-  const file = join(mkdtempSync(join(tmpdir(), 'blindsight-digit-')), 'digit.png');
-  writeFileSync(file, encode(pixels, 28));
-  const { plain_scores: scores } = JSON.parse(execFileSync(process.env.BLINDSIGHT, ['classify', 'cryptonets-mnist', file, '--json']));
-  return { label: String(scores.indexOf(Math.max(...scores))), scores };
+/** What plain inference, outside of the browser and without encryption, gives for pixels of a square image: best score and scores. */
+export function plainInference(pixels, model = 'cryptonets-mnist', side = 28) {
+  const file = join(mkdtempSync(join(tmpdir(), 'blindsight-image-')), 'image.png');
+  writeFileSync(file, encode(pixels, side));
+  const { plain_scores: scores } = JSON.parse(execFileSync(process.env.BLINDSIGHT, ['classify', model, file, '--json']));
+  return { best: scores.indexOf(Math.max(...scores)), scores };
 }
