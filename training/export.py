@@ -76,11 +76,10 @@ def onnx_scores(model, images):
     return torch.from_numpy(np.concatenate(chunks))
 
 
-def metadata(spec, found, accuracy):
-    """What a client and a server need to know beside the graph, as strings; `found` are the layers' value ranges."""
+def metadata(spec, found, bound, accuracy):
+    """What a client and a server need to know beside the graph, as strings; `found` are the layers' value ranges, `bound` is how large scores get."""
     lo = [(0 - m) / s for m, s in zip(spec.mean, spec.std)]
     hi = [(1 - m) / s for m, s in zip(spec.mean, spec.std)]
-    *_, scores = found.values()
     return {
         "blindsight.dataset": spec.dataset,
         "blindsight.description": spec.description,
@@ -89,7 +88,7 @@ def metadata(spec, found, accuracy):
         "blindsight.std": _listed(spec.std),
         "blindsight.labels": ",".join(DATASETS[spec.dataset].classes),
         "blindsight.input_range": _listed((min(lo), max(hi))),
-        "blindsight.score_bound": _listed([np.ceil(BOUND_MARGIN * scores["max"])]),
+        "blindsight.score_bound": _listed([np.ceil(BOUND_MARGIN * bound)]),
         "blindsight.ranges": json.dumps(found),
     }
 
@@ -98,8 +97,8 @@ def _listed(values):
     return ",".join(f"{value:g}" for value in values)
 
 
-def export(spec, layers, ranges, test, path):
-    """Writes the model, with `ranges` of its values over the training images, to `path`; returns its accuracy over the `test` images.
+def export(spec, layers, ranges, bound, test, path):
+    """Writes the model, with `ranges` of its values over the training images and the `bound` of its scores, to `path`; returns its accuracy over the `test` images.
 
     The accuracy is that of the file's graph under onnxruntime, whose scores must be within 1e-4 of ours.
     """
@@ -110,7 +109,7 @@ def export(spec, layers, ranges, test, path):
     if apart > 1e-4:
         raise RuntimeError(f"onnxruntime's scores differ from PyTorch's by {apart:.2e}, expected at most 1e-4")
     accuracy = (found.argmax(1) == test.labels).double().mean().item()
-    helper.set_model_props(model, metadata(spec, ranges, accuracy))
+    helper.set_model_props(model, metadata(spec, ranges, bound, accuracy))
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return accuracy

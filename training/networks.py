@@ -126,6 +126,7 @@ class NetworkSpec:
     dataset: str
     layers: tuple
     recipe: Recipe
+    tail: float = 0.0  # share of values over the training images that encrypted runs need not be scaled for
     mean: tuple[float, ...] = field(default=(0.0,))  # per channel; normalised = (pixel / 255 - mean) / std
     std: tuple[float, ...] = field(default=(1.0,))
 
@@ -295,6 +296,7 @@ CIFAR10 = NetworkSpec(
         averaging=0.998,
         bfloat16=True,
     ),
+    tail=1e-4,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
 )

@@ -4,6 +4,7 @@ Squares are homogeneous: scaling a unit before its square by s and dividing the 
 changes no score. `equalise` uses that freedom to give every unit the same largest value.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -73,15 +74,20 @@ def scores(layers, images):
     return torch.cat([run(layers, chunk)[-1] for chunk in images.split(CHUNK)])
 
 
-def _unit_maxima(layers, images):
-    """For each of `layers` before a square, by its place, the largest |value| of each unit (map, for a convolution)."""
-    maxima = {}
+def exceeded(values, tail):
+    """The size that at most a share of `tail` of the |values| in each row exceed."""
+    return values.abs().topk(max(1, math.ceil(tail * values.shape[1])), dim=1).values[:, -1]
+
+
+def _unit_sizes(layers, images, tail):
+    """For each of `layers` before a square, by its place, what a share of `tail` of each unit's (map's) |values| exceed."""
+    sizes = {}
     for chunk in images.split(CHUNK):
         for i, out in enumerate(run(layers, chunk)[:-1]):
             if layers[i + 1].kind == "square":
-                found = out.abs().transpose(0, 1).flatten(1).amax(1)
-                maxima[i] = torch.maximum(maxima.get(i, found), found)
-    return maxima
+                sizes.setdefault(i, []).append(exceeded(out.transpose(0, 1).flatten(1), tail))
+    combine = (lambda found: found.mean(0)) if tail else (lambda found: found.amax(0))
+    return {i: combine(torch.stack(found)) for i, found in sizes.items()}
 
 
 def _scale_outputs(layer, factors):
@@ -95,21 +101,24 @@ def _scale_inputs(layer, factors):
     return replace(layer, weight=layer.weight * factors.repeat_interleave(layer.weight.shape[1] // len(factors)))
 
 
-def equalise(layers, images):
+def equalise(layers, images, tail=0.0):
     """The same classifier with every unit before a square at most `LARGEST` over `images`, scores of mean zero
-    over the classes (a common offset decides nothing), and their size as `SCORE_RMS` and `SCORE_LARGEST` say.
+    over the classes (a common offset decides nothing), and their size as `SCORE_RMS` and `SCORE_LARGEST` say; but for a
+    share of `tail` of the values, which may be larger.
 
     `layers` alternate between linear layers and squares, and end in a dense layer.
     """
     layers = list(layers)
-    for i, maxima in _unit_maxima(layers, images).items():
-        factors = LARGEST / maxima.clamp(min=1e-9)
+    for i, sizes in _unit_sizes(layers, images, tail).items():
+        factors = LARGEST / sizes.clamp(min=1e-9)
         layers[i] = _scale_outputs(layers[i], factors)
         layers[i + 2] = _scale_inputs(layers[i + 2], factors**-2)
     last = layers[-1]
     layers[-1] = replace(last, weight=last.weight - last.weight.mean(0), bias=last.bias - last.bias.mean())
     found = scores(layers, images)
-    factor = torch.minimum(SCORE_RMS / found.square().mean().sqrt(), SCORE_LARGEST / found.abs().max())
+    large = exceeded(found.flatten()[None], tail)[0]
+    usual = found.clamp(-large, large).square().mean().sqrt()
+    factor = torch.minimum(SCORE_RMS / usual, SCORE_LARGEST / large)
     layers[-1] = _scale_outputs(layers[-1], factor.expand(len(last.bias)))
     return layers
 

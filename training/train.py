@@ -83,9 +83,10 @@ def produce(spec, training, test, options):
     run = start(spec, training, None, options)
     network, history = run.train()
     images = normalise(spec, training.pixels)
-    layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images)
+    layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images, spec.tail)
     path, ranges = options.out / f"{spec.name}.onnx", plain.ranges(layers, images)
-    accuracy = export(spec, layers, ranges, test, path)
+    bound = plain.exceeded(plain.scores(layers, images).flatten()[None], spec.tail).item()
+    accuracy = export(spec, layers, ranges, bound, test, path)
     for name, found in ranges.items():
         print(f"{name}: largest {found['max']:.2f}, rms {found['rms']:.2f}")
     print(f"test accuracy: {100 * accuracy:.2f} % of {len(test)} images -> {path}")

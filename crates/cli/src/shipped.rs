@@ -20,6 +20,7 @@ const MODELS: &[(&str, &[u8])] = &[
     model!("conv2x2-mnist"),
     model!("tutorial-mnist"),
     model!("lenet-mnist"),
+    model!("lola-cifar10"),
 ];
 
 /// PNG files of the drawn digits, each at its own index.

@@ -252,7 +252,7 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     }
 }
 
-/// The plan of the first recipe whose keys and error are within the limits.
+/// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
 fn first_sound(
     model: &Model,
     chain: &Chain,
@@ -261,19 +261,35 @@ fn first_sound(
     recipes: Vec<Recipe>,
 ) -> Result<Plan, Error> {
     let (bound, image) = (score_bound(model), probe::image(chain.input, model.metadata.input_range));
-    let (mut least, mut allowed) = (f64::INFINITY, 0.0);
+    let negligible = negligible_error(model);
+    let mut best: Option<(f64, Recipe, Assembly)> = None;
     for recipe in recipes {
         let assembly = recipe.assemble(chain, parameters, bound)?;
         check_keys(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;
-        let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
-        allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
-        if error <= allowed {
-            return Plan::new(model, options, recipe, &assembly, bound, error);
+        if best.as_ref().is_none_or(|(least, ..)| error < *least) {
+            best = Some((error, recipe, assembly));
         }
-        least = least.min(error);
+        if error <= negligible {
+            break;
+        }
     }
-    Err(Error::Limit { what: "a predicted score error", actual: least, allowed })
+    let (error, recipe, assembly) = best.expect("there is a recipe");
+    let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
+    let allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
+    if error > allowed {
+        return Err(Error::Limit { what: "a predicted score error", actual: error, allowed });
+    }
+    Plan::new(model, options, recipe, &assembly, bound, error)
+}
+
+/// The share of a score's usual size that an error may have without showing: it changes a label in about as many images of a thousand.
+const NEGLIGIBLE: f64 = 0.005;
+
+/// An error that hardly shows, where the model says how large its scores are.
+fn negligible_error(model: &Model) -> f64 {
+    let scores = model.graph.layers.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
+    scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * range.rms)
 }
 
 fn score_bound(model: &Model) -> f64 {

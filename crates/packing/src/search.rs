@@ -315,12 +315,11 @@ impl Run<'_> {
         let mut best: Option<(Price, Split, FoldChoice)> = None;
         for steps in useful_splits(meetings, origin, &units, &mut stamps) {
             let plain = steps.shapes(steps.span, &mut stamps);
-            let Some((price, fold, without_keys)) = self.shapes_price(&plain, goal, bias) else { continue };
+            let Some((price, fold, least_copied)) = self.shapes_price(&plain, goal, bias) else { continue };
             if best.as_ref().is_none_or(|(least, ..)| price < *least) {
                 best = Some((price, plain.split, fold));
             }
-            // Copies save keys and nothing else.
-            if best.as_ref().is_some_and(|(least, ..)| without_keys >= *least) {
+            if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
                 continue;
             }
             for shapes in ways_to_copy(&steps, &units, &mut stamps) {
@@ -333,7 +332,7 @@ impl Run<'_> {
         best
     }
 
-    /// What a split costs with its best fold; and what it would cost if keys of babies and giant steps were free.
+    /// What a split costs with its best fold; and what it would cost at least with copies, which save keys and nothing else.
     fn shapes_price(
         &self,
         shapes: &Shapes,
@@ -347,7 +346,8 @@ impl Run<'_> {
         };
         let (counts, fold_keys, fold) = self.folded(goal.level, goal.output, bias, product)?;
         let keys = shapes.keys as f64 * self.key_bytes[goal.level.0];
-        Some((self.price(counts, fold_keys + keys, 0), fold, self.price(counts, fold_keys, 0)))
+        let least_copied = self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[goal.level.0], 0);
+        Some((self.price(counts, fold_keys + keys, 0), fold, least_copied))
     }
 
     /// The best fold of a product, for all ciphertexts of the output: the counts of product, fold and bias, and the bytes of the fold's keys.

@@ -128,8 +128,8 @@ struct GiantRow {
     giants: usize,
     turned: usize,
     terms: usize,
-    /// For each input its diagonals, counted from their giant steps.
-    within: Vec<(usize, Vec<usize>)>,
+    /// For each input its diagonals, counted from their giant steps, in order.
+    within: Vec<Vec<usize>>,
 }
 
 /// What a split costs.
@@ -157,34 +157,39 @@ impl GiantSteps {
 
     /// How many babies there are.
     pub fn babies(&self) -> usize {
-        self.rows.iter().flat_map(|row| &row.within).map(|(_, within)| within.len()).sum()
+        self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }
 
     /// What it costs with copies so many diagonals apart.
     pub fn shapes(&self, stride: usize, stamps: &mut Stamps) -> Shapes {
         let split = Split { origin: self.origin, span: self.span, stride, order: self.order };
-        let slots = stamps.within.len();
-        let (keys, mut shapes) =
-            (stamps.next(), Shapes { split, transforms: vec![], copies: 0, keys: self.keys });
-        let mut copies = BTreeSet::new();
-        for row in &self.rows {
-            let mut transform =
-                TransformShape { babies: vec![], giants: row.giants, turned: row.turned, terms: row.terms };
-            for (input, within) in &row.within {
-                let mut babies = BTreeMap::<usize, Babies>::new();
-                for within in within {
-                    let Steps { copy, baby, .. } = split.of((within + slots - self.origin) % slots, slots);
-                    let babies = babies.entry(copy).or_default();
-                    babies.rotated += usize::from(baby != 0);
-                    babies.unrotated |= baby == 0;
-                    shapes.keys += usize::from(baby != 0 && first(&mut stamps.within, baby, keys));
+        let keys = stamps.next();
+        let transform = |row: &GiantRow| TransformShape {
+            babies: vec![],
+            giants: row.giants,
+            turned: row.turned,
+            terms: row.terms,
+        };
+        let transforms = self.rows.iter().map(transform).collect();
+        let mut shapes = Shapes { split, transforms, copies: 0, keys: self.keys };
+        for input in 0..self.rows[0].within.len() {
+            let copies = stamps.next();
+            for (row, transform) in self.rows.iter().zip(&mut shapes.transforms) {
+                // Diagonals ascend, so those of a copy follow one another.
+                for of_copy in row.within[input].chunk_by(|a, b| a / stride == b / stride) {
+                    let rest = of_copy.iter().map(|within| within % stride);
+                    let unrotated = rest.clone().any(|rest| rest == self.origin);
+                    let new =
+                        rest.filter(|r| *r != self.origin && first(&mut stamps.within, *r, keys)).count();
+                    let copy = of_copy[0] / stride;
+                    shapes.keys += new;
+                    shapes.copies += usize::from(copy != 0 && first(&mut stamps.giants, copy, copies));
+                    transform
+                        .babies
+                        .push(Babies { rotated: of_copy.len() - usize::from(unrotated), unrotated });
                 }
-                copies.extend(babies.keys().filter(|copy| **copy != 0).map(|copy| (*input, *copy)));
-                transform.babies.extend(babies.into_values());
             }
-            shapes.transforms.push(transform);
         }
-        shapes.copies = copies.len();
         shapes.keys += usize::from(shapes.copies > 0);
         shapes
     }
@@ -248,7 +253,7 @@ impl Meetings {
         let slots = stamps.giants.len();
         let (now, mut giants) = (stamps.next(), vec![]);
         let mut found = GiantRow { giants: 0, turned: 0, terms: 0, within: vec![] };
-        for (input, pair) in row.iter().enumerate().filter(|(_, pair)| !pair.diagonals.is_empty()) {
+        for pair in row {
             let (seen, mut within) = (stamps.next(), vec![]);
             for diagonal in &pair.diagonals {
                 let rank = (diagonal + origin) & (slots - 1);
@@ -260,8 +265,9 @@ impl Meetings {
                     within.push(rest);
                 }
             }
+            within.sort_unstable();
             found.terms += pair.diagonals.len();
-            found.within.push((input, within));
+            found.within.push(within);
         }
         giants.sort_unstable();
         found.giants = giants.len();
