@@ -1,7 +1,8 @@
 //! Arguments that several commands share.
 
 use crate::failure::{During, Failure, Outcome};
-use crate::{configuration, shipped};
+use crate::session::on_threads;
+use crate::{configuration, machine, shipped};
 use network::{Dataset, Image, Model, Shape};
 use packing::Plan;
 use packing::planner::{self, Family, Objective, Options, ReplyKind};
@@ -55,9 +56,10 @@ const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner
     taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
-    /// The best plan for a model, with this machine's costs where they were measured.
+    /// The best plan for a model, with this machine's costs where they were measured; searched by all cores.
     pub fn plan(&self, model: &Model) -> Outcome<Plan> {
-        Ok(planner::plan(model, &self.options()?)?)
+        let options = self.options()?;
+        on_threads(machine::cores(), || Ok(planner::plan(model, &options)?))
     }
 
     /// The same for the planner.

@@ -47,19 +47,19 @@ const FIGURE: f64 = 90.0;
 /// What a letter takes, at most, of the labels' size.
 const LETTER: f64 = 7.2;
 
-const STYLE: &str = "\
+pub const STYLE: &str = "\
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }\n\
     .title { font-size: 15px; font-weight: 600 }\n\
     .axis { font-size: 11px; fill: #59636e }\n\
     line { stroke: #d1d9e0 }\n\
-    rect { fill: #8fa3b8 }\n\
-    rect.own { fill: #1a7f6b }\n\
+    rect, circle { fill: #8fa3b8 }\n\
+    .own { fill: #1a7f6b }\n\
     @media (prefers-color-scheme: dark) {\n\
     text { fill: #e6edf3 }\n\
     .axis { fill: #9198a1 }\n\
     line { stroke: #3d444d }\n\
-    rect { fill: #6b7f95 }\n\
-    rect.own { fill: #3fb99f }\n\
+    rect, circle { fill: #6b7f95 }\n\
+    .own { fill: #3fb99f }\n\
     }";
 
 impl Chart {
@@ -124,7 +124,7 @@ impl Unit {
     }
 
     /// A power of ten, without digits that say nothing.
-    fn round(self, power: i32) -> String {
+    pub fn round(self, power: i32) -> String {
         let in_unit = |unit: &str, zeros: i32| format!("{} {unit}", thousands(10u64.pow(zeros as u32)));
         match (self, power) {
             (Self::Milliseconds, 3..) => in_unit("s", power - 3),
@@ -140,13 +140,13 @@ fn middle(index: usize) -> f64 {
     TOP + index as f64 * ROW + ROW / 2.0
 }
 
-fn text(svg: &mut String, class: &str, anchor: &str, x: f64, y: f64, words: &str) {
+pub fn text(svg: &mut String, class: &str, anchor: &str, x: f64, y: f64, words: &str) {
     let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
     let words = escaped(words);
     let _ = writeln!(svg, "<text{class} text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
 }
 
-fn escaped(words: &str) -> String {
+pub fn escaped(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

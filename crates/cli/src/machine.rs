@@ -20,7 +20,7 @@ impl Machine {
     pub fn this() -> Outcome<Self> {
         Ok(Self {
             cpu: entry("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.into()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             kernel: Kernel::from_environment()?.name(),
         })
     }
@@ -30,6 +30,11 @@ impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, {} logical cores, {} kernels", self.cpu, self.cores, self.kernel)
     }
+}
+
+/// The logical cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The most memory that this process ever held, where the system tells (Linux).

@@ -15,6 +15,7 @@ mod preview;
 mod progress;
 mod remote;
 mod report;
+mod scatter;
 mod session;
 mod shipped;
 

@@ -13,6 +13,8 @@ pub(crate) struct Placement {
     pub base: Vec<usize>,
     /// The shift of each block.
     pub shifts: Vec<usize>,
+    /// The same in order.
+    ascending: Vec<usize>,
     /// How many kinds of blocks there are.
     pub classes: usize,
     owners: Vec<u64>,
@@ -33,11 +35,21 @@ impl Placement {
             }
         }
         let (elements, ciphertexts) = (layout.shape.elements(), layout.ciphertexts);
-        Self { slots, ciphertexts, elements, base, shifts, classes: blocks.classes, owners }
+        let mut ascending = shifts.clone();
+        ascending.sort_unstable();
+        Self { slots, ciphertexts, elements, base, shifts, ascending, classes: blocks.classes, owners }
     }
 
     pub fn carries_one(&self) -> bool {
         self.base.len() > self.elements
+    }
+
+    /// The least of all shifts plus `from`, cyclically.
+    pub fn least_shifted(&self, from: usize) -> usize {
+        let from = from % self.slots;
+        // One that comes round is less than any that does not.
+        let round = self.ascending.partition_point(|shift| shift + from < self.slots);
+        self.ascending.get(round).map_or_else(|| self.ascending[0] + from, |shift| shift + from - self.slots)
     }
 
     /// The block and the element that a position belongs to.

@@ -10,7 +10,7 @@ use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::DEGREES;
 use crate::search::{self, Search};
-use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, probe, sizes};
+use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
 use network::Model;
@@ -205,27 +205,43 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
-    let bound = score_bound(model);
     let recipes = match options.family {
         Family::Lola(lola) => vec![Recipe::Lola(lola)],
         _ if options.is_batch() => vec![Recipe::Batch],
         _ => {
             input_level(&chain, parameters)?;
-            let search = Search { chain: &chain, parameters, options, bound };
-            let best = within_key_limit(&search)?;
-            let plan = first_sound(model, &chain, parameters, options, orders(&best));
-            return match plan {
-                // Its error is too large: the image itself goes through more noise than windows do.
-                Err(Error::Limit { .. }) if options.family == Family::Auto => {
-                    let Some(other) = search::runner_up(&search, &best) else { return plan };
-                    let options = Options { family: other.family(), ..options.clone() };
-                    plan_for(model, parameters, &options).or(plan)
-                }
-                plan => plan,
-            };
+            return searched(model, &chain, parameters, options);
         }
     };
     first_sound(model, &chain, parameters, options, recipes)
+}
+
+/// The best plan that the search finds; where its error is too large, the best without copies of babies, which are noisier, and then that of another
+/// family: the image itself goes through more noise than windows do.
+fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
+    let bound = score_bound(model);
+    let mut refused = None;
+    for key_worth in [search::KEY_WORTH, 0.0] {
+        let search = Search { chain, parameters, options, bound, key_worth };
+        let best = within_key_limit(&search)?;
+        match first_sound(model, chain, parameters, options, orders(&best)) {
+            Err(error @ Error::Limit { .. }) => refused = Some((error, best)),
+            plan => return plan,
+        }
+    }
+    let (error, best) = refused.expect("two were refused");
+    if options.family != Family::Auto {
+        return Err(error);
+    }
+    let search = Search { chain, parameters, options, bound, key_worth: 0.0 };
+    let families = search::runner_up(&search, &best).map(|other| other.family());
+    let named = [Family::Image, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
+    let others = families.into_iter().chain(named).filter_map(|family| {
+        let plan = plan_for(model, parameters, &Options { family, ..options.clone() }).ok()?;
+        let cost = explain(&plan, model, &options.cost).ok()?.cost(options.objective);
+        Some((cost, plan))
+    });
+    others.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan).ok_or(error)
 }
 
 /// A choice as it is, and with less noise for more time.
@@ -244,7 +260,8 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
         return Ok(None);
     }
     let (chain, parameters) = (Chain::new(&model.graph)?, plan.public.parameters.clone().validate()?);
-    let search = Search { chain: &chain, parameters: &parameters, options, bound: score_bound(model) };
+    let (bound, key_worth) = (score_bound(model), search::KEY_WORTH);
+    let search = Search { chain: &chain, parameters: &parameters, options, bound, key_worth };
     let Some(choice) = search::runner_up(&search, chosen) else { return Ok(None) };
     match first_sound(model, &chain, &parameters, options, orders(&choice)) {
         Err(Error::Limit { .. }) => Ok(None),

@@ -14,9 +14,9 @@ use crate::planner::{Family, Objective, Options};
 use crate::{Choice, Error, LayerChoice, ReplyLayout, Windows, sizes};
 use circuit::{Cost, Counts, TransformShape};
 use ckks::{KeyRequirements, Level, Parameters, Rescale};
+use ring::parallel;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What is searched.
 pub(crate) struct Search<'a> {
@@ -25,6 +25,8 @@ pub(crate) struct Search<'a> {
     pub options: &'a Options,
     /// What no score's magnitude should exceed.
     pub bound: f64,
+    /// What a kilobyte of keys is worth, in microseconds.
+    pub key_worth: f64,
 }
 
 /// What a step costs, most important first; the last figures break ties.
@@ -74,7 +76,7 @@ struct Step {
 /// Where no layout of some tensor fits.
 pub(crate) fn best(search: &Search<'_>, key_price: f64) -> Result<Choice, Error> {
     let key_bytes = key_bytes(search.parameters);
-    let mut run = Run { search, key_price, differences: HashMap::new(), key_bytes };
+    let run = Run { search, key_price, differences: Mutex::default(), key_bytes };
     let levels = search.chain.levels();
     let mut paths = run.images();
     paths.sort_by(|a, b| a.price.partial_cmp(&b.price).expect("prices are finite"));
@@ -103,7 +105,7 @@ pub(crate) fn runner_up(search: &Search<'_>, chosen: &Choice) -> Option<Choice> 
     let (levels, last) = (search.chain.levels(), search.chain.links.len() - 1);
     let (first, rest) = search.chain.links.split_first().filter(|_| last > 0)?;
     let key_bytes = key_bytes(search.parameters);
-    let mut run = Run { search, key_price: 0.0, differences: HashMap::new(), key_bytes };
+    let run = Run { search, key_price: 0.0, differences: Mutex::default(), key_bytes };
     let mut paths = run.layer(&run.images(), 0, first, Level(levels[0]));
     paths.extend(run.windows(first, Level(levels[0])));
     paths.retain(|path| path.choice().family() != chosen.family());
@@ -127,7 +129,7 @@ struct Run<'a> {
     search: &'a Search<'a>,
     key_price: f64,
     /// Differences between layouts, by all of them that differences depend on.
-    differences: HashMap<(usize, Layout, Layout), Rc<Differences>>,
+    differences: Mutex<HashMap<(usize, Layout, Layout), Arc<Differences>>>,
     /// Bytes of a rotation's key at each level.
     key_bytes: Vec<f64>,
 }
@@ -201,24 +203,23 @@ impl Run<'_> {
         Some(self.path(price, None, vec![choice], output))
     }
 
-    /// The cheapest way to each layout of a layer's output.
-    fn layer(&mut self, paths: &[Path], index: usize, link: &Link, level: Level) -> Vec<Path> {
-        let mut found = vec![];
+    /// The cheapest way to each layout of a layer's output; inside a rayon pool threads look at different layouts.
+    fn layer(&self, paths: &[Path], index: usize, link: &Link, level: Level) -> Vec<Path> {
         if paths.is_empty() {
-            return found;
+            return vec![];
         }
-        for output in forms::outputs(self.search.chain, index, false, self.slots()) {
-            let goal = Goal::new(&link.linear, index, &output, level);
-            let Some((path, step)) = self.cheapest(paths, &goal) else { continue };
+        let outputs = forms::outputs(self.search.chain, index, false, self.slots());
+        let found = parallel::map(outputs.iter(), |output| {
+            let (path, step) = self.cheapest(paths, &Goal::new(&link.linear, index, output, level))?;
             let squares = self.squares(link, level, output.ciphertexts);
             let price = add(add(path.price, step.price), self.price(squares, 0.0, 0));
             let choices = [&path.choices[..], &[step.choice]].concat();
-            found.push(self.path(price, path.image.clone(), choices, &output));
-        }
-        found
+            Some(self.path(price, path.image.clone(), choices, output))
+        });
+        found.into_iter().flatten().collect()
     }
 
-    fn cheapest<'p>(&mut self, paths: &'p [Path], goal: &Goal<'_>) -> Option<(&'p Path, Step)> {
+    fn cheapest<'p>(&self, paths: &'p [Path], goal: &Goal<'_>) -> Option<(&'p Path, Step)> {
         let mut best: Option<(&Path, Step, Price)> = None;
         for path in paths {
             // Paths come cheapest first, and no step is for nothing.
@@ -236,7 +237,7 @@ impl Run<'_> {
     }
 
     /// The ways to the scores: as coefficients of one product, or as values that repeat over the slots.
-    fn scores(&mut self, paths: &[Path], linear: &Arc<Linear>, level: Level) -> Vec<Path> {
+    fn scores(&self, paths: &[Path], linear: &Arc<Linear>, level: Level) -> Vec<Path> {
         let mut found = self.coefficients(paths, linear, level);
         found.extend(self.periodic(paths, linear, level));
         found
@@ -259,7 +260,7 @@ impl Run<'_> {
         paths.iter().filter(fits).map(scored).collect()
     }
 
-    fn periodic(&mut self, paths: &[Path], linear: &Linear, level: Level) -> Option<Path> {
+    fn periodic(&self, paths: &[Path], linear: &Linear, level: Level) -> Option<Path> {
         let (slots, modulus) = (self.slots(), self.search.parameters.modulus(Level(0)));
         let reply = ReplyLayout::periodic(linear.rows(), self.search.bound, modulus, slots).ok()?;
         let extended = Arc::new(reply.extended(linear));
@@ -272,7 +273,7 @@ impl Run<'_> {
     }
 
     /// The cheapest way to compute a layer between two layouts by diagonals; `None` where it cannot be cheaper than `room`.
-    fn diagonals(&mut self, path: &Path, goal: &Goal<'_>, room: Option<Price>) -> Option<Step> {
+    fn diagonals(&self, path: &Path, goal: &Goal<'_>, room: Option<Price>) -> Option<Step> {
         let differences = self.differences(path, goal);
         let least = differences.least_terms(path.placement.shifts.len(), goal.output.blocks.classes);
         let too_dear = |terms| room.is_some_and(|room| self.least_price(terms, goal.level) >= room);
@@ -294,11 +295,17 @@ impl Run<'_> {
         self.price(Cost::new(self.search.parameters, level).transform(&shape, Rescale::Yes), 0.0, 0)
     }
 
-    fn differences(&mut self, path: &Path, goal: &Goal<'_>) -> Rc<Differences> {
+    fn differences(&self, path: &Path, goal: &Goal<'_>) -> Arc<Differences> {
         let bare = |layout: &Layout| layout.clone().with_blocks(Blocks::ONE);
         let key = (goal.index, bare(&path.layout), bare(goal.output));
-        let make = || Rc::new(Differences::new(goal.linear, &path.placement, &goal.to));
-        self.differences.entry(key).or_insert_with(make).clone()
+        let known = || self.differences.lock().expect("nothing panics while it is locked");
+        if let Some(differences) = known().get(&key) {
+            return differences.clone();
+        }
+        // Threads may find the same ones at the same time; they are equal.
+        let differences = Arc::new(Differences::new(goal.linear, &path.placement, &goal.to));
+        known().insert(key, differences.clone());
+        differences
     }
 
     /// The best split of diagonals into baby and giant steps, and the best fold.
@@ -400,7 +407,7 @@ impl Run<'_> {
         let limbs = inputs * parameters.max_level().limbs();
         let time = options.cost.microseconds(&counts.work, parameters.degree())
             + options.cost.expansion_microseconds(limbs, parameters.degree())
-            + KEY_WORTH * keys / 1024.0;
+            + self.search.key_worth * keys / 1024.0;
         let priced = self.key_price * keys / 1024.0;
         match options.objective {
             Objective::Latency | Objective::Throughput => [time + priced, keys, hops, switches],

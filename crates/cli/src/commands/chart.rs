@@ -4,14 +4,16 @@ use crate::chart::Chart;
 use crate::failure::{During, Outcome};
 use crate::files;
 use crate::report::emit;
-use serde::Serialize;
+use crate::scatter::Scatter;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Draws the figures of a JSON file as bars, on logarithmic axes
+/// Draws the figures of a JSON file as bars or points
 ///
-/// The file has a `title`, `panels` (each a `heading` and a `unit`: count or milliseconds) and `rows` (each a `label`, a figure or null for
-/// each panel in `values`, and whether it is `highlighted`); other fields, such as the `source` of a row, are for readers.
+/// Bars, on logarithmic axes: the file has a `title`, `panels` (each a `heading` and a `unit`: count or milliseconds) and `rows` (each a `label`, a
+/// figure or null for each panel in `values`, and whether it is `highlighted`). Points: a `title`, what `x` (milliseconds, logarithmic) and `y` (percent)
+/// are, and `points` (each a `label`, `x`, `y`, and whether it is `highlighted`). Other fields, such as a `source`, are for readers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blindsight chart docs/literature.json --out docs/literature.svg")]
 pub struct Draw {
@@ -29,14 +31,25 @@ struct Report {
     rows: usize,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Figures {
+    Bars(Chart),
+    Points(Scatter),
+}
+
 impl Draw {
     pub fn run(&self, json: bool) -> Outcome {
         let text =
             std::fs::read(&self.figures).during(|| format!("cannot read {}", self.figures.display()))?;
-        let chart: Chart =
+        let figures: Figures =
             serde_json::from_slice(&text).during(|| format!("figures in {}", self.figures.display()))?;
-        files::write(&self.out, chart.svg().as_bytes())?;
-        emit(&Report { out: self.out.clone(), rows: chart.rows.len() }, json)
+        let (svg, rows) = match &figures {
+            Figures::Bars(chart) => (chart.svg(), chart.rows.len()),
+            Figures::Points(scatter) => (scatter.svg(), scatter.points.len()),
+        };
+        files::write(&self.out, svg.as_bytes())?;
+        emit(&Report { out: self.out.clone(), rows }, json)
     }
 }
 

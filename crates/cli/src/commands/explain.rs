@@ -2,7 +2,9 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
+use crate::machine;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::session::on_threads;
 use packing::explain::CountFields;
 use packing::planner::{self, Objective};
 use packing::{Explanation, Plan};
@@ -55,7 +57,9 @@ impl Explain {
         let (options, objective) = (self.plan.options()?, self.plan.objective);
         let explain = |plan: &Plan| packing::explain(plan, &model, &options.cost);
         let explanation = explain(&plan)?;
-        let other = planner::runner_up(&model, &plan, &options)?.map(|other| explain(&other)).transpose()?;
+        let other = on_threads(machine::cores(), || Ok(planner::runner_up(&model, &plan, &options)?))?
+            .map(|other| explain(&other))
+            .transpose()?;
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
         emit(&Report { explanation, runner_up, objective }, json)
     }

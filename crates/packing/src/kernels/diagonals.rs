@@ -407,8 +407,13 @@ impl Pair {
             return vec![((best / spacing) as u32, diagonal as u32)];
         }
         let first = |block: usize| {
-            let diagonals = copies.iter().map(|c| diagonal(block, c));
-            let best = diagonals.min_by_key(|d| rank(*d)).expect("there is a copy");
+            let best = match preference {
+                Preference::Used => diagonal(block, &from.shifts[0]),
+                Preference::First => {
+                    let least = from.least_shifted(difference + slots - to.shifts[block] + origin);
+                    (least + slots - origin) & (slots - 1)
+                }
+            };
             (block as u32, best as u32)
         };
         let last = |class: &usize| blocks(*class).map(|h| rank(first(h).1 as usize)).max();
