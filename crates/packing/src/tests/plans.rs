@@ -219,7 +219,8 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
 #[test]
 fn a_limit_on_the_encoded_model_is_kept_or_refused_with_the_least_that_was_found() {
     let model = model(&CRYPTONETS).unwrap();
-    let capped = |limit| planner::plan(&model, &Options { max_model_bytes: Some(limit), ..Options::default() });
+    let capped =
+        |limit| planner::plan(&model, &Options { max_model_bytes: Some(limit), ..Options::default() });
     let bytes = |plan: &Plan| explain(plan, &model, &CostModel::default()).unwrap().server_bytes;
     let free = planned(&model, Family::Auto, Objective::Latency);
     assert_eq!(capped(bytes(&free)).unwrap(), free);
