@@ -50,6 +50,9 @@ pub struct PlanFlags {
     /// The most bytes that evaluation keys may take
     #[arg(long, value_name = "BYTES")]
     pub max_key_bytes: Option<u64>,
+    /// The most bytes that the encoded model may take in the server's memory
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
 }
 
 const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
@@ -70,6 +73,7 @@ impl PlanFlags {
             ring_degree: self.ring_degree,
             reply: self.reply,
             max_key_bytes: self.max_key_bytes,
+            max_model_bytes: self.memory,
             max_error: None,
             cost: configuration::costs()?,
         })

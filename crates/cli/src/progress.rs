@@ -8,3 +8,29 @@ pub fn bar(what: &'static str, count: usize) -> ProgressBar {
     let bar = ProgressBar::new(count as u64).with_message(what);
     bar.with_style(style.expect("the template is well formed").progress_chars("=> "))
 }
+
+/// As [`bar`], with `done` steps behind it that say nothing of the time left.
+pub fn resumed(what: &'static str, done: usize, count: usize) -> ProgressBar {
+    let bar = bar(what, count).with_position(done as u64);
+    // The estimate must have seen these steps before it is reset, or it takes them for the first of this run.
+    bar.tick();
+    bar.reset_eta();
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn steps_of_earlier_runs_do_not_shorten_the_time_left() {
+        let bar = resumed("test", 9_000, 10_000);
+        std::thread::sleep(Duration::from_millis(100));
+        bar.inc(1);
+        bar.tick();
+        assert_eq!(bar.position(), 9_001);
+        // One step in a tenth of a second or longer; nine thousand would be tens of thousands a second.
+        assert!(bar.per_sec() > 0.0 && bar.per_sec() < 20.0, "{}", bar.per_sec());
+    }
+}

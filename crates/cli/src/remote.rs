@@ -14,7 +14,7 @@ pub struct ServerFlags {
     #[arg(
         long = "server",
         value_name = "URL",
-        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "max_key_bytes"]
+        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "max_key_bytes", "memory"]
     )]
     pub url: Option<String>,
     /// SHA-256 of the server's certificate, as `serve` prints it: that one is trusted, no other. Remembered

@@ -56,7 +56,11 @@ impl Session {
     /// Plans the model, generates keys and prepares the server.
     pub fn open(model: Model, flags: &PlanFlags) -> Outcome<Self> {
         let (plan, plan_ms) = timed(|| flags.plan(&model));
-        let plan = plan?;
+        Self::with_plan(model, plan?, plan_ms)
+    }
+
+    /// Generates keys and prepares the server for a plan of this model, which took `plan_ms` to make.
+    pub fn with_plan(model: Model, plan: Plan, plan_ms: f64) -> Outcome<Self> {
         let (server, prepare_model_ms) = timed(|| PreparedModel::new(&model, &plan));
         let server = server?;
         let (generated, keygen_ms) = timed(|| generate(&plan));

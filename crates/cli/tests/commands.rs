@@ -286,12 +286,95 @@ fn a_batch_of_test_images_agrees_encrypted_and_in_the_clear() {
     assert!(said.contains("taps-2") && said.contains("batches"), "{said}");
 }
 
+/// The number of lines of a journal.
+fn lines(folder: &Folder, name: &str) -> usize {
+    std::fs::read_to_string(folder.path(name)).expect("a journal").lines().count()
+}
+
+#[test]
+fn an_interrupted_evaluation_goes_on_after_its_last_whole_entry() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("resumed");
+    let evaluate = |count: usize| {
+        let data = mnist.display();
+        folder.json(&format!(
+            "evaluate cryptonets-mnist --data {data} --encrypted --count {count} --resume {{journal}}"
+        ))
+    };
+    let figures = |document: &Value| ["count", "resumed", "agree"].map(|name| count(document, name));
+    assert_eq!(figures(&evaluate(3)), [3, 0, 3]);
+    assert_eq!(lines(&folder, "journal"), 4);
+    // An entry that was being written when the machine stopped.
+    let whole = std::fs::read(folder.path("journal")).expect("a journal");
+    folder.file("journal", &whole[..whole.len() - 9]);
+    let document = evaluate(5);
+    assert_eq!(figures(&document), [5, 2, 5], "{document}");
+    let resumed = std::fs::read(folder.path("journal")).expect("a journal");
+    assert_eq!(lines(&folder, "journal"), 6);
+    let second = whole.iter().rposition(|b| *b == b'{').expect("three entries");
+    assert_eq!(resumed[..second], whole[..second]);
+    // Errors of images that were not classified again are in the figures: the keys of each run give others.
+    let again = evaluate(5);
+    assert_eq!(figures(&again), [5, 5, 5]);
+    for name in ["max_abs_error", "mean_abs_error", "server_images_per_second", "correct_encrypted"] {
+        assert_eq!(again[name].as_f64(), evaluate(5)[name].as_f64(), "{name}");
+    }
+    let [largest, before] = [&again, &evaluate(2)].map(|d| d["max_abs_error"].as_f64().expect("a number"));
+    assert!(largest >= before && before > 0.0);
+    assert_eq!(figures(&evaluate(2)), [2, 2, 2]);
+    assert_eq!(std::fs::read(folder.path("journal")).expect("a journal"), resumed);
+}
+
+#[test]
+fn a_journal_of_something_else_is_refused_and_kept() {
+    let Some(mnist) = data("mnist") else { return };
+    let folder = Folder::new("other-journal");
+    let evaluate = |model: &str, flags: &str| {
+        let data = mnist.display();
+        format!("evaluate {model} --data {data} --encrypted --count 1 --resume {{journal}} {flags}")
+    };
+    folder.json(&evaluate("lola-small-mnist", ""));
+    let journal = std::fs::read_to_string(folder.path("journal")).expect("a journal");
+    let refused = |command: String, expected: &str| {
+        let before = std::fs::read(folder.path("journal")).expect("a journal");
+        let said = folder.fails(1, &command);
+        assert!(said.contains("journal") && said.contains(expected), "{said}");
+        assert_eq!(std::fs::read(folder.path("journal")).expect("a journal"), before);
+    };
+    refused(evaluate("cryptonets-mnist", ""), "its model is");
+    refused(evaluate("lola-small-mnist", "--representation lola"), "its plan is");
+    let same = || evaluate("lola-small-mnist", "");
+    folder.file("journal", journal.replace("mnist, 10000 images", "digits, 7 images").as_bytes());
+    refused(same(), "its data set is digits, 7 images, but this run's is mnist, 10000 images");
+    // The first test image of MNIST is a seven.
+    folder.file("journal", journal.replace("\"class\":7", "\"class\":8").as_bytes());
+    refused(same(), "line 2: is of image 0 with class 8, expected image 0 with class 7");
+    folder.file("journal", journal.replace("\"class\":7", "\"class\":-7").as_bytes());
+    refused(same(), "line 2");
+    for foreign in ["notes\n", "notes"] {
+        folder.file("journal", foreign.as_bytes());
+        refused(same(), "is no journal of an evaluation");
+    }
+    assert!(folder.fails(2, &same().replace("--encrypted", "")).contains("--encrypted"));
+}
+
+#[test]
+fn a_cap_on_memory_is_kept_or_refused_with_figures() {
+    let folder = Folder::new("memory");
+    let bytes = count(&folder.json("explain cryptonets-mnist"), "server_bytes");
+    let capped = folder.json(&format!("explain cryptonets-mnist --memory {bytes}"));
+    assert_eq!(count(&capped, "server_bytes"), bytes);
+    let said = folder.fails(1, "explain cryptonets-mnist --memory 1000");
+    assert!(said.contains("encoded model bytes of") && said.contains("at most 1000 is allowed"), "{said}");
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn ctrl_c_ends_an_evaluation_with_the_figures_so_far() {
     let Some(mnist) = data("mnist") else { return };
     let folder = Folder::new("interrupted");
-    let evaluate = format!("evaluate cryptonets-mnist --data {} --encrypted --json", mnist.display());
+    let flags = "--encrypted --resume {journal} --json";
+    let evaluate = format!("evaluate cryptonets-mnist --data {} {flags}", mnist.display());
     let child = folder.start(&evaluate);
     let listening = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
@@ -309,6 +392,7 @@ fn ctrl_c_ends_an_evaluation_with_the_figures_so_far() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(count(&document, "count") < 10_000, "{document}");
     assert!(count(&document, "agree") <= count(&document, "count"), "{document}");
+    assert_eq!(lines(&folder, "journal") as u64, 1 + count(&document, "count"), "{document}");
 }
 
 #[test]

@@ -153,6 +153,8 @@ pub struct Options {
     pub reply: ReplyKind,
     /// The most bytes that evaluation keys may take.
     pub max_key_bytes: Option<u64>,
+    /// The most bytes that the encoded model may take in the server's memory.
+    pub max_model_bytes: Option<u64>,
     /// The largest predicted error (root mean square) of a score; an eighth of what the sentinels of the reply tolerate is never exceeded.
     pub max_error: Option<f64>,
     /// How long operations take.
@@ -175,8 +177,8 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// The best plan for a model.
 ///
 /// # Errors
-/// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys and error
-/// within the limits; each with the figures.
+/// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
+/// model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
     let levels = match options.family {
@@ -199,11 +201,33 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     Err(refused.expect("there are degrees to try"))
 }
 
-/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at.
+/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where its encoded model is too large, the plan of
+/// the fewest operations is tried: the fewest products have the fewest weights.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
+    match best_plan(model, parameters, options) {
+        Err(error @ Error::Limit { what: MODEL_BYTES, .. }) if !options.is_batch() => {
+            let fewest = Options { objective: Objective::Operations, ..options.clone() };
+            let mut plan = best_plan(model, parameters, &fewest).map_err(|other| smaller(error, other))?;
+            plan.public.objective = options.objective.to_string();
+            Ok(plan)
+        }
+        plan => plan,
+    }
+}
+
+/// Of two reasons to refuse, the one with the smaller encoded model; else the first.
+fn smaller(error: Error, other: Error) -> Error {
+    let bytes = |error: &Error| match error {
+        Error::Limit { what: MODEL_BYTES, actual, .. } => *actual,
+        _ => f64::INFINITY,
+    };
+    if bytes(&other) < bytes(&error) { other } else { error }
+}
+
+fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = Chain::new(&model.graph)?;
     let recipes = match options.family {
         Family::Lola(lola) => vec![Recipe::Lola(lola)],
@@ -225,7 +249,7 @@ fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Opt
         let search = Search { chain, parameters, options, bound, key_worth };
         let best = within_key_limit(&search)?;
         match first_sound(model, chain, parameters, options, orders(&best)) {
-            Err(error @ Error::Limit { .. }) => refused = Some((error, best)),
+            Err(error @ Error::Limit { what: ERROR, .. }) => refused = Some((error, best)),
             plan => return plan,
         }
     }
@@ -282,7 +306,7 @@ fn first_sound(
     let mut best: Option<(f64, Recipe, Assembly)> = None;
     for recipe in recipes {
         let assembly = recipe.assemble(chain, parameters, bound)?;
-        check_keys(&assembly, options)?;
+        check_sizes(&assembly, options)?;
         let error = predicted_error(&assembly, &image)?;
         if best.as_ref().is_none_or(|(least, ..)| error < *least) {
             best = Some((error, recipe, assembly));
@@ -295,7 +319,7 @@ fn first_sound(
     let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
     let allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
     if error > allowed {
-        return Err(Error::Limit { what: "a predicted score error", actual: error, allowed });
+        return Err(Error::Limit { what: ERROR, actual: error, allowed });
     }
     Plan::new(model, options, recipe, &assembly, bound, error)
 }
@@ -329,17 +353,27 @@ fn within_key_limit(search: &Search<'_>) -> Result<Choice, Error> {
         }
         least = least.min(keys);
     }
-    Err(Error::Limit { what: "evaluation key bytes", actual: least as f64, allowed: limit as f64 })
+    Err(Error::Limit { what: KEY_BYTES, actual: least as f64, allowed: limit as f64 })
 }
 
-/// Checks that the keys are within the limit.
-fn check_keys(assembly: &Assembly, options: &Options) -> Result<(), Error> {
-    let limit = options.max_key_bytes.unwrap_or(u64::MAX);
-    let keys = sizes::evaluation_keys(assembly.circuit.parameters(), &assembly.circuit.keys());
-    if keys <= limit {
-        return Ok(());
-    }
-    Err(Error::Limit { what: "evaluation key bytes", actual: keys as f64, allowed: limit as f64 })
+/// What is limited by [`Options::max_error`].
+const ERROR: &str = "a predicted score error";
+/// What is limited by [`Options::max_key_bytes`].
+const KEY_BYTES: &str = "evaluation key bytes";
+/// What is limited by [`Options::max_model_bytes`].
+const MODEL_BYTES: &str = "encoded model bytes";
+
+/// Checks that the keys and the encoded model are within their limits, before any of them exists.
+fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
+    let check = |what, actual: u64, limit: Option<u64>| match limit {
+        Some(limit) if actual > limit => {
+            Err(Error::Limit { what, actual: actual as f64, allowed: limit as f64 })
+        }
+        _ => Ok(()),
+    };
+    let circuit = &assembly.circuit;
+    check(KEY_BYTES, sizes::evaluation_keys(circuit.parameters(), &circuit.keys()), options.max_key_bytes)?;
+    check(MODEL_BYTES, sizes::encoded_model(circuit), options.max_model_bytes)
 }
 
 /// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.

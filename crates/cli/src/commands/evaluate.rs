@@ -2,13 +2,16 @@
 
 use crate::arguments::{ModelArgument, PlanFlags, dataset};
 use crate::failure::{During, Failure, Outcome};
+use crate::journal::{Entry, Journal, Subject};
 use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, on_threads, timed};
 use network::{Dataset, Image, Model};
+use packing::Plan;
 use packing::planner::Objective;
 use serde::Serialize;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Measures accuracy over a data set's test images, in the clear or encrypted
 ///
 /// With --encrypted every image is encrypted, classified by the server and decrypted, and the result set beside the one in the clear.
-/// Ctrl-C ends early, with the figures of the images done so far.
+/// Ctrl-C ends early, with the figures of the images done so far. With --resume FILE they are kept: the same command goes on where it was
+/// interrupted, whatever interrupted it, and its figures cover all images, those of earlier runs too.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch"
+    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --resume mnist.journal\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch"
 )]
 pub struct Evaluate {
     #[command(flatten)]
@@ -36,6 +40,9 @@ pub struct Evaluate {
     /// Many images in the slots of each ciphertext: with a plan for batches, the one that --objective throughput chooses
     #[arg(long, requires = "encrypted")]
     batch: bool,
+    /// Keep each image's result in FILE, and go on after those that are there already: of the same model, plan and data set
+    #[arg(long, value_name = "FILE", requires = "encrypted")]
+    resume: Option<PathBuf>,
     /// Threads that the server's work is spread over
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -47,6 +54,9 @@ pub struct Evaluate {
 struct Report {
     model: String,
     count: usize,
+    /// How many of these were done by earlier runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<usize>,
     correct_plain: usize,
     correct_encrypted: Option<usize>,
     agree: Option<usize>,
@@ -64,28 +74,48 @@ impl Evaluate {
         let interrupted = interruption()?;
         let report = match self.encrypted {
             false => plain(&model, &images, count, &interrupted)?,
-            true => {
-                let session = self.session(model)?;
-                on_threads(self.threads.into(), || encrypted(&session, &images, count, &interrupted))?
-            }
+            true => self.encrypted(model, &images, count, &interrupted)?,
         };
         emit(&report, json)
     }
-}
 
-impl Evaluate {
-    fn session(&self, model: Model) -> Outcome<Session> {
-        if !self.batch {
-            return Session::open(model, &self.plan);
+    /// Accuracy on ciphertexts, beside that in the clear, with the images that the journal has.
+    fn encrypted(
+        &self,
+        model: Model,
+        images: &Dataset,
+        count: usize,
+        interrupted: &AtomicBool,
+    ) -> Outcome<Report> {
+        let (name, (plan, plan_ms)) = (model.name.clone(), timed(|| self.plan(&model)));
+        let plan = plan?;
+        let (mut run, mut journal) = (Run { images, count, interrupted, sums: Sums::default() }, None);
+        if let Some(path) = &self.resume {
+            let (opened, entries) =
+                Journal::open(path, &Subject::new(&model, &plan, &self.data, images)?, images)?;
+            entries.iter().take(count).for_each(|entry| run.sums.add(entry));
+            journal = Some(opened);
         }
-        let session =
-            Session::open(model, &PlanFlags { objective: Objective::Throughput, ..self.plan.clone() })?;
-        match session.batch() {
+        let resumed = self.resume.as_ref().map(|_| run.sums.count);
+        if run.sums.count < count {
+            let session = Session::with_plan(model, plan, plan_ms)?;
+            on_threads(self.threads.into(), || run.finish(&session, journal.as_mut()))?;
+        }
+        Ok(run.sums.report(name, resumed))
+    }
+
+    /// The plan, which is one for batches where that was asked for.
+    fn plan(&self, model: &Model) -> Outcome<Plan> {
+        if !self.batch {
+            return self.plan.plan(model);
+        }
+        let plan = PlanFlags { objective: Objective::Throughput, ..self.plan.clone() }.plan(model)?;
+        match plan.public.input.images() {
             1 => Err(Failure::new(format!(
                 "--batch needs a plan for batches, and {} is none: leave out --representation, or --batch",
-                session.plan.public.representation
+                plan.public.representation
             ))),
-            _ => Ok(session),
+            _ => Ok(plan),
         }
     }
 }
@@ -127,6 +157,7 @@ fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool
     Ok(Report {
         model: model.name.clone(),
         count: done,
+        resumed: None,
         correct_plain: correct,
         correct_encrypted: None,
         agree: None,
@@ -144,57 +175,92 @@ struct Sums {
     correct_plain: usize,
     correct_encrypted: usize,
     agree: usize,
-    scores: usize,
+    /// Of the images' mean errors.
     errors: f64,
     largest: f64,
     server_ms: f64,
+    ms: f64,
 }
 
-/// Accuracy on ciphertexts, beside that in the clear.
-fn encrypted(session: &Session, images: &Dataset, count: usize, interrupted: &AtomicBool) -> Outcome<Report> {
-    let bar = progress::bar("encrypted", count);
-    let mut sums = Sums::default();
-    let (outcome, ms) = timed(|| -> Outcome {
-        while sums.count < count && !interrupted.load(Ordering::Relaxed) {
-            let these = sums.count..count.min(sums.count + session.batch());
-            let batch = these.clone().map(|n| images.image(n)).collect::<Result<Vec<Image>, _>>()?;
-            let classes = these.clone().map(|n| images.label(n)).collect::<Result<Vec<u8>, _>>()?;
-            let round = session.classify(&batch).during(|| format!("test images from {} on", these.start))?;
-            sums.add(&round, &session.plain_scores(&batch)?, &classes);
-            bar.set_position(sums.count as u64);
+/// The images of an encrypted evaluation, and what came out for those that are done: the first `sums.count`.
+struct Run<'a> {
+    images: &'a Dataset,
+    count: usize,
+    interrupted: &'a AtomicBool,
+    sums: Sums,
+}
+
+impl Run<'_> {
+    /// Classifies what is left.
+    fn finish(&mut self, session: &Session, mut journal: Option<&mut Journal>) -> Outcome {
+        let bar = progress::resumed("encrypted", self.sums.count, self.count);
+        while self.sums.count < self.count && !self.interrupted.load(Ordering::Relaxed) {
+            let these = self.sums.count..self.count.min(self.sums.count + session.batch());
+            let entries = self.request(session, these)?;
+            if let Some(journal) = &mut journal {
+                journal.append(&entries)?;
+            }
+            entries.iter().for_each(|entry| self.sums.add(entry));
+            bar.set_position(self.sums.count as u64);
         }
+        bar.finish_and_clear();
         Ok(())
-    });
-    outcome?;
-    bar.finish_and_clear();
-    Ok(sums.report(session.model.name.clone(), ms))
+    }
+
+    /// What comes out for the images of one request.
+    fn request(&self, session: &Session, these: Range<usize>) -> Outcome<Vec<Entry>> {
+        let (done, ms) = timed(|| -> Outcome<(Round, Vec<Vec<f64>>)> {
+            let batch = these.clone().map(|n| self.images.image(n)).collect::<Result<Vec<Image>, _>>()?;
+            let round = session.classify(&batch).during(|| format!("test images from {} on", these.start))?;
+            Ok((round, session.plain_scores(&batch)?))
+        });
+        let (round, plain) = done?;
+        let share = |ms: f64| ms / these.len() as f64;
+        let server_ms = share(round.times.expand + round.times.latency);
+        let scores = round.classifications.iter().map(|c| &c.scores).zip(&plain);
+        these
+            .clone()
+            .zip(scores)
+            .map(|(image, (encrypted, plain))| {
+                let errors = || encrypted.iter().zip(plain).map(|(e, p)| (e - p).abs());
+                Ok(Entry {
+                    image,
+                    class: self.images.label(image)?.into(),
+                    plain: Model::class_of(plain),
+                    encrypted: Model::class_of(encrypted),
+                    max_abs_error: errors().fold(0.0, f64::max),
+                    mean_abs_error: errors().sum::<f64>() / plain.len().max(1) as f64,
+                    server_ms,
+                    ms: share(ms),
+                })
+            })
+            .collect()
+    }
 }
 
 impl Sums {
-    fn add(&mut self, round: &Round, plain: &[Vec<f64>], classes: &[u8]) {
-        for ((classification, plain), class) in round.classifications.iter().zip(plain).zip(classes) {
-            let [encrypted, plain] = [&classification.scores, plain].map(|scores| Model::class_of(scores));
-            self.count += 1;
-            self.correct_encrypted += usize::from(encrypted == usize::from(*class));
-            self.correct_plain += usize::from(plain == usize::from(*class));
-            self.agree += usize::from(encrypted == plain);
-        }
-        self.scores += plain.iter().map(Vec::len).sum::<usize>();
-        self.errors += round.errors(plain).sum::<f64>();
-        self.largest = round.errors(plain).fold(self.largest, f64::max);
-        self.server_ms += round.times.expand + round.times.latency;
+    fn add(&mut self, entry: &Entry) {
+        self.count += 1;
+        self.correct_encrypted += usize::from(entry.encrypted == entry.class);
+        self.correct_plain += usize::from(entry.plain == entry.class);
+        self.agree += usize::from(entry.encrypted == entry.plain);
+        self.errors += entry.mean_abs_error;
+        self.largest = self.largest.max(entry.max_abs_error);
+        self.server_ms += entry.server_ms;
+        self.ms += entry.ms;
     }
 
-    fn report(self, model: String, ms: f64) -> Report {
+    fn report(self, model: String, resumed: Option<usize>) -> Report {
         Report {
             model,
             count: self.count,
+            resumed,
             correct_plain: self.correct_plain,
             correct_encrypted: Some(self.correct_encrypted),
             agree: Some(self.agree),
             max_abs_error: Some(self.largest),
-            mean_abs_error: Some(self.errors / self.scores.max(1) as f64),
-            images_per_second: per_second(self.count, ms),
+            mean_abs_error: Some(self.errors / self.count.max(1) as f64),
+            images_per_second: per_second(self.count, self.ms),
             server_images_per_second: Some(per_second(self.count, self.server_ms)),
         }
     }
@@ -210,6 +276,9 @@ impl fmt::Display for Report {
         let mut facts = Facts::default()
             .fact("model", self.model.clone())
             .fact("right in the clear", share(self.correct_plain));
+        if let Some(resumed) = self.resumed {
+            facts = facts.fact("taken from the journal", share(resumed));
+        }
         if let (Some(correct), Some(agree)) = (self.correct_encrypted, self.agree) {
             facts = facts.fact("right encrypted", share(correct)).fact("same label in both", share(agree));
         }

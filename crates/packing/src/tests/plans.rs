@@ -221,6 +221,26 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
 }
 
 #[test]
+fn a_limit_on_the_encoded_model_is_kept_or_refused_with_the_least_that_was_found() {
+    let model = model(&CRYPTONETS).unwrap();
+    let capped =
+        |limit| planner::plan(&model, &Options { max_model_bytes: Some(limit), ..Options::default() });
+    let bytes = |plan: &Plan| explain(plan, &model, &CostModel::default()).unwrap().server_bytes;
+    let free = planned(&model, Family::Auto, Objective::Latency);
+    assert_eq!(capped(bytes(&free)).unwrap(), free);
+    let smaller = capped(bytes(&free) - 1).unwrap();
+    assert!(bytes(&smaller) < bytes(&free));
+    assert_eq!(smaller.public.objective, "latency");
+    let Err(Error::Limit { actual, allowed, .. }) = capped(1 << 10) else { panic!("it is too little") };
+    assert_eq!(allowed, 1024.0);
+    assert!(actual <= bytes(&smaller) as f64 && actual > allowed);
+    // What the refusal says is enough.
+    assert_eq!(bytes(&capped(actual as u64).unwrap()) as f64, actual);
+    let said = capped(1 << 10).unwrap_err().to_string();
+    assert!(said.contains(&format!("{actual:.0}")) && said.contains("1024"), "{said}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_figures() {
     let options = |degree| Options { ring_degree: Some(degree), ..Options::default() };
     let fits = model(&CRYPTONETS).unwrap();
