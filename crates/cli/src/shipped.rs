@@ -21,6 +21,7 @@ const MODELS: &[(&str, &[u8])] = &[
     model!("tutorial-mnist"),
     model!("lenet-mnist"),
     model!("lola-cifar10"),
+    model!("cifar10"),
 ];
 
 /// PNG files of the drawn digits, each at its own index.

@@ -327,10 +327,14 @@ fn first_sound(
 /// The share of a score's usual size that an error may have without showing: it changes a label in about as many images of a thousand.
 const NEGLIGIBLE: f64 = 0.005;
 
+/// How many times the usual score fits into the bound, at least: a mean square may come from a few images that are far off.
+const BOUND_IN_SCORES: f64 = 8.0;
+
 /// An error that hardly shows, where the model says how large its scores are.
 fn negligible_error(model: &Model) -> f64 {
     let scores = model.graph.layers.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
-    scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * range.rms)
+    let usual = |rms: f64| rms.min(score_bound(model) / BOUND_IN_SCORES);
+    scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * usual(range.rms))
 }
 
 fn score_bound(model: &Model) -> f64 {
