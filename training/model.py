@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks import NEAR_RELU, AveragePool, Conv, Dense, Relu, Residual, Square
+from networks import Conv, Dense, Square
 from plain import PlainConv, PlainDense, PlainSquare
 
 FAR_OUT = 4.0
@@ -18,14 +18,14 @@ FAR_OUT = 4.0
 
 
 class SquareActivation(nn.Module):
-    """x^2; or, while `share` is below 1, a mixture with the ReLU that a square starting `NEAR_RELU` stands for.
+    """x^2.
 
     `penalise` is the share of a batch of which a training step leaves the mean square of what lies far out, for the loss to take.
     """
 
     def __init__(self):
         super().__init__()
-        self.share, self.penalise, self._excess = 1.0, 0.0, None
+        self.penalise, self._excess = 0.0, None
 
     def forward(self, x):
         if self.penalise and self.training:
@@ -33,28 +33,12 @@ class SquareActivation(nn.Module):
             spread = sample.detach().square().mean(dtype=torch.float32).sqrt()
             beyond = F.softshrink(sample, FAR_OUT * spread.item())
             self._excess = beyond.square().mean(dtype=torch.float32) / spread.square()
-        squared = x * x
-        if self.share == 1.0:
-            return squared
-        deviation, mean = NEAR_RELU
-        rectified = F.relu((x - mean) / deviation) + 0.11  # both have the same mean over normal values
-        return self.share * squared + (1 - self.share) * rectified
+        return x * x
 
     def take_excess(self):
         """What the last step left, once."""
         excess, self._excess = self._excess, None
         return excess
-
-
-class ResidualBlock(nn.Module):
-    """x + body(x)."""
-
-    def __init__(self, body):
-        super().__init__()
-        self.body = body
-
-    def forward(self, x):
-        return x + self.body(x)
 
 
 def build(spec, shape, classes):
@@ -85,14 +69,6 @@ def _modules(layers, shape, square_start):
                 modules.append(_norm(nn.BatchNorm1d(units), after, square_start))
             case Square():
                 modules.append(SquareActivation())
-            case Relu():
-                modules.append(nn.ReLU())
-            case AveragePool():
-                modules.append(nn.AdaptiveAvgPool2d(1))
-                shape = (shape[0], 1, 1)
-            case Residual(inner):
-                body, shape = _modules(inner, shape, square_start)
-                modules.append(ResidualBlock(nn.Sequential(*body)))
     return modules, shape
 
 

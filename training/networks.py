@@ -30,23 +30,6 @@ class Square:
 
 
 @dataclass(frozen=True)
-class Relu:
-    """max(x, 0), for teachers only: a leveled scheme cannot evaluate it."""
-
-
-@dataclass(frozen=True)
-class AveragePool:
-    """The mean of each map, for teachers only."""
-
-
-@dataclass(frozen=True)
-class Residual:
-    """x plus what `layers` make of it, for teachers only."""
-
-    layers: tuple
-
-
-@dataclass(frozen=True)
 class Distortion:
     """Random distortions of training images: each is drawn uniformly from -value to +value.
 
@@ -106,8 +89,8 @@ class Recipe:
     label_smoothing: float
     augmentation: Distortion | CropFlip
     seed: int = 1
+    begins: str | None = None  # a network here, of the same layers, from whose weights this one starts; it is trained first where it has not been
     square_start: tuple[float, float] = (1.0, 0.0)  # deviation and mean, at first, of what is squared
-    annealing: int = 0  # epochs over which activations go from ReLU to square
     range_penalty: float = 0.0  # weight, in the loss, of values far out before a square
     range_sample: float = 1.0  # share of each batch that they are looked for in: the penalty takes as long as the network
     dropout: float = 0.0  # before the last layer
@@ -246,35 +229,8 @@ LOLA_CIFAR10 = NetworkSpec(
     std=CIFAR10_STD,
 )
 
-_BLOCK128, _BLOCK256, _BLOCK512 = (
-    Residual((Conv(maps, 3, 1, 1), Relu(), Conv(maps, 3, 1, 1), Relu())) for maps in (128, 256, 512)
-)
-
-CIFAR10_TEACHER = NetworkSpec(
-    name="cifar10-teacher",
-    description="a residual network with ReLUs, nine layers deep, that cifar10 learns from; not exported",
-    dataset="cifar10",
-    layers=(
-        *(Conv(64, 3, 1, 1), Relu(), Conv(128, 3, 2, 1), Relu(), _BLOCK128),
-        *(Conv(256, 3, 2, 1), Relu(), _BLOCK256, Conv(512, 3, 2, 1), Relu(), _BLOCK512),
-        *(AveragePool(), Dense(10)),
-    ),
-    recipe=Recipe(
-        epochs=60,
-        batch=256,
-        learning_rate=3e-3,
-        weight_decay=0.1,
-        label_smoothing=0.1,
-        augmentation=CropFlip(shift=4, cutout=8),
-        averaging=0.999,
-        bfloat16=True,
-    ),
-    mean=CIFAR10_MEAN,
-    std=CIFAR10_STD,
-)
-
-CIFAR10 = NetworkSpec(
-    name="cifar10",
+CIFAR10_BEGUN = NetworkSpec(
+    name="cifar10-begun",
     description="six 3x3 convolutions to 32, 64, 64, 192, 192 and 256 maps, every other one of stride 2, and dense 10, squares between",
     dataset="cifar10",
     layers=(
@@ -301,6 +257,21 @@ CIFAR10 = NetworkSpec(
     std=CIFAR10_STD,
 )
 
+CIFAR10 = replace(
+    CIFAR10_BEGUN,
+    name="cifar10",
+    recipe=replace(
+        CIFAR10_BEGUN.recipe,
+        begins=CIFAR10_BEGUN.name,
+        epochs=48,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4, cutout=12),
+        dropout=0.2,
+        averaging=0.999,
+        seed=2,
+    ),
+)
+
 NETWORKS = {
     spec.name: spec
     for spec in (
@@ -312,7 +283,7 @@ NETWORKS = {
         TUTORIAL_MNIST,
         CRYPTONETS_PRUNED_MNIST,
         LOLA_CIFAR10,
-        CIFAR10_TEACHER,
+        CIFAR10_BEGUN,
         CIFAR10,
     )
 }

@@ -64,12 +64,12 @@ def parse_options():
 
 
 def start(spec, training, held_out, options):
-    """The run of `spec`, begun or resumed, after the run of its teacher where the recipe names one."""
-    teacher, distillation = None, spec.recipe.distillation
-    if distillation:
-        teacher, _ = start(NETWORKS[distillation.teacher], training, held_out, options).train()
+    """The run of `spec`, begun or resumed, after the runs of the networks that its recipe names."""
     checkpoint = options.checkpoints / f"{spec.name}{'.validate' if held_out else ''}.pt"
-    return Run(spec, training, held_out, checkpoint, options.fresh and spec.name == options.network, options.device, teacher)
+    fresh = options.fresh and spec.name == options.network
+    named = {"teacher": spec.recipe.distillation and spec.recipe.distillation.teacher, "begun": spec.recipe.begins}
+    trained = {role: start(NETWORKS[name], training, held_out, options).train()[0] for role, name in named.items() if name}
+    return Run(spec, training, held_out, checkpoint, fresh, options.device, **trained)
 
 
 def validate(spec, training, options):

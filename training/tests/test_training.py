@@ -14,12 +14,10 @@ import plain
 from augment import crop_flip, distort
 from data import DATASETS, DataError, Images, load_cifar10, load_mnist, normalise
 from export import export, onnx_scores, to_onnx
-from model import SquareActivation, build, fold
+from model import build, fold
 from networks import (
     CRYPTONETS_MNIST,
-    NEAR_RELU,
     NETWORKS,
-    AveragePool,
     Conv,
     CropFlip,
     Dense,
@@ -27,8 +25,6 @@ from networks import (
     Distortion,
     NetworkSpec,
     Pruning,
-    Relu,
-    Residual,
     Square,
 )
 from run import Run, load
@@ -79,7 +75,7 @@ def test_folding_changes_no_score(spec):
         torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.endswith("teacher")])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_equals_its_export(name):
     spec = NETWORKS[name]
     dataset = DATASETS[spec.dataset]
@@ -133,14 +129,14 @@ def test_a_short_training_learns_and_its_export_agrees(tmp_path):
     assert history[-1]["training"]["loss"] < history[0]["training"]["loss"]
     inputs = normalise(spec, training.pixels).double()
     layers = plain.equalise(fold(model), inputs)
-    accuracy = export(spec, layers, plain.ranges(layers, inputs), test, tmp_path / "model.onnx")
+    largest = plain.scores(layers, inputs).abs().max().item()
+    accuracy = export(spec, layers, plain.ranges(layers, inputs), largest, test, tmp_path / "model.onnx")
     assert accuracy > 0.95
     described = onnx.load(tmp_path / "model.onnx")
     assert [node.op_type for node in described.graph.node] == ["Conv", "Mul", "Flatten", "Gemm", "Mul", "Gemm"]
     metadata = {entry.key: entry.value for entry in described.metadata_props}
     assert metadata["blindsight.accuracy"] == f"{accuracy:.4f}"
     assert metadata["blindsight.input_range"] == "0,1"
-    largest = plain.scores(layers, inputs).abs().max()
     assert float(metadata["blindsight.score_bound"]) >= 1.5 * largest
 
 
@@ -148,7 +144,6 @@ EVERYTHING = dict(
     averaging=0.9,
     dropout=0.2,
     range_penalty=0.1,
-    annealing=2,
     bfloat16=True,
     pruning=Pruning(first_epoch=0, last_epoch=2, taps=9, units=31, density=(0.3, 0.1, 0.5)),
 )
@@ -205,13 +200,6 @@ def test_pruning_leaves_what_it_says_and_the_export_knows_it(tmp_path):
     assert (plain.equalise(plain.without_dead_units(fold(network)), inputs)[2].weight != 0).any(1).sum() <= 31
 
 
-RELU_NETWORK = dataclasses.replace(
-    CRYPTONETS_MNIST,
-    name="relu-network",
-    layers=(Conv(8, 3, 2), Relu(), Residual((Conv(8, 3, 1, 1), Relu())), AveragePool(), Dense(10)),
-)
-
-
 def test_all_that_a_student_learns_may_be_its_teachers(tmp_path):
     images = synthetic(300)
     recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, batch=50, augmentation=CropFlip(shift=0))
@@ -230,31 +218,27 @@ def test_all_that_a_student_learns_may_be_its_teachers(tmp_path):
     assert (found == images.labels).double().mean() > 0.9
 
 
-def test_a_teacher_is_trained_before_its_student(tmp_path, monkeypatch):
+@pytest.mark.parametrize("role", ["teacher", "begun"])
+def test_a_network_that_a_recipe_names_is_trained_first(tmp_path, monkeypatch, role):
     recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
-    monkeypatch.setitem(NETWORKS, "relu-network", dataclasses.replace(RELU_NETWORK, recipe=recipe))
-    distilled = dataclasses.replace(recipe, distillation=Distillation("relu-network", 0.5, 2.0))
-    spec = dataclasses.replace(CRYPTONETS_MNIST, name="student", recipe=distilled)
-    options = argparse.Namespace(checkpoints=tmp_path, fresh=True, network="student", device="cpu")
-    student = start(spec, synthetic(100), None, options)
-    assert len(load(tmp_path / "relu-network.pt")["history"]) == 1
-    student.train()
-    assert len(load(tmp_path / "student.pt")["history"]) == 1
+    monkeypatch.setitem(NETWORKS, "first", dataclasses.replace(CRYPTONETS_MNIST, name="first", recipe=recipe))
+    named = {"teacher": {"distillation": Distillation("first", 0.5, 2.0)}, "begun": {"begins": "first"}}[role]
+    spec = dataclasses.replace(CRYPTONETS_MNIST, name="second", recipe=dataclasses.replace(recipe, **named))
+    options = argparse.Namespace(checkpoints=tmp_path, fresh=True, network="second", device="cpu")
+    second = start(spec, synthetic(100), None, options)
+    assert len(load(tmp_path / "first.pt")["history"]) == 1
+    second.train()
+    assert len(load(tmp_path / "second.pt")["history"]) == 1
 
 
-def test_a_teacher_cannot_be_exported():
-    with pytest.raises(ValueError, match="ReLU"):
-        fold(build(RELU_NETWORK, (1, 28, 28), 10))
-
-
-def test_a_square_that_starts_near_relu_has_the_mean_of_a_relu():
-    images = torch.randn(100_000, generator=torch.Generator().manual_seed(1)) * NEAR_RELU[0] + NEAR_RELU[1]
-    activation = SquareActivation()
-    squared = activation(images)
-    activation.share = 0.0
-    rectified = activation(images)
-    assert abs((squared - rectified).mean()) < 0.01
-    assert (squared - rectified).std() < 0.3 * rectified.std()
+def test_a_network_begins_with_the_weights_of_another(tmp_path):
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
+    spec, images = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe), synthetic(100)
+    first, _ = Run(spec, images, None, tmp_path / "first.pt").train()
+    spec = dataclasses.replace(spec, recipe=dataclasses.replace(recipe, begins="first", dropout=0.2))
+    second = Run(spec, images, None, tmp_path / "second.pt", begun=first).result()
+    inputs = normalise(spec, images.pixels)
+    torch.testing.assert_close(second(inputs), first(inputs))
 
 
 def test_the_same_layers_give_the_same_file():

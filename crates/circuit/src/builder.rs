@@ -149,7 +149,8 @@ impl Builder {
     }
 
     /// The sum over the giants of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
-    /// reads. Every value is at one level and is read, and all products are at one scale.
+    /// reads. Every value is at one level and is read, and all products are at one scale. `order` decides which keys giant steps need, and nothing else:
+    /// see [`GiantOrder`]. The result is at the products' scale and the values' level; rescaled, over the prime and a level below.
     pub fn transform(
         &mut self,
         values: Vec<Value>,

@@ -47,7 +47,7 @@ const FIGURE: f64 = 90.0;
 /// What a letter takes, at most, of the labels' size.
 const LETTER: f64 = 7.2;
 
-pub const STYLE: &str = "\
+const STYLE: &str = "\
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }\n\
     .title { font-size: 15px; font-weight: 600 }\n\
     .axis { font-size: 11px; fill: #59636e }\n\
@@ -69,11 +69,7 @@ impl Chart {
         let left = 24.0 + longest as f64 * LETTER;
         let (width, height) =
             (left + self.panels.len() as f64 * (BARS + FIGURE), TOP + self.rows.len() as f64 * ROW + 28.0);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}\n</style>\n<text class=\"title\" x=\"12\" y=\"24\">{title}</text>\n",
-            title = escaped(&self.title)
-        );
+        let mut svg = begun(&self.title, [width, height]);
         for (index, row) in self.rows.iter().enumerate() {
             text(&mut svg, "", "end", left - 8.0, middle(index), &row.label);
         }
@@ -135,6 +131,15 @@ impl Unit {
     }
 }
 
+/// An SVG document of this size with its style and title, open at its end.
+pub fn begun(title: &str, [width, height]: [f64; 2]) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}\n</style>\n<text class=\"title\" x=\"12\" y=\"24\">{title}</text>\n",
+        title = escaped(title)
+    )
+}
+
 /// The line that the text of a row stands on.
 fn middle(index: usize) -> f64 {
     TOP + index as f64 * ROW + ROW / 2.0
@@ -146,7 +151,7 @@ pub fn text(svg: &mut String, class: &str, anchor: &str, x: f64, y: f64, words: 
     let _ = writeln!(svg, "<text{class} text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
 }
 
-pub fn escaped(words: &str) -> String {
+fn escaped(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,6 +1,7 @@
 //! Points as SVG: a time on a logarithmic axis against a share on a linear one. In the style of the bar charts.
 
-use crate::chart::{STYLE, Unit, escaped, text};
+use crate::chart::{Unit, begun, text};
+use crate::report::milliseconds;
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -38,17 +39,13 @@ const STEP: i32 = 5;
 impl Scatter {
     /// The chart as an SVG document.
     pub fn svg(&self) -> String {
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {HEIGHT:.0}\" width=\"{WIDTH:.0}\" height=\"{HEIGHT:.0}\" role=\"img\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}\n</style>\n<text class=\"title\" x=\"12\" y=\"24\">{title}</text>\n",
-            title = escaped(&self.title)
-        );
+        let mut svg = begun(&self.title, [WIDTH, HEIGHT]);
         self.grid(&mut svg);
         for point in &self.points {
             let (x, y) = (self.across(point.x), self.up(point.y));
             let class = if point.highlighted { " class=\"own\"" } else { "" };
             let _ = writeln!(svg, "<circle{class} cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"/>");
-            let words = format!("{}: {} %, {}", point.label, point.y, crate::report::milliseconds(point.x));
+            let words = format!("{}: {} %, {}", point.label, point.y, milliseconds(point.x));
             // Where there is no room at the right, words end at the point.
             let (anchor, beside) = if x < WIDTH / 2.0 { ("start", 10.0) } else { ("end", -10.0) };
             text(&mut svg, "", anchor, x + beside, y - 8.0, &words);

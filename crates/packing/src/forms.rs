@@ -87,12 +87,12 @@ fn bases(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
 /// A map for each residue of rows and columns modulo the strides with which they are read: all that a window sees lies at neighbouring positions
 /// of maps of the size of the output. The maps lie one after another, residues outermost, over as many ciphertexts as they need.
 fn polyphase(consumer: &Linear, slots: usize) -> Vec<Layout> {
-    let Some([height, width]) = residues(consumer).filter(|_| strided(consumer)) else { return vec![] };
+    let Some([height, width]) = residues(consumer) else { return vec![] };
+    if consumer.convolution().is_some_and(|convolution| convolution.stride == [1, 1]) {
+        return vec![];
+    }
     let padded = [width.next_power_of_two(), height.next_power_of_two()];
-    let layout = |[row, rows]: [usize; 2]| {
-        let maps = Maps::new(row * rows, slots)?;
-        Some(residue_maps(consumer, maps, [1, row]))
-    };
+    let layout = |[row, rows]: [usize; 2]| residue_maps(consumer, Maps::new(row * rows, slots)?, [1, row]);
     let mut sizes = vec![[width, height], padded];
     sizes.dedup();
     sizes.into_iter().filter_map(layout).collect()
@@ -102,7 +102,7 @@ fn polyphase(consumer: &Linear, slots: usize) -> Vec<Layout> {
 fn channels_first(consumer: &Linear, slots: usize) -> Option<Layout> {
     let (pitch, [_, width]) = (side_by_side(consumer, slots)?, residues(consumer)?);
     let maps = Maps { room: pitch, ..Maps::new(1, slots)? };
-    Some(residue_maps(consumer, maps, [pitch, pitch * width]))
+    residue_maps(consumer, maps, [pitch, pitch * width])
 }
 
 /// The output of a layer that reads its input channels first, at the same positions.
@@ -134,22 +134,17 @@ fn residues(linear: &Linear) -> Option<[usize; 2]> {
     Some([linear.input.height.div_ceil(sy), linear.input.width.div_ceil(sx)])
 }
 
-fn strided(linear: &Linear) -> bool {
-    linear.convolution().is_some_and(|convolution| convolution.stride != [1, 1])
-}
-
 /// The input of a convolution in maps of residues; columns and rows of these lie so far apart.
-fn residue_maps(consumer: &Linear, mut maps: Maps, [column, row]: [usize; 2]) -> Layout {
+fn residue_maps(consumer: &Linear, mut maps: Maps, [column, row]: [usize; 2]) -> Option<Layout> {
+    let ([height, width], [sy, sx]) = (residues(consumer)?, consumer.convolution()?.stride);
     let (shape, slots) = (consumer.input, maps.slots);
-    let [sy, sx] = consumer.convolution().map_or([1, 1], |convolution| convolution.stride);
-    let [height, width] = [shape.height.div_ceil(sy), shape.width.div_ceil(sx)];
     let mut digits = maps.digits(Axis::Channel, shape.channels);
     digits.extend(maps.digits(Axis::Column, sx));
     digits.push(Digit { axis: Axis::Column, count: width, stride: column });
     digits.extend(maps.digits(Axis::Row, sy));
     digits.push(Digit { axis: Axis::Row, count: height, stride: row });
     digits.retain(|d| d.count > 1);
-    Layout { shape, slots, ciphertexts: maps.ciphertexts, digits, one: None, blocks: Blocks::ONE }
+    Some(Layout { shape, slots, ciphertexts: maps.ciphertexts, digits, one: None, blocks: Blocks::ONE })
 }
 
 /// Places for maps of one size: in a ciphertext as long as there is room, then in further ones.

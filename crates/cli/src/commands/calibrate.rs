@@ -66,6 +66,7 @@ impl fmt::Display for Report {
             ("addition or copy", measured.pass, shipped.pass),
             ("read from memory", measured.stream, shipped.stream),
             ("product with a scalar, in a batch", measured.scalar_product, shipped.scalar_product),
+            ("expansion of a request", measured.expansion, shipped.expansion),
         ];
         let mut table = Table::new(["one limb of 8192 words", "this machine", "shipped figure"]);
         for (what, measured, shipped) in rows {
