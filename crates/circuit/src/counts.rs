@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::iter::Sum;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Mul};
 
 /// How many operations of each kind, and the work that they are made of.
 ///
@@ -99,6 +99,41 @@ impl Add for Work {
     fn add(mut self, other: Self) -> Self {
         self += other;
         self
+    }
+}
+
+impl Mul<usize> for Counts {
+    type Output = Self;
+
+    fn mul(self, count: usize) -> Self {
+        let times = |each: u64| each * count as u64;
+        Self {
+            rotations: times(self.rotations),
+            hoisted_rotations: times(self.hoisted_rotations),
+            plaintext_multiplications: times(self.plaintext_multiplications),
+            ciphertext_multiplications: times(self.ciphertext_multiplications),
+            additions: times(self.additions),
+            relinearizations: times(self.relinearizations),
+            rescales: times(self.rescales),
+            work: self.work * count,
+        }
+    }
+}
+
+impl Mul<usize> for Work {
+    type Output = Self;
+
+    fn mul(self, count: usize) -> Self {
+        let times = |each: u64| each * count as u64;
+        Self {
+            ntts: times(self.ntts),
+            multiply_accumulates: times(self.multiply_accumulates),
+            permutations: times(self.permutations),
+            conversions: times(self.conversions),
+            passes: times(self.passes),
+            streamed: times(self.streamed),
+            scalar_products: times(self.scalar_products),
+        }
     }
 }
 

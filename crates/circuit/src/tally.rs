@@ -182,7 +182,7 @@ impl<'a> Cost<'a> {
 
     /// A linear transform.
     pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
-        let (terms, turned) = (shape.terms as u64, shape.turned as u64);
+        let terms = shape.terms as u64;
         let inner = Work {
             multiply_accumulates: 2 * terms * self.extended,
             streamed: terms * self.extended,
@@ -196,7 +196,7 @@ impl<'a> Cost<'a> {
         };
         let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
         let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies)).sum();
-        products + babies + (0..turned).map(|_| giant).sum() + self.divide(rescale)
+        products + babies + giant * shape.turned + self.divide(rescale)
     }
 
     /// One or no rescale by itself.
@@ -222,7 +222,7 @@ impl<'a> Cost<'a> {
             return Counts::default();
         }
         let rotation = self.key_product() + self.special_multiple(1) + self.permute_extended();
-        let work = self.decompose() + (0..rotations).map(|_| rotation).sum();
+        let work = self.decompose() + rotation * rotations;
         let rotations = rotations as u64;
         let hoisted_rotations = if rotations > 1 { rotations } else { 0 };
         Counts { rotations, hoisted_rotations, work, ..Counts::default() }

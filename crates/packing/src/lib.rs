@@ -51,6 +51,8 @@ mod reasons;
 mod reply;
 mod search;
 pub mod sizes;
+mod slot_set;
+mod steps;
 mod windows;
 
 pub use choice::{Choice, LayerChoice};

@@ -1,6 +1,8 @@
 //! Linear layers as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
 
 use network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// A linear layer: each element of its output, a *row*, is a bias and a weighted sum of elements of its input, the *columns*; both in the
 /// order channel, row, column.
@@ -12,6 +14,14 @@ pub(crate) struct Linear {
     pub output: Shape,
     map: Map,
     bias: Vec<f64>,
+    supports: OnceLock<Vec<Support>>,
+}
+
+/// Rows that see the same columns: those whose weights are not zero.
+#[derive(Debug, Clone)]
+pub(crate) struct Support {
+    pub rows: Vec<usize>,
+    pub columns: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,7 +38,7 @@ impl Linear {
             LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
             _ => return None,
         };
-        Some(Self { name: name.into(), kind: kind.operator(), input, output, map, bias })
+        Some(Self { name: name.into(), kind: kind.operator(), input, output, map, bias, supports: OnceLock::new() })
     }
 
     /// The identity: what stands where a network has no linear layer.
@@ -37,7 +47,7 @@ impl Linear {
         let convolution = Convolution::pointwise(&network::Affine { scale, shift });
         let bias = convolution.bias.elements(shape);
         let (name, map) = ("identity".into(), Map::Convolution(convolution));
-        Self { name, kind: "identity", input: shape, output: shape, map, bias }
+        Self { name, kind: "identity", input: shape, output: shape, map, bias, supports: OnceLock::new() }
     }
 
     /// A dense layer with these rows, each its weights and its bias.
@@ -50,7 +60,7 @@ impl Linear {
             weights: weights.concat(),
             bias: bias.clone(),
         });
-        Self { name: self.name.clone(), kind: self.kind, input: self.input, output, map, bias }
+        Self { name: self.name.clone(), kind: self.kind, input: self.input, output, map, bias, supports: OnceLock::new() }
     }
 
     pub fn rows(&self) -> usize {
@@ -121,6 +131,38 @@ impl Linear {
         Some(c.channel_weights(o)[(channel * c.kernel[0] + ky) * c.kernel[1] + kx])
     }
 
+    /// All rows, by the columns that they see.
+    pub fn supports(&self) -> &[Support] {
+        self.supports.get_or_init(|| {
+            let alike = self.alike().into_iter();
+            let support = |rows: Vec<usize>| {
+                let mut columns = vec![];
+                self.for_each_weight(rows[0], |column, _| columns.push(column));
+                Support { rows, columns }
+            };
+            alike.map(support).collect()
+        })
+    }
+
+    /// Rows that see the same columns: of a convolution channels at the same place whose kernels are zero in the same places.
+    fn alike(&self) -> Vec<Vec<usize>> {
+        let (weights, outputs, positions): (&[f64], usize, usize) = match &self.map {
+            Map::Convolution(c) => (&c.weights, c.output_channels, self.output.positions()),
+            Map::Dense(d) => (&d.weights, d.rows, 1),
+        };
+        let groups = self.convolution().map_or(1, |c| c.groups);
+        let mut kinds: HashMap<(usize, Vec<bool>), usize> = HashMap::new();
+        let mut channels: Vec<Vec<usize>> = vec![];
+        for (channel, kernel) in weights.chunks(weights.len() / outputs).enumerate() {
+            let zeros = kernel.iter().map(|weight| *weight == 0.0).collect();
+            let kind = *kinds.entry((channel * groups / outputs, zeros)).or_insert(channels.len());
+            channels.resize(channels.len().max(kind + 1), vec![]);
+            channels[kind].push(channel);
+        }
+        let at = |place: usize| channels.iter().map(move |of| of.iter().map(|c| c * positions + place).collect());
+        (0..positions).flat_map(at).collect()
+    }
+
     /// Calls `visit(column, weight)` for each weight of a row that is not zero.
     pub fn for_each_weight(&self, row: usize, mut visit: impl FnMut(usize, f64)) {
         match &self.map {
@@ -184,6 +226,10 @@ mod tests {
                     seen += 1;
                 });
                 prop_assert!((sum - expected).abs() < 1e-9);
+                let supports: Vec<_> = linear.supports().iter().filter(|s| s.rows.contains(&row)).collect();
+                prop_assert_eq!(supports.len(), 1);
+                prop_assert_eq!(supports[0].columns.len(), seen);
+                prop_assert!(supports[0].columns.iter().all(|c| linear.weight(row, *c) != 0.0));
                 let all = (0..linear.columns()).filter(|c| linear.weight(row, *c) != 0.0).count();
                 prop_assert_eq!(all, seen);
             }

@@ -1,9 +1,9 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
-//! For each tensor it looks at the layouts worth trying (`forms`), for each pair of neighbouring layouts at all ways to compute the layer
-//! between, and keeps for each layout the cheapest way to it: costs add up, so the cheapest path is the best plan (Bellman). What a step
-//! costs is counted before anything is built. Of the best plan the error is predicted; where it is too large, every sum is rescaled after
-//! its fold and not before, which adds less noise. All is deterministic: the same model, options and cost model give the same plan.
+//! For each tensor it looks at the layouts worth trying (`forms`), for neighbouring layouts at the ways to compute the layer between (`steps`):
+//! costs add up, so the cheapest path through layouts is the best plan (`search`). What a step costs is counted before anything is built. Of the best
+//! plan the error is predicted. Where it shows, every sum is rescaled after its fold and not before, which adds less noise; where it is too large
+//! even so, plans without copies and of other families are tried. All is deterministic: the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
@@ -246,8 +246,8 @@ fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Opt
     let bound = score_bound(model);
     let mut refused = None;
     for key_worth in [search::KEY_WORTH, 0.0] {
-        let search = Search { chain, parameters, options, bound, key_worth };
-        let best = within_key_limit(&search)?;
+        let search = Search { chain, parameters, options, bound, key_worth, key_price: 0.0, without: None };
+        let best = within_key_limit(search)?;
         match first_sound(model, chain, parameters, options, orders(&best)) {
             Err(error @ Error::Limit { what: ERROR, .. }) => refused = Some((error, best)),
             plan => return plan,
@@ -257,8 +257,9 @@ fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Opt
     if options.family != Family::Auto {
         return Err(error);
     }
-    let search = Search { chain, parameters, options, bound, key_worth: 0.0 };
-    let families = search::runner_up(&search, &best).map(|other| other.family());
+    let without = Some(best.family());
+    let search = Search { chain, parameters, options, bound, key_worth: 0.0, key_price: 0.0, without };
+    let families = search::best(&search).ok().map(|other| other.family());
     let named = [Family::Image, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
     let others = families.into_iter().chain(named).filter_map(|family| {
         let plan = plan_for(model, parameters, &Options { family, ..options.clone() }).ok()?;
@@ -274,7 +275,7 @@ fn orders(choice: &Choice) -> Vec<Recipe> {
 }
 
 /// What the planner would have chosen in the same ring if the family of its plan were not offered; `None` where no other fits, and for plans that
-/// were asked for by name. Layers after the first keep their layouts, so that only what is new is searched.
+/// were asked for by name.
 ///
 /// # Errors
 /// Those of a model that cannot be planned.
@@ -285,8 +286,10 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     }
     let (chain, parameters) = (Chain::new(&model.graph)?, plan.public.parameters.clone().validate()?);
     let (bound, key_worth) = (score_bound(model), search::KEY_WORTH);
-    let search = Search { chain: &chain, parameters: &parameters, options, bound, key_worth };
-    let Some(choice) = search::runner_up(&search, chosen) else { return Ok(None) };
+    let without = Some(chosen.family());
+    let search =
+        Search { chain: &chain, parameters: &parameters, options, bound, key_worth, key_price: 0.0, without };
+    let Ok(choice) = search::best(&search) else { return Ok(None) };
     match first_sound(model, &chain, &parameters, options, orders(&choice)) {
         Err(Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
@@ -345,11 +348,12 @@ fn score_bound(model: &Model) -> f64 {
 const KEY_PRICES: [f64; 10] = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
 
 /// The best choice whose keys are within the limit: keys are given a price, which rises until they are.
-fn within_key_limit(search: &Search<'_>) -> Result<Choice, Error> {
+fn within_key_limit(mut search: Search<'_>) -> Result<Choice, Error> {
     let limit = search.options.max_key_bytes.unwrap_or(u64::MAX);
     let mut least = u64::MAX;
     for price in KEY_PRICES {
-        let choice = search::best(search, price)?;
+        search.key_price = price;
+        let choice = search::best(&search)?;
         let assembly = assemble(search.chain, search.parameters, &choice, search.bound)?;
         let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
         if keys <= limit {

@@ -75,7 +75,7 @@ fn unrolled(linear: &Linear, output: &Layout, fold: &FoldChoice, figures: Figure
 
 fn diagonals(linear: &Linear, from: &Layout, to: &Layout, fold: &FoldChoice, figures: Figures) -> String {
     let [input, output] = [from, to].map(|layout| Placement::new(&layout.clone().with_blocks(Blocks::ONE)));
-    let plain = Differences::new(linear, &input, &output).least_terms(1, 1) as u64;
+    let plain: usize = Differences::new(linear, &input, &output).least_terms(1, 1).iter().flatten().sum();
     let folds = fold.radices.iter().map(|r| u64::from(*r) - 1).sum::<u64>() * to.ciphertexts as u64;
     let because = match (from.blocks.count, to.blocks.classes) {
         (1, 1) => String::new(),
@@ -87,7 +87,7 @@ fn diagonals(linear: &Linear, from: &Layout, to: &Layout, fold: &FoldChoice, fig
             )
         }
     };
-    let diagonals = match figures.products < plain {
+    let diagonals = match (figures.products as usize) < plain {
         true => format!("{} instead of {plain} diagonals{because}", many(figures.products, "product")),
         false => many(figures.products, "diagonal"),
     };

@@ -2,6 +2,7 @@ use super::{FoldChoice, add_bias, folded};
 use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
+use crate::slot_set::SlotSet;
 use circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
 use ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
@@ -204,7 +205,7 @@ impl Meetings {
         origin: usize,
         preference: Preference,
     ) -> Self {
-        let choose = |present: &Vec<bool>| Pair::new(present, &from, &to, origin, preference);
+        let choose = |present: &SlotSet| Pair::new(present, &from, &to, origin, preference);
         let pairs = differences.0.iter().map(|row| row.iter().map(choose).collect()).collect();
         Self { from, to, pairs }
     }
@@ -219,8 +220,14 @@ impl Meetings {
         &self.from
     }
 
+    /// How many products there are for each ciphertext of output and input.
+    pub fn terms(&self) -> Vec<Vec<usize>> {
+        let products = |row: &Vec<Pair>| row.iter().map(|pair| pair.diagonals.len()).collect();
+        self.pairs.iter().map(products).collect()
+    }
+
     /// How many products there are.
-    pub fn terms(&self) -> usize {
+    pub fn products(&self) -> usize {
         self.pairs.iter().flatten().map(|pair| pair.diagonals.len()).sum()
     }
 
@@ -287,47 +294,47 @@ impl Meetings {
 }
 
 /// For each ciphertext of output and input, which differences of base positions have weights. A weight that is zero has none.
-pub(crate) struct Differences(Vec<Vec<Vec<bool>>>);
+pub(crate) struct Differences(Vec<Vec<SlotSet>>);
 
 impl Differences {
     /// Those of a layer between two placements, whose blocks do not matter.
     pub fn new(linear: &Linear, from: &Placement, to: &Placement) -> Self {
-        let slots = to.slots;
-        let mut present = vec![vec![vec![false; slots]; from.ciphertexts]; to.ciphertexts];
-        let places: Vec<(usize, usize)> = (0..from.base.len()).map(|e| from.place(e)).collect();
-        for row in 0..to.base.len() {
-            let (ciphertext, base) = to.place(row);
-            let present = &mut present[ciphertext];
-            let mut mark = |column: usize| {
-                let (ciphertext, slot) = places[column];
-                present[ciphertext][(slot + slots - base) & (slots - 1)] = true;
-            };
-            if row < to.elements {
-                linear.for_each_weight(row, |column, _| mark(column));
+        let mut present = vec![vec![SlotSet::new(to.slots); from.ciphertexts]; to.ciphertexts];
+        for support in linear.supports() {
+            let mut columns = vec![SlotSet::new(to.slots); from.ciphertexts];
+            for column in &support.columns {
+                let (ciphertext, slot) = from.place(*column);
+                columns[ciphertext].insert(slot);
             }
-            let bias = row == to.elements || linear.bias()[row] != 0.0;
-            if from.carries_one() && bias {
-                mark(from.elements);
+            for row in &support.rows {
+                let (ciphertext, base) = to.place(*row);
+                present[ciphertext].iter_mut().zip(&columns).for_each(|(p, c)| p.extend_shifted(c, base));
+            }
+        }
+        if from.carries_one() {
+            let (one, slot) = from.place(from.elements);
+            for row in (0..to.base.len()).filter(|row| *row == to.elements || linear.bias()[*row] != 0.0) {
+                let (ciphertext, base) = to.place(row);
+                present[ciphertext][one].insert((slot + to.slots - base) % to.slots);
             }
         }
         Self(present)
     }
 
-    /// The fewest products between layouts of so many copies and classes: each of a diagonal's places may serve another difference.
-    pub fn least_terms(&self, copies: usize, classes: usize) -> usize {
-        let present = |present: &Vec<bool>| present.iter().filter(|p| **p).count().div_ceil(copies * classes);
-        self.0.iter().flatten().map(present).sum()
+    /// The fewest products between layouts of so many copies and classes, for each ciphertext of output and input: each of a diagonal's places may
+    /// serve another difference.
+    pub fn least_terms(&self, copies: usize, classes: usize) -> Vec<Vec<usize>> {
+        let least = |row: &Vec<SlotSet>| row.iter().map(|set| set.len().div_ceil(copies * classes)).collect();
+        self.0.iter().map(least).collect()
     }
 
     /// How many slots before its own the first element lies that a row sees: where diagonals are best counted from. They are cyclic, so they
     /// begin after their widest gap.
     pub fn origin(&self) -> usize {
-        let slots = self.0[0][0].len();
-        let mut any = vec![false; slots];
-        for present in self.0.iter().flatten() {
-            any.iter_mut().zip(present).for_each(|(a, p)| *a |= p);
-        }
-        let present: Vec<usize> = (0..slots).filter(|d| any[*d]).collect();
+        let slots = self.0[0][0].slots();
+        let mut any = SlotSet::new(slots);
+        self.0.iter().flatten().for_each(|set| any.extend_shifted(set, 0));
+        let present: Vec<usize> = any.iter().collect();
         let gap = |i: usize| {
             let (before, at) = (present[(i + present.len() - 1) % present.len()], present[i]);
             ((at + slots - before - 1) % slots, at)
@@ -339,7 +346,7 @@ impl Differences {
 
 impl Pair {
     fn new(
-        present: &[bool],
+        present: &SlotSet,
         from: &Placement,
         to: &Placement,
         origin: usize,
@@ -352,7 +359,7 @@ impl Pair {
             // Later copies lie further on, so they offer an early difference the diagonals of later ones: those are chosen first.
             let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
             let difference = (rank + slots - origin) % slots;
-            if present[difference] {
+            if present.contains(difference) {
                 let chosen = pair.choose(difference, from, to, origin, preference);
                 for diagonal in chosen.iter().map(|(_, d)| *d as usize) {
                     if !std::mem::replace(&mut pair.used[diagonal], true) {

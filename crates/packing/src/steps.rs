@@ -1,0 +1,360 @@
+//! What the steps between layouts cost, counted before anything is built; of each kind of step the cheapest way.
+
+use crate::choice::windows;
+use crate::kernels::{
+    DiagonalKernel, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel, Shapes, Split,
+    Stamps, WindowKernel,
+};
+use crate::layout::Layout;
+use crate::linear::Linear;
+use crate::placement::Placement;
+use crate::planner::Objective;
+use crate::search::Search;
+use crate::{LayerChoice, ReplyLayout, sizes};
+use circuit::{Babies, Cost, Counts, TransformShape};
+use ckks::{KeyRequirements, Level, Parameters, Rescale};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Add;
+use std::sync::Arc;
+
+/// What a step costs, most important first; the last figures break ties.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Price([f64; 4]);
+
+impl Price {
+    /// More than anything costs.
+    pub const NEVER: Self = Self([f64::INFINITY; 4]);
+}
+
+impl Eq for Price {}
+
+impl Ord for Price {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Price {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Add for Price {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+}
+
+/// A tensor in a layout that it may have.
+pub(crate) struct Tensor {
+    /// The layout that it is computed in, of partial sums.
+    pub output: Layout,
+    pub to: Arc<Placement>,
+    /// Where whole sums lie.
+    pub layout: Layout,
+    pub placement: Arc<Placement>,
+}
+
+impl Tensor {
+    pub fn new(output: Layout) -> Self {
+        let layout = output.sums();
+        let (to, placement) = (Arc::new(Placement::new(&output)), Arc::new(Placement::new(&layout)));
+        Self { output, to, layout, placement }
+    }
+}
+
+/// A layer between two tensors.
+#[derive(Clone, Copy)]
+pub(crate) struct Step<'a> {
+    pub linear: &'a Arc<Linear>,
+    pub level: Level,
+    pub from: &'a Tensor,
+    pub to: &'a Tensor,
+}
+
+/// The diagonals of a step, decided.
+pub(crate) struct Decided {
+    meetings: Meetings,
+    origin: usize,
+    preference: Preference,
+}
+
+/// Steps and their prices.
+pub(crate) struct Prices<'a> {
+    search: &'a Search<'a>,
+    /// Bytes of a rotation's key at each level.
+    key_bytes: Vec<f64>,
+}
+
+impl<'a> Prices<'a> {
+    pub fn new(search: &'a Search<'a>) -> Self {
+        Self { search, key_bytes: key_bytes(search.parameters) }
+    }
+
+    /// What it costs to read an image from so many ciphertexts.
+    pub fn inputs(&self, ciphertexts: usize) -> Price {
+        self.price(Counts::default(), 0.0, ciphertexts)
+    }
+
+    /// The first layer by windows that the client writes out; `None` where there are fewer taps than classes.
+    pub fn windows(&self, linear: &Linear, level: Level, output: &Layout) -> Option<(Price, LayerChoice)> {
+        let windows = windows(linear, output);
+        if windows.taps.len() < output.blocks.classes {
+            return None;
+        }
+        let (inputs, ciphertexts) = (windows.inputs(), windows.ciphertexts());
+        let bias = WindowKernel::adds_bias(&windows, linear);
+        let cost = Cost::new(self.search.parameters, level);
+        let product = |rescale| cost.dot(inputs, rescale) * output.ciphertexts;
+        let (counts, keys, fold) = self.folded(level, output, bias, product)?;
+        Some((self.price(counts, keys, ciphertexts), LayerChoice::Windows { output: output.clone(), fold }))
+    }
+
+    /// The squares after a layer, whose input is at `level`.
+    pub fn squares(&self, squares: usize, level: Level, ciphertexts: usize) -> Price {
+        let mut level = level.below();
+        let mut counts = Counts::default();
+        for _ in 0..squares {
+            let Some(at) = level else { break };
+            counts += Cost::new(self.search.parameters, at).multiply(Rescale::Yes) * ciphertexts;
+            level = at.below();
+        }
+        self.price(counts, 0.0, 0)
+    }
+
+    /// The scores as coefficients of one product; `None` where they cannot be.
+    pub fn coefficients(&self, linear: &Linear, level: Level, from: &Tensor) -> Option<Price> {
+        let (parameters, layout) = (self.search.parameters, &from.layout);
+        let modulus = parameters.modulus(Level(0));
+        let copies = layout.blocks.count;
+        if !ScoreKernel::reads(layout) {
+            return None;
+        }
+        ReplyLayout::coefficients(linear.rows(), self.search.bound, modulus, copies).ok()?;
+        let adds_bias = layout.one.is_none() && !linear.is_unbiased();
+        let bias = if adds_bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
+        let product = Cost::new(parameters, level).dot(1, Rescale::Yes);
+        Some(self.price(product + bias, 0.0, 0))
+    }
+
+    /// What a step costs at least.
+    pub fn least(&self, step: Step<'_>, differences: &Differences) -> Price {
+        let (copies, classes) = (step.from.placement.shifts.len(), step.to.output.blocks.classes);
+        self.least_price(&differences.least_terms(copies, classes), step.level)
+    }
+
+    /// What a step costs at least, once its diagonals are decided.
+    pub fn least_decided(&self, step: Step<'_>, decided: &Decided) -> Price {
+        self.least_price(&decided.meetings.terms(), step.level)
+    }
+
+    /// What so many products cost at least, given for each ciphertext of output and input.
+    fn least_price(&self, terms: &[Vec<usize>], level: Level) -> Price {
+        let cost = Cost::new(self.search.parameters, level);
+        let least = |row: &Vec<usize>| {
+            let total = row.iter().sum::<usize>().max(1);
+            // A giant step costs no less than a baby step, so there is nothing to gain by more of them.
+            let ways = (1..=total.isqrt() + 1).map(|giants| {
+                let shape = fewest_babies(row, giants, total);
+                self.price(cost.transform(&shape, Rescale::Yes), 0.0, 0)
+            });
+            ways.min().expect("there is one giant step")
+        };
+        terms.iter().map(least).fold(Price::default(), Price::add)
+    }
+
+    /// The cheapest way to compute a layer between two layouts by these diagonals.
+    pub fn diagonals(&self, step: Step<'_>, decided: &Decided) -> Option<(Price, LayerChoice)> {
+        let (price, split, fold) = self.split(step, decided)?;
+        let (output, preference) = (step.to.output.clone(), decided.preference);
+        Some((price, LayerChoice::Diagonals { output, preference, split, fold }))
+    }
+
+    /// The best split of diagonals into baby and giant steps, and the best fold.
+    fn split(&self, step: Step<'_>, decided: &Decided) -> Option<(Price, Split, FoldChoice)> {
+        let Decided { meetings, origin, .. } = decided;
+        let bias = DiagonalKernel::adds_bias(step.linear, meetings.from(), &step.to.to);
+        let units = units(&step.from.layout, &step.to.output);
+        let mut stamps = Stamps::new(self.search.parameters.slots());
+        let mut best: Option<(Price, Split, FoldChoice)> = None;
+        for steps in useful_splits(meetings, *origin, &units, &mut stamps) {
+            let plain = steps.shapes(steps.span, &mut stamps);
+            let Some((price, fold, least_copied)) = self.shapes_price(&plain, step, bias) else { continue };
+            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                best = Some((price, plain.split, fold));
+            }
+            if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
+                continue;
+            }
+            for shapes in ways_to_copy(&steps, &units, &mut stamps) {
+                let Some((price, fold, _)) = self.shapes_price(&shapes, step, bias) else { continue };
+                if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                    best = Some((price, shapes.split, fold));
+                }
+            }
+        }
+        best
+    }
+
+    /// What a split costs with its best fold; and what it would cost at least with copies, which save keys and nothing else.
+    fn shapes_price(
+        &self,
+        shapes: &Shapes,
+        step: Step<'_>,
+        bias: bool,
+    ) -> Option<(Price, FoldChoice, Price)> {
+        let cost = Cost::new(self.search.parameters, step.level);
+        let copying = cost.rotate(1) * shapes.copies;
+        let product = |rescale| {
+            shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum::<Counts>() + copying
+        };
+        let (counts, fold_keys, fold) = self.folded(step.level, &step.to.output, bias, product)?;
+        let keys = shapes.keys as f64 * self.key_bytes[step.level.0];
+        let least_copied = self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[step.level.0], 0);
+        Some((self.price(counts, fold_keys + keys, 0), fold, least_copied))
+    }
+
+    /// The best fold of a product, for all ciphertexts of the output: the counts of product, fold and bias, and the bytes of the fold's keys.
+    fn folded(
+        &self,
+        level: Level,
+        output: &Layout,
+        bias: bool,
+        product: impl Fn(Rescale) -> Counts,
+    ) -> Option<(Counts, f64, FoldChoice)> {
+        let below = level.below()?;
+        let parameters = self.search.parameters;
+        let (early, late) = (product(Rescale::Yes), product(Rescale::No));
+        let bias = if bias { Cost::new(parameters, below).addition(1) } else { Counts::default() };
+        let mut best: Option<(Price, Counts, f64, FoldChoice)> = None;
+        for fold in FoldChoice::all(output.blocks.classes) {
+            let stages = fold.rotations(output.blocks.spacing);
+            let (product, at) = match fold.before() {
+                Rescale::Yes => (early, below),
+                Rescale::No => (late, level),
+            };
+            let folding = match stages.is_empty() {
+                true => Counts::default(),
+                false => Cost::new(parameters, at).fold(&stages, fold.after()),
+            };
+            let counts = product + (folding + bias) * output.ciphertexts;
+            let keys = stages.iter().flatten().count() as f64 * self.key_bytes[at.0];
+            let price = self.price(counts, keys, 0);
+            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
+                best = Some((price, counts, keys, fold));
+            }
+        }
+        best.map(|(_, counts, keys, fold)| (counts, keys, fold))
+    }
+
+    fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
+        let (parameters, options) = (self.search.parameters, self.search.options);
+        let (hops, switches) = (counts.hops() as f64, counts.key_switches() as f64);
+        let limbs = inputs * parameters.max_level().limbs();
+        let time = options.cost.microseconds(&counts.work, parameters.degree())
+            + options.cost.expansion_microseconds(limbs, parameters.degree())
+            + self.search.key_worth * keys / 1024.0;
+        let priced = self.search.key_price * keys / 1024.0;
+        Price(match options.objective {
+            Objective::Latency | Objective::Throughput => [time + priced, keys, hops, switches],
+            Objective::Operations => [hops + priced, switches, time, keys],
+            Objective::KeySwitches => [switches + priced, hops, time, keys],
+            Objective::Upload => [inputs as f64 + priced, time, keys, hops],
+        })
+    }
+}
+
+/// Bytes of a rotation's key at each level.
+fn key_bytes(parameters: &Parameters) -> Vec<f64> {
+    let none = sizes::evaluation_keys(parameters, &KeyRequirements::default());
+    let at = |level| {
+        let mut one = KeyRequirements::default();
+        one.rotations.insert(1, Level(level));
+        (sizes::evaluation_keys(parameters, &one) - none) as f64
+    };
+    (0..=parameters.max_level().0).map(at).collect()
+}
+
+/// Numbers of giant steps that are aimed at.
+const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
+
+/// The least that these products of one output, `total` in all, take with so many giant steps: each baby meets all of them.
+fn fewest_babies(terms: &[usize], giants: usize, total: usize) -> TransformShape {
+    let read = terms.iter().filter(|terms| **terms > 0);
+    let babies =
+        read.map(|terms| Babies { rotated: terms.div_ceil(giants) - 1, unrotated: true }).collect();
+    TransformShape { babies, giants, turned: giants - 1, terms: total }
+}
+
+/// The strides of the layouts: where diagonals repeat.
+fn units(from: &Layout, to: &Layout) -> BTreeSet<usize> {
+    let strides = [from, to].into_iter().flat_map(|layout| &layout.digits).map(|d| d.stride);
+    strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect()
+}
+
+/// Splits into giant steps, for each number of them: the one with the fewest baby steps.
+fn useful_splits(
+    meetings: &Meetings,
+    origin: usize,
+    units: &BTreeSet<usize>,
+    stamps: &mut Stamps,
+) -> Vec<GiantSteps> {
+    let (range, terms) = (meetings.range(origin), meetings.products());
+    let spans = |unit: &usize| {
+        let (unit, steps) = (*unit, range.div_ceil(*unit));
+        let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
+        giants.map(move |giants| steps.div_ceil(giants) * unit)
+    };
+    let spans: BTreeSet<usize> = units.iter().flat_map(spans).filter(|s| *s <= stamps.slots()).collect();
+    let mut best: BTreeMap<usize, GiantSteps> = BTreeMap::new();
+    for span in spans {
+        let steps = meetings.giant_steps(origin, span, stamps);
+        if !steps.is_whole() {
+            return vec![];
+        }
+        let turned = steps.turned();
+        if best.get(&turned).is_none_or(|least| steps.babies() < least.babies()) {
+            best.insert(turned, steps);
+        }
+    }
+    best.into_values().collect()
+}
+
+/// Ways to make babies of copies: those that take fewer keys than all with as few copies.
+fn ways_to_copy(steps: &GiantSteps, units: &BTreeSet<usize>, stamps: &mut Stamps) -> Vec<Shapes> {
+    let multiples =
+        |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < steps.span);
+    let strides: BTreeSet<usize> = units.iter().flat_map(multiples).collect();
+    let mut ways: Vec<Shapes> = strides.into_iter().map(|stride| steps.shapes(stride, stamps)).collect();
+    ways.sort_by_key(|shapes| (shapes.copies, shapes.keys));
+    let mut least = usize::MAX;
+    ways.retain(|shapes| {
+        let fewer = shapes.keys < least;
+        least = least.min(shapes.keys);
+        fewer
+    });
+    ways
+}
+
+impl Decided {
+    /// The meetings with the fewest products, over origins and preferences; `None` where there are none.
+    pub fn fewest(step: Step<'_>, differences: &Differences) -> Option<Self> {
+        // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
+        let dense = step.linear.convolution().is_none();
+        let preferences =
+            if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
+        let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
+        origins.dedup();
+        let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
+        let all = ways.map(|(origin, preference)| {
+            let (from, to) = (step.from.placement.clone(), step.to.to.clone());
+            Self { meetings: Meetings::new(differences, from, to, origin, preference), origin, preference }
+        });
+        all.min_by_key(|decided| decided.meetings.products()).filter(|decided| decided.meetings.products() > 0)
+    }
+}
