@@ -1,7 +1,11 @@
 //! Plaintexts of a circuit: what is multiplied or added, and how it is encoded.
 
 use ckks::{Encoding, Level, Scale};
+use ring::parallel;
 use std::sync::Arc;
+
+/// Slots that are worth a thread's while.
+const PART: usize = 2048;
 
 /// The numbers of a plaintext, made when they are asked for.
 ///
@@ -16,9 +20,10 @@ impl Numbers {
         Self(Arc::new(make))
     }
 
-    /// The number `at(slot)` for each of `slots` slots.
+    /// The number `at(slot)` for each of `slots` slots; inside a rayon pool threads look at different slots.
     pub fn per_slot(slots: usize, at: impl Fn(usize) -> f64 + Send + Sync + 'static) -> Self {
-        Self::new(move || (0..slots).map(&at).collect())
+        let part = move |first: usize| (first..slots.min(first + PART)).map(&at).collect::<Vec<f64>>();
+        Self::new(move || parallel::map((0..slots).step_by(PART), &part).concat())
     }
 
     /// The numbers.

@@ -26,19 +26,64 @@ pub(crate) struct Support {
 
 #[derive(Debug, Clone)]
 enum Map {
-    Convolution(Convolution),
+    Convolution(Windowed),
     Dense(Dense),
+}
+
+/// A convolution, and what would take divisions to find again for each weight.
+#[derive(Debug, Clone)]
+struct Windowed {
+    convolution: Convolution,
+    /// Input channels of a group.
+    channels: usize,
+    /// Channel, row and column of each element.
+    inputs: Vec<[usize; 3]>,
+    outputs: Vec<[usize; 3]>,
+}
+
+impl Windowed {
+    fn new(convolution: Convolution, input: Shape, output: Shape) -> Self {
+        let all = |shape: Shape| (0..shape.elements()).map(|element| coordinates(element, shape)).collect();
+        let channels = convolution.group_inputs();
+        Self { convolution, channels, inputs: all(input), outputs: all(output) }
+    }
+
+    /// The weight with which a row sees a column; `None` where it does not.
+    fn weight(&self, row: usize, column: usize) -> Option<f64> {
+        let (c, [o, y, x], [i, row, column]) = (&self.convolution, self.outputs[row], self.inputs[column]);
+        let first = if c.groups == 1 { 0 } else { o / c.group_outputs() * self.channels };
+        let channel = i.checked_sub(first).filter(|channel| *channel < self.channels)?;
+        let before = [c.padding.top, c.padding.left];
+        let tap = |axis: usize, at: usize, from: usize| {
+            let (distance, dilation) =
+                ((from + before[axis]).checked_sub(at * c.stride[axis])?, c.dilation[axis]);
+            let k = if dilation == 1 { distance } else { distance / dilation };
+            (k < c.kernel[axis] && k * dilation == distance).then_some(k)
+        };
+        let (ky, kx) = (tap(0, y, row)?, tap(1, x, column)?);
+        Some(c.weights[((o * self.channels + channel) * c.kernel[0] + ky) * c.kernel[1] + kx])
+    }
 }
 
 impl Linear {
     /// The layer of a folded network; `None` where it is not linear.
     pub fn new(name: &str, kind: &LayerKind, input: Shape, output: Shape) -> Option<Self> {
         let (map, bias) = match kind {
-            LayerKind::Convolution(c) => (Map::Convolution(c.clone()), c.bias.elements(output)),
+            LayerKind::Convolution(c) => {
+                (Map::Convolution(Windowed::new(c.clone(), input, output)), c.bias.elements(output))
+            }
             LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
             _ => return None,
         };
-        Some(Self { name: name.into(), kind: kind.operator(), input, output, map, bias, supports: OnceLock::new() })
+        Some(Self {
+            name: name.into(),
+            kind: kind.operator(),
+            input,
+            output,
+            map,
+            bias,
+            supports: OnceLock::new(),
+        })
     }
 
     /// The identity: what stands where a network has no linear layer.
@@ -46,7 +91,7 @@ impl Linear {
         let (scale, shift) = (vec![1.0; shape.channels], vec![0.0; shape.channels]);
         let convolution = Convolution::pointwise(&network::Affine { scale, shift });
         let bias = convolution.bias.elements(shape);
-        let (name, map) = ("identity".into(), Map::Convolution(convolution));
+        let (name, map) = ("identity".into(), Map::Convolution(Windowed::new(convolution, shape, shape)));
         Self { name, kind: "identity", input: shape, output: shape, map, bias, supports: OnceLock::new() }
     }
 
@@ -60,7 +105,15 @@ impl Linear {
             weights: weights.concat(),
             bias: bias.clone(),
         });
-        Self { name: self.name.clone(), kind: self.kind, input: self.input, output, map, bias, supports: OnceLock::new() }
+        Self {
+            name: self.name.clone(),
+            kind: self.kind,
+            input: self.input,
+            output,
+            map,
+            bias,
+            supports: OnceLock::new(),
+        }
     }
 
     pub fn rows(&self) -> usize {
@@ -83,7 +136,7 @@ impl Linear {
     /// The layer as a convolution: a dense layer is one whose window is the whole image.
     pub fn as_convolution(&self) -> Convolution {
         match &self.map {
-            Map::Convolution(convolution) => convolution.clone(),
+            Map::Convolution(windowed) => windowed.convolution.clone(),
             Map::Dense(dense) => Convolution {
                 input_channels: self.input.channels,
                 output_channels: dense.rows,
@@ -101,7 +154,7 @@ impl Linear {
     /// Whether it is a convolution.
     pub fn convolution(&self) -> Option<&Convolution> {
         match &self.map {
-            Map::Convolution(convolution) => Some(convolution),
+            Map::Convolution(windowed) => Some(&windowed.convolution),
             Map::Dense(_) => None,
         }
     }
@@ -110,25 +163,8 @@ impl Linear {
     pub fn weight(&self, row: usize, column: usize) -> f64 {
         match &self.map {
             Map::Dense(dense) => dense.row(row)[column],
-            Map::Convolution(convolution) => self.tap_weight(convolution, row, column).unwrap_or(0.0),
+            Map::Convolution(windowed) => windowed.weight(row, column).unwrap_or(0.0),
         }
-    }
-
-    fn tap_weight(&self, c: &Convolution, row: usize, column: usize) -> Option<f64> {
-        let ([o, y, x], [i, row_in, column_in]) =
-            (coordinates(row, self.output), coordinates(column, self.input));
-        let channel = i.checked_sub(o / c.group_outputs() * c.group_inputs())?;
-        if channel >= c.group_inputs() {
-            return None;
-        }
-        let before = [c.padding.top, c.padding.left];
-        let tap = |axis: usize, at: usize, from: usize| {
-            let distance = (from + before[axis]).checked_sub(at * c.stride[axis])?;
-            let k = distance / c.dilation[axis];
-            (distance.is_multiple_of(c.dilation[axis]) && k < c.kernel[axis]).then_some(k)
-        };
-        let (ky, kx) = (tap(0, y, row_in)?, tap(1, x, column_in)?);
-        Some(c.channel_weights(o)[(channel * c.kernel[0] + ky) * c.kernel[1] + kx])
     }
 
     /// All rows, by the columns that they see.
@@ -147,7 +183,9 @@ impl Linear {
     /// Rows that see the same columns: of a convolution channels at the same place whose kernels are zero in the same places.
     fn alike(&self) -> Vec<Vec<usize>> {
         let (weights, outputs, positions): (&[f64], usize, usize) = match &self.map {
-            Map::Convolution(c) => (&c.weights, c.output_channels, self.output.positions()),
+            Map::Convolution(w) => {
+                (&w.convolution.weights, w.convolution.output_channels, self.output.positions())
+            }
             Map::Dense(d) => (&d.weights, d.rows, 1),
         };
         let groups = self.convolution().map_or(1, |c| c.groups);
@@ -159,7 +197,8 @@ impl Linear {
             channels.resize(channels.len().max(kind + 1), vec![]);
             channels[kind].push(channel);
         }
-        let at = |place: usize| channels.iter().map(move |of| of.iter().map(|c| c * positions + place).collect());
+        let at =
+            |place: usize| channels.iter().map(move |of| of.iter().map(|c| c * positions + place).collect());
         (0..positions).flat_map(at).collect()
     }
 
@@ -170,7 +209,7 @@ impl Linear {
                 let weights = dense.row(row).iter().enumerate();
                 weights.filter(|(_, w)| **w != 0.0).for_each(|(column, w)| visit(column, *w));
             }
-            Map::Convolution(c) => self.for_each_tap(c, row, visit),
+            Map::Convolution(windowed) => self.for_each_tap(&windowed.convolution, row, visit),
         }
     }
 

@@ -272,7 +272,8 @@ impl<'a> Map<'a> {
     /// The cheapest path from the client to the scores.
     fn cheapest(&self) -> Result<Choice, Error> {
         let mut queue = self.written();
-        let mut arrived: Vec<Vec<bool>> = self.tensors.iter().map(|places| vec![false; places.len()]).collect();
+        let mut arrived: Vec<Vec<bool>> =
+            self.tensors.iter().map(|places| vec![false; places.len()]).collect();
         while let Some(task) = queue.pop() {
             match task {
                 Task::Finish(path) => return Ok(Choice { image: path.image, layers: path.choices }),

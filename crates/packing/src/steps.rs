@@ -286,8 +286,7 @@ const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40,
 /// The least that these products of one output, `total` in all, take with so many giant steps: each baby meets all of them.
 fn fewest_babies(terms: &[usize], giants: usize, total: usize) -> TransformShape {
     let read = terms.iter().filter(|terms| **terms > 0);
-    let babies =
-        read.map(|terms| Babies { rotated: terms.div_ceil(giants) - 1, unrotated: true }).collect();
+    let babies = read.map(|terms| Babies { rotated: terms.div_ceil(giants) - 1, unrotated: true }).collect();
     TransformShape { babies, giants, turned: giants - 1, terms: total }
 }
 
@@ -355,6 +354,7 @@ impl Decided {
             let (from, to) = (step.from.placement.clone(), step.to.to.clone());
             Self { meetings: Meetings::new(differences, from, to, origin, preference), origin, preference }
         });
-        all.min_by_key(|decided| decided.meetings.products()).filter(|decided| decided.meetings.products() > 0)
+        all.min_by_key(|decided| decided.meetings.products())
+            .filter(|decided| decided.meetings.products() > 0)
     }
 }

@@ -286,8 +286,8 @@ impl Meetings {
     fn visit(&self, to: usize, from: usize, slot: usize, diagonal: usize) -> Option<(usize, usize)> {
         let slots = self.to.slots;
         let (block, row) = self.to.at(to * slots + slot)?;
-        let (_, column) = self.from.at(from * slots + (slot + diagonal) % slots)?;
-        let difference = (self.from.base[column] + slots - self.to.base[row] % slots) % slots;
+        let (_, column) = self.from.at(from * slots + ((slot + diagonal) & (slots - 1)))?;
+        let difference = self.from.base[column].wrapping_sub(self.to.base[row]) & (slots - 1);
         let chosen = self.pairs[to][from].chosen(difference);
         chosen.contains(&(block as u32, diagonal as u32)).then_some((row, column))
     }
@@ -526,7 +526,7 @@ impl DiagonalKernel {
     ) -> Result<Plain, circuit::Error> {
         let (linear, meetings, slots) = (self.linear.clone(), self.meetings.clone(), b.slots());
         let weight = move |slot: usize| {
-            let visit = meetings.visit(to, from, (slot + slots - giant) % slots, diagonal);
+            let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, row, column))
         };
         let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
