@@ -60,8 +60,8 @@ pub struct Entry {
     pub class: usize,
     /// The class in the clear.
     pub plain: usize,
-    /// The class encrypted.
-    pub encrypted: usize,
+    /// The class encrypted; none where the client refused the reply.
+    pub encrypted: Option<usize>,
     pub max_abs_error: f64,
     pub mean_abs_error: f64,
     /// The image's share of the server's time.

@@ -34,7 +34,8 @@ pub struct Setup {
 /// The way of the images of one request to their scores.
 #[derive(Debug)]
 pub struct Round {
-    pub classifications: Vec<Classification>,
+    /// What the reply says, or why the client does not believe it.
+    pub classifications: Result<Vec<Classification>, client::Error>,
     pub times: Times,
     pub upload_bytes: u64,
     pub download_bytes: u64,
@@ -85,7 +86,7 @@ impl Session {
         let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
         let (classifications, decrypt) = timed(|| self.client.decrypt_images(&reply[..], images.len()));
         Ok(Round {
-            classifications: classifications?,
+            classifications,
             times: Times { encrypt, expand, latency, processor, decrypt },
             upload_bytes: request.len() as u64,
             download_bytes: reply.len() as u64,
@@ -145,13 +146,5 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + S
     match threads {
         1 => work(),
         _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work),
-    }
-}
-
-impl Round {
-    /// The difference between encrypted and plain score, for each image and class.
-    pub fn errors<'a>(&'a self, plain: &'a [Vec<f64>]) -> impl Iterator<Item = f64> + 'a {
-        let images = self.classifications.iter().zip(plain);
-        images.flat_map(|(e, p)| e.scores.iter().zip(p).map(|(e, p)| (e - p).abs()))
     }
 }

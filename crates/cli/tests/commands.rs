@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, assert_fields, data, digit};
+use common::{Colour, Folder, assert_fields, data, digit, even_png};
 use serde_json::Value;
 
 const TOTALS: [&str; 10] = [
@@ -210,6 +210,20 @@ fn every_drawn_digit_is_classified_as_in_the_clear() {
             (0..10).max_by(|&a, &b| plain[a].as_f64().partial_cmp(&plain[b].as_f64()).expect("numbers"));
         assert_eq!(best, Some(n));
     }
+}
+
+/// What is unlike the training images is told apart from wrong keys, and never passes in silence.
+#[test]
+fn an_image_that_is_far_out_gets_a_warning_or_no_scores_at_all() {
+    let folder = Folder::new("far-out");
+    let white = folder.file("white.png", &even_png(28, 28, Colour::Grey, 255)).display().to_string();
+    let usual = folder.json(&format!("classify lola-small-mnist {}", digit(3)));
+    assert_eq!(usual["warnings"].as_array().map(Vec::len), Some(0), "{usual}");
+    let warned = folder.json(&format!("classify cryptonets-mnist {white}"));
+    let warnings = warned["warnings"].as_array().expect("warnings");
+    assert!(warnings.iter().any(|w| w.as_str().is_some_and(|w| w.contains("the output of"))), "{warned}");
+    let refused = folder.fails(1, &format!("classify mlp-mnist {white}"));
+    assert!(refused.contains("the output of") && refused.contains("over the training images"), "{refused}");
 }
 
 #[test]

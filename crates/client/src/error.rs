@@ -51,7 +51,7 @@ pub enum Error {
     Image(#[from] network::Error),
     /// The reply decrypts to noise.
     #[error(
-        "the reply does not decrypt under this key (wrong keys, or damaged): a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; generate evaluation keys and request with one secret key, and send both again"
+        "the reply makes no sense under this key: a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; either the keys are wrong (make evaluation keys and request with one secret key, and send both again), or the image is so unlike any the model was made for that values overflowed"
     )]
     Garbage {
         /// The largest coefficient that should be zero.

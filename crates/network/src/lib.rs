@@ -47,5 +47,5 @@ pub use graph::Graph;
 pub use image::Image;
 pub use layer::{Affine, AveragePool, Bias, Convolution, Dense, Layer, LayerKind, Padding, Quadratic};
 pub use metadata::{Metadata, ValueRange};
-pub use model::Model;
+pub use model::{FarOut, Model};
 pub use shape::Shape;

@@ -51,10 +51,52 @@ impl Model {
         self.graph.infer(&self.input(image)?)
     }
 
+    /// The layer whose output goes furthest beyond what it was over the training images, for a normalised input; `None` where none does, and where
+    /// nothing is recorded. Fails as [`Graph::infer`] does.
+    ///
+    /// An encrypted run has room for what training showed, and some more: what lies beyond may come out wrong.
+    pub fn furthest_out(&self, input: &[f64]) -> Result<Option<FarOut<'_>>, Error> {
+        let layers = self.graph.layers.iter().zip(self.graph.trace(input)?);
+        let far_out = layers.filter_map(|(layer, output)| {
+            let expected = self.metadata.ranges.get(&layer.name)?.max;
+            let found = output.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            (found > expected).then_some(FarOut { layer: &layer.name, found, expected })
+        });
+        Ok(far_out.max_by(|a, b| a.times().total_cmp(&b.times())))
+    }
+
     /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where there are
     /// none.
     pub fn class_of(scores: &[f64]) -> usize {
         (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+    }
+}
+
+/// A layer's output that is larger than any over the training images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FarOut<'a> {
+    /// The layer.
+    pub layer: &'a str,
+    /// Its largest magnitude.
+    pub found: f64,
+    /// The largest over the training images.
+    pub expected: f64,
+}
+
+impl FarOut<'_> {
+    /// How many times it is what was expected.
+    fn times(&self) -> f64 {
+        self.found / self.expected
+    }
+}
+
+impl std::fmt::Display for FarOut<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { layer, found, expected } = self;
+        write!(
+            f,
+            "the output of {layer} reaches {found:.2}, over the training images at most {expected:.2}: the image is unlike those the model was made for"
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! `classify`: one image, encrypted end to end.
 
 use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{During, Failure, Outcome};
 use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
@@ -79,7 +79,11 @@ fn here(model: ModelArgument, image: &ImageArgument, plan: &PlanFlags) -> Outcom
     let images = [image.load(model.graph.input)?];
     let session = Session::open(model, plan)?;
     let round = session.classify(&images)?;
-    Ok(Report::new(&session, round, session.plain_scores(&images)?))
+    let report = Report::new(&session, round, session.plain_scores(&images)?);
+    let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else { return report };
+    let mut report = report.during(|| far_out.to_string())?;
+    report.warnings.push(far_out.to_string());
+    Ok(report)
 }
 
 fn parse<T: std::str::FromStr<Err: fmt::Display>>(word: &str) -> Outcome<T> {
@@ -109,17 +113,19 @@ impl Report {
     }
 
     /// What is known where client and server are one process.
-    pub fn new(session: &Session, mut round: Round, mut plain: Vec<Vec<f64>>) -> Self {
-        let max_abs_error = round.errors(&plain).fold(0.0, f64::max);
-        let classification = round.classifications.swap_remove(0);
-        Self {
+    pub fn new(session: &Session, round: Round, mut plain: Vec<Vec<f64>>) -> Outcome<Self> {
+        let classification = round.classifications?.swap_remove(0);
+        let plain = plain.swap_remove(0);
+        let errors = classification.scores.iter().zip(&plain).map(|(e, p)| (e - p).abs());
+        let max_abs_error = errors.fold(0.0, f64::max);
+        Ok(Self {
             max_abs_error: Some(max_abs_error),
-            plain_scores: Some(plain.swap_remove(0)),
+            plain_scores: Some(plain),
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
             ..Self::decrypted(session.plan.public.labels.clone(), classification, round.download_bytes)
-        }
+        })
     }
 
     fn scores(&self) -> Table {

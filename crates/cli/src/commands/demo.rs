@@ -87,7 +87,7 @@ impl Demo {
             server_bytes: session.server_bytes(),
             total_ms: 0.0,
             peak_rss_bytes: machine::peak_memory(),
-            classification: classify::Report::new(&session, round, plain),
+            classification: classify::Report::new(&session, round, plain)?,
             told,
         })
     }

@@ -60,6 +60,8 @@ struct Report {
     correct_plain: usize,
     correct_encrypted: Option<usize>,
     agree: Option<usize>,
+    /// Images with scores that the plan cannot carry: the client says so instead of giving a label.
+    refused: Option<usize>,
     max_abs_error: Option<f64>,
     mean_abs_error: Option<f64>,
     images_per_second: f64,
@@ -161,6 +163,7 @@ fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool
         correct_plain: correct,
         correct_encrypted: None,
         agree: None,
+        refused: None,
         max_abs_error: None,
         mean_abs_error: None,
         images_per_second: per_second(done, ms),
@@ -175,6 +178,7 @@ struct Sums {
     correct_plain: usize,
     correct_encrypted: usize,
     agree: usize,
+    refused: usize,
     /// Of the images' mean errors.
     errors: f64,
     largest: f64,
@@ -217,33 +221,38 @@ impl Run<'_> {
         let (round, plain) = done?;
         let share = |ms: f64| ms / these.len() as f64;
         let server_ms = share(round.times.expand + round.times.latency);
-        let scores = round.classifications.iter().map(|c| &c.scores).zip(&plain);
-        these
-            .clone()
-            .zip(scores)
-            .map(|(image, (encrypted, plain))| {
-                let errors = || encrypted.iter().zip(plain).map(|(e, p)| (e - p).abs());
-                Ok(Entry {
-                    image,
-                    class: self.images.label(image)?.into(),
-                    plain: Model::class_of(plain),
-                    encrypted: Model::class_of(encrypted),
-                    max_abs_error: errors().fold(0.0, f64::max),
-                    mean_abs_error: errors().sum::<f64>() / plain.len().max(1) as f64,
-                    server_ms,
-                    ms: share(ms),
-                })
+        let encrypted = match round.classifications {
+            Ok(classifications) => classifications.into_iter().map(|c| Some(c.scores)).collect(),
+            // The keys are right, so what makes no sense has overflowed.
+            Err(client::Error::WrappedAround { .. } | client::Error::Garbage { .. }) => {
+                vec![None; these.len()]
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let entry = |(image, (encrypted, plain)): (usize, (Option<Vec<f64>>, &Vec<f64>))| {
+            let errors = || encrypted.iter().flatten().zip(plain).map(|(e, p)| (e - p).abs());
+            Ok(Entry {
+                image,
+                class: self.images.label(image)?.into(),
+                plain: Model::class_of(plain),
+                encrypted: encrypted.as_deref().map(Model::class_of),
+                max_abs_error: errors().fold(0.0, f64::max),
+                mean_abs_error: errors().sum::<f64>() / plain.len().max(1) as f64,
+                server_ms,
+                ms: share(ms),
             })
-            .collect()
+        };
+        these.clone().zip(encrypted.into_iter().zip(&plain)).map(entry).collect()
     }
 }
 
 impl Sums {
     fn add(&mut self, entry: &Entry) {
         self.count += 1;
-        self.correct_encrypted += usize::from(entry.encrypted == entry.class);
+        self.refused += usize::from(entry.encrypted.is_none());
+        self.correct_encrypted += usize::from(entry.encrypted == Some(entry.class));
         self.correct_plain += usize::from(entry.plain == entry.class);
-        self.agree += usize::from(entry.encrypted == entry.plain);
+        self.agree += usize::from(entry.encrypted == Some(entry.plain));
         self.errors += entry.mean_abs_error;
         self.largest = self.largest.max(entry.max_abs_error);
         self.server_ms += entry.server_ms;
@@ -258,8 +267,9 @@ impl Sums {
             correct_plain: self.correct_plain,
             correct_encrypted: Some(self.correct_encrypted),
             agree: Some(self.agree),
+            refused: Some(self.refused),
             max_abs_error: Some(self.largest),
-            mean_abs_error: Some(self.errors / self.count.max(1) as f64),
+            mean_abs_error: Some(self.errors / (self.count - self.refused).max(1) as f64),
             images_per_second: per_second(self.count, self.ms),
             server_images_per_second: Some(per_second(self.count, self.server_ms)),
         }
@@ -281,6 +291,9 @@ impl fmt::Display for Report {
         }
         if let (Some(correct), Some(agree)) = (self.correct_encrypted, self.agree) {
             facts = facts.fact("right encrypted", share(correct)).fact("same label in both", share(agree));
+        }
+        if let Some(refused) = self.refused.filter(|refused| *refused > 0) {
+            facts = facts.fact("scores out of range, told and not used", share(refused));
         }
         if let (Some(largest), Some(mean)) = (self.max_abs_error, self.mean_abs_error) {
             facts = facts

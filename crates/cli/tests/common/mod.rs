@@ -118,13 +118,19 @@ pub fn assert_fields(document: &Value, fields: &[&str]) {
 
 /// Bytes of a PNG of zeros: 8 bits a channel.
 pub fn black_png(width: u32, height: u32, colour: Colour) -> Vec<u8> {
+    even_png(width, height, colour, 0)
+}
+
+/// Bytes of a PNG of pixels that are all the same: 8 bits a channel.
+pub fn even_png(width: u32, height: u32, colour: Colour, pixel: u8) -> Vec<u8> {
     let channels = match colour {
         Colour::Grey => 1,
         Colour::Rgb => 3,
     };
     let mut lines = vec![];
     for _ in 0..height {
-        lines.extend(vec![0; 1 + (width * channels) as usize]);
+        lines.push(0);
+        lines.extend(vec![pixel; (width * channels) as usize]);
     }
     let mut header = vec![];
     header.extend(width.to_be_bytes());
