@@ -51,11 +51,11 @@ impl Default for CostModel {
     fn default() -> Self {
         Self {
             ntt: 7.5,
-            multiply_accumulate: 1.6,
+            multiply_accumulate: 1.0,
             permutation: 2.0,
             conversion: 1.2,
             pass: 1.2,
-            stream: 3.0,
+            stream: 2.4,
             scalar_product: scalar_product(),
             expansion: expansion(),
         }

@@ -9,7 +9,7 @@ use crate::ciphertext::{Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
 use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use ring::sampler::Seed;
-use ring::{Basis, Form, Modulus, Poly};
+use ring::{Basis, Form, Modulus, Poly, parallel};
 use sha2::{Digest, Sha256};
 use std::io::{ErrorKind, Read};
 use zeroize::Zeroizing;
@@ -356,25 +356,26 @@ fn unpack<F: Form>(basis: &Basis, bytes: &mut &[u8]) -> Result<Poly<F>, WireErro
 }
 
 fn unpack_words(m: Modulus, bytes: &[u8], out: &mut [u32]) -> Result<(), WireError> {
-    let (bits, mut pending, mut filled) = (width(m), 0u64, 0);
-    let mut units = bytes.chunks(4);
+    let bits = width(m);
     let mask = (1u64 << bits) - 1;
-    for word in out.iter_mut() {
-        if filled < bits {
-            let mut unit = [0; 4];
-            let next = units.next().unwrap_or(&[]);
-            unit[..next.len()].copy_from_slice(next);
-            pending |= u64::from(u32::from_le_bytes(unit)) << filled;
-            filled += 32;
-        }
-        *word = (pending & mask) as u32;
-        pending >>= bits;
-        filled -= bits;
+    for (i, word) in out.iter_mut().enumerate() {
+        let (at, shift) = (i * bits / 8, i * bits % 8);
+        *word = (eight_from(bytes, at) >> shift & mask) as u32;
     }
     match out.iter().position(|&word| word >= m.value()) {
         Some(index) => Err(WireError::Residue { index, word: out[index], modulus: m.value() }),
         None => Ok(()),
     }
+}
+
+/// The eight bytes that begin at `at`, as a number; there are zeros after the last one.
+fn eight_from(bytes: &[u8], at: usize) -> u64 {
+    if let Some(eight) = bytes[at..].first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    let mut eight = [0; 8];
+    eight[..bytes.len() - at].copy_from_slice(&bytes[at..]);
+    u64::from_le_bytes(eight)
 }
 
 /// Checks a payload's length once, before anything is read or allocated.
@@ -410,7 +411,7 @@ pub fn write_ciphertexts(context: &Context, ciphertexts: &[SeededCiphertext]) ->
     out
 }
 
-/// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes.
+/// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes; inside a rayon pool threads read different ones.
 pub fn read_ciphertexts(
     context: &Context,
     bytes: &[u8],
@@ -418,18 +419,13 @@ pub fn read_ciphertexts(
     level: Level,
     scale: Scale,
 ) -> Result<Vec<SeededCiphertext>, WireError> {
-    let mut bytes = exactly(bytes, ciphertexts_bytes(context.parameters(), level, count))?;
-    let mut ciphertexts = Vec::with_capacity(count);
-    for _ in 0..count {
+    let bytes = exactly(bytes, ciphertexts_bytes(context.parameters(), level, count))?;
+    let read = |mut bytes: &[u8]| {
         let seed = take_seed(&mut bytes);
-        ciphertexts.push(SeededCiphertext {
-            c0: unpack(context.basis(level), &mut bytes)?,
-            seed,
-            level,
-            scale,
-        });
-    }
-    Ok(ciphertexts)
+        Ok(SeededCiphertext { c0: unpack(context.basis(level), &mut bytes)?, seed, level, scale })
+    };
+    let each = ciphertexts_bytes(context.parameters(), level, 1);
+    parallel::map(bytes.chunks_exact(each), read).into_iter().collect()
 }
 
 /// Payload bytes of the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]).

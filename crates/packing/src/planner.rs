@@ -259,7 +259,7 @@ fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Opt
     }
     let without = Some(best.family());
     let search = Search { chain, parameters, options, bound, key_worth: 0.0, key_price: 0.0, without };
-    let families = search::best(&search).ok().map(|other| other.family());
+    let families = search::best(&search).ok().map(|(_, other)| other.family());
     let named = [Family::Image, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
     let others = families.into_iter().chain(named).filter_map(|family| {
         let plan = plan_for(model, parameters, &Options { family, ..options.clone() }).ok()?;
@@ -289,7 +289,7 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     let without = Some(chosen.family());
     let search =
         Search { chain: &chain, parameters: &parameters, options, bound, key_worth, key_price: 0.0, without };
-    let Ok(choice) = search::best(&search) else { return Ok(None) };
+    let Ok((_, choice)) = search::best(&search) else { return Ok(None) };
     match first_sound(model, &chain, &parameters, options, orders(&choice)) {
         Err(Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
@@ -353,7 +353,7 @@ fn within_key_limit(mut search: Search<'_>) -> Result<Choice, Error> {
     let mut least = u64::MAX;
     for price in KEY_PRICES {
         search.key_price = price;
-        let choice = search::best(&search)?;
+        let (_, choice) = search::best(&search)?;
         let assembly = assemble(search.chain, search.parameters, &choice, search.bound)?;
         let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
         if keys <= limit {

@@ -38,11 +38,11 @@ pub(crate) struct Search<'a> {
 /// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
 pub(crate) const KEY_WORTH: f64 = 0.3;
 
-/// The best choice.
+/// The best choice, and its price.
 ///
 /// # Errors
 /// Where no layout of some tensor fits.
-pub(crate) fn best(search: &Search<'_>) -> Result<Choice, Error> {
+pub(crate) fn best(search: &Search<'_>) -> Result<(Price, Choice), Error> {
     let prices = Prices::new(search);
     Map::new(search, &prices).cheapest()
 }
@@ -270,13 +270,15 @@ impl<'a> Map<'a> {
     }
 
     /// The cheapest path from the client to the scores.
-    fn cheapest(&self) -> Result<Choice, Error> {
+    fn cheapest(&self) -> Result<(Price, Choice), Error> {
         let mut queue = self.written();
         let mut arrived: Vec<Vec<bool>> =
             self.tensors.iter().map(|places| vec![false; places.len()]).collect();
         while let Some(task) = queue.pop() {
             match task {
-                Task::Finish(path) => return Ok(Choice { image: path.image, layers: path.choices }),
+                Task::Finish(path) => {
+                    return Ok((path.price, Choice { image: path.image, layers: path.choices }));
+                }
                 Task::Arrive(path) => {
                     let (tensor, place) = path.at;
                     if !std::mem::replace(&mut arrived[tensor][place], true) {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// What a step costs, most important first; the last figures break ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Price([f64; 4]);
+pub(crate) struct Price(pub [f64; 4]);
 
 impl Price {
     /// More than anything costs.

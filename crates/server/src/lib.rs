@@ -27,7 +27,7 @@ use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
 use network::Model;
 use packing::{Plan, PublicPlan};
-use ring::Kernel;
+use ring::{Kernel, parallel};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -149,7 +149,8 @@ impl PreparedModel {
         };
         let seeded = read().map_err(|source| Error::Wire { what: "request", source })?;
         let basis = self.context.basis(level);
-        Ok(Request { id: keys.id, inputs: seeded.into_iter().map(|c| c.expand(basis)).collect() })
+        let inputs = parallel::map(seeded.into_iter(), |ciphertext| ciphertext.expand(basis));
+        Ok(Request { id: keys.id, inputs })
     }
 
     /// Runs the network on a request.
