@@ -85,6 +85,22 @@ def squares(model):
     return [module for module in model.modules() if isinstance(module, SquareActivation)]
 
 
+@torch.no_grad()
+def settle(model, batches):
+    """Sets batch norm's statistics to the medians, over `batches`, of each batch's; leaves the model in evaluation mode."""
+    norms = [module for module in model.eval().modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0  # what runs is what the last batch had
+    found = []
+    for batch in batches:
+        model(batch)
+        found.append([(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms])
+    for norm, of_norm in zip(norms, zip(*found)):
+        norm.running_mean, norm.running_var = (torch.stack(values).median(0).values for values in zip(*of_norm))
+    model.eval()
+
+
 def _folded(linear, norm):
     """Weight and bias of `linear` followed by batch norm at inference (or by nothing), in float64."""
     weight = linear.weight.detach().double()

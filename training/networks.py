@@ -95,6 +95,7 @@ class Recipe:
     range_sample: float = 1.0  # share of each batch that they are looked for in: the penalty takes as long as the network
     dropout: float = 0.0  # before the last layer
     averaging: float = 0.0  # decay, by step, of the weights' moving average; 0: no averaging
+    median_norm: bool = False  # batch norm's statistics are, in the end, medians over batches: a few images far out decide means
     bfloat16: bool = False  # products in bfloat16, several times faster where the processor has them
     distillation: Distillation | None = None
     pruning: Pruning | None = None
@@ -268,6 +269,7 @@ CIFAR10 = replace(
         augmentation=CropFlip(shift=4, cutout=12),
         dropout=0.2,
         averaging=0.999,
+        median_norm=True,
         seed=2,
     ),
 )

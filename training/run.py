@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from augment import augment
 from data import DATASETS, normalise
-from model import build, squares
+from model import build, settle, squares
 from plain import CHUNK
 from pruning import Pruner
 
@@ -93,7 +93,18 @@ class Run:
             self._save()
             left = (time.monotonic() - start) / (epoch + 1 - first) * (self.recipe.epochs - epoch - 1)
             self._report(entry, left)
-        return self.result(), self.history
+        return self._settled(self.result()), self.history
+
+    def _settled(self, network):
+        """`network` with batch norm's statistics over the training images as the recipe wants them."""
+        if self.recipe.median_norm:
+            batches = self.training.pixels.split(self.recipe.batch)
+            with self._autocast():
+                settle(network, (self._input(batch) for batch in batches if len(batch) == self.recipe.batch))
+        return network
+
+    def _input(self, pixels):
+        return normalise(self.spec, pixels).contiguous(memory_format=torch.channels_last)
 
     def _learning_rate(self, step):
         """The learning rate at a step counted over all epochs: linear warm-up over the first epoch, then a cosine."""
@@ -156,7 +167,7 @@ class Run:
         for start in range(0, len(images), CHUNK):
             chunk = images[start : start + CHUNK]
             with self._autocast():
-                scores = network(normalise(self.spec, chunk.pixels).contiguous(memory_format=torch.channels_last)).float()
+                scores = network(self._input(chunk.pixels)).float()
             loss_sum += F.cross_entropy(scores, chunk.labels, reduction="sum").item()
             correct += (scores.argmax(1) == chunk.labels).sum().item()
         return {"loss": loss_sum / len(images), "accuracy": correct / len(images)}

@@ -14,7 +14,7 @@ import plain
 from augment import crop_flip, distort
 from data import DATASETS, DataError, Images, load_cifar10, load_mnist, normalise
 from export import export, onnx_scores, to_onnx
-from model import build, fold
+from model import build, fold, settle
 from networks import (
     CRYPTONETS_MNIST,
     NETWORKS,
@@ -144,6 +144,7 @@ EVERYTHING = dict(
     averaging=0.9,
     dropout=0.2,
     range_penalty=0.1,
+    median_norm=True,
     bfloat16=True,
     pruning=Pruning(first_epoch=0, last_epoch=2, taps=9, units=31, density=(0.3, 0.1, 0.5)),
 )
@@ -229,6 +230,17 @@ def test_a_network_that_a_recipe_names_is_trained_first(tmp_path, monkeypatch, r
     assert len(load(tmp_path / "first.pt")["history"]) == 1
     second.train()
     assert len(load(tmp_path / "second.pt")["history"]) == 1
+
+
+def test_an_outlier_does_not_move_the_statistics_of_a_settled_network():
+    model = build(CRYPTONETS_MNIST, (1, 28, 28), 10)
+    batches = [normalise(CRYPTONETS_MNIST, synthetic(50, seed=seed).pixels) for seed in range(5)]
+    batches[3][7] *= 1e6
+    settle(model, batches)
+    convolved = [model[0](batch).transpose(0, 1).flatten(1) for batch in batches]
+    torch.testing.assert_close(model[1].running_mean, torch.stack([c.mean(1) for c in convolved]).median(0).values)
+    torch.testing.assert_close(model[1].running_var, torch.stack([c.var(1) for c in convolved]).median(0).values)
+    assert not any(module.training for module in model.modules())
 
 
 def test_a_network_begins_with_the_weights_of_another(tmp_path):
