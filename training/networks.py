@@ -253,7 +253,7 @@ CIFAR10_BEGUN = NetworkSpec(
         averaging=0.998,
         bfloat16=True,
     ),
-    tail=1e-4,
+    tail=1e-3,
     mean=CIFAR10_MEAN,
     std=CIFAR10_STD,
 )

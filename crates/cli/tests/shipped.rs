@@ -96,8 +96,10 @@ fn models_give_the_same_label_encrypted() {
         assert_eq!(Model::class_of(&encrypted), Model::class_of(&plain), "{name}: {document}");
         let error = document["max_abs_error"].as_f64().expect("a number");
         println!("{name}: {}, largest error {error:.1e}", document["label"]);
-        // Scores have a root mean square of 5; the predicted errors are a hundredth of that, and less.
-        assert!(error < 0.3, "{name}: {document}");
+        // The largest of ten: eight deviations leave room for images with larger values than the probe's, and next to none for a wrong plan.
+        let predicted =
+            folder.json(&format!("explain {name}"))["predicted_error"].as_f64().expect("a number");
+        assert!(error < 8.0 * predicted, "{name}: {error} where {predicted} is predicted");
     }
 }
 

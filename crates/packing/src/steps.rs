@@ -2,8 +2,8 @@
 
 use crate::choice::windows;
 use crate::kernels::{
-    DiagonalKernel, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel, Shapes, Split,
-    Stamps, WindowKernel,
+    DiagonalKernel, Diagonals, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel,
+    Shapes, Split, Stamps, WindowKernel,
 };
 use crate::layout::Layout;
 use crate::linear::Linear;
@@ -79,7 +79,7 @@ pub(crate) struct Step<'a> {
 
 /// The diagonals of a step, decided.
 pub(crate) struct Decided {
-    meetings: Meetings,
+    diagonals: Diagonals,
     origin: usize,
     preference: Preference,
 }
@@ -150,7 +150,7 @@ impl<'a> Prices<'a> {
 
     /// What a step costs at least, once its diagonals are decided.
     pub fn least_decided(&self, step: Step<'_>, decided: &Decided) -> Price {
-        self.least_price(&decided.meetings.terms(), step.level)
+        self.least_price(&decided.diagonals.terms(), step.level)
     }
 
     /// What so many products cost at least, given for each ciphertext of output and input.
@@ -177,12 +177,12 @@ impl<'a> Prices<'a> {
 
     /// The best split of diagonals into baby and giant steps, and the best fold.
     fn split(&self, step: Step<'_>, decided: &Decided) -> Option<(Price, Split, FoldChoice)> {
-        let Decided { meetings, origin, .. } = decided;
-        let bias = DiagonalKernel::adds_bias(step.linear, meetings.from(), &step.to.to);
+        let Decided { diagonals, origin, .. } = decided;
+        let bias = DiagonalKernel::adds_bias(step.linear, &step.from.placement, &step.to.to);
         let units = units(&step.from.layout, &step.to.output);
         let mut stamps = Stamps::new(self.search.parameters.slots());
         let mut best: Option<(Price, Split, FoldChoice)> = None;
-        for steps in useful_splits(meetings, *origin, &units, &mut stamps) {
+        for steps in useful_splits(diagonals, *origin, &units, &mut stamps) {
             let plain = steps.shapes(steps.span, &mut stamps);
             let Some((price, fold, least_copied)) = self.shapes_price(&plain, step, bias) else { continue };
             if best.as_ref().is_none_or(|(least, ..)| price < *least) {
@@ -298,12 +298,12 @@ fn units(from: &Layout, to: &Layout) -> BTreeSet<usize> {
 
 /// Splits into giant steps, for each number of them: the one with the fewest baby steps.
 fn useful_splits(
-    meetings: &Meetings,
+    diagonals: &Diagonals,
     origin: usize,
     units: &BTreeSet<usize>,
     stamps: &mut Stamps,
 ) -> Vec<GiantSteps> {
-    let (range, terms) = (meetings.range(origin), meetings.products());
+    let (range, terms) = (diagonals.range(origin), diagonals.products());
     let spans = |unit: &usize| {
         let (unit, steps) = (*unit, range.div_ceil(*unit));
         let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
@@ -312,7 +312,7 @@ fn useful_splits(
     let spans: BTreeSet<usize> = units.iter().flat_map(spans).filter(|s| *s <= stamps.slots()).collect();
     let mut best: BTreeMap<usize, GiantSteps> = BTreeMap::new();
     for span in spans {
-        let steps = meetings.giant_steps(origin, span, stamps);
+        let steps = diagonals.giant_steps(origin, span, stamps);
         if !steps.is_whole() {
             return vec![];
         }
@@ -352,9 +352,10 @@ impl Decided {
         let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
         let all = ways.map(|(origin, preference)| {
             let (from, to) = (step.from.placement.clone(), step.to.to.clone());
-            Self { meetings: Meetings::new(differences, from, to, origin, preference), origin, preference }
+            let meetings = Meetings::new(differences, from, to, origin, preference);
+            Self { diagonals: meetings.into_diagonals(), origin, preference }
         });
-        all.min_by_key(|decided| decided.meetings.products())
-            .filter(|decided| decided.meetings.products() > 0)
+        all.min_by_key(|decided| decided.diagonals.products())
+            .filter(|decided| decided.diagonals.products() > 0)
     }
 }

@@ -75,6 +75,13 @@ pub(crate) struct Meetings {
     to: Arc<Placement>,
     /// For each ciphertext of output and input, and for each difference: the blocks that meet, and on which diagonal.
     pairs: Vec<Vec<Pair>>,
+    diagonals: Diagonals,
+}
+
+/// For each ciphertext of output and input its diagonals, in order: all that counts of a layer depend on.
+pub(crate) struct Diagonals {
+    slots: usize,
+    pairs: Vec<Vec<Vec<usize>>>,
 }
 
 struct Pair {
@@ -82,9 +89,8 @@ struct Pair {
     ranges: Vec<(u32, u32)>,
     /// Blocks and diagonals.
     chosen: Vec<(u32, u32)>,
-    /// All diagonals, and for each whether it is one.
-    diagonals: Vec<usize>,
-    used: Vec<bool>,
+    /// The diagonals.
+    used: SlotSet,
 }
 
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
@@ -206,35 +212,49 @@ impl Meetings {
         preference: Preference,
     ) -> Self {
         let choose = |present: &SlotSet| Pair::new(present, &from, &to, origin, preference);
-        let pairs = differences.0.iter().map(|row| row.iter().map(choose).collect()).collect();
-        Self { from, to, pairs }
+        let pairs: Vec<Vec<Pair>> =
+            differences.0.iter().map(|row| row.iter().map(choose).collect()).collect();
+        let diagonals = |row: &Vec<Pair>| row.iter().map(|pair| pair.used.iter().collect()).collect();
+        let diagonals = Diagonals { slots: to.slots, pairs: pairs.iter().map(diagonals).collect() };
+        Self { from, to, pairs, diagonals }
     }
 
     /// The diagonals between a ciphertext of the output and one of the input.
     fn diagonals(&self, to: usize, from: usize) -> &[usize] {
-        &self.pairs[to][from].diagonals
+        &self.diagonals.pairs[to][from]
     }
 
-    /// Where the input lies.
-    pub fn from(&self) -> &Placement {
-        &self.from
+    /// The diagonals alone.
+    pub fn into_diagonals(self) -> Diagonals {
+        self.diagonals
     }
 
+    /// The row and column whose weight belongs to `slot` on `diagonal`; those of the ones follow the others.
+    fn visit(&self, to: usize, from: usize, slot: usize, diagonal: usize) -> Option<(usize, usize)> {
+        let slots = self.to.slots;
+        let (block, row) = self.to.at(to * slots + slot)?;
+        let (_, column) = self.from.at(from * slots + ((slot + diagonal) & (slots - 1)))?;
+        let difference = self.from.base[column].wrapping_sub(self.to.base[row]) & (slots - 1);
+        let chosen = self.pairs[to][from].chosen(difference);
+        chosen.contains(&(block as u32, diagonal as u32)).then_some((row, column))
+    }
+}
+
+impl Diagonals {
     /// How many products there are for each ciphertext of output and input.
     pub fn terms(&self) -> Vec<Vec<usize>> {
-        let products = |row: &Vec<Pair>| row.iter().map(|pair| pair.diagonals.len()).collect();
-        self.pairs.iter().map(products).collect()
+        self.pairs.iter().map(|row| row.iter().map(Vec::len).collect()).collect()
     }
 
     /// How many products there are.
     pub fn products(&self) -> usize {
-        self.pairs.iter().flatten().map(|pair| pair.diagonals.len()).sum()
+        self.pairs.iter().flatten().map(Vec::len).sum()
     }
 
     /// One after the last diagonal, counted from the origin.
     pub fn range(&self, origin: usize) -> usize {
-        let diagonals = self.pairs.iter().flatten().flat_map(|pair| &pair.diagonals);
-        diagonals.map(|d| (d + origin) % self.to.slots + 1).max().unwrap_or(0)
+        let diagonals = self.pairs.iter().flatten().flatten();
+        diagonals.map(|d| (d + origin) % self.slots + 1).max().unwrap_or(0)
     }
 
     /// All diagonals in giant steps of this span; they are chained where that takes fewer keys.
@@ -256,13 +276,17 @@ impl Meetings {
     }
 
     /// Those of a ciphertext of the output, and the rotations of its giant steps.
-    fn giant_row(row: &[Pair], [origin, span]: [usize; 2], stamps: &mut Stamps) -> (GiantRow, Vec<usize>) {
+    fn giant_row(
+        row: &[Vec<usize>],
+        [origin, span]: [usize; 2],
+        stamps: &mut Stamps,
+    ) -> (GiantRow, Vec<usize>) {
         let slots = stamps.giants.len();
         let (now, mut giants) = (stamps.next(), vec![]);
         let mut found = GiantRow { giants: 0, turned: 0, terms: 0, within: vec![] };
-        for pair in row {
+        for diagonals in row {
             let (seen, mut within) = (stamps.next(), vec![]);
-            for diagonal in &pair.diagonals {
+            for diagonal in diagonals {
                 let rank = (diagonal + origin) & (slots - 1);
                 let rest = rank % span;
                 if first(&mut stamps.giants, rank - rest, now) {
@@ -273,23 +297,13 @@ impl Meetings {
                 }
             }
             within.sort_unstable();
-            found.terms += pair.diagonals.len();
+            found.terms += diagonals.len();
             found.within.push(within);
         }
         giants.sort_unstable();
         found.giants = giants.len();
         found.turned = giants.iter().filter(|giant| **giant != 0).count();
         (found, giants)
-    }
-
-    /// The row and column whose weight belongs to `slot` on `diagonal`; those of the ones follow the others.
-    fn visit(&self, to: usize, from: usize, slot: usize, diagonal: usize) -> Option<(usize, usize)> {
-        let slots = self.to.slots;
-        let (block, row) = self.to.at(to * slots + slot)?;
-        let (_, column) = self.from.at(from * slots + ((slot + diagonal) & (slots - 1)))?;
-        let difference = self.from.base[column].wrapping_sub(self.to.base[row]) & (slots - 1);
-        let chosen = self.pairs[to][from].chosen(difference);
-        chosen.contains(&(block as u32, diagonal as u32)).then_some((row, column))
     }
 }
 
@@ -353,25 +367,19 @@ impl Pair {
         preference: Preference,
     ) -> Self {
         let slots = to.slots;
-        let (ranges, used) = (vec![(0, 0); slots], vec![false; slots]);
-        let mut pair = Self { ranges, chosen: vec![], diagonals: vec![], used };
+        let mut pair = Self { ranges: vec![(0, 0); slots], chosen: vec![], used: SlotSet::new(slots) };
         for rank in 0..slots {
             // Later copies lie further on, so they offer an early difference the diagonals of later ones: those are chosen first.
             let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
             let difference = (rank + slots - origin) % slots;
             if present.contains(difference) {
                 let chosen = pair.choose(difference, from, to, origin, preference);
-                for diagonal in chosen.iter().map(|(_, d)| *d as usize) {
-                    if !std::mem::replace(&mut pair.used[diagonal], true) {
-                        pair.diagonals.push(diagonal);
-                    }
-                }
+                chosen.iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
                 let start = pair.chosen.len() as u32;
                 pair.chosen.extend(chosen);
                 pair.ranges[difference] = (start, pair.chosen.len() as u32);
             }
         }
-        pair.diagonals.sort_unstable();
         pair
     }
 
@@ -397,7 +405,7 @@ impl Pair {
         if preference == Preference::Used {
             let used = |block: usize| {
                 let diagonals = from.shifts.iter().map(|c| diagonal(block, c));
-                diagonals.into_iter().find(|d| self.used[*d]).map(|d| (block as u32, d as u32))
+                diagonals.into_iter().find(|d| self.used.contains(*d)).map(|d| (block as u32, d as u32))
             };
             let all = |class: usize| blocks(class).map(used).collect::<Option<Vec<_>>>();
             if let Some(chosen) = (0..to.classes).find_map(all) {

@@ -7,7 +7,7 @@ mod rows;
 mod scores;
 mod windows;
 
-pub(crate) use diagonals::{DiagonalKernel, Differences, GiantSteps, Meetings, Shapes, Stamps};
+pub(crate) use diagonals::{DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Shapes, Stamps};
 pub use diagonals::{Preference, Split};
 pub(crate) use maps::{Cut, scalar_sum};
 pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};
