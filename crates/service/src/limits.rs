@@ -43,7 +43,7 @@ impl Default for Limits {
             uploads: 16,
             connections: 512,
             quota: 256 << 20,
-            cache: 512 << 20,
+            cache: 1 << 30,
             head: Duration::from_secs(10),
             stall: Duration::from_secs(10),
             body: Duration::from_secs(60),

@@ -89,7 +89,7 @@ struct LimitFlags {
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     quota: u32,
     /// MiB of expanded keys in memory
-    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
     key_memory: u32,
     /// Seconds without a byte after which a client is given up
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3600))]
