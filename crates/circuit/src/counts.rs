@@ -59,46 +59,56 @@ impl Counts {
     }
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.rotations += other.rotations;
-        self.hoisted_rotations += other.hoisted_rotations;
-        self.plaintext_multiplications += other.plaintext_multiplications;
-        self.ciphertext_multiplications += other.ciphertext_multiplications;
-        self.additions += other.additions;
-        self.relinearizations += other.relinearizations;
-        self.rescales += other.rescales;
-        self.work += other.work;
+impl Counts {
+    /// What `f` makes of each figure of both.
+    fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            rotations: f(self.rotations, other.rotations),
+            hoisted_rotations: f(self.hoisted_rotations, other.hoisted_rotations),
+            plaintext_multiplications: f(self.plaintext_multiplications, other.plaintext_multiplications),
+            ciphertext_multiplications: f(self.ciphertext_multiplications, other.ciphertext_multiplications),
+            additions: f(self.additions, other.additions),
+            relinearizations: f(self.relinearizations, other.relinearizations),
+            rescales: f(self.rescales, other.rescales),
+            work: self.work.zip(other.work, f),
+        }
     }
 }
 
-impl AddAssign for Work {
-    fn add_assign(&mut self, other: Self) {
-        self.ntts += other.ntts;
-        self.multiply_accumulates += other.multiply_accumulates;
-        self.permutations += other.permutations;
-        self.conversions += other.conversions;
-        self.passes += other.passes;
-        self.streamed += other.streamed;
-        self.scalar_products += other.scalar_products;
+impl Work {
+    /// What `f` makes of each figure of both.
+    fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            ntts: f(self.ntts, other.ntts),
+            multiply_accumulates: f(self.multiply_accumulates, other.multiply_accumulates),
+            permutations: f(self.permutations, other.permutations),
+            conversions: f(self.conversions, other.conversions),
+            passes: f(self.passes, other.passes),
+            streamed: f(self.streamed, other.streamed),
+            scalar_products: f(self.scalar_products, other.scalar_products),
+        }
     }
 }
 
 impl Add for Counts {
     type Output = Self;
 
-    fn add(mut self, other: Self) -> Self {
-        self += other;
-        self
+    fn add(self, other: Self) -> Self {
+        self.zip(other, u64::add)
     }
 }
 
 impl Add for Work {
     type Output = Self;
 
-    fn add(mut self, other: Self) -> Self {
-        self += other;
-        self
+    fn add(self, other: Self) -> Self {
+        self.zip(other, u64::add)
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
     }
 }
 
@@ -106,17 +116,7 @@ impl Mul<usize> for Counts {
     type Output = Self;
 
     fn mul(self, count: usize) -> Self {
-        let times = |each: u64| each * count as u64;
-        Self {
-            rotations: times(self.rotations),
-            hoisted_rotations: times(self.hoisted_rotations),
-            plaintext_multiplications: times(self.plaintext_multiplications),
-            ciphertext_multiplications: times(self.ciphertext_multiplications),
-            additions: times(self.additions),
-            relinearizations: times(self.relinearizations),
-            rescales: times(self.rescales),
-            work: self.work * count,
-        }
+        self.zip(self, |each, _| each * count as u64)
     }
 }
 
@@ -124,16 +124,7 @@ impl Mul<usize> for Work {
     type Output = Self;
 
     fn mul(self, count: usize) -> Self {
-        let times = |each: u64| each * count as u64;
-        Self {
-            ntts: times(self.ntts),
-            multiply_accumulates: times(self.multiply_accumulates),
-            permutations: times(self.permutations),
-            conversions: times(self.conversions),
-            passes: times(self.passes),
-            streamed: times(self.streamed),
-            scalar_products: times(self.scalar_products),
-        }
+        self.zip(self, |each, _| each * count as u64)
     }
 }
 

@@ -75,15 +75,11 @@ impl Linear {
             LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
             _ => return None,
         };
-        Some(Self {
-            name: name.into(),
-            kind: kind.operator(),
-            input,
-            output,
-            map,
-            bias,
-            supports: OnceLock::new(),
-        })
+        Some(Self::of(name.into(), kind.operator(), [input, output], map, bias))
+    }
+
+    fn of(name: String, kind: &'static str, [input, output]: [Shape; 2], map: Map, bias: Vec<f64>) -> Self {
+        Self { name, kind, input, output, map, bias, supports: OnceLock::new() }
     }
 
     /// The identity: what stands where a network has no linear layer.
@@ -91,8 +87,8 @@ impl Linear {
         let (scale, shift) = (vec![1.0; shape.channels], vec![0.0; shape.channels]);
         let convolution = Convolution::pointwise(&network::Affine { scale, shift });
         let bias = convolution.bias.elements(shape);
-        let (name, map) = ("identity".into(), Map::Convolution(Windowed::new(convolution, shape, shape)));
-        Self { name, kind: "identity", input: shape, output: shape, map, bias, supports: OnceLock::new() }
+        let map = Map::Convolution(Windowed::new(convolution, shape, shape));
+        Self::of("identity".into(), "identity", [shape, shape], map, bias)
     }
 
     /// A dense layer with these rows, each its weights and its bias.
@@ -105,15 +101,7 @@ impl Linear {
             weights: weights.concat(),
             bias: bias.clone(),
         });
-        Self {
-            name: self.name.clone(),
-            kind: self.kind,
-            input: self.input,
-            output,
-            map,
-            bias,
-            supports: OnceLock::new(),
-        }
+        Self::of(self.name.clone(), self.kind, [self.input, output], map, bias)
     }
 
     pub fn rows(&self) -> usize {
