@@ -9,6 +9,7 @@ use packing::{Explanation, Plan};
 use serde::Serialize;
 use server::{ClientKeys, PreparedModel};
 use std::path::Path;
+use std::sync::Barrier;
 use std::time::Instant;
 
 /// A model planned and prepared, a client with fresh keys, and the server's view of both.
@@ -93,6 +94,25 @@ impl Session {
         })
     }
 
+    /// The milliseconds of so many inferences side by side, each of these images and on a thread of its own. Each thread has done one
+    /// before, so that it has its core and its memory.
+    pub fn side_by_side(&self, images: &[Image], inferences: usize) -> Outcome<f64> {
+        let request = self.server.read_request(&self.keys, &self.client.encrypt_images(images)?[..])?;
+        let infer = || self.server.compute(&self.keys, &request).map(|_| ());
+        let barrier = Barrier::new(inferences);
+        let infer_together = || {
+            let before = infer();
+            barrier.wait();
+            let (inferred, ms) = timed(infer);
+            before.and(inferred).map(|()| ms)
+        };
+        let each: Result<Vec<f64>, server::Error> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..inferences).map(|_| scope.spawn(infer_together)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("an inference does not panic")).collect()
+        });
+        Ok(each?.into_iter().fold(0.0, f64::max))
+    }
+
     /// The scores of images, computed in the clear.
     pub fn plain_scores(&self, images: &[Image]) -> Outcome<Vec<Vec<f64>>> {
         let inputs = images.iter().map(|image| self.model.input(image)).collect::<Result<Vec<_>, _>>()?;
@@ -141,10 +161,25 @@ pub fn timed<T>(make: impl FnOnce() -> T) -> (T, f64) {
     (made, start.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Does work that may spread over so many threads; one is this thread, without a pool.
-pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-    match threads {
-        1 => work(),
-        _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work),
+/// So many threads to spread work over; one is the caller's, without a pool.
+pub struct Threads(Option<rayon::ThreadPool>);
+
+impl Threads {
+    pub fn new(threads: usize) -> Outcome<Self> {
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        Ok(Self((threads > 1).then(pool).transpose()?))
     }
+
+    /// Does work that may spread over them.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.0 {
+            None => work(),
+            Some(pool) => pool.install(work),
+        }
+    }
+}
+
+/// Does work that may spread over so many threads.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    Threads::new(threads)?.run(work)
 }

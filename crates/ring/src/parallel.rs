@@ -12,14 +12,10 @@ pub fn for_each<T: Send>(mut items: impl ExactSizeIterator<Item = T> + Send, bod
         let items = std::sync::Mutex::new(&mut items);
         // The guard is gone before the body runs.
         let next = || items.lock().expect("taking an item does not panic").next();
-        let work = || {
+        pool::side_by_side(threads, || {
             while let Some(item) = next() {
                 body(item);
             }
-        };
-        rayon::in_place_scope(|scope| {
-            (1..threads).for_each(|_| scope.spawn(|_| work()));
-            work();
         });
         return;
     }
@@ -36,6 +32,16 @@ pub fn map<T: Send, U: Send>(
     results.into_iter().map(|result| result.expect("every item was taken")).collect()
 }
 
+/// Runs `body` while the pool's other threads stay awake and look for its work. For a body of many short [`for_each`]: a sleeping thread takes
+/// longer to wake, in a virtual machine above all, than much of that work takes. The price is that they are busy when there is none.
+pub fn awake<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "parallel")]
+    if threads() > 1 {
+        return pool::awake(body);
+    }
+    body()
+}
+
 /// How many threads [`for_each`] may use here.
 pub fn threads() -> usize {
     #[cfg(feature = "parallel")]
@@ -43,4 +49,133 @@ pub fn threads() -> usize {
         return rayon::current_num_threads();
     }
     1
+}
+
+#[cfg(feature = "parallel")]
+mod pool {
+    use rayon::Yield;
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    thread_local! {
+        /// Whether an [`Awake`] is on this thread's stack.
+        static AWAKE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// A thread is awake for one body at a time, its own or another thread's. So none that is waited for ever waits itself for others to leave.
+    struct Awake;
+
+    impl Awake {
+        fn enter() -> Option<Self> {
+            (!AWAKE.replace(true)).then(|| Self)
+        }
+    }
+
+    impl Drop for Awake {
+        fn drop(&mut self) {
+            AWAKE.set(false);
+        }
+    }
+
+    /// One more, until it is dropped.
+    struct One<'a>(&'a AtomicUsize);
+
+    impl<'a> One<'a> {
+        fn more(count: &'a AtomicUsize) -> Self {
+            count.fetch_add(1, Ordering::Relaxed);
+            Self(count)
+        }
+    }
+
+    impl Drop for One<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Takes part in whatever work the pool has until there are none left.
+    fn work_until_none(left: &AtomicUsize) {
+        while left.load(Ordering::Acquire) > 0 {
+            if rayon::yield_now() != Some(Yield::Executed) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Does the same on so many threads, of which this is one; it waits for the others without falling asleep.
+    pub fn side_by_side(threads: usize, work: impl Fn() + Sync) {
+        let others = &AtomicUsize::new(0);
+        rayon::in_place_scope(|scope| {
+            for one in (1..threads).map(|_| One::more(others)) {
+                let work = &work;
+                scope.spawn(move |_| {
+                    let _one = one;
+                    work();
+                });
+            }
+            work();
+            work_until_none(others);
+        });
+    }
+
+    pub fn awake<T>(body: impl FnOnce() -> T) -> T {
+        let Some(_awake) = Awake::enter() else { return body() };
+        let running = &AtomicUsize::new(0);
+        rayon::in_place_scope(|scope| {
+            let _one = One::more(running);
+            scope.spawn_broadcast(|_, _| {
+                if let Some(_awake) = Awake::enter() {
+                    work_until_none(running);
+                }
+            });
+            body()
+        })
+    }
+}
+
+#[cfg(all(test, feature = "parallel"))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn in_pool<T: Send>(threads: usize, body: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(body)
+    }
+
+    fn sums() -> Vec<u64> {
+        (0..50u64).map(|n| map(0..100usize, |i| n * i as u64).into_iter().sum()).collect()
+    }
+
+    #[test]
+    fn the_same_comes_out_on_any_number_of_threads_awake_or_not() {
+        let alone = sums();
+        for threads in [1, 2, 3, 7] {
+            assert_eq!(in_pool(threads, sums), alone);
+            assert_eq!(in_pool(threads, || awake(sums)), alone);
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_kept_awake_inside_of_others_and_beside_them_all_end() {
+        let ended = AtomicUsize::new(0);
+        let alone = sums();
+        in_pool(3, || {
+            let body = |_| {
+                assert_eq!(awake(|| awake(sums)), alone);
+                ended.fetch_add(1, Ordering::Relaxed);
+            };
+            for_each(0..200, body);
+            awake(|| for_each(0..200, body));
+        });
+        assert_eq!(ended.load(Ordering::Relaxed), 400);
+    }
+
+    #[test]
+    fn a_panic_ends_the_work_wherever_it_happens() {
+        for bad in [0, 1, 99] {
+            let run = || awake(|| for_each(0..100, |i| assert_ne!(i, bad, "the item to stumble over")));
+            let outcome = std::panic::catch_unwind(|| in_pool(2, run));
+            assert!(outcome.is_err(), "item {bad}");
+        }
+    }
 }

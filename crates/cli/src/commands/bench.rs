@@ -5,7 +5,7 @@ use crate::failure::Outcome;
 use crate::machine::{self, Machine};
 use crate::progress;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
-use crate::session::{Session, Setup, Times, on_threads};
+use crate::session::{Session, Setup, Threads, Times};
 use network::{Image, Model};
 use serde::Serialize;
 use std::fmt;
@@ -13,7 +13,8 @@ use std::fmt;
 /// Measures the server latency of one encrypted inference, and everything around it
 ///
 /// One run that is not counted warms up; medians of the others are printed. With a plan for batches each run is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
-/// or avx512) to measure other kernels than the fastest.
+/// or avx512) to measure other kernels than the fastest. With several threads, as many runs again tell how much faster they are than one, and, since cores of a shared or a hyper-threaded
+/// machine give less than they promise, how much more as many inferences get done side by side, each on a thread of its own: no spreading of one inference can gain more.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"
@@ -44,6 +45,9 @@ struct Report {
     runs: u32,
     machine: Machine,
     latency_ms: Spread,
+    /// What the threads gain, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<Scaling>,
     /// The median of what the processor was at work for in each run, all threads together, where the system tells.
     processor_ms: Option<f64>,
     /// Images over the median latency.
@@ -64,6 +68,17 @@ struct Report {
     totals: packing::explain::CountFields,
 }
 
+/// What several threads gain over one, measured in turn.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Scaling {
+    /// The median latency on one thread.
+    one_thread_ms: f64,
+    /// That, over the median latency on all of them.
+    speedup: f64,
+    /// How much more gets done by as many inferences side by side, each on a thread of its own: what the machine has to give.
+    side_by_side: f64,
+}
+
 /// How a figure spread over the runs.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Spread {
@@ -76,7 +91,7 @@ impl Bench {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
         let image = self.image(&model)?;
-        emit(&on_threads(self.threads.into(), || self.measure(model, &image))?, json)
+        emit(&self.measure(model, &image)?, json)
     }
 
     fn image(&self, model: &Model) -> Outcome<Image> {
@@ -88,10 +103,12 @@ impl Bench {
     }
 
     fn measure(&self, model: Model, image: &Image) -> Outcome<Report> {
-        let session = Session::open(model, &self.plan)?;
+        let threads = Threads::new(self.threads.into())?;
+        let session = threads.run(|| Session::open(model, &self.plan))?;
         let images = vec![image.clone(); session.batch()];
-        let first = session.classify(&images)?;
-        let times = self.times(&session, &images)?;
+        let first = threads.run(|| session.classify(&images))?;
+        let times = threads.run(|| self.times(&session, &images))?;
+        let peak_rss_bytes = machine::peak_memory();
         let median = |time: fn(&Times) -> f64| Spread::of(times.iter().map(time)).median;
         let explained = session.explain()?;
         let latency_ms = Spread::of(times.iter().map(|t| t.latency));
@@ -109,12 +126,13 @@ impl Bench {
             runs: self.runs,
             machine: Machine::this()?,
             latency_ms,
+            scaling: (self.threads > 1).then(|| self.scaling(&session, &images, &threads)).transpose()?,
             expand_ms: median(|t| t.expand),
             encrypt_ms: median(|t| t.encrypt),
             decrypt_ms: median(|t| t.decrypt),
             prepare_ms: session.setup.prepare_model_ms + session.setup.prepare_keys_ms,
             setup: session.setup.clone(),
-            peak_rss_bytes: machine::peak_memory(),
+            peak_rss_bytes,
             upload_bytes: first.upload_bytes,
             download_bytes: first.download_bytes,
             server_bytes: session.server_bytes(),
@@ -134,6 +152,24 @@ impl Bench {
         let times = (0..self.runs).map(run).collect::<Outcome<_>>()?;
         bar.finish_and_clear();
         Ok(times)
+    }
+
+    fn scaling(&self, session: &Session, images: &[Image], threads: &Threads) -> Outcome<Scaling> {
+        let bar = progress::bar("comparing with one thread", self.runs as usize);
+        // The first of two finds its threads asleep, or both on one core.
+        let second = || session.classify(images).and_then(|_| Ok(session.classify(images)?.times.latency));
+        let run = |_| {
+            let all = threads.run(second)?;
+            let one = second()?;
+            let beside = session.side_by_side(images, self.threads.into())?;
+            bar.inc(1);
+            Ok([all, one, beside])
+        };
+        let runs = (0..self.runs).map(run).collect::<Outcome<Vec<_>>>()?;
+        bar.finish_and_clear();
+        let [all, one, beside] = [0, 1, 2].map(|which| Spread::of(runs.iter().map(|run| run[which])).median);
+        let side_by_side = f64::from(self.threads) * one / beside;
+        Ok(Scaling { one_thread_ms: one, speedup: one / all, side_by_side })
     }
 }
 
@@ -172,6 +208,9 @@ impl Report {
         if let Some(ms) = self.processor_ms {
             rows.insert(3, ("", "  processor time", ms));
         }
+        if let Some(scaling) = self.scaling {
+            rows.insert(3, ("", "  on one thread", scaling.one_thread_ms));
+        }
         let mut table = Table::new(["where", "what", "median"]).left(2);
         for (place, what, ms) in rows {
             table.row([place.to_string(), what.to_string(), milliseconds(ms)]);
@@ -195,6 +234,16 @@ impl Report {
             )
             .fact("ring", format!("degree {}, log2(QP) {:.2}", self.ring_degree, self.log_qp))
             .fact("machine", format!("{}, {} used", self.machine, self.threads));
+        let facts = match self.scaling {
+            Some(Scaling { speedup, side_by_side, .. }) => facts.fact(
+                "threads",
+                format!(
+                    "{} are {speedup:.2} times as fast as one; as many inferences side by side get {side_by_side:.2} times as much done",
+                    self.threads
+                ),
+            ),
+            None => facts,
+        };
         match self.peak_rss_bytes {
             Some(peak) => facts.fact("peak memory", bytes(peak)),
             None => facts,
