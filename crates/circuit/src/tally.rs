@@ -210,7 +210,7 @@ impl<'a> Cost<'a> {
     }
 
     /// Rotations of one input of a transform, and the input itself.
-    fn babies(&self, babies: Babies) -> Counts {
+    pub fn babies(&self, babies: Babies) -> Counts {
         let unrotated =
             if babies.unrotated { self.special_multiple(2) + self.passes(2) } else { Work::default() };
         self.hoisted(babies.rotated) + Counts { work: unrotated, ..Counts::default() }

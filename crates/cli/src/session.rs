@@ -9,7 +9,6 @@ use packing::{Explanation, Plan};
 use serde::Serialize;
 use server::{ClientKeys, PreparedModel};
 use std::path::Path;
-use std::sync::Barrier;
 use std::time::Instant;
 
 /// A model planned and prepared, a client with fresh keys, and the server's view of both.
@@ -94,23 +93,14 @@ impl Session {
         })
     }
 
-    /// The milliseconds of so many inferences side by side, each of these images and on a thread of its own. Each thread has done one
-    /// before, so that it has its core and its memory.
-    pub fn side_by_side(&self, images: &[Image], inferences: usize) -> Outcome<f64> {
+    /// The latencies of so many inferences of these images, after one that is not counted.
+    pub fn latencies(&self, images: &[Image], runs: u32) -> Outcome<Vec<f64>> {
         let request = self.server.read_request(&self.keys, &self.client.encrypt_images(images)?[..])?;
-        let infer = || self.server.compute(&self.keys, &request).map(|_| ());
-        let barrier = Barrier::new(inferences);
-        let infer_together = || {
-            let before = infer();
-            barrier.wait();
-            let (inferred, ms) = timed(infer);
-            before.and(inferred).map(|()| ms)
+        let infer = |_| {
+            let (computed, ms) = timed(|| self.server.compute(&self.keys, &request));
+            Ok(computed.map(|_| ms)?)
         };
-        let each: Result<Vec<f64>, server::Error> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..inferences).map(|_| scope.spawn(infer_together)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("an inference does not panic")).collect()
-        });
-        Ok(each?.into_iter().fold(0.0, f64::max))
+        Ok((0..=runs).map(infer).collect::<Outcome<Vec<_>>>()?.split_off(1))
     }
 
     /// The scores of images, computed in the clear.

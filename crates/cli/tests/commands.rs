@@ -226,6 +226,34 @@ fn an_image_that_is_far_out_gets_a_warning_or_no_scores_at_all() {
     assert!(refused.contains("the output of") && refused.contains("over the training images"), "{refused}");
 }
 
+/// A data set in MNIST's format: a black image and a white one, which no training image is like.
+fn black_and_white(folder: &Folder) -> String {
+    let pixels = [vec![0; 28 * 28], vec![255; 28 * 28]].concat();
+    let header = |magic: u32, sizes: &[u32]| {
+        [&[magic], sizes].concat().into_iter().flat_map(u32::to_be_bytes).collect()
+    };
+    let file = |header: Vec<u8>, data: &[u8]| [header, data.to_vec()].concat();
+    folder.file("t10k-images-idx3-ubyte", &file(header(0x0803, &[2, 28, 28]), &pixels));
+    folder.file("t10k-labels-idx1-ubyte", &file(header(0x0801, &[2]), &[1, 8]));
+    folder.path("").display().to_string()
+}
+
+#[test]
+fn an_image_whose_reply_is_refused_is_counted_and_not_tried_again() {
+    let folder = Folder::new("refused");
+    let evaluate =
+        format!("evaluate mlp-mnist --data {} --encrypted --resume {{journal}}", black_and_white(&folder));
+    for resumed in [0, 2] {
+        let document = folder.json(&evaluate);
+        let figures = ["count", "refused", "agree", "resumed"].map(|name| count(&document, name));
+        assert_eq!(figures, [2, 1, 1, resumed], "{document}");
+        let journal = std::fs::read_to_string(folder.path("journal")).expect("a journal");
+        let white: Value = serde_json::from_str(journal.lines().last().expect("an entry")).expect("JSON");
+        assert_eq!((count(&white, "image"), &white["encrypted"]), (1, &Value::Null), "{journal}");
+    }
+    assert!(folder.says(&evaluate).contains("scores out of range"));
+}
+
 #[test]
 fn bench_has_every_field() {
     let folder = Folder::new("bench");
@@ -255,6 +283,13 @@ fn bench_has_every_field() {
         assert_fields(&document["latency_ms"], &["median", "min", "max"]);
         assert_consistent(&document["totals"]);
         assert_eq!((count(&document, "threads"), count(&document, "runs")), (threads, 2));
+        assert_eq!(document["scaling"].is_object(), threads > 1, "{document}");
+        if threads > 1 {
+            for factor in ["speedup", "side_by_side"] {
+                let factor = document["scaling"][factor].as_f64().expect("a number");
+                assert!(factor > 0.0 && factor.is_finite(), "{document}");
+            }
+        }
         if cfg!(target_os = "linux") {
             assert!(count(&document, "peak_rss_bytes") > 1 << 20);
         }

@@ -23,6 +23,8 @@ struct Grid {
 struct Setting<'a> {
     /// The layer whose output it is; `None` for the image.
     index: Option<usize>,
+    /// How many products a row of that layer has: over no more blocks can they be shared out.
+    terms: usize,
     /// Whether windows are written out for that layer, so that any arrangement is free.
     windows: bool,
     consumer: Option<&'a Linear>,
@@ -37,16 +39,17 @@ pub(crate) fn images(chain: &Chain, slots: usize) -> Vec<Layout> {
     layouts(
         chain,
         chain.input,
-        Setting { index: None, windows: false, consumer, scores: chain.links.len() == 1, slots },
+        Setting { index: None, terms: 1, windows: false, consumer, scores: chain.links.len() == 1, slots },
     )
 }
 
 /// Layouts for the output of layer `index` in partial sums. Windows are written out for the first layer if so wished.
 pub(crate) fn outputs(chain: &Chain, index: usize, windows: bool, slots: usize) -> Vec<Layout> {
     let consumer = chain.links.get(index + 1).map(|link| &*link.linear);
-    let shape = chain.links[index].linear.output;
+    let maker = &*chain.links[index].linear;
+    let terms = maker.convolution().map_or(maker.columns(), |convolution| convolution.taps());
     let scores = index + 2 == chain.links.len();
-    layouts(chain, shape, Setting { index: Some(index), windows, consumer, scores, slots })
+    layouts(chain, maker.output, Setting { index: Some(index), terms, windows, consumer, scores, slots })
 }
 
 fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
@@ -244,7 +247,7 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
             continue;
         }
         let even = 1 << (slots / extent).ilog2();
-        let all = if setting.index.is_some() { even } else { 1 };
+        let all = if setting.index.is_some() { even.min(setting.terms.next_power_of_two()) } else { 1 };
         found.push(base.clone().with_blocks(Blocks::cyclic(even, slots, all)));
         let Some(consumer) = setting.consumer.filter(|_| !setting.scores || setting.windows) else {
             continue;
@@ -267,6 +270,7 @@ fn class_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
         (None, _) => vec![1],
         (Some(_), true) => (1..=most).filter(|c| smooth(*c)).collect(),
         (Some(_), false) => {
+            let most = most.min(setting.terms.next_power_of_two());
             (0..3).filter_map(|less| most.ilog2().checked_sub(less)).map(|log| 1 << log).collect()
         }
     }

@@ -31,6 +31,17 @@ pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
     Err(refused.expect("there are digits to try").into())
 }
 
+/// The refusal of a network that takes more levels than any degree has.
+pub(crate) fn too_deep(levels: usize) -> Error {
+    let most = |degree| (1..levels).rev().find(|levels| parameters(degree, *levels).is_ok()).unwrap_or(0);
+    let deepest = DEGREES.into_iter().map(|degree| (most(degree), degree)).max();
+    let (most, degree) = deepest.expect("there are degrees to try");
+    let expected = format!(
+        "{most} levels at most, which ring degree {degree} has at 128 bits of security; each layer with weights takes a level, each square one more"
+    );
+    Error::does_not_fit("the network's depth", format!("{levels} levels"), expected)
+}
+
 /// Primes of 26 bits, those nearest to the scale, for the levels; the largest of 28 bits for base and special primes. At degree 8192 the
 /// order is such that two-limb digits and drifting scales come out even.
 fn literal(
@@ -52,7 +63,7 @@ fn literal(
         .map(<[u32]>::to_vec)
         .or_else(|| below(special_bits).get(..special).map(<[u32]>::to_vec));
     let (Some(levels), Some(base), Some(special)) = (small.get(..levels), base, special) else {
-        let expected = "a degree with enough primes of 26 and 28 bits";
+        let expected = format!("one with {levels} primes near 2^26; it has {}", small.len());
         return Err(Error::does_not_fit("ring degree", degree, expected));
     };
     let moduli = std::iter::once(base).chain(levels.iter().copied()).collect();

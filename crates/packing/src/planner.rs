@@ -8,7 +8,7 @@
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
 use crate::chain::Chain;
-use crate::parameters::DEGREES;
+use crate::parameters::{DEGREES, too_deep};
 use crate::search::{self, Search};
 use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
 use circuit::{CostModel, predict};
@@ -190,15 +190,13 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
         return plan_for(model, &parameters(degree, levels)?, options);
     }
     let mut refused = None;
-    for degree in DEGREES {
-        match parameters(degree, levels).and_then(|parameters| plan_for(model, &parameters, options)) {
-            Err(error @ (Error::DoesNotFit { .. } | Error::Ckks(ckks::Error::Insecure { .. }))) => {
-                refused = Some(error);
-            }
+    for parameters in DEGREES.into_iter().filter_map(|degree| parameters(degree, levels).ok()) {
+        match plan_for(model, &parameters, options) {
+            Err(error @ Error::DoesNotFit { .. }) => refused = Some(error),
             done => return done,
         }
     }
-    Err(refused.expect("there are degrees to try"))
+    Err(refused.unwrap_or_else(|| too_deep(levels)))
 }
 
 /// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where its encoded model is too large, the plan of
@@ -243,10 +241,10 @@ fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Resul
 /// The best plan that the search finds; where its error is too large, the best without copies of babies, which are noisier, and then that of another
 /// family: the image itself goes through more noise than windows do.
 fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let bound = score_bound(model);
+    let all = Search::new(chain, parameters, options, score_bound(model));
+    let quieter = Search { key_worth: 0.0, ..all };
     let mut refused = None;
-    for key_worth in [search::KEY_WORTH, 0.0] {
-        let search = Search { chain, parameters, options, bound, key_worth, key_price: 0.0, without: None };
+    for search in [all, quieter] {
         let best = within_key_limit(search)?;
         match first_sound(model, chain, parameters, options, orders(&best)) {
             Err(error @ Error::Limit { what: ERROR, .. }) => refused = Some((error, best)),
@@ -257,8 +255,7 @@ fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Opt
     if options.family != Family::Auto {
         return Err(error);
     }
-    let without = Some(best.family());
-    let search = Search { chain, parameters, options, bound, key_worth: 0.0, key_price: 0.0, without };
+    let search = Search { without: Some(best.family()), ..quieter };
     let families = search::best(&search).ok().map(|(_, other)| other.family());
     let named = [Family::Image, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
     let others = families.into_iter().chain(named).filter_map(|family| {
@@ -285,10 +282,8 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
         return Ok(None);
     }
     let (chain, parameters) = (Chain::new(&model.graph)?, plan.public.parameters.clone().validate()?);
-    let (bound, key_worth) = (score_bound(model), search::KEY_WORTH);
-    let without = Some(chosen.family());
-    let search =
-        Search { chain: &chain, parameters: &parameters, options, bound, key_worth, key_price: 0.0, without };
+    let all = Search::new(&chain, &parameters, options, score_bound(model));
+    let search = Search { without: Some(chosen.family()), ..all };
     let Ok((_, choice)) = search::best(&search) else { return Ok(None) };
     match first_sound(model, &chain, &parameters, options, orders(&choice)) {
         Err(Error::Limit { .. }) => Ok(None),

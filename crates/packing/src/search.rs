@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 /// What is searched.
+#[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
     pub chain: &'a Chain,
     pub parameters: &'a Parameters,
@@ -33,6 +34,13 @@ pub(crate) struct Search<'a> {
     pub key_price: f64,
     /// A family that is not offered.
     pub without: Option<Family>,
+}
+
+impl<'a> Search<'a> {
+    /// Of everything that is offered, where keys are not limited.
+    pub fn new(chain: &'a Chain, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
+        Self { chain, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0, without: None }
+    }
 }
 
 /// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
@@ -53,17 +61,28 @@ struct Map<'a> {
     prices: &'a Prices<'a>,
     /// The layers; the last one with what a periodic reply adds.
     linears: Vec<Arc<Linear>>,
+    /// The levels of their inputs.
+    levels: Vec<Level>,
     /// For the image, the output of each layer and the scores, if these can repeat over the slots.
     tensors: Vec<Vec<Place>>,
     /// Differences between layouts, by all of them that differences depend on.
     differences: Mutex<HashMap<(usize, Layout, Layout), Arc<Differences>>>,
 }
 
+/// How a path may come to a tensor in a layout.
+enum Origin {
+    /// The client writes the image so, at this price.
+    Image(Price),
+    /// The client writes out the windows of the first layer, at this price together with that layer.
+    Windows(Price, LayerChoice),
+    /// By a step from the tensor before.
+    Step,
+}
+
 /// A tensor in a layout, and what is known about going on from it.
 struct Place {
     tensor: Tensor,
-    /// How the client makes it, where it does, and at what price.
-    written: Option<(Price, Option<LayerChoice>)>,
+    origin: Origin,
     /// The squares that follow.
     squares: Price,
     /// What each step to a layout of the next tensor costs at least.
@@ -73,8 +92,8 @@ struct Place {
 }
 
 impl Place {
-    fn new(tensor: Tensor, written: Option<(Price, Option<LayerChoice>)>, squares: Price) -> Self {
-        Self { tensor, written, squares, steps: vec![], rest: Price::default() }
+    fn new(layout: Layout, origin: Origin, squares: Price) -> Self {
+        Self { tensor: Tensor::new(layout), origin, squares, steps: vec![], rest: Price::default() }
     }
 }
 
@@ -131,7 +150,9 @@ impl Queue {
 impl<'a> Map<'a> {
     fn new(search: &'a Search<'a>, prices: &'a Prices<'a>) -> Self {
         let linears = search.chain.links.iter().map(|link| link.linear.clone()).collect();
-        let mut map = Self { search, prices, linears, tensors: vec![], differences: Mutex::default() };
+        let levels = search.chain.levels().into_iter().map(Level).collect();
+        let mut map =
+            Self { search, prices, linears, levels, tensors: vec![], differences: Mutex::default() };
         map.tensors.push(map.images());
         let last = map.linears.len() - 1;
         for index in 0..last {
@@ -153,11 +174,6 @@ impl<'a> Map<'a> {
         self.search.parameters.slots()
     }
 
-    /// The level of a layer's input.
-    fn level(&self, index: usize) -> Level {
-        Level(self.search.chain.levels()[index])
-    }
-
     fn offers(&self, family: Family) -> bool {
         let asked = self.search.options.family;
         (asked == Family::Auto || asked == family) && self.search.without != Some(family)
@@ -171,7 +187,7 @@ impl<'a> Map<'a> {
         let layouts = forms::images(self.search.chain, self.slots());
         let place = |layout: Layout| {
             let price = self.prices.inputs(layout.ciphertexts);
-            Place::new(Tensor::new(layout), Some((price, None)), Price::default())
+            Place::new(layout, Origin::Image(price), Price::default())
         };
         layouts.into_iter().map(place).collect()
     }
@@ -181,9 +197,9 @@ impl<'a> Map<'a> {
         let layouts = forms::outputs(self.search.chain, 0, true, self.slots());
         let offered = layouts.into_iter().filter(|layout| self.offers(Family::Taps(layout.blocks.classes)));
         let place = |output: Layout| {
-            let (price, choice) = self.prices.windows(&self.linears[0], self.level(0), &output)?;
+            let (price, choice) = self.prices.windows(&self.linears[0], self.levels[0], &output)?;
             let squares = self.squares(0, &output);
-            Some(Place::new(Tensor::new(output), Some((price, Some(choice))), squares))
+            Some(Place::new(output, Origin::Windows(price, choice), squares))
         };
         offered.filter_map(place).collect()
     }
@@ -193,14 +209,14 @@ impl<'a> Map<'a> {
         let layouts = forms::outputs(self.search.chain, index, false, self.slots());
         let place = |output: Layout| {
             let squares = self.squares(index, &output);
-            Place::new(Tensor::new(output), None, squares)
+            Place::new(output, Origin::Step, squares)
         };
         layouts.into_iter().map(place).collect()
     }
 
     fn squares(&self, index: usize, output: &Layout) -> Price {
         let squares = self.search.chain.links[index].squares.len();
-        self.prices.squares(squares, self.level(index), output.ciphertexts)
+        self.prices.squares(squares, self.levels[index], output.ciphertexts)
     }
 
     /// The scores as values that repeat over the slots, if they can.
@@ -213,7 +229,7 @@ impl<'a> Map<'a> {
         *last = Arc::new(reply.extended(last));
         let copies = slots / last.rows();
         let output = Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(copies, slots, copies));
-        vec![Place::new(Tensor::new(output), None, Price::default())]
+        vec![Place::new(output, Origin::Step, Price::default())]
     }
 
     /// What it costs at least to go on from each layout of a tensor, when that is known of the next one; inside a rayon pool threads look at
@@ -240,20 +256,18 @@ impl<'a> Map<'a> {
 
     /// What a step costs at least; what the client writes no step leads to.
     fn least(&self, index: usize, from: &Place, to: &Place) -> Price {
-        if to.written.is_some() {
-            return Price::NEVER;
-        }
+        let Origin::Step = to.origin else { return Price::NEVER };
         let step = self.step(index, &from.tensor, &to.tensor);
         self.prices.least(step, &self.differences(index, step))
     }
 
     fn step<'s>(&'s self, index: usize, from: &'s Tensor, to: &'s Tensor) -> Step<'s> {
-        Step { linear: &self.linears[index], level: self.level(index), from, to }
+        Step { linear: &self.linears[index], level: self.levels[index], from, to }
     }
 
     fn coefficients(&self, from: &Tensor) -> Option<Price> {
         let last = self.linears.len() - 1;
-        self.prices.coefficients(&self.search.chain.links[last].linear, self.level(last), from)
+        self.prices.coefficients(&self.search.chain.links[last].linear, self.levels[last], from)
     }
 
     fn differences(&self, index: usize, step: Step<'_>) -> Arc<Differences> {
@@ -302,10 +316,12 @@ impl<'a> Map<'a> {
         let mut queue = Queue::default();
         for (tensor, places) in self.tensors.iter().enumerate() {
             for (index, place) in places.iter().enumerate() {
-                let Some((price, choice)) = &place.written else { continue };
-                let image = choice.is_none().then(|| place.tensor.layout.clone());
-                let choices = choice.iter().cloned().collect();
-                let price = *price + place.squares;
+                let (price, image, choices) = match &place.origin {
+                    Origin::Image(price) => (*price, Some(place.tensor.layout.clone()), vec![]),
+                    Origin::Windows(price, choice) => (*price, None, vec![choice.clone()]),
+                    Origin::Step => continue,
+                };
+                let price = price + place.squares;
                 let path = Path { price, image, choices, at: (tensor, index) };
                 queue.push(price + place.rest, Task::Arrive(path));
             }
@@ -365,5 +381,54 @@ impl<'a> Map<'a> {
             format!("{} ({} elements)", link.output, link.output.elements()),
             format!("a tensor that the {family} representation can lay out in ciphertexts of {slots} slots"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{figures, model, options, small_parameters};
+    use proptest::prelude::*;
+
+    /// At most, but for the rounding of times that are added up in another order.
+    fn at_most(bound: Price, price: Price) -> bool {
+        bound.0[0] <= price.0[0] * (1.0 + 1e-9)
+    }
+
+    /// Checks every step from one tensor to the next, at most so many.
+    fn check_bounds(map: &Map<'_>, index: usize, most: usize) -> Result<usize, TestCaseError> {
+        let (from, to) = (&map.tensors[index], &map.tensors[index + 1]);
+        let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from, to)));
+        let steps = pairs.filter(|(_, to)| matches!(to.origin, Origin::Step));
+        let mut checked = 0;
+        for (from, to) in steps.take(most) {
+            let step = map.step(index, &from.tensor, &to.tensor);
+            let differences = map.differences(index, step);
+            let least = map.prices.least(step, &differences);
+            let Some(decided) = Decided::fewest(step, &differences) else { continue };
+            let least_decided = map.prices.least_decided(step, &decided);
+            prop_assert!(at_most(least, least_decided), "{least:?}, decided {least_decided:?}");
+            let Some((price, choice)) = map.prices.diagonals(step, &decided) else { continue };
+            prop_assert!(at_most(least_decided, price), "{least_decided:?} for {price:?} of {choice:?}");
+            checked += 1;
+        }
+        Ok(checked)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        /// Were a bound too high, the first path to arrive might not be the best.
+        #[test]
+        fn no_step_costs_less_than_its_bounds(f in figures(), log_degree in 9u32..=10, options in options()) {
+            let Some(model) = model(&f) else { return Ok(()) };
+            let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
+            let options = Options { family: Family::Auto, ..options };
+            let search = Search::new(&chain, &parameters, &options, 64.0);
+            let prices = Prices::new(&search);
+            let map = Map::new(&search, &prices);
+            let checked = (0..map.linears.len()).map(|index| check_bounds(&map, index, 200)).sum::<Result<usize, _>>()?;
+            prop_assert!(checked > 0);
+        }
     }
 }

@@ -156,16 +156,35 @@ impl<'a> Prices<'a> {
     /// What so many products cost at least, given for each ciphertext of output and input.
     fn least_price(&self, terms: &[Vec<usize>], level: Level) -> Price {
         let cost = Cost::new(self.search.parameters, level);
-        let least = |row: &Vec<usize>| {
-            let total = row.iter().sum::<usize>().max(1);
-            // A giant step costs no less than a baby step, so there is nothing to gain by more of them.
-            let ways = (1..=total.isqrt() + 1).map(|giants| {
-                let shape = fewest_babies(row, giants, total);
-                self.price(cost.transform(&shape, Rescale::Yes), 0.0, 0)
-            });
-            ways.min().expect("there is one giant step")
-        };
-        terms.iter().map(least).fold(Price::default(), Price::add)
+        terms.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
+    }
+
+    /// The same for one ciphertext of the output: by the best number of giant steps, each of which meets all babies.
+    fn least_row(&self, cost: &Cost<'_>, row: &[usize]) -> Price {
+        let total = row.iter().sum::<usize>().max(1);
+        let read = || row.iter().filter(|terms| **terms > 0);
+        let price = |counts| self.price(counts, 0.0, 0);
+        let mut least = Price::NEVER;
+        for giants in 1..=total {
+            let products = TransformShape { babies: vec![], giants, turned: giants - 1, terms: total };
+            let products = cost.transform(&products, Rescale::Yes);
+            if price(products) >= least {
+                break;
+            }
+            let babies = read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giants))).sum();
+            least = least.min(price(products + babies));
+        }
+        least
+    }
+
+    /// So many babies of one input: the input itself is one of them where that is cheaper than a rotation.
+    fn fewest_babies(&self, cost: &Cost<'_>, count: usize) -> Counts {
+        let with_it = cost.babies(Babies { rotated: count - 1, unrotated: true });
+        let without = cost.babies(Babies { rotated: count, unrotated: false });
+        [with_it, without]
+            .into_iter()
+            .min_by_key(|counts| self.price(*counts, 0.0, 0))
+            .expect("there are two")
     }
 
     /// The cheapest way to compute a layer between two layouts by these diagonals.
@@ -282,13 +301,6 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 
 /// Numbers of giant steps that are aimed at.
 const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
-
-/// The least that these products of one output, `total` in all, take with so many giant steps: each baby meets all of them.
-fn fewest_babies(terms: &[usize], giants: usize, total: usize) -> TransformShape {
-    let read = terms.iter().filter(|terms| **terms > 0);
-    let babies = read.map(|terms| Babies { rotated: terms.div_ceil(giants) - 1, unrotated: true }).collect();
-    TransformShape { babies, giants, turned: giants - 1, terms: total }
-}
 
 /// The strides of the layouts: where diagonals repeat.
 fn units(from: &Layout, to: &Layout) -> BTreeSet<usize> {

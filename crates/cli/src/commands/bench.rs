@@ -79,6 +79,9 @@ struct Scaling {
     side_by_side: f64,
 }
 
+/// How often threads are compared with one in turn.
+const TURNS: usize = 3;
+
 /// How a figure spread over the runs.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Spread {
@@ -154,23 +157,32 @@ impl Bench {
         Ok(times)
     }
 
+    /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory given back.
     fn scaling(&self, session: &Session, images: &[Image], threads: &Threads) -> Outcome<Scaling> {
-        let bar = progress::bar("comparing with one thread", self.runs as usize);
-        // The first of two finds its threads asleep, or both on one core.
-        let second = || session.classify(images).and_then(|_| Ok(session.classify(images)?.times.latency));
-        let run = |_| {
-            let all = threads.run(second)?;
-            let one = second()?;
-            let beside = session.side_by_side(images, self.threads.into())?;
+        let bar = progress::bar("comparing with one thread", TURNS);
+        let runs = self.runs.div_ceil(TURNS as u32);
+        let one = || session.latencies(images, runs);
+        let mut times: [Vec<f64>; 3] = Default::default();
+        for _ in 0..TURNS {
+            times[0].extend(threads.run(one)?);
+            times[1].extend(one()?);
+            times[2].extend(side_by_side(self.threads.into(), one)?);
             bar.inc(1);
-            Ok([all, one, beside])
-        };
-        let runs = (0..self.runs).map(run).collect::<Outcome<Vec<_>>>()?;
+        }
         bar.finish_and_clear();
-        let [all, one, beside] = [0, 1, 2].map(|which| Spread::of(runs.iter().map(|run| run[which])).median);
+        let [all, one, beside] = times.map(|times| Spread::of(times.into_iter()).median);
         let side_by_side = f64::from(self.threads) * one / beside;
         Ok(Scaling { one_thread_ms: one, speedup: one / all, side_by_side })
     }
+}
+
+/// What so many threads measure that all do the same, each by itself.
+fn side_by_side(threads: usize, measure: impl Fn() -> Outcome<Vec<f64>> + Sync) -> Outcome<Vec<f64>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(&measure)).collect();
+        let measured = threads.into_iter().map(|thread| thread.join().expect("measuring does not panic"));
+        Ok(measured.collect::<Outcome<Vec<_>>>()?.concat())
+    })
 }
 
 impl Spread {

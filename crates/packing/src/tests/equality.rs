@@ -1,16 +1,16 @@
 //! Plans of all kinds, in the clear and encrypted, against plain inference.
 
-use super::{Figures, Machine, figures, image, model, options, planned, small_parameters};
+use super::{Figures, Machine, Random, figures, image, layer, model, options, planned, small_parameters};
 use crate::assemble::{Assembly, assemble};
 use crate::chain::Chain;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
-use crate::search::{self, KEY_WORTH, Search};
+use crate::search::{self, Search};
 use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
 use circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use ckks::SecretKey;
-use network::Model;
+use network::{Dense, Graph, LayerKind, Metadata, Model, Shape};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -161,15 +161,7 @@ proptest! {
     fn the_price_of_a_choice_is_that_of_its_circuit(f in figures(), log_degree in 8u32..=10, options in options()) {
         let Some(model) = model(&f) else { return Ok(()) };
         let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
-        let search = Search {
-            chain: &chain,
-            parameters: &parameters,
-            options: &options,
-            bound: 64.0,
-            key_worth: KEY_WORTH,
-            key_price: 0.0,
-            without: None,
-        };
+        let search = Search::new(&chain, &parameters, &options, 64.0);
         let Ok((Price(price), choice)) = search::best(&search) else { return Ok(()) };
         let assembly = assemble(&chain, &parameters, &choice, search.bound).unwrap();
         let totals = dry_run(&assembly.circuit).totals;
@@ -202,6 +194,42 @@ fn tensors_over_several_ciphertexts() {
         )
         .unwrap();
         check_layers(&assembly, &Chain::new(&model.graph).unwrap(), &choice, &model, &image).unwrap();
+    }
+}
+
+/// Eight dense layers with a square between any two: fifteen levels, one more than ring degree 16384 has. Near one the square of half of a
+/// number and a half changes as much as the number, so that values neither vanish nor explode.
+#[test]
+fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
+    let (width, squares) = (8, 7);
+    let mut random = Random(5);
+    let mut dense = |rows: usize, neighbour: f64, bias: f64, mean_square: f64| {
+        let mut weights = random.values(rows * width, mean_square);
+        (0..rows).for_each(|row| weights[row * width + (row + 1) % width] += neighbour);
+        layer("dense", LayerKind::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
+    };
+    let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", LayerKind::Square)];
+    (1..squares)
+        .for_each(|_| layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", LayerKind::Square)]));
+    layers.push(dense(3, 1.0, 0.0, 0.3));
+    let mut model = model(&super::CRYPTONETS).unwrap();
+    model.graph = Graph { input: Shape::new(1, 2, 4), layers };
+    model.metadata = Metadata { score_bound: Some(16.0), ..Metadata::new(model.graph.input, 3) };
+    let plan = planned(&model, Family::Auto, Objective::Latency);
+    let parameters = plan.public.parameters.validate().unwrap();
+    assert_eq!((parameters.degree(), parameters.max_level().0), (32768, 15));
+
+    let chain = Chain::new(&model.graph).unwrap();
+    let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
+    let image: Vec<f64> = (0..width).map(|i| i as f64 / width as f64).collect();
+    let mut machine = Machine::new(&parameters, 8);
+    let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
+    let (coefficients, _) = machine.run(&assembly, &image, &own);
+    let read = plan.public.reply.read(&coefficients).unwrap();
+    assert_eq!(read.verdict, Verdict::Sound);
+    for (expected, score) in model.graph.infer(&image).unwrap().iter().zip(&read.scores) {
+        let error = (expected - score).abs();
+        assert!(error < 8.0 * plan.public.predicted_error, "{score} for {expected}");
     }
 }
 

@@ -432,3 +432,13 @@ proptest! {
         prop_assert!(Plan::from_bytes(&bytes).is_err());
     }
 }
+
+/// At each degree one level more than its most is refused: for its size up to 16384, above for want of primes near the scale.
+#[test]
+fn how_deep_each_degree_goes() {
+    for (degree, most) in [(4096, 1), (8192, 6), (16384, 14), (32768, 27), (65536, 9)] {
+        let fits = |levels: &usize| parameters(degree, *levels).is_ok();
+        assert_eq!((1..=most).filter(fits).count(), most, "ring degree {degree}");
+        assert!(!fits(&(most + 1)), "ring degree {degree}");
+    }
+}
