@@ -43,15 +43,16 @@ pub fn peak_memory() -> Option<u64> {
     kibibytes.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|k| k << 10)
 }
 
-/// The milliseconds that this process's threads have run on a processor so far, where the system tells (Linux). On a machine shared with others
+/// The milliseconds that this process's threads have run on a processor so far, where the system tells (Unix). On a machine shared with others
 /// this says what work takes, where the clock says how long one waits for it.
 pub fn processor_ms() -> Option<f64> {
-    let threads = std::fs::read_dir("/proc/self/task").ok()?;
-    let nanoseconds = threads.map(|thread| {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    Some(nanoseconds.sum::<Option<u64>>()? as f64 / 1e6)
+    #[cfg(unix)]
+    {
+        let ran = nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID.now().ok()?;
+        Some(std::time::Duration::from(ran).as_secs_f64() * 1e3)
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 /// The value of the first line `name : value` of a file.

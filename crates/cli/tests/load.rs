@@ -75,40 +75,70 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// What the server does for a request, in this process: what a request would cost without a service around it.
 struct Library {
     prepared: PreparedModel,
-    keys: ClientKeys,
+    /// As many as clients: those of one lie in the last cache, those of many do not.
+    keys: Vec<ClientKeys>,
 }
 
 impl Library {
     /// By the plan that the server has pinned.
-    fn new(folder: &Folder, load: &Load) -> Self {
+    fn new(folder: &Folder, load: &Load, clients: usize) -> Self {
         let path = folder.path("server").join(format!("plans/{MODEL}.plan"));
         let plan = Plan::read(File::open(path).expect("a pinned plan")).expect("a sound plan");
         let prepared = PreparedModel::new(&model(), &plan).expect("its own model");
-        Self { keys: prepared.read_keys(&load.keys[..]).expect("sound keys"), prepared }
+        let keys = (0..clients).map(|_| prepared.read_keys(&load.keys[..]).expect("sound keys")).collect();
+        Self { keys, prepared }
     }
 
-    /// Milliseconds of expanding request `n` and of computing on it.
-    fn serve(&self, load: &Load, n: usize) -> [f64; 2] {
+    /// Milliseconds of expanding request `n` of a client and of computing on it.
+    fn serve(&self, load: &Load, client: usize, n: usize) -> [f64; 2] {
+        let keys = &self.keys[client];
         let (body, _) = &load.requests[n % load.requests.len()];
         let start = Instant::now();
-        let request = self.prepared.read_request(&self.keys, &body[..]).expect("a sound request");
+        let request = self.prepared.read_request(keys, &body[..]).expect("a sound request");
         let expanded = Instant::now();
-        let answer = self.prepared.compute(&self.keys, &request).expect("an answer");
+        let answer = self.prepared.compute(keys, &request).expect("an answer");
         self.prepared.write_reply(&answer);
         [expanded - start, expanded.elapsed()].map(|time| time.as_secs_f64() * 1e3)
     }
 
-    /// Requests in a second with all threads at work.
-    fn throughput(&self, load: &Load, requests: usize, threads: usize) -> f64 {
+    /// So many requests, of so many clients in turn, with all threads at work.
+    fn serve_all(&self, load: &Load, clients: usize, requests: usize, threads: usize) {
         let next = AtomicUsize::new(0);
-        let work = || {
-            while next.fetch_add(1, Ordering::Relaxed) < requests {
-                self.serve(load, 0);
-            }
-        };
-        let start = Instant::now();
+        let numbers = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < requests);
+        let work = || std::iter::from_fn(numbers).for_each(|n| drop(self.serve(load, n % clients, n)));
         std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-        requests as f64 / start.elapsed().as_secs_f64()
+    }
+}
+
+/// The seconds that a process has run on processors so far, this one without a `pid`; zero where the system does not tell.
+fn processor_seconds(pid: Option<u32>) -> f64 {
+    #[cfg(unix)]
+    {
+        use nix::time::{ClockId, clock_getcpuclockid};
+        let clock = pid.map_or(Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID), |pid| {
+            clock_getcpuclockid(nix::unistd::Pid::from_raw(pid as i32))
+        });
+        let ran = clock.and_then(ClockId::now).expect("the clock of a process that runs");
+        std::time::Duration::from(ran).as_secs_f64()
+    }
+    #[cfg(not(unix))]
+    0.0
+}
+
+/// What work took on the clock and of processors, in seconds.
+struct Taken {
+    clock: f64,
+    here: f64,
+    server: f64,
+}
+
+impl Taken {
+    fn by<T>(serving: &Serving<'_>, work: impl FnOnce() -> T) -> (T, Self) {
+        let processors = || [processor_seconds(None), processor_seconds(Some(serving.pid()))];
+        let (start, before) = (Instant::now(), processors());
+        let done = work();
+        let (clock, after) = (start.elapsed().as_secs_f64(), processors());
+        (done, Self { clock, here: after[0] - before[0], server: after[1] - before[1] })
     }
 }
 
@@ -124,7 +154,7 @@ const STEPS: [&str; 5] = ["read", "queue", "keys", "expand", "compute"];
 /// One client, one request after the other: where the time goes, and what the service adds to the library's work.
 fn one_client(load: &Load, library: &Library, server: &Server, requests: usize) {
     let asked: Vec<(Reply, f64)> = (0..requests).map(|n| load.ask(server, n)).collect();
-    let alone: Vec<[f64; 2]> = (0..requests).map(|n| library.serve(load, n)).collect();
+    let alone: Vec<[f64; 2]> = (0..requests).map(|n| library.serve(load, 0, n)).collect();
     let step = |name| median(asked.iter().filter_map(|(reply, _)| reply.timing.step(name)).collect());
     let total = median(asked.iter().map(|(_, time)| *time).collect());
     let all_steps = |reply: &Reply| STEPS.iter().filter_map(|name| reply.timing.step(name)).sum::<f64>();
@@ -151,18 +181,35 @@ fn overhead(overhead: f64, work: f64, bytes: usize) {
     );
 }
 
-/// Many clients: answers in a second beside the library's, and how busy the server's threads were.
-fn many_clients(load: &Load, library: &Library, servers: &[Server], requests: usize) {
+/// Many clients: answers in a second beside the library's, how busy the server's threads were, and what of the cores the clients took.
+fn many_clients(load: &Load, library: &Library, serving: &Serving<'_>, servers: &[Server], requests: usize) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let able = library.throughput(load, requests, threads);
-    let start = Instant::now();
-    let work = ask_from_all(load, servers, requests);
-    let seconds = start.elapsed().as_secs_f64();
+    let (_, one) = Taken::by(serving, || library.serve_all(load, 1, requests, threads));
+    let (_, alone) = Taken::by(serving, || library.serve_all(load, servers.len(), requests, threads));
+    let (work, taken) = Taken::by(serving, || ask_from_all(load, servers, requests));
     assert_eq!(work.len(), requests, "nothing was lost");
-    let (rate, busy) = (requests as f64 / seconds, work.iter().sum::<f64>() / 1e3 / seconds / threads as f64);
+    let (rate, able) = (requests as f64 / taken.clock, requests as f64 / alone.clock);
+    let busy = work.iter().sum::<f64>() / 1e3 / taken.clock / threads as f64;
+    let each = |seconds: f64| 1e3 * seconds / requests as f64;
+    let (clients, left) = (taken.here / taken.clock, threads as f64 - taken.here / taken.clock);
     println!("\n| {} clients, {requests} requests | |\n| --- | --- |", servers.len());
     println!("| answers in a second | {rate:.1} |");
-    println!("| the library alone on {threads} threads | {able:.1}, so {:.0} % of it |", 100.0 * rate / able);
+    println!(
+        "| the library alone on {threads} threads, keys of one client | {:.1} |",
+        requests as f64 / one.clock
+    );
+    println!("| the same, keys of all clients | {able:.1}, so {:.0} % of it |", 100.0 * rate / able);
+    println!(
+        "| processor time for an answer: server, clients; the library alone | {:.2} ms, {:.2} ms; {:.2} ms |",
+        each(taken.server),
+        each(taken.here),
+        each(alone.here)
+    );
+    println!(
+        "| of what the library could do on the cores that the clients left | {:.0} % of {:.1}, on {left:.2} cores ({clients:.2} taken) |",
+        100.0 * rate * threads as f64 / (able * left),
+        able * left / threads as f64
+    );
     println!("| computing threads busy | {:.0} % |", 100.0 * busy);
     println!("| median work for a request | {:.2} ms |", median(work));
 }
@@ -196,11 +243,11 @@ fn run(name: &str, clients: usize, requests: usize) {
     let mut serving = Serving::start(&folder, "");
     let servers: Vec<Server> = (0..clients).map(|n| serving.client(&format!("client-{n}"))).collect();
     let load = Load::new(&servers[0]);
-    let library = Library::new(&folder, &load);
+    let library = Library::new(&folder, &load, clients);
     servers.iter().for_each(|server| load.register(server));
     one_client(&load, &library, &servers[0], requests / clients);
     let before = memory(&serving, "VmRSS");
-    many_clients(&load, &library, &servers, requests);
+    many_clients(&load, &library, &serving, &servers, requests);
     if let Some((before, peak)) = before.zip(memory(&serving, "VmHWM")) {
         println!("| server's memory with one client's keys, and at its peak | {before} MiB, {peak} MiB |");
         // Models, expanded keys up to their bound, a request and its expansion for each place.
