@@ -105,7 +105,11 @@ impl Library {
     fn serve_all(&self, load: &Load, clients: usize, requests: usize, threads: usize) {
         let next = AtomicUsize::new(0);
         let numbers = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < requests);
-        let work = || std::iter::from_fn(numbers).for_each(|n| drop(self.serve(load, n % clients, n)));
+        let work = || {
+            std::iter::from_fn(numbers).for_each(|n| {
+                self.serve(load, n % clients, n);
+            })
+        };
         std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     }
 }
@@ -153,8 +157,9 @@ const STEPS: [&str; 5] = ["read", "queue", "keys", "expand", "compute"];
 
 /// One client, one request after the other: where the time goes, and what the service adds to the library's work.
 fn one_client(load: &Load, library: &Library, server: &Server, requests: usize) {
-    let asked: Vec<(Reply, f64)> = (0..requests).map(|n| load.ask(server, n)).collect();
-    let alone: Vec<[f64; 2]> = (0..requests).map(|n| library.serve(load, 0, n)).collect();
+    // In turn, so that what disturbs one disturbs the other.
+    let in_turn = |n| (load.ask(server, n), library.serve(load, 0, n));
+    let (asked, alone): (Vec<(Reply, f64)>, Vec<[f64; 2]>) = (0..requests).map(in_turn).unzip();
     let step = |name| median(asked.iter().filter_map(|(reply, _)| reply.timing.step(name)).collect());
     let total = median(asked.iter().map(|(_, time)| *time).collect());
     let all_steps = |reply: &Reply| STEPS.iter().filter_map(|name| reply.timing.step(name)).sum::<f64>();
@@ -245,7 +250,7 @@ fn run(name: &str, clients: usize, requests: usize) {
     let load = Load::new(&servers[0]);
     let library = Library::new(&folder, &load, clients);
     servers.iter().for_each(|server| load.register(server));
-    one_client(&load, &library, &servers[0], requests / clients);
+    one_client(&load, &library, &servers[0], requests / 10);
     let before = memory(&serving, "VmRSS");
     many_clients(&load, &library, &serving, &servers, requests);
     if let Some((before, peak)) = before.zip(memory(&serving, "VmHWM")) {

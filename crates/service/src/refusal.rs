@@ -7,7 +7,7 @@ use protocol::{Code, Problem, headers};
 /// Why a request was refused. `detail` says what was expected, what came and what to do; it holds nothing of other clients.
 #[derive(Debug)]
 pub struct Refusal {
-    code: Code,
+    pub code: Code,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
 }

@@ -38,6 +38,9 @@ pub enum StartError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// There are no threads to compute on.
+    #[error("cannot start the threads that compute: {0}")]
+    Threads(std::io::Error),
 }
 
 impl Service {
@@ -51,7 +54,7 @@ impl Service {
             tokens: Tokens::open(folder)?,
             store: Arc::new(Store::open(folder, limits.quota)?),
             cache: Cache::new(limits.cache),
-            queue: Queue::new(&limits),
+            queue: Queue::new(&limits).map_err(StartError::Threads)?,
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             metrics: Metrics::new(),
             closing: AtomicBool::new(false),
