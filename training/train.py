@@ -91,6 +91,8 @@ def produce(spec, training, test, options):
         print(f"{name}: largest {found['max']:.2f}, rms {found['rms']:.2f}")
     print(f"test accuracy: {100 * accuracy:.2f} % of {len(test)} images -> {path}")
     histories = {"final": history}
+    if spec.recipe.begins:
+        histories["begun with"] = load(options.checkpoints / f"{spec.recipe.begins}.pt")["history"]
     rehearsal = load(options.checkpoints / f"{spec.name}.validate.pt")
     if rehearsal and rehearsal["fingerprint"] == run.fingerprint:
         histories["rehearsal"] = rehearsal["history"]
