@@ -206,8 +206,13 @@ fn read_cifar(folder: &Path, batches: &[&str]) -> Result<Dataset, Error> {
         let mut source = Source::open(folder, name)?;
         let bytes = source.read(CIFAR_BATCH * record + 1)?;
         if bytes.len() > CIFAR_BATCH * record || bytes.len() % record != 0 {
-            let expected = format!("at most {CIFAR_BATCH} records of {record} bytes");
-            return Err(source.refuse(expected, format!("{} bytes or more (truncated?)", bytes.len())));
+            let actual = match bytes.len() > CIFAR_BATCH * record {
+                true => "more".into(),
+                false => format!("{} and {} bytes (truncated)", bytes.len() / record, bytes.len() % record),
+            };
+            return Err(
+                source.refuse(format!("at most {CIFAR_BATCH} whole records of {record} bytes"), actual)
+            );
         }
         for record in bytes.chunks(record) {
             labels.push(record[0]);
