@@ -209,7 +209,7 @@ impl<'a> Cost<'a> {
         }
     }
 
-    /// Rotations of one input of a transform, and the input itself.
+    /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself; all left in the extended basis.
     pub fn babies(&self, babies: Babies) -> Counts {
         let unrotated =
             if babies.unrotated { self.special_multiple(2) + self.passes(2) } else { Work::default() };

@@ -114,15 +114,12 @@ impl Library {
     }
 }
 
-/// The seconds that a process has run on processors so far, this one without a `pid`; zero where the system does not tell.
-fn processor_seconds(pid: Option<u32>) -> f64 {
+/// The seconds that a process has run on processors so far; zero where the system does not tell.
+fn processor_seconds(pid: u32) -> f64 {
     #[cfg(unix)]
     {
-        use nix::time::{ClockId, clock_getcpuclockid};
-        let clock = pid.map_or(Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID), |pid| {
-            clock_getcpuclockid(nix::unistd::Pid::from_raw(pid as i32))
-        });
-        let ran = clock.and_then(ClockId::now).expect("the clock of a process that runs");
+        let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(pid as i32));
+        let ran = clock.and_then(nix::time::ClockId::now).expect("the clock of a process that runs");
         std::time::Duration::from(ran).as_secs_f64()
     }
     #[cfg(not(unix))]
@@ -138,7 +135,7 @@ struct Taken {
 
 impl Taken {
     fn by<T>(serving: &Serving<'_>, work: impl FnOnce() -> T) -> (T, Self) {
-        let processors = || [processor_seconds(None), processor_seconds(Some(serving.pid()))];
+        let processors = || [std::process::id(), serving.pid()].map(processor_seconds);
         let (start, before) = (Instant::now(), processors());
         let done = work();
         let (clock, after) = (start.elapsed().as_secs_f64(), processors());

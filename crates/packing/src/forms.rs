@@ -23,8 +23,8 @@ struct Grid {
 struct Setting<'a> {
     /// The layer whose output it is; `None` for the image.
     index: Option<usize>,
-    /// How many products a row of that layer has: over no more blocks can they be shared out.
-    terms: usize,
+    /// Over how many blocks the products of a row of that layer may be shared out: no more than it has.
+    shares: usize,
     /// Whether windows are written out for that layer, so that any arrangement is free.
     windows: bool,
     consumer: Option<&'a Linear>,
@@ -39,7 +39,7 @@ pub(crate) fn images(chain: &Chain, slots: usize) -> Vec<Layout> {
     layouts(
         chain,
         chain.input,
-        Setting { index: None, terms: 1, windows: false, consumer, scores: chain.links.len() == 1, slots },
+        Setting { index: None, shares: 1, windows: false, consumer, scores: chain.links.len() == 1, slots },
     )
 }
 
@@ -48,8 +48,9 @@ pub(crate) fn outputs(chain: &Chain, index: usize, windows: bool, slots: usize) 
     let consumer = chain.links.get(index + 1).map(|link| &*link.linear);
     let maker = &*chain.links[index].linear;
     let terms = maker.convolution().map_or(maker.columns(), |convolution| convolution.taps());
+    let shares = terms.next_power_of_two();
     let scores = index + 2 == chain.links.len();
-    layouts(chain, maker.output, Setting { index: Some(index), terms, windows, consumer, scores, slots })
+    layouts(chain, maker.output, Setting { index: Some(index), shares, windows, consumer, scores, slots })
 }
 
 fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
@@ -247,8 +248,7 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
             continue;
         }
         let even = 1 << (slots / extent).ilog2();
-        let all = if setting.index.is_some() { even.min(setting.terms.next_power_of_two()) } else { 1 };
-        found.push(base.clone().with_blocks(Blocks::cyclic(even, slots, all)));
+        found.push(base.clone().with_blocks(Blocks::cyclic(even, slots, even.min(setting.shares))));
         let Some(consumer) = setting.consumer.filter(|_| !setting.scores || setting.windows) else {
             continue;
         };
@@ -266,14 +266,11 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
 /// How many partial sums may be added up: an image has none, windows any number that a fold can sum; others powers of two, and not so few
 /// that most blocks compute what others do.
 fn class_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
-    match (setting.index, setting.windows) {
-        (None, _) => vec![1],
-        (Some(_), true) => (1..=most).filter(|c| smooth(*c)).collect(),
-        (Some(_), false) => {
-            let most = most.min(setting.terms.next_power_of_two());
-            (0..3).filter_map(|less| most.ilog2().checked_sub(less)).map(|log| 1 << log).collect()
-        }
+    if setting.windows {
+        return (1..=most).filter(|c| smooth(*c)).collect();
     }
+    let most = most.min(setting.shares);
+    (0..3).filter_map(|less| most.ilog2().checked_sub(less)).map(|log| 1 << log).collect()
 }
 
 /// Whether a fold can sum so many.

@@ -33,7 +33,7 @@ pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
 
 /// The refusal of a network that takes more levels than any degree has.
 pub(crate) fn too_deep(levels: usize) -> Error {
-    let most = |degree| (1..levels).rev().find(|levels| parameters(degree, *levels).is_ok()).unwrap_or(0);
+    let most = |degree| (1..levels).take_while(|levels| parameters(degree, *levels).is_ok()).count();
     let deepest = DEGREES.into_iter().map(|degree| (most(degree), degree)).max();
     let (most, degree) = deepest.expect("there are degrees to try");
     let expected = format!(

@@ -387,7 +387,7 @@ impl<'a> Map<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{figures, model, options, small_parameters};
+    use crate::tests::{check_search, figures, options};
     use proptest::prelude::*;
 
     /// At most, but for the rounding of times that are added up in another order.
@@ -421,14 +421,14 @@ mod tests {
         /// Were a bound too high, the first path to arrive might not be the best.
         #[test]
         fn no_step_costs_less_than_its_bounds(f in figures(), log_degree in 9u32..=10, options in options()) {
-            let Some(model) = model(&f) else { return Ok(()) };
-            let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
-            let options = Options { family: Family::Auto, ..options };
-            let search = Search::new(&chain, &parameters, &options, 64.0);
-            let prices = Prices::new(&search);
-            let map = Map::new(&search, &prices);
-            let checked = (0..map.linears.len()).map(|index| check_bounds(&map, index, 200)).sum::<Result<usize, _>>()?;
-            prop_assert!(checked > 0);
+            check_search(&f, log_degree, &Options { family: Family::Auto, ..options }, |search| {
+                let prices = Prices::new(search);
+                let map = Map::new(search, &prices);
+                let layers = 0..map.linears.len();
+                let checked = layers.map(|index| check_bounds(&map, index, 200)).sum::<Result<usize, _>>()?;
+                prop_assert!(checked > 0);
+                Ok(())
+            })?;
         }
     }
 }

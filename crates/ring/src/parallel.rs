@@ -62,7 +62,8 @@ mod pool {
         static AWAKE: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// A thread is awake for one body at a time, its own or another thread's. So none that is waited for ever waits itself for others to leave.
+    /// A thread is awake for one body at a time, its own or another thread's. At its end a body waits for the threads that are awake for it; as these
+    /// keep none awake themselves, no two bodies ever wait for each other.
     struct Awake;
 
     impl Awake {

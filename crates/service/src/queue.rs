@@ -4,6 +4,7 @@ use crate::Limits;
 use crate::refusal::{Outcome, Refusal};
 use crate::tokens::ClientName;
 use protocol::Code;
+use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -108,7 +109,11 @@ impl Queue {
             }
             Err(_) => answered.await,
         };
-        answer.ok().and_then(Result::ok).ok_or_else(|| Refusal::internal(&"a computation panicked"))
+        match answer {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(panic)) => Err(Refusal::internal(&format!("a computation panicked: {}", said(&*panic)))),
+            Err(gone) => Err(Refusal::internal(&gone)),
+        }
     }
 
     /// How many places are taken.
@@ -127,6 +132,12 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing")
 }
 
 /// What a computing thread does until the queue is gone.
@@ -199,6 +210,7 @@ mod tests {
         let queue = queue(Duration::from_secs(60));
         let refused = queue.compute(|| -> () { panic!("as asked") }).await.expect_err("a panic");
         assert_eq!(refused.code, Code::Internal);
+        assert_eq!(said(&*catch_unwind(|| panic!("as {}", "asked")).expect_err("a panic")), "as asked");
         assert_eq!(queue.compute(|| 7).await.expect("the thread goes on"), 7);
     }
 }

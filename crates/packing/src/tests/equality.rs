@@ -1,11 +1,13 @@
 //! Plans of all kinds, in the clear and encrypted, against plain inference.
 
-use super::{Figures, Machine, Random, figures, image, layer, model, options, planned, small_parameters};
+use super::{
+    Figures, Machine, Random, check_search, figures, image, layer, model, options, planned, small_parameters,
+};
 use crate::assemble::{Assembly, assemble};
 use crate::chain::Chain;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
-use crate::search::{self, Search};
+use crate::search;
 use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
 use circuit::{Circuit, Counts, Work, clear, dry_run, predict};
@@ -159,20 +161,20 @@ proptest! {
     /// What the search counts before anything is built is what the circuit then counts.
     #[test]
     fn the_price_of_a_choice_is_that_of_its_circuit(f in figures(), log_degree in 8u32..=10, options in options()) {
-        let Some(model) = model(&f) else { return Ok(()) };
-        let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
-        let search = Search::new(&chain, &parameters, &options, 64.0);
-        let Ok((Price(price), choice)) = search::best(&search) else { return Ok(()) };
-        let assembly = assemble(&chain, &parameters, &choice, search.bound).unwrap();
-        let totals = dry_run(&assembly.circuit).totals;
-        let (hops, switches) = (totals.hops() as f64, totals.key_switches() as f64);
-        let counted = match options.objective {
-            Objective::Operations => [price[0], price[1]],
-            Objective::KeySwitches => [price[1], price[0]],
-            Objective::Upload => [price[3], switches],
-            _ => [price[2], price[3]],
-        };
-        prop_assert_eq!([hops, switches], counted);
+        check_search(&f, log_degree, &options, |search| {
+            let Ok((Price(price), choice)) = search::best(search) else { return Ok(()) };
+            let assembly = assemble(search.chain, search.parameters, &choice, search.bound).unwrap();
+            let totals = dry_run(&assembly.circuit).totals;
+            let (hops, switches) = (totals.hops() as f64, totals.key_switches() as f64);
+            let counted = match options.objective {
+                Objective::Operations => [price[0], price[1]],
+                Objective::KeySwitches => [price[1], price[0]],
+                Objective::Upload => [price[3], switches],
+                _ => [price[2], price[3]],
+            };
+            prop_assert_eq!([hops, switches], counted);
+            Ok(())
+        })?;
     }
 }
 

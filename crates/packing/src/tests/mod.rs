@@ -9,6 +9,7 @@ mod plans;
 use crate::assemble::Assembly;
 use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options};
+use crate::search::Search;
 use crate::{Plan, parameters};
 use circuit::Counts;
 use circuit::encrypted::Program;
@@ -203,6 +204,18 @@ pub fn options() -> impl Strategy<Value = Options> {
         [Family::Auto, Family::Auto, Family::Image, Family::Taps(1), Family::Taps(2), Family::Taps(5)];
     let asked = (prop::sample::select(objectives.to_vec()), prop::sample::select(families.to_vec()), costs());
     asked.prop_map(|(objective, family, cost)| Options { objective, family, cost, ..Options::default() })
+}
+
+/// Checks the search for a plan of a network in a small ring; nothing where there is no such network.
+pub fn check_search(
+    f: &Figures,
+    log_degree: u32,
+    options: &Options,
+    check: impl FnOnce(&Search<'_>) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let Some(model) = model(f) else { return Ok(()) };
+    let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
+    check(&Search::new(&chain, &parameters, options, 64.0))
 }
 
 /// A client and a server in one.
