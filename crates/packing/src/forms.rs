@@ -263,8 +263,8 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
     found
 }
 
-/// How many partial sums may be added up: an image has none, windows any number that a fold can sum; others powers of two, and not so few
-/// that most blocks compute what others do.
+/// How many partial sums may be added up: an image has none, windows any number that a fold can sum; others powers of two, no more
+/// than there are shares, and not so few that most blocks compute what others do.
 fn class_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
     if setting.windows {
         return (1..=most).filter(|c| smooth(*c)).collect();
