@@ -3,8 +3,8 @@
 //! Between two squares everything is linear. First every layer is rewritten as a convolution, a dense layer or a
 //! square ([`Rewriter`]): pooling is a convolution, an affine map a 1x1 depthwise one, and a quadratic activation is
 //! an affine map, a square and an affine map. Then neighbouring linear layers are merged where one layer computes
-//! their composition at no greater cost ([`merge`]). Last, units that are constant or that nothing reads are dropped
-//! ([`dead`]).
+//! their composition at no greater cost ([`merge`]), and units that are constant or that nothing reads are dropped
+//! ([`dead`]); narrower layers may be merged where wider ones were not, so both are repeated until nothing changes.
 
 mod dead;
 mod merge;
@@ -46,11 +46,23 @@ impl Graph {
         for (layer, input) in self.layers.iter().zip(inputs) {
             rewriter.layer(layer, input)?;
         }
-        let layers = dead::dropped(self.input, merge::all(self.input, rewriter.layers)?)?;
-        let folded = Graph { input: self.input, layers };
+        let folded = Graph { input: self.input, layers: reduced(self.input, rewriter.layers)? };
         folded.shapes()?;
-        folded.layers.iter().try_for_each(Layer::check_finite)?;
         Ok(folded)
+    }
+}
+
+/// Merged, and without units that need not be computed. Every round but the last leaves fewer layers, units or
+/// weights. Fails where weights overflow.
+fn reduced(input: Shape, mut layers: Vec<Layer>) -> Result<Vec<Layer>, Error> {
+    loop {
+        let next = dead::dropped(input, merge::all(input, layers.clone())?)?;
+        // What is not a number equals nothing, itself neither: without this, the rounds would not end.
+        next.iter().try_for_each(Layer::check_finite)?;
+        if next == layers {
+            return Ok(layers);
+        }
+        layers = next;
     }
 }
 

@@ -171,8 +171,10 @@ proptest! {
     ) {
         let mut graph = graph(Shape::new(channels, height, width), &choices);
         prune(&mut graph, seed);
+        let folded = graph.folded().unwrap();
         let input = numbers(1, graph.input.elements());
-        assert_close(&graph.folded().unwrap().infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-9);
+        assert_close(&folded.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-9);
+        prop_assert_eq!(folded.folded().unwrap(), folded);
     }
 }
 
@@ -195,6 +197,15 @@ fn units_that_are_constant_or_not_read_are_dropped() {
     let expected = [rows(&[&[1.0, 2.0, 4.0, 0.5]]), rows(&[&[1.0, 18.25]]), rows(&[&[7.0, 1.0]])];
     let [first, second, third] = expected;
     assert_eq!(layers, [first, LayerKind::Square, second, LayerKind::Square, third]);
+}
+
+#[test]
+fn layers_that_become_narrow_are_merged() {
+    // Nobody reads more than one row of the wide layer, and one row of it is merged into the layer before.
+    let wide = rows(&[&[2.0, 1.0], &[3.0, 0.0], &[5.0, 0.0]]);
+    let layers =
+        folded(&[rows(&[&[1.0, 1.0, 1.0, 0.0]]), wide, LayerKind::Square, rows(&[&[7.0, 0.0, 0.0, 1.0]])]);
+    assert_eq!(layers, [rows(&[&[2.0, 2.0, 2.0, 1.0]]), LayerKind::Square, rows(&[&[7.0, 1.0]])]);
 }
 
 #[test]
@@ -343,7 +354,11 @@ fn constant_channels_need_no_vertex() {
 
 #[test]
 fn overflowing_products_are_refused() {
-    let layers = [affine(1e200, 0.0), affine(1e200, 0.0)].map(|kind| Layer { name: "huge".into(), kind });
-    let graph = Graph { input: Shape::new(1, 1, 3), layers: layers.to_vec() };
-    assert!(matches!(graph.folded(), Err(Error::NotFinite { .. })));
+    let infinite = vec![affine(1e200, 0.0), affine(1e200, 0.0)];
+    let not_a_number = vec![affine(1e200, 0.0), row(&[1e200, -1e200], 0.0, 0, 0), rows(&[&[1.0, 1.0, 0.0]])];
+    for kinds in [infinite, not_a_number] {
+        let layers = kinds.into_iter().map(|kind| Layer { name: "huge".into(), kind }).collect();
+        let graph = Graph { input: Shape::new(1, 1, 3), layers };
+        assert!(matches!(graph.folded(), Err(Error::NotFinite { .. })));
+    }
 }
