@@ -10,6 +10,7 @@ use ckks::{
     Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
 };
 use proptest::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 const DEGREE: usize = 64;
@@ -28,6 +29,8 @@ fn builder() -> Builder {
 }
 
 const INPUT_SCALE: Scale = Scale((1u64 << 26) as f64);
+/// The coefficients that random circuits are read at.
+const READ: [usize; 3] = [0, 1, 5];
 
 fn numbers(seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -188,7 +191,7 @@ fn random_circuit(steps: &[Step]) -> Circuit {
         v = append(&mut b, v, step, 1000 * i as u64 + 7).unwrap();
     }
     let whole = Output { value: v, reading: Reading::Slots };
-    let part = Output { value: v, reading: Reading::Coefficients(vec![0, 1, 5]) };
+    let part = Output { value: v, reading: Reading::Coefficients(READ.to_vec()) };
     b.finish(vec![whole, part]).unwrap()
 }
 
@@ -218,11 +221,41 @@ impl Machine {
     }
 }
 
+/// What a random circuit does and gives under the keys of a seed: its slots, and the coefficients that are read.
+fn encrypted(circuit: &Circuit, inputs: &[Vec<f64>], seed: u8) -> (Counts, [Vec<f64>; 2]) {
+    let mut machine = Machine::new(circuit, seed);
+    let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
+    let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+    let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
+    let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
+    let coefficients = machine.secret.decrypt_coefficients(&machine.context, &run.outputs[1]);
+    (run.counts, [slots, READ.map(|i| coefficients[i]).to_vec()])
+}
+
+/// The root mean square of each output's errors over the keys of so many seeds, and what a run did.
+fn measured(
+    circuit: &Circuit,
+    inputs: &[Vec<f64>],
+    expected: &[Vec<f64>],
+    seeds: Range<u8>,
+) -> (Counts, [f64; 2]) {
+    let (mut done, mut squares, keys) = (Counts::default(), [0.0; 2], seeds.len() as f64);
+    for seed in seeds {
+        let (counts, outputs) = encrypted(circuit, inputs, seed);
+        for ((square, output), expected) in squares.iter_mut().zip(&outputs).zip(expected) {
+            let sum: f64 = output.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
+            *square += sum / output.len() as f64 / keys;
+        }
+        done = counts;
+    }
+    (done, squares.map(f64::sqrt))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn executors_agree(steps in prop::collection::vec(step(), 1..7), seed: u8) {
+    fn executors_agree(steps in prop::collection::vec(step(), 1..7), seed in 0u8..200) {
         let circuit = random_circuit(&steps);
         let inputs = [numbers(u64::from(seed) + 1), numbers(u64::from(seed) + 501)];
         let expected = clear::run(&circuit, &inputs).unwrap();
@@ -230,26 +263,14 @@ proptest! {
             // Repeated squares and folds may overflow; then there is nothing to compare.
             return Ok(());
         };
-        let mut machine = Machine::new(&circuit, seed);
-        let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
-        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
-        let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
-
-        let dry = dry_run(&circuit).totals;
-        prop_assert_eq!(Counts { work: Work::default(), ..dry }, run.counts);
-
-        let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
-        let coefficients = machine.secret.decrypt_coefficients(&machine.context, &run.outputs[1]);
-        let read = [0, 1, 5].map(|i| coefficients[i]);
         prop_assert_eq!(&predicted[0].values, &expected[0]);
-        let mean_square = slots.iter().zip(&expected[0]).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / DEGREE as f64;
-        // The errors of slots are a rotation of some 64 independent coefficients' errors.
-        prop_assert!(
-            mean_square.sqrt() < 3.0 * predicted[0].deviation,
-            "error {} where {} was predicted", mean_square.sqrt(), predicted[0].deviation
-        );
-        for (a, b) in read.iter().zip(&expected[1]) {
-            prop_assert!((a - b).abs() < 10.0 * predicted[1].deviation, "{} for {}", a, b);
+        let (counts, errors) = measured(&circuit, &inputs, &expected, seed..seed + 16);
+        prop_assert_eq!(Counts { work: Work::default(), ..dry_run(&circuit).totals }, counts);
+        // Squares of squares and folds may leave an output that is wrong by one large slot's error, of which the prediction averages
+        // eight draws and the measurement sixteen: the deviation of eight is a quarter of the true one once in 100,000 times.
+        for (error, predicted) in errors.iter().zip(&predicted) {
+            let deviation = predicted.deviation;
+            prop_assert!(*error < 4.0 * deviation, "error {error} where {deviation} was predicted");
         }
     }
 }
@@ -332,17 +353,8 @@ fn prediction_is_the_measured_error() {
     let circuit = random_circuit(&steps);
     let inputs = [numbers(3), numbers(4)];
     let predicted = predict(&circuit, &inputs).unwrap();
-    let (mut sum, runs) = (0.0, 40);
-    for seed in 0..runs {
-        let mut machine = Machine::new(&circuit, seed);
-        let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
-        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
-        let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
-        let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
-        sum +=
-            slots.iter().zip(&predicted[0].values).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / DEGREE as f64;
-    }
-    let measured = (sum / f64::from(runs)).sqrt();
+    let expected = clear::run(&circuit, &inputs).unwrap();
+    let (_, [measured, _]) = measured(&circuit, &inputs, &expected, 0..40);
     let ratio = measured / predicted[0].deviation;
     assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation);
 }
