@@ -135,6 +135,11 @@ impl Plan {
         Ok(Self { public, recipe, model_digest: model.digest })
     }
 
+    /// Whether this choice determines the circuit.
+    pub(crate) fn is_of(&self, choice: &Choice) -> bool {
+        matches!(&self.recipe, Recipe::Layers(own) if own == choice)
+    }
+
     /// What determines the circuit.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe

@@ -3,13 +3,15 @@
 //! For each tensor it looks at the layouts worth trying (`forms`), for neighbouring layouts at the ways to compute the layer between (`steps`):
 //! costs add up, so the cheapest path through layouts is the best plan (`search`). What a step costs is counted before anything is built. Of the best
 //! plan the error is predicted. Where it shows, every sum is rescaled after its fold and not before, which adds less noise; where it is too large
-//! even so, plans without copies and of other families are tried. All is deterministic: the same model, options and cost model give the same plan.
+//! even so, plans without copies are tried; in both cases also those of other families, one of which may be cheaper as it is. All is deterministic:
+//! the same model, options and cost model give the same plan.
 
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
 use crate::chain::Chain;
 use crate::parameters::{DEGREES, too_deep};
-use crate::search::{self, Search};
+use crate::search::{Map, Search};
+use crate::steps::Price;
 use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
 use circuit::{CostModel, predict};
 use ckks::Parameters;
@@ -226,44 +228,164 @@ fn smaller(error: Error, other: Error) -> Error {
 }
 
 fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let chain = Chain::new(&model.graph)?;
-    let recipes = match options.family {
-        Family::Lola(lola) => vec![Recipe::Lola(lola)],
-        _ if options.is_batch() => vec![Recipe::Batch],
-        _ => {
-            input_level(&chain, parameters)?;
-            return searched(model, &chain, parameters, options);
-        }
+    let chain = &Chain::new(&model.graph)?;
+    let task = Task { model, chain, parameters, options };
+    match options.family {
+        Family::Lola(lola) => return task.first_sound(vec![Recipe::Lola(lola)]),
+        _ if options.is_batch() => return task.first_sound(vec![Recipe::Batch]),
+        _ => input_level(chain, parameters)?,
     };
-    first_sound(model, &chain, parameters, options, recipes)
+    match task.searched(vec![]) {
+        Err(error @ Error::Limit { what: ERROR, .. }) if options.family == Family::Auto => {
+            task.literature().ok_or(error)
+        }
+        plan => plan,
+    }
 }
 
-/// The best plan that the search finds; where its error is too large, the best without copies of babies, which are noisier, and then that of another
-/// family: the image itself goes through more noise than windows do.
-fn searched(model: &Model, chain: &Chain, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let all = Search::new(chain, parameters, options, score_bound(model));
-    let quieter = Search { key_worth: 0.0, ..all };
-    let mut refused = None;
-    for search in [all, quieter] {
-        let best = within_key_limit(search)?;
-        match first_sound(model, chain, parameters, options, orders(&best)) {
-            Err(error @ Error::Limit { what: ERROR, .. }) => refused = Some((error, best)),
-            plan => return plan,
+/// What is planned.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    model: &'a Model,
+    chain: &'a Chain,
+    parameters: &'a Parameters,
+    options: &'a Options,
+}
+
+impl<'a> Task<'a> {
+    fn search(&self) -> Search<'a> {
+        Search::new(self.chain, self.parameters, self.options, score_bound(self.model))
+    }
+
+    fn cost(&self, plan: &Plan) -> Result<f64, Error> {
+        Ok(explain(plan, self.model, &self.options.cost)?.cost(self.options.objective))
+    }
+
+    /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
+    /// costs more than what was found, one of another family may be cheaper.
+    fn searched(&self, mut without: Vec<Family>) -> Result<Plan, Error> {
+        let (mut best, one) = (Best::default(), self.options.family != Family::Auto);
+        let search = self.search();
+        let map = Map::new(&search);
+        loop {
+            let found = match within_key_limit(&map, &without, &best) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(error) => {
+                    best.refuse(error);
+                    break;
+                }
+            };
+            let family = found.choice.family();
+            let options = &Options { family, ..self.options.clone() };
+            match (Task { options, ..*self }).sound(&found.choice) {
+                Ok(plan) if one || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
+                Ok(plan) => best.consider(self.cost(&plan)?, plan),
+                Err(error) => best.refuse(error),
+            }
+            without.push(family);
+            if one || best.settles(found.least) || best.is_hopeless() {
+                break;
+            }
+        }
+        best.result()
+    }
+
+    /// The plan of a choice that was found for a family; where its error is too large, the best without copies of babies, which are noisier.
+    fn sound(&self, found: &Choice) -> Result<Plan, Error> {
+        match self.first_sound(orders(found)) {
+            Err(Error::Limit { what: ERROR, .. }) => {
+                let search = Search { key_worth: 0.0, ..self.search() };
+                let quieter = within_key_limit(&Map::new(&search), &[], &Best::default())?;
+                self.first_sound(orders(&quieter.expect("nothing is better yet").choice))
+            }
+            plan => plan,
         }
     }
-    let (error, best) = refused.expect("two were refused");
-    if options.family != Family::Auto {
-        return Err(error);
+
+    /// The better of LoLa's plans, with the levels that they take, where they fit the ring.
+    fn literature(&self) -> Option<Plan> {
+        let plans = [Lola::Offsets, Lola::Dense].into_iter().filter_map(|lola| {
+            let ring_degree = Some(self.parameters.degree());
+            let options = Options { family: Family::Lola(lola), ring_degree, ..self.options.clone() };
+            let plan = plan(self.model, &options).ok()?;
+            Some((self.cost(&plan).ok()?, plan))
+        });
+        plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
     }
-    let search = Search { without: Some(best.family()), ..quieter };
-    let families = search::best(&search).ok().map(|(_, other)| other.family());
-    let named = [Family::Image, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
-    let others = families.into_iter().chain(named).filter_map(|family| {
-        let plan = plan_for(model, parameters, &Options { family, ..options.clone() }).ok()?;
-        let cost = explain(&plan, model, &options.cost).ok()?.cost(options.objective);
-        Some((cost, plan))
-    });
-    others.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan).ok_or(error)
+
+    /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
+    fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
+        let (model, bound) = (self.model, score_bound(self.model));
+        let image = probe::image(self.chain.input, model.metadata.input_range);
+        let negligible = negligible_error(model);
+        let mut best: Option<(f64, Recipe, Assembly)> = None;
+        for recipe in recipes {
+            let assembly = recipe.assemble(self.chain, self.parameters, bound)?;
+            check_sizes(&assembly, self.options)?;
+            let error = predicted_error(&assembly, &image)?;
+            let sound = error <= negligible.min(self.allowed(&assembly));
+            if best.as_ref().is_none_or(|(least, ..)| error < *least) {
+                best = Some((error, recipe, assembly));
+            }
+            if sound {
+                break;
+            }
+        }
+        let (error, recipe, assembly) = best.expect("there is a recipe");
+        let allowed = self.allowed(&assembly);
+        if error > allowed {
+            return Err(Error::Limit { what: ERROR, actual: error, allowed });
+        }
+        Plan::new(model, self.options, recipe, &assembly, bound, error)
+    }
+
+    /// The largest error that a score may have.
+    fn allowed(&self, assembly: &Assembly) -> f64 {
+        let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
+        self.options.max_error.map_or(tolerable, |error| error.min(tolerable))
+    }
+}
+
+/// What families have brought so far.
+#[derive(Default)]
+struct Best {
+    /// The cheapest plan, and what it costs.
+    plan: Option<(f64, Plan)>,
+    /// Why there is none of the first family, and of how many there is none.
+    refused: Option<Error>,
+    refusals: usize,
+}
+
+impl Best {
+    /// To save less than a thousandth no other family is looked at.
+    const NEAR: f64 = 1.001;
+    /// How many families are tried where all are refused: those over windows are much alike.
+    const TRIED: usize = 3;
+
+    /// Whether plans that cost so much at least need not be looked at.
+    fn settles(&self, least: f64) -> bool {
+        self.plan.as_ref().is_some_and(|(cost, _)| *cost <= Self::NEAR * least)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.plan.is_none() && self.refusals == Self::TRIED
+    }
+
+    fn consider(&mut self, cost: f64, plan: Plan) {
+        if self.plan.as_ref().is_none_or(|(least, _)| cost < *least) {
+            self.plan = Some((cost, plan));
+        }
+    }
+
+    fn refuse(&mut self, error: Error) {
+        self.refused.get_or_insert(error);
+        self.refusals += 1;
+    }
+
+    fn result(self) -> Result<Plan, Error> {
+        self.plan.map(|(_, plan)| plan).ok_or_else(|| self.refused.expect("what brings no plan is refused"))
+    }
 }
 
 /// A choice as it is, and with less noise for more time.
@@ -281,45 +403,11 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     if options.family != Family::Auto {
         return Ok(None);
     }
-    let (chain, parameters) = (Chain::new(&model.graph)?, plan.public.parameters.clone().validate()?);
-    let all = Search::new(&chain, &parameters, options, score_bound(model));
-    let search = Search { without: Some(chosen.family()), ..all };
-    let Ok((_, choice)) = search::best(&search) else { return Ok(None) };
-    match first_sound(model, &chain, &parameters, options, orders(&choice)) {
-        Err(Error::Limit { .. }) => Ok(None),
+    let (chain, parameters) = (&Chain::new(&model.graph)?, &plan.public.parameters.clone().validate()?);
+    match (Task { model, chain, parameters, options }).searched(vec![chosen.family()]) {
+        Err(Error::Limit { .. } | Error::DoesNotFit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
-}
-
-/// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
-fn first_sound(
-    model: &Model,
-    chain: &Chain,
-    parameters: &Parameters,
-    options: &Options,
-    recipes: Vec<Recipe>,
-) -> Result<Plan, Error> {
-    let (bound, image) = (score_bound(model), probe::image(chain.input, model.metadata.input_range));
-    let negligible = negligible_error(model);
-    let mut best: Option<(f64, Recipe, Assembly)> = None;
-    for recipe in recipes {
-        let assembly = recipe.assemble(chain, parameters, bound)?;
-        check_sizes(&assembly, options)?;
-        let error = predicted_error(&assembly, &image)?;
-        if best.as_ref().is_none_or(|(least, ..)| error < *least) {
-            best = Some((error, recipe, assembly));
-        }
-        if error <= negligible {
-            break;
-        }
-    }
-    let (error, recipe, assembly) = best.expect("there is a recipe");
-    let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
-    let allowed = options.max_error.map_or(tolerable, |e| e.min(tolerable));
-    if error > allowed {
-        return Err(Error::Limit { what: ERROR, actual: error, allowed });
-    }
-    Plan::new(model, options, recipe, &assembly, bound, error)
 }
 
 /// The share of a score's usual size that an error may have before less noise is worth more time.
@@ -340,23 +428,49 @@ fn score_bound(model: &Model) -> f64 {
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
-const KEY_PRICES: [f64; 10] = [0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
+const KEY_PRICES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
 
-/// The best choice whose keys are within the limit: keys are given a price, which rises until they are.
-fn within_key_limit(mut search: Search<'_>) -> Result<Choice, Error> {
+/// What a search found.
+struct Found {
+    /// What any plan of the search costs at least.
+    least: f64,
+    choice: Choice,
+}
+
+/// The best choice of other families than these whose keys are within the limit: keys are given a price, which rises until they are. `None` where
+/// no such plan is better than the best.
+fn within_key_limit(map: &Map<'_>, without: &[Family], best: &Best) -> Result<Option<Found>, Error> {
+    let search = map.search;
     let limit = search.options.max_key_bytes.unwrap_or(u64::MAX);
-    let mut least = u64::MAX;
-    for price in KEY_PRICES {
-        search.key_price = price;
-        let (_, choice) = search::best(&search)?;
+    let is_better = |price| !best.settles(at_this_price(price, search));
+    let Some((price, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
+    let least = at_this_price(price, search);
+    let priced = KEY_PRICES.into_iter().map(|key_price| {
+        let found = Map::new(&Search { key_price, ..*search }).cheapest(without, |_| true)?;
+        Ok::<_, Error>(found.expect("anything is worth it").1)
+    });
+    let mut least_keys = u64::MAX;
+    for choice in std::iter::once(Ok(choice)).chain(priced) {
+        let choice = choice?;
         let assembly = assemble(search.chain, search.parameters, &choice, search.bound)?;
         let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
         if keys <= limit {
-            return Ok(choice);
+            return Ok(Some(Found { least, choice }));
         }
-        least = least.min(keys);
+        least_keys = least_keys.min(keys);
     }
-    Err(Error::Limit { what: KEY_BYTES, actual: least as f64, allowed: limit as f64 })
+    Err(Error::Limit { what: KEY_BYTES, actual: least_keys as f64, allowed: limit as f64 })
+}
+
+/// What a finished plan of this price costs, in the units of [`crate::Explanation::cost`].
+fn at_this_price(Price([first, ..]): Price, search: &Search<'_>) -> f64 {
+    match search.options.objective {
+        Objective::Latency | Objective::Throughput => first / 1e3,
+        Objective::Operations | Objective::KeySwitches => first,
+        Objective::Upload => {
+            sizes::upload(search.parameters, search.parameters.max_level(), first as usize) as f64
+        }
+    }
 }
 
 /// What is limited by [`Options::max_error`].

@@ -32,33 +32,22 @@ pub(crate) struct Search<'a> {
     pub key_worth: f64,
     /// What a kilobyte of keys costs beside, in the units of the objective.
     pub key_price: f64,
-    /// A family that is not offered.
-    pub without: Option<Family>,
 }
 
 impl<'a> Search<'a> {
     /// Of everything that is offered, where keys are not limited.
     pub fn new(chain: &'a Chain, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
-        Self { chain, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0, without: None }
+        Self { chain, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0 }
     }
 }
 
 /// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
 pub(crate) const KEY_WORTH: f64 = 0.3;
 
-/// The best choice, and its price.
-///
-/// # Errors
-/// Where no layout of some tensor fits.
-pub(crate) fn best(search: &Search<'_>) -> Result<(Price, Choice), Error> {
-    let prices = Prices::new(search);
-    Map::new(search, &prices).cheapest()
-}
-
 /// All layouts of all tensors.
-struct Map<'a> {
-    search: &'a Search<'a>,
-    prices: &'a Prices<'a>,
+pub(crate) struct Map<'a> {
+    pub search: &'a Search<'a>,
+    prices: Prices<'a>,
     /// The layers; the last one with what a periodic reply adds.
     linears: Vec<Arc<Linear>>,
     /// The levels of their inputs.
@@ -94,6 +83,15 @@ struct Place {
 impl Place {
     fn new(layout: Layout, origin: Origin, squares: Price) -> Self {
         Self { tensor: Tensor::new(layout), origin, squares, steps: vec![], rest: Price::default() }
+    }
+
+    /// The family of plans that begin here; `None` where none does.
+    fn family(&self) -> Option<Family> {
+        match &self.origin {
+            Origin::Image(_) => Some(Family::Image),
+            Origin::Windows(..) => Some(Family::Taps(self.tensor.output.blocks.classes)),
+            Origin::Step => None,
+        }
     }
 }
 
@@ -141,14 +139,15 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Option<Task> {
-        let Reverse((_, index)) = self.order.pop()?;
-        self.tasks[index].take()
+    fn pop(&mut self) -> Option<(Price, Task)> {
+        let Reverse((least, index)) = self.order.pop()?;
+        Some((least, self.tasks[index].take()?))
     }
 }
 
 impl<'a> Map<'a> {
-    fn new(search: &'a Search<'a>, prices: &'a Prices<'a>) -> Self {
+    pub fn new(search: &'a Search<'a>) -> Self {
+        let prices = Prices::new(search);
         let linears = search.chain.links.iter().map(|link| link.linear.clone()).collect();
         let levels = search.chain.levels().into_iter().map(Level).collect();
         let mut map =
@@ -176,7 +175,7 @@ impl<'a> Map<'a> {
 
     fn offers(&self, family: Family) -> bool {
         let asked = self.search.options.family;
-        (asked == Family::Auto || asked == family) && self.search.without != Some(family)
+        asked == Family::Auto || asked == family
     }
 
     /// Ways to write the image itself. A network of one layer has no other plans.
@@ -283,15 +282,25 @@ impl<'a> Map<'a> {
         differences
     }
 
-    /// The cheapest path from the client to the scores.
-    fn cheapest(&self) -> Result<(Price, Choice), Error> {
-        let mut queue = self.written();
+    /// The best choice of other families than these, and its price: the cheapest path from the client to the scores. `None` where any costs so
+    /// much that it is not worth it.
+    ///
+    /// # Errors
+    /// Where no layout of some tensor fits.
+    pub fn cheapest(
+        &self,
+        without: &[Family],
+        is_worth_it: impl Fn(Price) -> bool,
+    ) -> Result<Option<(Price, Choice)>, Error> {
+        let mut queue = self.written(without);
         let mut arrived: Vec<Vec<bool>> =
             self.tensors.iter().map(|places| vec![false; places.len()]).collect();
-        while let Some(task) = queue.pop() {
+        while let Some((least, task)) = queue.pop() {
             match task {
+                _ if !is_worth_it(least) => return Ok(None),
                 Task::Finish(path) => {
-                    return Ok((path.price, Choice { image: path.image, layers: path.choices }));
+                    let choice = Choice { image: path.image, layers: path.choices };
+                    return Ok(Some((path.price, choice)));
                 }
                 Task::Arrive(path) => {
                     let (tensor, place) = path.at;
@@ -311,11 +320,14 @@ impl<'a> Map<'a> {
         Err(self.nothing_fits(reached.saturating_sub(1)))
     }
 
-    /// All that begins with what the client writes.
-    fn written(&self) -> Queue {
+    /// All that begins with what the client writes, but for these families.
+    fn written(&self, without: &[Family]) -> Queue {
         let mut queue = Queue::default();
         for (tensor, places) in self.tensors.iter().enumerate() {
             for (index, place) in places.iter().enumerate() {
+                if place.family().is_some_and(|family| without.contains(&family)) {
+                    continue;
+                }
                 let (price, image, choices) = match &place.origin {
                     Origin::Image(price) => (*price, Some(place.tensor.layout.clone()), vec![]),
                     Origin::Windows(price, choice) => (*price, None, vec![choice.clone()]),
@@ -422,8 +434,7 @@ mod tests {
         #[test]
         fn no_step_costs_less_than_its_bounds(f in figures(), log_degree in 9u32..=10, options in options()) {
             check_search(&f, log_degree, &Options { family: Family::Auto, ..options }, |search| {
-                let prices = Prices::new(search);
-                let map = Map::new(search, &prices);
+                let map = Map::new(search);
                 let layers = 0..map.linears.len();
                 let checked = layers.map(|index| check_bounds(&map, index, 200)).sum::<Result<usize, _>>()?;
                 prop_assert!(checked > 0);

@@ -11,7 +11,7 @@ use crate::{
 use circuit::{CostModel, dry_run};
 use ckks::GiantOrder;
 use ckks::wire::{self, Header, Kind};
-use network::{LayerKind, Model, Shape};
+use network::{LayerKind, Model, Padding, Shape};
 use proptest::prelude::*;
 
 /// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
@@ -223,6 +223,37 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
     assert!(matches!(keys, Err(Error::Limit { what: "evaluation key bytes", .. })));
     let error = planner::plan(&model, &Options { max_error: Some(1e-9), ..Options::default() });
     assert!(matches!(error, Err(Error::Limit { what: "a predicted score error", .. })));
+}
+
+/// What is read of the sums in the small layers of a large ring is a share of thousands of slots, of which each is rescaled: where that error is
+/// too large, sums are rescaled after their folds, also where the model does not say how large its scores are.
+#[test]
+fn too_large_an_error_is_mended_where_scores_are_unknown() {
+    let f = Figures {
+        input: Shape::new(2, 8, 7),
+        outputs: 2,
+        groups: 1,
+        kernel: [1, 4],
+        stride: [1, 3],
+        dilation: [2, 1],
+        padding: Padding { top: 2, ..Padding::default() },
+        second: Some((5, 2, 2, 1)),
+        hidden: Some(15),
+        scores: 1,
+        pruned: 0.0,
+        seed: 5604474161543323213,
+    };
+    let small = model(&f).unwrap();
+    for objective in OBJECTIVES {
+        let error = planned(&small, Family::Auto, objective).public.predicted_error;
+        assert!(error < 1e-3, "{objective}: {error}");
+    }
+    // The same is tried where a limit is asked for.
+    let cryptonets = model(&CRYPTONETS).unwrap();
+    let first = planned(&cryptonets, Family::Auto, Objective::Latency).public.predicted_error;
+    let options = Options { max_error: Some(first / 2.0), ..Options::default() };
+    let quieter = planner::plan(&cryptonets, &options).unwrap();
+    assert!(quieter.public.predicted_error <= first / 2.0);
 }
 
 #[test]
