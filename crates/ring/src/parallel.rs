@@ -5,11 +5,11 @@
 
 /// Calls `body` once for each item, in parallel inside a pool: each thread takes the next item when it is done with its last one, so
 /// items are begun in order. Nested calls share out what idle threads there are.
-pub fn for_each<T: Send>(mut items: impl ExactSizeIterator<Item = T> + Send, body: impl Fn(T) + Sync + Send) {
+pub fn for_each<T: Send>(items: impl ExactSizeIterator<Item = T> + Send, body: impl Fn(T) + Sync + Send) {
     #[cfg(feature = "parallel")]
     if threads() > 1 && items.len() > 1 {
         let threads = threads().min(items.len());
-        let items = std::sync::Mutex::new(&mut items);
+        let items = std::sync::Mutex::new(items);
         // The guard is gone before the body runs.
         let next = || items.lock().expect("taking an item does not panic").next();
         pool::side_by_side(threads, || {
