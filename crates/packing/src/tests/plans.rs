@@ -4,6 +4,7 @@ use super::{CRYPTONETS, Figures, figures, image, model, planned};
 use crate::assemble::assemble;
 use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
+use crate::search::{Map, Search};
 use crate::{
     Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm,
     ReplyLayout, Split, Verdict, explain, parameters,
@@ -254,6 +255,35 @@ fn too_large_an_error_is_mended_where_scores_are_unknown() {
     let options = Options { max_error: Some(first / 2.0), ..Options::default() };
     let quieter = planner::plan(&cryptonets, &options).unwrap();
     assert!(quieter.public.predicted_error <= first / 2.0);
+}
+
+/// What the search finds for six taps has too large an error; mended it costs more than what it finds for four, which may stay as it is.
+#[test]
+fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
+    let f = Figures {
+        input: Shape::new(2, 7, 8),
+        outputs: 2,
+        groups: 1,
+        kernel: [3, 2],
+        stride: [1, 3],
+        dilation: [1, 2],
+        padding: Padding { top: 1, left: 1, bottom: 2, right: 0 },
+        second: None,
+        hidden: None,
+        scores: 2,
+        pruned: 0.0,
+        seed: 10706224624375847889,
+    };
+    let model = model(&f).unwrap();
+    let (chain, options) = (Chain::new(&model.graph).unwrap(), Options::default());
+    let [six, four] = [6, 4].map(|taps| best(&model, Family::Taps(taps), Objective::Latency).unwrap());
+    let auto = best(&model, Family::Auto, Objective::Latency).unwrap();
+    let parameters = parameters(auto.ring_degree, chain.depth()).unwrap();
+    let search = Search::new(&chain, &parameters, &options, 16.0);
+    let (_, found) = Map::new(&search).cheapest(&[], |_| true).unwrap().unwrap();
+    assert_eq!(found.family(), Family::Taps(6));
+    assert_eq!(auto.representation, four.representation);
+    assert!(four.cost(Objective::Latency) < six.cost(Objective::Latency));
 }
 
 #[test]
