@@ -230,11 +230,16 @@ fn smaller(error: Error, other: Error) -> Error {
 fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
     let chain = &Chain::new(&model.graph)?;
     let task = Task { model, chain, parameters, options };
-    match options.family {
-        Family::Lola(lola) => return task.first_sound(vec![Recipe::Lola(lola)]),
-        _ if options.is_batch() => return task.first_sound(vec![Recipe::Batch]),
-        _ => input_level(chain, parameters)?,
+    let fixed = match options.family {
+        Family::Lola(lola) => Some(Recipe::Lola(lola)),
+        _ if options.is_batch() => Some(Recipe::Batch),
+        _ => None,
     };
+    if let Some(recipe) = fixed {
+        return task.first_sound(vec![recipe]);
+    }
+    // The search prices what these levels have: that there are enough is asked first.
+    input_level(chain, parameters)?;
     match task.searched(vec![]) {
         Err(error @ Error::Limit { what: ERROR, .. }) if options.family == Family::Auto => {
             task.literature().ok_or(error)
@@ -257,6 +262,7 @@ impl<'a> Task<'a> {
         Search::new(self.chain, self.parameters, self.options, score_bound(self.model))
     }
 
+    /// What a plan costs by the objective.
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
         Ok(explain(plan, self.model, &self.options.cost)?.cost(self.options.objective))
     }
@@ -264,7 +270,7 @@ impl<'a> Task<'a> {
     /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
     /// costs more than what was found, one of another family may be cheaper.
     fn searched(&self, mut without: Vec<Family>) -> Result<Plan, Error> {
-        let (mut best, one) = (Best::default(), self.options.family != Family::Auto);
+        let (mut best, named) = (Best::default(), self.options.family != Family::Auto);
         let search = self.search();
         let map = Map::new(&search);
         loop {
@@ -272,19 +278,19 @@ impl<'a> Task<'a> {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
                 Err(error) => {
-                    best.refuse(error);
+                    best.refused.push(error);
                     break;
                 }
             };
             let family = found.choice.family();
             let options = &Options { family, ..self.options.clone() };
             match (Task { options, ..*self }).sound(&found.choice) {
-                Ok(plan) if one || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
+                Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
                 Ok(plan) => best.consider(self.cost(&plan)?, plan),
-                Err(error) => best.refuse(error),
+                Err(error) => best.refused.push(error),
             }
             without.push(family);
-            if one || best.settles(found.least) || best.is_hopeless() {
+            if named || best.settles(found.least) || best.is_hopeless() {
                 break;
             }
         }
@@ -352,9 +358,8 @@ impl<'a> Task<'a> {
 struct Best {
     /// The cheapest plan, and what it costs.
     plan: Option<(f64, Plan)>,
-    /// Why there is none of the first family, and of how many there is none.
-    refused: Option<Error>,
-    refusals: usize,
+    /// Why there is none of others.
+    refused: Vec<Error>,
 }
 
 impl Best {
@@ -369,7 +374,7 @@ impl Best {
     }
 
     fn is_hopeless(&self) -> bool {
-        self.plan.is_none() && self.refusals == Self::TRIED
+        self.plan.is_none() && self.refused.len() == Self::TRIED
     }
 
     fn consider(&mut self, cost: f64, plan: Plan) {
@@ -378,13 +383,10 @@ impl Best {
         }
     }
 
-    fn refuse(&mut self, error: Error) {
-        self.refused.get_or_insert(error);
-        self.refusals += 1;
-    }
-
+    /// The cheapest plan, or why there is none of the first family.
     fn result(self) -> Result<Plan, Error> {
-        self.plan.map(|(_, plan)| plan).ok_or_else(|| self.refused.expect("what brings no plan is refused"))
+        let refusal = || self.refused.into_iter().next().expect("what brings no plan is refused");
+        self.plan.map(|(_, plan)| plan).ok_or_else(refusal)
     }
 }
 

@@ -233,7 +233,6 @@ fn too_large_an_error_is_mended_where_scores_are_unknown() {
     let f = Figures {
         input: Shape::new(2, 8, 7),
         outputs: 2,
-        groups: 1,
         kernel: [1, 4],
         stride: [1, 3],
         dilation: [2, 1],
@@ -241,8 +240,8 @@ fn too_large_an_error_is_mended_where_scores_are_unknown() {
         second: Some((5, 2, 2, 1)),
         hidden: Some(15),
         scores: 1,
-        pruned: 0.0,
         seed: 5604474161543323213,
+        ..CRYPTONETS
     };
     let small = model(&f).unwrap();
     for objective in OBJECTIVES {
@@ -263,16 +262,14 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
     let f = Figures {
         input: Shape::new(2, 7, 8),
         outputs: 2,
-        groups: 1,
         kernel: [3, 2],
         stride: [1, 3],
         dilation: [1, 2],
         padding: Padding { top: 1, left: 1, bottom: 2, right: 0 },
-        second: None,
         hidden: None,
         scores: 2,
-        pruned: 0.0,
         seed: 10706224624375847889,
+        ..CRYPTONETS
     };
     let model = model(&f).unwrap();
     let (chain, options) = (Chain::new(&model.graph).unwrap(), Options::default());
