@@ -4,7 +4,7 @@ use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span
 use crate::plain::{Numbers, PlainSpec, Role};
 use crate::scalar::{ScalarRows, SumStage};
 use crate::{Circuit, Error};
-use ckks::{Encoding, GiantOrder, Level, Parameters, Rescale, Scale};
+use blindsight_ckks::{Encoding, GiantOrder, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 

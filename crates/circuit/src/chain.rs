@@ -3,7 +3,7 @@
 use crate::circuit::{Circuit, Operation, Value};
 use crate::scalar::Chain;
 use crate::{Counts, Error};
-use ckks::{Ciphertext, Context, Evaluator, Pointwise, ScalarRow};
+use blindsight_ckks::{Ciphertext, Context, Evaluator, Pointwise, ScalarRow};
 
 /// A chain, ready to run.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::scalar::SumStage;
 use crate::{PlainSpec, keys};
-use ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
+use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 

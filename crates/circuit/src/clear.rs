@@ -5,7 +5,7 @@ use crate::circuit::{Circuit, Node, Operation, Output, Plain, Reading, Value};
 use crate::embedding::Embedding;
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
-use ckks::Encoding;
+use blindsight_ckks::Encoding;
 
 /// The outputs of the circuit for these slots of its inputs: all slots of an output, or the coefficients that are read of it.
 ///

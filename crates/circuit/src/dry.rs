@@ -2,7 +2,7 @@
 
 use crate::circuit::{Circuit, Label};
 use crate::{CostModel, Counts, tally};
-use ckks::Level;
+use blindsight_ckks::Level;
 
 /// What one layer will do.
 #[derive(Debug, Clone, PartialEq)]

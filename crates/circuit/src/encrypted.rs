@@ -5,11 +5,11 @@ use crate::circuit::{Circuit, Giant, Node, Operation, Term};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
 use crate::{Counts, Error, Plain};
-use ckks::{
+use blindsight_ckks::{
     Ciphertext, Context, Evaluator, Extension, GiantOrder, LinearTransform, PlainFactor, PlainSummand,
     Rescale,
 };
-use ring::parallel;
+use blindsight_ring::parallel;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher};
@@ -196,9 +196,12 @@ impl<'a> Encrypted<'a> {
     }
 
     fn linear_transform(&self, giants: &[Giant], order: GiantOrder) -> LinearTransform<'a> {
-        let term =
-            |term: &Term| ckks::Term { input: term.input, baby: term.baby, factor: self.factor(term.plain) };
-        let giant = |giant: &Giant| ckks::Giant {
+        let term = |term: &Term| blindsight_ckks::Term {
+            input: term.input,
+            baby: term.baby,
+            factor: self.factor(term.plain),
+        };
+        let giant = |giant: &Giant| blindsight_ckks::Giant {
             rotation: giant.rotation,
             terms: giant.terms.iter().map(term).collect(),
         };

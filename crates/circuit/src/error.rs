@@ -1,4 +1,4 @@
-use ckks::{Level, Scale};
+use blindsight_ckks::{Level, Scale};
 
 /// What is wrong with a circuit or with what it was given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -156,5 +156,5 @@ pub enum Error {
     },
     /// An error of the cryptography below.
     #[error(transparent)]
-    Ckks(#[from] ckks::Error),
+    Ckks(#[from] blindsight_ckks::Error),
 }

@@ -1,7 +1,7 @@
 //! Which evaluation keys a circuit needs.
 
 use crate::{Circuit, Operation};
-use ckks::KeyRequirements;
+use blindsight_ckks::KeyRequirements;
 use std::collections::BTreeSet;
 
 /// Each key at the highest level it is used at: a key for fewer levels is smaller.

@@ -8,7 +8,7 @@
 //! * [`scalar`] chains sum scalar multiples of many values and square them; the encrypted executor computes each as a whole.
 //! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
 //! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
-//!   error of each output, simulated with the variances in `ckks::noise`.
+//!   error of each output, simulated with the variances in `blindsight_ckks::noise`.
 //! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret.
 //!
 //! # Contract

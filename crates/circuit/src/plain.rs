@@ -1,7 +1,7 @@
 //! Plaintexts of a circuit: what is multiplied or added, and how it is encoded.
 
-use ckks::{Encoding, Level, Scale};
-use ring::parallel;
+use blindsight_ckks::{Encoding, Level, Scale};
+use blindsight_ring::parallel;
 use std::sync::Arc;
 
 /// Slots that are worth a thread's while.

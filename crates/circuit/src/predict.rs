@@ -1,6 +1,6 @@
 //! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run makes them.
 //!
-//! The variances are those of `ckks::noise`. Errors are simulated and not propagated by formula, because folds make copies whose
+//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because folds make copies whose
 //! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
 //! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
 //! variance, so the uniform one does.
@@ -10,9 +10,9 @@ use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Te
 use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::scalar::SumStage;
-use ckks::Scale;
-use ckks::noise::{self, Variance};
-use ckks::pointwise::rounded_weight;
+use blindsight_ckks::Scale;
+use blindsight_ckks::noise::{self, Variance};
+use blindsight_ckks::pointwise::rounded_weight;
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -196,7 +196,7 @@ impl Noisy<'_> {
             }
         }
         for dropped in 0..rescales {
-            scale.0 /= parameters.modulus(ckks::Level(node.level.0 - dropped));
+            scale.0 /= parameters.modulus(blindsight_ckks::Level(node.level.0 - dropped));
             self.add_division(slots, scale);
         }
     }
@@ -272,7 +272,7 @@ impl Executor for Noisy<'_> {
                 self.add_division(&mut slots, node.scale);
             }
             Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, &mut slots),
-            Operation::Dot { rescale: ckks::Rescale::Yes, .. } | Operation::Rescale(_) => {
+            Operation::Dot { rescale: blindsight_ckks::Rescale::Yes, .. } | Operation::Rescale(_) => {
                 self.add_division(&mut slots, node.scale);
             }
             _ => {}

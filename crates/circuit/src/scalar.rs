@@ -5,7 +5,7 @@
 //! an executor may compute them together; what lies between is no ciphertext and no other operation takes it.
 
 use crate::circuit::{Circuit, Node, Operation, Value};
-use ckks::{ScalarRow, Scale};
+use blindsight_ckks::{ScalarRow, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -143,7 +143,7 @@ impl Circuit {
         };
         let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
         let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
-        ckks::pointwise::sum_bytes(&pattern, *level)
+        blindsight_ckks::pointwise::sum_bytes(&pattern, *level)
     }
 }
 

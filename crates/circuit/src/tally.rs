@@ -2,7 +2,7 @@
 
 use crate::circuit::{Circuit, Giant, Node, Operation, Output};
 use crate::counts::{Counts, Work};
-use ckks::{Level, Parameters, Rescale, ScalarRow};
+use blindsight_ckks::{Level, Parameters, Rescale, ScalarRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The counts of one node.

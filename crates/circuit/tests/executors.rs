@@ -1,11 +1,11 @@
 //! The three executors agree: decrypted outputs with the clear run, errors with the prediction, counts with what was done.
 
-use circuit::encrypted::Program;
-use circuit::{
+use blindsight_circuit::encrypted::Program;
+use blindsight_circuit::{
     Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, ScalarRows, Term, Value, Work,
     clear, dry_run, predict,
 };
-use ckks::{
+use blindsight_ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, GiantOrder, Level, ParametersLiteral,
     Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
 };
@@ -204,7 +204,7 @@ struct Machine {
 
 impl Machine {
     fn new(circuit: &Circuit, seed: u8) -> Self {
-        let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+        let context = Context::new(circuit.parameters().clone(), blindsight_ring::Kernel::detect()).unwrap();
         let mut randomness = Randomness::from_test_seed(seed.into());
         let secret = SecretKey::generate(&context, &mut randomness);
         let keys =
@@ -360,7 +360,7 @@ fn prediction_is_the_measured_error() {
 }
 
 /// A circuit of every operation, with and without rescales, whose first output is read in coefficients and whose second in slots.
-fn every_operation(parameters: ckks::Parameters) -> Result<Circuit, Error> {
+fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, Error> {
     let mut builder = Builder::new(parameters);
     let b = &mut builder;
     let factor = |b: &mut Builder, role, value| {
@@ -404,7 +404,7 @@ fn every_operation(parameters: ckks::Parameters) -> Result<Circuit, Error> {
 /// The dry run's transforms are those of a run, whatever the digits and special primes.
 #[test]
 fn the_dry_run_counts_the_transforms_that_a_run_computes() {
-    let large = ring::primes::search(DEGREE, 1 << 28, 1 << 27, 1 << 28);
+    let large = blindsight_ring::primes::search(DEGREE, 1 << 28, 1 << 27, 1 << 28);
     for (digit_limbs, special) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)] {
         let mut literal = ParametersLiteral { digit_limbs, special: large[..special].to_vec(), ..literal() };
         // A digit of one prime under one special prime: two bits of room.
@@ -414,11 +414,11 @@ fn the_dry_run_counts_the_transforms_that_a_run_computes() {
         let inputs = [1, 2].map(|seed| machine.encrypt(&numbers(seed), Level(5)));
         let program = Program::encode(circuit.clone(), &machine.context).unwrap();
         let evaluator = Evaluator::new(&machine.context, &machine.keys);
-        let before = ring::kernels::transforms();
+        let before = blindsight_ring::kernels::transforms();
         let run = program.run(&evaluator, &inputs).unwrap();
         evaluator.reply(&run.outputs[0], &[0, 3]).unwrap();
         evaluator.reply(&run.outputs[1], &(0..DEGREE).collect::<Vec<_>>()).unwrap();
-        let computed = ring::kernels::transforms() - before;
+        let computed = blindsight_ring::kernels::transforms() - before;
         assert_eq!(dry_run(&circuit).totals.work.ntts, computed, "{digit_limbs} limbs, {special} special");
     }
 }
@@ -432,7 +432,7 @@ fn equal_plaintexts_are_kept_once() {
         let terms = seeds.map(|seed| (v, b.plain(Role::Factor, Level(2), scale, constant(seed)).unwrap()));
         let value = b.dot(terms.into(), Rescale::Yes).unwrap();
         let circuit = b.finish(vec![Output { value, reading: Reading::Slots }]).unwrap();
-        let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+        let context = Context::new(circuit.parameters().clone(), blindsight_ring::Kernel::detect()).unwrap();
         Program::encode(circuit, &context).unwrap().bytes()
     };
     let each = 3 * DEGREE * size_of::<u32>();

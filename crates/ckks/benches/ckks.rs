@@ -1,11 +1,11 @@
 //! Homomorphic operations at the shipped parameters (N = 8192, six primes, two special ones), on one thread.
 
-use ckks::{
+use blindsight_ckks::{
     Ciphertext, Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
     ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
+use blindsight_ring::Kernel;
 use criterion::{Criterion, criterion_group, criterion_main};
-use ring::Kernel;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const SCALE: Scale = Scale(67_108_864.0);
 struct Bench {
     context: Arc<Context>,
     secret: SecretKey,
-    keys: ckks::EvaluationKeys,
+    keys: blindsight_ckks::EvaluationKeys,
     randomness: Randomness,
 }
 

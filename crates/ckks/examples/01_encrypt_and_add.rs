@@ -3,10 +3,10 @@
 //! A client has numbers and a server has time. The client encrypts its numbers, the server adds them without ever seeing one,
 //! and the client decrypts the sum. This essay walks through it, from parameters to the error of the result.
 
-use ckks::{
+use blindsight_ckks::{
     Context, EvaluationKeys, Evaluator, Level, ParametersLiteral, Randomness, Scale, SecretKey, noise,
 };
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use std::error::Error;
 
 /// Runs the essay.

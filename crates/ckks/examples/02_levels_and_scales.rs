@@ -4,11 +4,11 @@
 //! `(0.75 x^2 + y) * x` on encrypted `x` and `y` and follows level and scale through every step, because the evaluator insists on
 //! both: it never adjusts anything silently.
 
-use ckks::{
+use blindsight_ckks::{
     Context, Error as CkksError, Evaluator, Extension, KeyRequirements, Level, ParametersLiteral, Randomness,
     Rescale, Scale, SecretKey, SeededEvaluationKeys,
 };
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use std::error::Error;
 
 /// Runs the essay.

@@ -3,11 +3,11 @@
 //! Slots do not see each other, until a rotation moves them. This essay sums slots by rotating and adding, and multiplies an encrypted
 //! vector by a matrix with far fewer rotations than the matrix has rows.
 
-use ckks::{
+use blindsight_ckks::{
     Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
     ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use std::error::Error;
 
 /// The matrix is of this many rows and columns, and the vector repeats with this period over all slots.
@@ -70,7 +70,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant + baby) % SIZE)).collect();
         context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)
     };
-    let factors = (0..16).map(factor).collect::<Result<Vec<_>, ckks::Error>>()?;
+    let factors = (0..16).map(factor).collect::<Result<Vec<_>, blindsight_ckks::Error>>()?;
     let term = |giant: usize, baby: usize| Term { input: 0, baby, factor: &factors[giant + baby] };
     let giant =
         |rotation: usize| Giant { rotation, terms: (0..4).map(|baby| term(rotation, baby)).collect() };

@@ -3,12 +3,12 @@
 //! Client and server share parameters and a plan, and otherwise only bytes. This essay computes the mean of `x_j w_j` over 8192 slots,
 //! `x` the client's secret, `w` the server's, with one product and no rotation, and looks at what travels.
 
-use ckks::wire::{self, Expected, Header, Kind, Length};
-use ckks::{
+use blindsight_ckks::wire::{self, Expected, Header, Kind, Length};
+use blindsight_ckks::{
     Context, EvaluationKeys, Evaluator, Extension, Level, ParametersLiteral, Randomness, Rescale, Scale,
     SecretKey,
 };
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use std::error::Error;
 
 const LEVEL: Level = Level(1);

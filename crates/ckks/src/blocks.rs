@@ -1,7 +1,7 @@
 //! Pointwise work on polynomials, block by block of each limb: what belongs together meets in the caches, and threads share it evenly.
 
 use crate::evaluator::Halves;
-use ring::{Form, Poly, parallel};
+use blindsight_ring::{Form, Poly, parallel};
 use std::ops::Range;
 
 /// Words of a block: of 4 KiB, so that a block each of more than a hundred polynomials fits the second cache.

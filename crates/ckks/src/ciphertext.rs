@@ -1,8 +1,8 @@
 //! Ciphertexts: whole, seeded, and the reply that carries a few coefficients only.
 
 use crate::{Level, Scale};
-use ring::sampler::{self, Seed};
-use ring::{Basis, Poly, Values};
+use blindsight_ring::sampler::{self, Seed};
+use blindsight_ring::{Basis, Poly, Values};
 
 /// An encryption `(c_0, c_1)` of a polynomial `m`: `c_0 + c_1 s = m + e`, in value form.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,8 +2,8 @@
 
 use crate::encoder::Fft;
 use crate::{Error, Level, Parameters};
-use ring::sampler::{ErrorDistribution, SIGMA};
-use ring::{Basis, Conversion, Kernel, Modulus, Poly, Scalar, Values, kernels, parallel};
+use blindsight_ring::sampler::{ErrorDistribution, SIGMA};
+use blindsight_ring::{Basis, Conversion, Kernel, Modulus, Poly, Scalar, Values, kernels, parallel};
 use std::sync::Arc;
 
 /// Everything precomputed from [`Parameters`]: bases, base conversions, the encoder's transform.

@@ -4,7 +4,7 @@
 //! `j = 0 ... N - 1`.
 
 use crate::{Context, Error, Level, Scale};
-use ring::{Basis, Coefficients, Factor, Poly, Values};
+use blindsight_ring::{Basis, Coefficients, Factor, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients
         return basis.from_signed(&small);
     }
     let mut poly = basis.scratch();
-    ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
+    blindsight_ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         let to_plain = m.scalar(m.to_montgomery(1));
         // A multiple of q above 2^63 makes every coefficient positive.
         let offset = ((1u64 << 63) / u64::from(m.value()) + 1) * u64::from(m.value());
@@ -229,7 +229,7 @@ pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients
 
 /// The embedding and its inverse.
 ///
-/// With `b_j = a_j - i a_(N-j)` (the fold, see `ring::ntt`) the value at `zeta^(1 + 4k)` is `sum b_j zeta^j exp(2 pi i j k / N)`: a
+/// With `b_j = a_j - i a_(N-j)` (the fold, see `blindsight_ring::ntt`) the value at `zeta^(1 + 4k)` is `sum b_j zeta^j exp(2 pi i j k / N)`: a
 /// twist by `zeta^j`, then an ordinary transform of length `N`.
 pub(crate) struct Fft {
     forward: Arc<dyn rustfft::Fft<f64>>,

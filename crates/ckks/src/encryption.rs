@@ -4,8 +4,8 @@ use crate::ciphertext::{Ciphertext, Reply, SeededCiphertext};
 use crate::encoder::residues;
 use crate::keys::masked_error;
 use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
-use ring::sampler::{self, Seed};
-use ring::{Basis, Coefficients, Modulus, Poly, Scalar};
+use blindsight_ring::sampler::{self, Seed};
+use blindsight_ring::{Basis, Coefficients, Modulus, Poly, Scalar};
 use zeroize::{Zeroize, Zeroizing};
 
 impl SecretKey {
@@ -90,7 +90,7 @@ impl SecretKey {
 
 fn encrypt_integers(
     context: &Context,
-    secret: &Poly<ring::Factor>,
+    secret: &Poly<blindsight_ring::Factor>,
     mut message: Zeroizing<Vec<i64>>,
     level: Level,
     scale: Scale,
@@ -123,7 +123,7 @@ impl PublicKey {
         let mut ephemeral = Zeroizing::new(vec![0; basis.degree()]);
         sampler::ternary(randomness.generator(), &mut ephemeral);
         let ephemeral = Zeroizing::new(basis.forward(basis.from_signed(&ephemeral)));
-        let mut half = |key: &Poly<ring::Factor>| {
+        let mut half = |key: &Poly<blindsight_ring::Factor>| {
             let mut key = key.clone();
             key.truncate(basis.len());
             // masked_error subtracts the product: the sign of u does not matter, it is symmetric.

@@ -128,5 +128,5 @@ pub enum Error {
     Randomness(String),
     /// An error of the arithmetic below.
     #[error(transparent)]
-    Ring(#[from] ring::Error),
+    Ring(#[from] blindsight_ring::Error),
 }

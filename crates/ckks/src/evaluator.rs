@@ -5,8 +5,8 @@ use crate::ciphertext::{Ciphertext, Reply};
 use crate::context::Division;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Context, Error, EvaluationKeys, Level, PlainFactor, PlainSummand, Scale};
-use ring::kernels::{self, Pair};
-use ring::{Poly, Values, parallel};
+use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::{Poly, Values, parallel};
 
 /// Whether an operation ends with a rescale: a division by the last prime of its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Secret, public and evaluation keys.
 
 use crate::{Context, Error, Level, Parameters, Randomness};
-use ring::automorphism::rotation_exponent;
-use ring::sampler::{self, Seed};
-use ring::{Automorphism, Basis, Factor, Poly, Values, parallel};
+use blindsight_ring::automorphism::rotation_exponent;
+use blindsight_ring::sampler::{self, Seed};
+use blindsight_ring::{Automorphism, Basis, Factor, Poly, Values, parallel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -315,7 +315,7 @@ fn add_digit(context: &Context, b: &mut Poly<Values>, from: &Poly<Values>, level
     let basis = context.extended_basis(level);
     for i in context.parameters().digit(level, digit) {
         let (m, product) = (basis.modulus(i), context.special_product(level)[i]);
-        ring::kernels::add_mul_scalar(basis.kernel(), m, b.limb_mut(i), from.limb(i), product);
+        blindsight_ring::kernels::add_mul_scalar(basis.kernel(), m, b.limb_mut(i), from.limb(i), product);
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::blocks::Block;
 use crate::keys::{RotationKey, SwitchingKey};
 use crate::{Context, Level};
-use ring::kernels::{self, Pair};
-use ring::{Automorphism, Coefficients, Poly, Values, parallel};
+use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::{Automorphism, Coefficients, Poly, Values, parallel};
 use std::ops::Range;
 
 /// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one ciphertext share.

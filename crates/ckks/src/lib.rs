@@ -15,7 +15,7 @@
 //! # Contract
 //!
 //! Scales are exact numbers: an operation whose operands disagree in level or scale is refused. A [`Level`] is the number of rescales left;
-//! all costs fall with it. Operations run on the caller's thread, and over blocks of limbs in parallel inside a rayon pool (`ring::parallel`).
+//! all costs fall with it. Operations run on the caller's thread, and over blocks of limbs in parallel inside a rayon pool (`blindsight_ring::parallel`).
 //!
 //! # Non-goals
 //!

@@ -6,8 +6,8 @@ use crate::evaluator::{Halves, same_level, same_scale};
 use crate::keys::RotationKey;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
-use ring::kernels::{self, Pair};
-use ring::{Poly, Values, parallel};
+use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::{Poly, Values, parallel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@
 //! surrounding ring is what counts: Kim and Song, ia.cr/2018/952, section 3.3.)
 
 use crate::{Level, Parameters, Scale};
-use ring::sampler::SIGMA;
+use blindsight_ring::sampler::SIGMA;
 
 /// Variance of a slot's error.
 pub type Variance = f64;

@@ -1,7 +1,7 @@
 //! Parameter literals, and the validated parameters that everything else is built on.
 
 use crate::Error;
-use ring::Modulus;
+use blindsight_ring::Modulus;
 use serde::{Deserialize, Serialize};
 
 /// How many rescales a ciphertext has left: at level `l` it has the limbs `q_0 ... q_l`.
@@ -136,7 +136,7 @@ impl ParametersLiteral {
         }
         let check = |&q: &u32| -> Result<Modulus, Error> {
             let modulus = Modulus::new(q.into())?;
-            ring::NttTable::check(modulus, self.degree)?;
+            blindsight_ring::NttTable::check(modulus, self.degree)?;
             Ok(modulus)
         };
         let moduli = self.moduli.iter().map(check).collect::<Result<_, _>>()?;

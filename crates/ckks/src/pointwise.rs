@@ -6,7 +6,7 @@
 use crate::ciphertext::Ciphertext;
 use crate::evaluator::{same_level, same_scale};
 use crate::{Context, Error, Evaluator, Level, Rescale, Scale};
-use ring::{IntegerRows, Modulus, Poly, Values, kernels, parallel};
+use blindsight_ring::{IntegerRows, Modulus, Poly, Values, kernels, parallel};
 
 /// A sum of scalar multiples of values, and a constant.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -299,7 +299,7 @@ impl Evaluator<'_> {
 impl Sums {
     fn block(
         &self,
-        kernel: ring::Kernel,
+        kernel: blindsight_ring::Kernel,
         m: Modulus,
         limb: usize,
         x: &Poly<Values>,
@@ -316,7 +316,7 @@ impl Sums {
     }
 }
 
-fn squares(kernel: ring::Kernel, m: Modulus, x: &Poly<Values>) -> Poly<Values> {
+fn squares(kernel: blindsight_ring::Kernel, m: Modulus, x: &Poly<Values>) -> Poly<Values> {
     let words = x.degree();
     let mut out = Poly::scratch(words, x.limbs() / 2 * 3);
     for (from, to) in x.words().chunks_exact(2 * words).zip(out.words_mut().chunks_exact_mut(3 * words)) {

@@ -1,7 +1,7 @@
 //! Where randomness comes from.
 
 use crate::Error;
-use ring::sampler::{Generator, Rng, Seed, SeedableRng};
+use blindsight_ring::sampler::{Generator, Rng, Seed, SeedableRng};
 use zeroize::ZeroizeOnDrop;
 
 /// A ChaCha20 generator seeded by the system: the only source of secrets, errors and public seeds.

@@ -3,7 +3,7 @@
 use crate::{
     Ciphertext, Context, Encoding, Error, Extension, Level, PlainFactor, PlainSummand, Scale, SecretKey,
 };
-use ring::{Coefficients, Poly, Values};
+use blindsight_ring::{Coefficients, Poly, Values};
 
 /// The coefficients of an encoded factor modulo each of its primes.
 pub fn factor_residues(context: &Context, plain: &PlainFactor) -> Poly<Coefficients> {

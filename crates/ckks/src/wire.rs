@@ -8,8 +8,8 @@
 use crate::ciphertext::{Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
 use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
-use ring::sampler::Seed;
-use ring::{Basis, Form, Modulus, Poly, parallel};
+use blindsight_ring::sampler::Seed;
+use blindsight_ring::{Basis, Form, Modulus, Poly, parallel};
 use sha2::{Digest, Sha256};
 use std::io::{ErrorKind, Read};
 use zeroize::Zeroizing;

@@ -3,9 +3,9 @@
 use crate::failure::{During, Failure, Outcome};
 use crate::session::on_threads;
 use crate::{configuration, machine, shipped};
-use network::{Dataset, Image, Model, Shape};
-use packing::Plan;
-use packing::planner::{self, Family, Objective, Options, ReplyKind};
+use blindsight_network::{Dataset, Image, Model, Shape};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::{self, Family, Objective, Options, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 

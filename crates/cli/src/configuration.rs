@@ -2,7 +2,7 @@
 
 use crate::failure::{During, Failure, Outcome};
 use crate::files;
-use circuit::CostModel;
+use blindsight_circuit::CostModel;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

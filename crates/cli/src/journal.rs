@@ -1,9 +1,9 @@
 //! The journal of a long evaluation: a line of JSON for what it is about, then one for each image, appended as soon as the image is done.
 
 use crate::failure::{During, Failure, Outcome};
-use ckks::wire::hex;
-use network::{Dataset, Model};
-use packing::Plan;
+use blindsight_ckks::wire::hex;
+use blindsight_network::{Dataset, Model};
+use blindsight_packing::Plan;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

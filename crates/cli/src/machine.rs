@@ -1,7 +1,7 @@
 //! The machine that figures were measured on.
 
 use crate::failure::Outcome;
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use serde::Serialize;
 
 /// What decides how fast things run.

@@ -2,7 +2,7 @@
 
 use crate::failure::{During, Outcome};
 use crate::files;
-use packing::Plan;
+use blindsight_packing::Plan;
 use std::path::Path;
 
 /// Writes a plan: how many bytes.

@@ -1,6 +1,6 @@
 //! Images as text.
 
-use network::Image;
+use blindsight_network::Image;
 
 /// The image in half blocks: two rows of pixels to a line, light pixels drawn.
 pub fn half_blocks(image: &Image) -> String {
@@ -30,7 +30,7 @@ fn brightness(image: &Image, y: usize, x: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use network::Shape;
+    use blindsight_network::Shape;
 
     #[test]
     fn two_rows_make_one_line_and_empty_lines_are_left_out() {

@@ -3,7 +3,7 @@
 use crate::configuration::{self, KnownServer};
 use crate::failure::{During, Failure, Outcome};
 use crate::progress;
-use client::remote::{Fingerprint, RemoteClient, Server, Trust};
+use blindsight_client::remote::{Fingerprint, RemoteClient, Server, Trust};
 use std::path::PathBuf;
 
 /// Which server, and how it is known to be the right one.

@@ -3,11 +3,11 @@
 use crate::arguments::PlanFlags;
 use crate::failure::{During, Outcome};
 use crate::{configuration, machine, plan_file, progress};
-use client::{Classification, Client};
-use network::{Image, Model};
-use packing::{Explanation, Plan};
+use blindsight_client::{Classification, Client};
+use blindsight_network::{Image, Model};
+use blindsight_packing::{Explanation, Plan};
+use blindsight_server::{ClientKeys, PreparedModel};
 use serde::Serialize;
-use server::{ClientKeys, PreparedModel};
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Round {
     /// What the reply says, or why the client does not believe it.
-    pub classifications: Result<Vec<Classification>, client::Error>,
+    pub classifications: Result<Vec<Classification>, blindsight_client::Error>,
     pub times: Times,
     pub upload_bytes: u64,
     pub download_bytes: u64,
@@ -79,7 +79,7 @@ impl Session {
         let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
         let parsed = parsed?;
         let before = machine::processor_ms();
-        let (reply, latency) = timed(|| -> Result<_, server::Error> {
+        let (reply, latency) = timed(|| -> Result<_, blindsight_server::Error> {
             Ok(self.server.write_reply(&self.server.compute(&self.keys, &parsed)?))
         });
         let reply = reply?;
@@ -116,7 +116,7 @@ impl Session {
 
     /// What the plan costs, with this machine's figures where they were measured.
     pub fn explain(&self) -> Outcome<Explanation> {
-        Ok(packing::explain(&self.plan, &self.model, &configuration::costs()?)?)
+        Ok(blindsight_packing::explain(&self.plan, &self.model, &configuration::costs()?)?)
     }
 
     /// Bytes of the encoded model in the server's memory.

@@ -1,7 +1,7 @@
 //! What the binary carries: trained models, and digits drawn for the project.
 
 use crate::failure::{During, Failure, Outcome};
-use network::{Image, Model};
+use blindsight_network::{Image, Model};
 use std::path::Path;
 
 /// A shipped model, from the repository's folder of models.

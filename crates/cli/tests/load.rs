@@ -5,14 +5,14 @@
 
 mod common;
 
-use client::Client;
-use client::remote::{Reply, Server};
+use blindsight_client::Client;
+use blindsight_client::remote::{Reply, Server};
+use blindsight_network::{Image, Model};
+use blindsight_packing::Plan;
+use blindsight_protocol::Address;
+use blindsight_server::{ClientKeys, PreparedModel};
 use common::serving::Serving;
 use common::{Folder, digit};
-use network::{Image, Model};
-use packing::Plan;
-use protocol::Address;
-use server::{ClientKeys, PreparedModel};
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

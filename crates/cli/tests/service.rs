@@ -2,12 +2,12 @@
 
 mod common;
 
-use client::Client;
-use client::remote::{Error, Server};
+use blindsight_client::Client;
+use blindsight_client::remote::{Error, Server};
+use blindsight_network::{Image, Shape};
+use blindsight_protocol::{Address, Code};
 use common::serving::Serving;
 use common::{Folder, digit};
-use network::{Image, Shape};
-use protocol::{Address, Code};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -312,12 +312,12 @@ fn a_full_disk_is_said_and_survived() {
 
 #[cfg(target_os = "linux")]
 fn full_disk(child: &mut std::process::Child) {
-    use client::remote::Trust;
+    use blindsight_client::remote::Trust;
     let mut documents = serde_json::Deserializer::from_reader(child.stdout.take().expect("piped"))
         .into_iter::<serde_json::Value>();
     let mut next = || documents.next().expect("a document").expect("JSON");
     let [alice, bob, report] = [next(), next(), next()];
-    let pin: client::remote::Fingerprint =
+    let pin: blindsight_client::remote::Fingerprint =
         report["fingerprint"].as_str().expect("TLS").parse().expect("a fingerprint");
     let connect = |created: &serde_json::Value| {
         let token = created["token"].as_str().expect("a token");

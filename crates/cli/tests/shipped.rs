@@ -2,8 +2,8 @@
 
 mod common;
 
+use blindsight_network::{Dataset, Image, Model};
 use common::{Folder, data, digit};
-use network::{Dataset, Image, Model};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-use ckks::wire::WireError;
-use network::Shape;
+use blindsight_ckks::wire::WireError;
+use blindsight_network::Shape;
 use std::path::{Path, PathBuf};
 
 /// Why the client refused something. Never holds a secret.
@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// An image that cannot be normalised.
     #[error(transparent)]
-    Image(#[from] network::Error),
+    Image(#[from] blindsight_network::Error),
     /// The reply decrypts to noise.
     #[error(
         "the reply makes no sense under this key: a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; either the keys are wrong (make evaluation keys and request with one secret key, and send both again), or the image is so unlike any the model was made for that values overflowed"
@@ -71,10 +71,10 @@ pub enum Error {
     },
     /// A plan that does not fit, or an input outside of the range that its scales were set for.
     #[error(transparent)]
-    Plan(#[from] packing::Error),
+    Plan(#[from] blindsight_packing::Error),
     /// An error of the cryptography.
     #[error(transparent)]
-    Ckks(#[from] ckks::Error),
+    Ckks(#[from] blindsight_ckks::Error),
 }
 
 impl Error {

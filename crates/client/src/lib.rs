@@ -7,7 +7,7 @@
 //!
 //! # Contract
 //!
-//! - Everything that leaves is framed with the plan's digest and the key's identity (`ckks::wire`), and everything that comes is
+//! - Everything that leaves is framed with the plan's digest and the key's identity (`blindsight_ckks::wire`), and everything that comes is
 //!   checked against both before it is used.
 //! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan makes replies carry
 //!   coefficients whose value is known beforehand, and noise does not hit them.
@@ -26,11 +26,11 @@ mod store;
 
 pub use error::Error;
 
-use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
-use network::{Image, Metadata, Model};
-use packing::{PublicPlan, ReplyForm, Scores, Verdict};
-use ring::Kernel;
+use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
+use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
+use blindsight_network::{Image, Metadata, Model};
+use blindsight_packing::{PublicPlan, ReplyForm, Scores, Verdict};
+use blindsight_ring::Kernel;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -172,7 +172,7 @@ impl Client {
         self.encrypt_images(std::slice::from_ref(image))
     }
 
-    /// Encrypts images into one request: as many as the plan's input holds ([`packing::InputLayout::images`]).
+    /// Encrypts images into one request: as many as the plan's input holds ([`blindsight_packing::InputLayout::images`]).
     ///
     /// # Errors
     /// As [`Client::encrypt`], and for none or too many.
@@ -298,5 +298,5 @@ impl std::fmt::Debug for Client {
 /// Tables for the plan's parameters, on this machine's kernel.
 fn context(plan: &PublicPlan) -> Result<Arc<Context>, Error> {
     let parameters: Parameters = plan.parameters.validate()?;
-    Ok(Context::new(parameters, Kernel::from_environment().map_err(ckks::Error::from)?)?)
+    Ok(Context::new(parameters, Kernel::from_environment().map_err(blindsight_ckks::Error::from)?)?)
 }

@@ -1,10 +1,10 @@
 //! What a client does with its key, its inputs and bytes from outside.
 
-use ckks::wire::{self, Expected, Kind, Length};
-use client::{Client, Error};
-use network::{Image, Model, Shape};
-use packing::Plan;
-use packing::planner::{self, Options};
+use blindsight_ckks::wire::{self, Expected, Kind, Length};
+use blindsight_client::{Client, Error};
+use blindsight_network::{Image, Model, Shape};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::{self, Options};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::OnceLock;

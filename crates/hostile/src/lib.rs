@@ -9,12 +9,12 @@
 //! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list of edits of a sound frame
 //! ([`edited`]), which end with a right checksum where the input says so.
 
-use client::Client;
-use network::{Image, Model, Shape};
-use packing::Plan;
-use packing::planner::{Options, plan};
-use protocol::{Address, KeyStatus, Keys, Models, Problem};
-use server::{ClientKeys, PreparedModel};
+use blindsight_client::Client;
+use blindsight_network::{Image, Model, Shape};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::{Options, plan};
+use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
+use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -82,7 +82,7 @@ pub fn onnx(input: &[u8]) {
 /// Plans, whole and public, and secret keys: refused, or fit to be used.
 pub fn plans(input: &[u8]) {
     for bytes in [&edited(&PUBLIC_PLAN, input)[..], input] {
-        if let Ok((plan, digest)) = protocol::read_plan(bytes) {
+        if let Ok((plan, digest)) = blindsight_protocol::read_plan(bytes) {
             let values = vec![plan.input_range.0; plan.input.shape().elements()];
             let _ = plan.write(&values);
             let _ = Client::read(plan, digest, input);
@@ -144,7 +144,7 @@ static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
     Exchange { plan, server, client, keys, key_frame, request, reply }
 });
 static PUBLIC_PLAN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| protocol::write_plan(&EXCHANGE.plan.public, EXCHANGE.plan.digest()));
+    LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan.public, EXCHANGE.plan.digest()));
 static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
 
 /// A frame with the edits that the input lists.

@@ -34,7 +34,7 @@ pub(crate) fn apply(kind: &LayerKind, from: Shape, to: Shape, mut input: Vec<f64
     }
 }
 
-fn multiply(layer: &Dense, input: &[f64]) -> Vec<f64> {
+pub(crate) fn multiply(layer: &Dense, input: &[f64]) -> Vec<f64> {
     (0..layer.rows).map(|r| layer.bias[r] + dot(layer.row(r), input)).collect()
 }
 
@@ -52,7 +52,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Gathers, for a few taps at a time, the input value that each output position meets, and adds these rows, weighted,
 /// to every output channel of the group: all inner loops run over contiguous positions.
-fn convolve(layer: &Convolution, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+pub(crate) fn convolve(layer: &Convolution, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
     let positions = to.positions();
     let mut output = layer.bias.elements(to);
     let mut rows = vec![0.0; TAPS * positions];

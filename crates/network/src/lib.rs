@@ -28,6 +28,7 @@
 mod dataset;
 mod error;
 mod fold;
+mod fused;
 mod graph;
 mod image;
 mod infer;
@@ -43,6 +44,7 @@ mod testing;
 
 pub use dataset::{Dataset, Split};
 pub use error::Error;
+pub use fused::{Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Polynomial, Source, Sparse};
 pub use graph::Graph;
 pub use image::Image;
 pub use layer::{Affine, AveragePool, Bias, Convolution, Dense, Layer, LayerKind, Padding, Quadratic};

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use network::{Dataset, LayerKind, Model};
+use blindsight_network::{Dataset, LayerKind, Model};
 use tract_onnx::prelude::*;
 
 const NEEDED_ACCURACY: f64 = 0.99;

@@ -6,8 +6,8 @@ use crate::kernels::{DiagonalKernel, Differences, Meetings, NOMINAL_SCALE, Score
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::{Choice, Error, InputLayout, LayerChoice, Layout, ReplyLayout};
-use circuit::{Builder, Circuit, Label, Output, Reading, Value};
-use ckks::{Level, Parameters, Rescale, Scale};
+use blindsight_circuit::{Builder, Circuit, Label, Output, Reading, Value};
+use blindsight_ckks::{Level, Parameters, Rescale, Scale};
 use std::sync::Arc;
 
 /// The circuit of a plan, with the layouts of its input and reply.
@@ -224,7 +224,7 @@ impl Tensor {
             };
             let square = |b: &mut Builder, v: &Value| b.multiply(*v, *v, Rescale::Yes);
             self.values = b.layer(label, |b| {
-                self.values.iter().map(|v| square(b, v)).collect::<Result<_, circuit::Error>>()
+                self.values.iter().map(|v| square(b, v)).collect::<Result<_, blindsight_circuit::Error>>()
             })?;
         }
         Ok(self)

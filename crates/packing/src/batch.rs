@@ -9,9 +9,9 @@ use crate::assemble::Assembly;
 use crate::chain::Chain;
 use crate::linear::Linear;
 use crate::{Error, InputLayout, ReplyLayout};
-use circuit::{Builder, Label, Output, Reading, ScalarRows, Value};
-use ckks::{Level, Parameters, ScalarRow, Scale};
-use network::Shape;
+use blindsight_circuit::{Builder, Label, Output, Reading, ScalarRows, Value};
+use blindsight_ckks::{Level, Parameters, ScalarRow, Scale};
+use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

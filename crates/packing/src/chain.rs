@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::linear::Linear;
-use network::{Graph, LayerKind, Shape};
+use blindsight_network::{Graph, LayerKind, Shape};
 use std::sync::Arc;
 
 /// A folded network: linear layers, each but the last followed by squares.

@@ -54,7 +54,7 @@ pub enum Error {
     Plan(String),
     /// A plan file that is damaged, or no plan file at all.
     #[error(transparent)]
-    Wire(#[from] ckks::wire::WireError),
+    Wire(#[from] blindsight_ckks::wire::WireError),
     /// A plan that was made for another model.
     #[error("the plan was made for a model with digest {expected}, but this model's is {actual}")]
     OtherModel {
@@ -89,13 +89,13 @@ pub enum Error {
     },
     /// An error of the circuit.
     #[error(transparent)]
-    Circuit(#[from] circuit::Error),
+    Circuit(#[from] blindsight_circuit::Error),
     /// An error of the cryptography.
     #[error(transparent)]
-    Ckks(#[from] ckks::Error),
+    Ckks(#[from] blindsight_ckks::Error),
     /// An error of the model.
     #[error(transparent)]
-    Network(#[from] network::Error),
+    Network(#[from] blindsight_network::Error),
 }
 
 impl Error {

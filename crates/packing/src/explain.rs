@@ -3,9 +3,9 @@
 use crate::planner::Objective;
 use crate::search::KEY_WORTH;
 use crate::{Error, Plan, reasons, sizes};
-use circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
-use ckks::Parameters;
-use network::Model;
+use blindsight_circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
+use blindsight_ckks::Parameters;
+use blindsight_network::Model;
 use serde::Serialize;
 
 /// A plan explained: a dry run of its circuit.

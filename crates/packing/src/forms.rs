@@ -4,7 +4,7 @@ use crate::Layout;
 use crate::chain::Chain;
 use crate::layout::{Axis, Blocks, Digit};
 use crate::linear::Linear;
-use network::Shape;
+use blindsight_network::Shape;
 use std::collections::HashSet;
 
 /// A picture that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides leave gaps, other maps lie.

@@ -1,7 +1,7 @@
 //! Where the elements of a tensor lie: mixed-radix layouts.
 
 use crate::Error;
-use network::Shape;
+use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

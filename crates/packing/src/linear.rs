@@ -1,6 +1,6 @@
 //! Linear layers as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
 
-use network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -85,7 +85,7 @@ impl Linear {
     /// The identity: what stands where a network has no linear layer.
     pub fn identity(shape: Shape) -> Self {
         let (scale, shift) = (vec![1.0; shape.channels], vec![0.0; shape.channels]);
-        let convolution = Convolution::pointwise(&network::Affine { scale, shift });
+        let convolution = Convolution::pointwise(&blindsight_network::Affine { scale, shift });
         let bias = convolution.bias.elements(shape);
         let map = Map::Convolution(Windowed::new(convolution, shape, shape));
         Self::of("identity".into(), "identity", [shape, shape], map, bias)

@@ -1,7 +1,7 @@
 //! Parameters for a ring degree and a depth: levels of 26 bits over a base prime of 28, and special primes.
 
 use crate::Error;
-use ckks::{Parameters, ParametersLiteral};
+use blindsight_ckks::{Parameters, ParametersLiteral};
 
 /// Degrees that are tried where none is asked for.
 pub(crate) const DEGREES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
@@ -55,8 +55,8 @@ fn literal(
         let (moduli, special) = (moduli[..=levels].to_vec(), vec![268_271_617, 268_238_849]);
         return Ok(ParametersLiteral { degree, moduli, special, digit_limbs });
     }
-    let small = ring::primes::search(degree, centre, centre - (1 << 24), centre + (1 << 24));
-    let below = |bits: u32| ring::primes::search(degree, 1 << bits, 1 << (bits - 1), 1 << bits);
+    let small = blindsight_ring::primes::search(degree, centre, centre - (1 << 24), centre + (1 << 24));
+    let below = |bits: u32| blindsight_ring::primes::search(degree, 1 << bits, 1 << (bits - 1), 1 << bits);
     let mut large = below(28);
     let base = if large.is_empty() { None } else { Some(large.remove(0)) };
     let special = if special_bits == 28 { large.get(..special) } else { None }

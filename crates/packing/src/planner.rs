@@ -13,9 +13,9 @@ use crate::parameters::{DEGREES, too_deep};
 use crate::search::{Map, Search};
 use crate::steps::Price;
 use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
-use circuit::{CostModel, predict};
-use ckks::Parameters;
-use network::Model;
+use blindsight_circuit::{CostModel, predict};
+use blindsight_ckks::Parameters;
+use blindsight_network::Model;
 use std::fmt;
 use std::str::FromStr;
 

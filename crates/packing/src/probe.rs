@@ -1,6 +1,6 @@
 //! An image to estimate magnitudes with, where no real one is at hand.
 
-use network::Shape;
+use blindsight_network::Shape;
 
 /// A bright ring on a dark ground, over the whole range of the input: large areas, edges and both extremes, as in most images.
 pub(crate) fn image(shape: Shape, (least, largest): (f64, f64)) -> Vec<f64> {

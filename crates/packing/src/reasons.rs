@@ -8,8 +8,8 @@ use crate::layout::Blocks;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::{Choice, Error, LayerChoice, Layout, Plan, Recipe};
-use circuit::DryRun;
-use network::Model;
+use blindsight_circuit::DryRun;
+use blindsight_network::Model;
 
 /// A reason for each layer of a run; `None` where there was nothing to choose.
 pub(crate) fn reasons(plan: &Plan, model: &Model, run: &DryRun) -> Result<Vec<Option<String>>, Error> {

@@ -3,8 +3,8 @@
 use crate::Error;
 use crate::kernels::NOMINAL_SCALE;
 use crate::linear::Linear;
-use circuit::Embedding;
-use ckks::Scale;
+use blindsight_circuit::Embedding;
+use blindsight_ckks::Scale;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 

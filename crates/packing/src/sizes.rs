@@ -1,8 +1,8 @@
-//! How many bytes things take: files exactly as `ckks::wire` writes them, and what stays in memory.
+//! How many bytes things take: files exactly as `blindsight_ckks::wire` writes them, and what stays in memory.
 
-use circuit::{Circuit, Role};
-use ckks::wire::{self, FRAME_BYTES};
-use ckks::{KeyRequirements, Level, Parameters};
+use blindsight_circuit::{Circuit, Role};
+use blindsight_ckks::wire::{self, FRAME_BYTES};
+use blindsight_ckks::{KeyRequirements, Level, Parameters};
 
 /// The file of one request: `count` seeded ciphertexts at `level`, which exists.
 pub fn upload(parameters: &Parameters, level: Level, count: usize) -> u64 {
@@ -26,7 +26,7 @@ fn file(payload: usize) -> u64 {
 /// The encoded model in the server's memory; less where plaintexts are equal, which are kept once.
 pub fn encoded_model(circuit: &Circuit) -> u64 {
     let special = circuit.parameters().special().len();
-    let plain = |spec: &circuit::PlainSpec| {
+    let plain = |spec: &blindsight_circuit::PlainSpec| {
         let special = if spec.role == Role::ExtendedFactor { special } else { 0 };
         ((spec.level.limbs() + special) * circuit.slots() * size_of::<u32>()) as u64
     };

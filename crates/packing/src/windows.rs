@@ -5,7 +5,7 @@ use crate::layout::{Axis, Digit};
 use crate::linear::coordinates;
 use crate::placement::Placement;
 use crate::{Error, Layout};
-use network::{Convolution, Shape};
+use blindsight_network::{Convolution, Shape};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! A plan's public part as bytes.
 
-use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest, WireError};
-use packing::{LARGEST_PLAN_BYTES, PublicPlan};
+use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest, WireError};
+use blindsight_packing::{LARGEST_PLAN_BYTES, PublicPlan};
 
 /// Why bytes are no public plan.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum Error {
     Encoding,
     /// A plan that contradicts itself, or is not secure.
     #[error(transparent)]
-    Plan(#[from] packing::Error),
+    Plan(#[from] blindsight_packing::Error),
 }
 
 /// The public part of the plan that `digest` names, framed.
@@ -46,8 +46,8 @@ pub fn read_plan(bytes: &[u8]) -> Result<(PublicPlan, PlanDigest), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use network::Model;
-    use packing::planner::{Options, plan};
+    use blindsight_network::Model;
+    use blindsight_packing::planner::{Options, plan};
     use proptest::prelude::*;
     use std::sync::LazyLock;
 

@@ -1,10 +1,10 @@
 //! What each kernel costs: `cargo bench -p blindsight-ring`, with a filter such as `avx512/forward` if need be.
 
+use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};
+use blindsight_ring::{Automorphism, Conversion, IntegerRows, Kernel, Modulus, NttTable, Poly, Values};
 use chacha20::rand_core::SeedableRng;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use ring::kernels::{self, Pair};
-use ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};
-use ring::{Automorphism, Conversion, IntegerRows, Kernel, Modulus, NttTable, Poly, Values};
 
 const DEGREE: usize = 8192;
 const PRIME: u32 = 67_043_329;
@@ -35,7 +35,7 @@ fn transforms(c: &mut Criterion) {
             let q = if q % (4 * degree as u32) == 1 {
                 q
             } else {
-                ring::primes::search(degree, 1 << 26, 1 << 25, 1 << 27)[0]
+                blindsight_ring::primes::search(degree, 1 << 26, 1 << 25, 1 << 27)[0]
             };
             let table = NttTable::new(modulus(q), degree).expect("a prime with the roots");
             let mut a = limb(q, degree, 1);

@@ -2,10 +2,10 @@
 
 mod common;
 
+use blindsight_ring::kernels::{self, KERNEL_VARIABLE, Pair};
+use blindsight_ring::{Automorphism, IntegerRows, Kernel, Modulus, NttTable, primes};
 use common::Words;
 use proptest::prelude::*;
-use ring::kernels::{self, KERNEL_VARIABLE, Pair};
-use ring::{Automorphism, IntegerRows, Kernel, Modulus, NttTable, primes};
 
 /// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are among them.
 fn some_primes(degree: usize) -> Vec<u32> {

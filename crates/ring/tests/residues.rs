@@ -2,10 +2,10 @@
 
 mod common;
 
+use blindsight_ring::{Basis, Coefficients, Conversion, Kernel, Modulus, Poly, kernels, primes};
 use common::Words;
 use num_bigint::BigInt;
 use proptest::prelude::*;
-use ring::{Basis, Coefficients, Conversion, Kernel, Modulus, Poly, kernels, primes};
 
 const DEGREE: usize = 64;
 

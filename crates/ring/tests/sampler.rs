@@ -2,9 +2,11 @@
 //!
 //! Tolerances are six standard deviations of the statistic, so a test that fails has met a chance below 10^-8, or an error.
 
+use blindsight_ring::sampler::{
+    ErrorDistribution, Gaussian, Generator, SIGMA, ternary, uniform, uniform_limb,
+};
+use blindsight_ring::{Basis, Kernel, Modulus, kernels};
 use chacha20::rand_core::SeedableRng;
-use ring::sampler::{ErrorDistribution, Gaussian, Generator, SIGMA, ternary, uniform, uniform_limb};
-use ring::{Basis, Kernel, Modulus, kernels};
 
 /// Residues of the seed `0, 1, ..., 31` as an independent implementation of the documented format gives them: the prime, the first
 /// four, the last two of 8192, and the hash of all of them.

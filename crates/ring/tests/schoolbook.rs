@@ -2,10 +2,10 @@
 
 mod common;
 
+use blindsight_ring::ntt::{leaf_of_exponent, slot_leaves};
+use blindsight_ring::{Automorphism, Basis, Kernel, Modulus, NttTable, automorphism, kernels, primes};
 use common::Words;
 use proptest::prelude::*;
-use ring::ntt::{leaf_of_exponent, slot_leaves};
-use ring::{Automorphism, Basis, Kernel, Modulus, NttTable, automorphism, kernels, primes};
 
 /// A conjugate-invariant polynomial as the element of `Z[X]/(X^2N + 1)` that it is.
 fn expand(m: Modulus, a: &[u32]) -> Vec<u32> {
@@ -170,11 +170,11 @@ fn rotations_shift_slots_cyclically() {
 #[test]
 fn tables_refuse_what_they_cannot_transform() {
     let m = Modulus::new(67_043_329).unwrap();
-    assert_eq!(NttTable::new(m, 24).unwrap_err(), ring::Error::Degree(24));
-    assert_eq!(NttTable::new(m, 8).unwrap_err(), ring::Error::Degree(8));
-    assert_eq!(NttTable::new(m, 1 << 17).unwrap_err(), ring::Error::Degree(1 << 17));
+    assert_eq!(NttTable::new(m, 24).unwrap_err(), blindsight_ring::Error::Degree(24));
+    assert_eq!(NttTable::new(m, 8).unwrap_err(), blindsight_ring::Error::Degree(8));
+    assert_eq!(NttTable::new(m, 1 << 17).unwrap_err(), blindsight_ring::Error::Degree(1 << 17));
     let error = NttTable::new(m, 1 << 16).unwrap_err();
-    assert_eq!(error, ring::Error::NoRoot { modulus: 67_043_329, degree: 1 << 16 });
+    assert_eq!(error, blindsight_ring::Error::NoRoot { modulus: 67_043_329, degree: 1 << 16 });
     assert_eq!(
         error.to_string(),
         "modulus 67043329 at degree 65536: expected a prime equal to 1 modulo 262144"

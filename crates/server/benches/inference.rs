@@ -1,10 +1,10 @@
 //! One encrypted inference of the shipped network, on one thread: from expanded ciphertexts to the reply, for the plans of two objectives.
 
-use client::Client;
+use blindsight_client::Client;
+use blindsight_network::{Image, Model};
+use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_server::PreparedModel;
 use criterion::{Criterion, criterion_group, criterion_main};
-use network::{Image, Model};
-use packing::planner::{self, Objective, Options};
-use server::PreparedModel;
 use std::hint::black_box;
 use std::path::Path;
 

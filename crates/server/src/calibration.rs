@@ -6,16 +6,16 @@
 //! depends on their content.
 
 use crate::Error;
-use circuit::encrypted::Program;
-use circuit::{
+use blindsight_circuit::encrypted::Program;
+use blindsight_circuit::{
     Builder, Circuit, CostModel, Giant, Numbers, Output, Plain, Reading, Role, Term, UNITS, Value,
 };
-use circuit::{Work, dry_run};
-use ckks::wire::{self, WireError};
-use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale, Scale};
-use packing::NOMINAL_SCALE;
-use ring::kernels::{self, Pair};
-use ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
+use blindsight_circuit::{Work, dry_run};
+use blindsight_ckks::wire::{self, WireError};
+use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale, Scale};
+use blindsight_packing::NOMINAL_SCALE;
+use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
 use std::time::Instant;
 
 /// What was measured.
@@ -48,12 +48,12 @@ pub const STEPS: usize = 1 + KERNELS.len() * DEGREES.len();
 /// # Errors
 /// None on a machine that has the kernel.
 pub fn measure(kernel: Kernel, mut progress: impl FnMut(usize)) -> Result<Calibration, Error> {
-    let mut alone = Bench::new(kernel).map_err(ckks::Error::from)?.costs();
+    let mut alone = Bench::new(kernel).map_err(blindsight_ckks::Error::from)?.costs();
     alone.expansion = expansion(kernel)?;
     progress(1);
     let mut timed = vec![];
     for (degree, levels) in DEGREES {
-        let parameters = packing::parameters(degree, levels)?;
+        let parameters = blindsight_packing::parameters(degree, levels)?;
         for (name, build) in KERNELS {
             let mut builder = Builder::new(parameters.clone());
             let value = build(&mut builder)?;
@@ -80,7 +80,7 @@ pub fn measure(kernel: Kernel, mut progress: impl FnMut(usize)) -> Result<Calibr
 /// The degrees that kernels run at, with as many levels as circuits have there.
 const DEGREES: [(usize, usize); 3] = [(8192, 5), (16384, 7), (32768, 9)];
 
-type Build = fn(&mut Builder) -> Result<Value, circuit::Error>;
+type Build = fn(&mut Builder) -> Result<Value, blindsight_circuit::Error>;
 
 /// Kernels of circuits, from those that are all transforms to those that are all reading.
 const KERNELS: [(&str, Build); 7] = [
@@ -93,27 +93,32 @@ const KERNELS: [(&str, Build); 7] = [
     ("sum of 128 extended products", extended_sum),
 ];
 
-fn input(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn input(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     b.input(b.parameters().max_level(), NOMINAL_SCALE)
 }
 
 /// A plaintext for products with `value`, different for each `number`.
-fn plain(b: &mut Builder, role: Role, value: Value, number: usize) -> Result<Plain, circuit::Error> {
+fn plain(
+    b: &mut Builder,
+    role: Role,
+    value: Value,
+    number: usize,
+) -> Result<Plain, blindsight_circuit::Error> {
     let (level, scale, slots) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?, b.slots());
     b.plain(role, level, scale, Numbers::new(move || vec![1.0 / (number + 1) as f64; slots]))
 }
 
-fn rotations(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn rotations(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     (1..=4).try_fold(value, |value, steps| b.rotate(value, steps))
 }
 
-fn squares(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn squares(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     (0..3).try_fold(value, |value, _| b.multiply(value, value, Rescale::Yes))
 }
 
-fn products(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn products(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     (0..5).try_fold(value, |value, number| {
         let factor = plain(b, Role::Factor, value, number)?;
@@ -121,36 +126,39 @@ fn products(b: &mut Builder) -> Result<Value, circuit::Error> {
     })
 }
 
-fn fold(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn fold(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     b.fold(value, vec![(1..16).collect()], Rescale::No)
 }
 
-fn transform(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn transform(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     let mut giants = vec![];
     for rotation in (0..64).step_by(8) {
         let term = |baby| {
             Ok(Term { input: 0, baby, plain: plain(b, Role::ExtendedFactor, value, rotation + baby)? })
         };
-        giants.push(Giant { rotation, terms: (0..8).map(term).collect::<Result<_, circuit::Error>>()? });
+        giants.push(Giant {
+            rotation,
+            terms: (0..8).map(term).collect::<Result<_, blindsight_circuit::Error>>()?,
+        });
     }
     b.transform(vec![value], giants, GiantOrder::Apart, Rescale::Yes)
 }
 
-fn sum(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let term = |number| {
         let value = input(b)?;
         Ok((value, plain(b, Role::Factor, value, number)?))
     };
-    let terms = (0..64).map(term).collect::<Result<_, circuit::Error>>()?;
+    let terms = (0..64).map(term).collect::<Result<_, blindsight_circuit::Error>>()?;
     b.dot(terms, Rescale::Yes)
 }
 
-fn extended_sum(b: &mut Builder) -> Result<Value, circuit::Error> {
+fn extended_sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
     let term = |number| Ok(Term { input: 0, baby: 0, plain: plain(b, Role::ExtendedFactor, value, number)? });
-    let terms = (0..128).map(term).collect::<Result<_, circuit::Error>>()?;
+    let terms = (0..128).map(term).collect::<Result<_, blindsight_circuit::Error>>()?;
     b.transform(vec![value], vec![Giant { rotation: 0, terms }], GiantOrder::Apart, Rescale::Yes)
 }
 
@@ -187,7 +195,7 @@ fn time(circuit: Circuit, kernel: Kernel) -> Result<f64, Error> {
 fn expansion(kernel: Kernel) -> Result<f64, Error> {
     const CIPHERTEXTS: usize = 8;
     let (degree, levels) = DEGREES[0];
-    let context = Context::new(packing::parameters(degree, levels)?, kernel)?;
+    let context = Context::new(blindsight_packing::parameters(degree, levels)?, kernel)?;
     let limbs = CIPHERTEXTS * context.parameters().max_level().limbs();
     zero_inputs(CIPHERTEXTS, &context)
         .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
@@ -262,7 +270,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(kernel: Kernel) -> Result<Self, ring::Error> {
+    fn new(kernel: Kernel) -> Result<Self, blindsight_ring::Error> {
         Ok(Self { kernel, basis: Basis::new(DEGREE, &PRIMES, kernel)? })
     }
 

@@ -1,4 +1,4 @@
-use ckks::wire::WireError;
+use blindsight_ckks::wire::WireError;
 
 /// Why the server refused something.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +14,11 @@ pub enum Error {
     },
     /// A model that the plan does not fit.
     #[error(transparent)]
-    Plan(#[from] packing::Error),
+    Plan(#[from] blindsight_packing::Error),
     /// A circuit that cannot be encoded or run.
     #[error(transparent)]
-    Circuit(#[from] circuit::Error),
+    Circuit(#[from] blindsight_circuit::Error),
     /// An error of the cryptography.
     #[error(transparent)]
-    Ckks(#[from] ckks::Error),
+    Ckks(#[from] blindsight_ckks::Error),
 }

@@ -22,12 +22,12 @@ mod error;
 
 pub use error::Error;
 
-use circuit::encrypted::Program;
-use ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
-use network::Model;
-use packing::{Plan, PublicPlan};
-use ring::{Kernel, parallel};
+use blindsight_circuit::encrypted::Program;
+use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
+use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
+use blindsight_network::Model;
+use blindsight_packing::{Plan, PublicPlan};
+use blindsight_ring::{Kernel, parallel};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl PreparedModel {
     /// For a plan that was made for another model, with both digests, and for one that is not consistent.
     pub fn new(model: &Model, plan: &Plan) -> Result<Self, Error> {
         let circuit = plan.circuit(model)?;
-        let kernel = Kernel::from_environment().map_err(ckks::Error::from)?;
+        let kernel = Kernel::from_environment().map_err(blindsight_ckks::Error::from)?;
         let context = Context::new(circuit.parameters().clone(), kernel)?;
         let program = Program::encode(circuit, &context)?;
         let reply_indices = plan.public.reply.indices();

@@ -1,13 +1,13 @@
 //! Requests, keys and replies between a client and the server: sound, damaged, forged and random ones.
 
-use circuit::CostModel;
-use ckks::wire::{self, Header, Kind, Length};
-use client::{Client, Error as ClientError, Warning};
-use network::{Image, Model};
-use packing::Plan;
-use packing::planner::{self, Objective, Options};
+use blindsight_circuit::CostModel;
+use blindsight_ckks::wire::{self, Header, Kind, Length};
+use blindsight_client::{Client, Error as ClientError, Warning};
+use blindsight_network::{Image, Model};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_server::{ClientKeys, Error, PreparedModel};
 use proptest::prelude::*;
-use server::{ClientKeys, Error, PreparedModel};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -94,7 +94,8 @@ fn a_reply_decrypts_to_the_scores_in_the_clear() {
 fn files_have_the_sizes_that_explain_says() {
     for objective in [Objective::Latency, Objective::Operations] {
         let e = Exchange::for_objective(model(), objective);
-        let said = packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+        let said =
+            blindsight_packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
         let sizes = [e.request.len(), e.reply().len(), e.key_bytes.len(), e.server.bytes()];
         let said = [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes];
         assert_eq!(sizes.map(|s| s as u64), said, "{objective}");
@@ -109,7 +110,7 @@ fn a_batch_is_classified_at_once() {
     let images = [digit(&e.model), white, digit(&e.model)];
     let request = e.client.encrypt_images(&images).expect("three images");
     let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
-    let said = packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+    let said = blindsight_packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
     let sizes = [request.len(), reply.len(), e.key_bytes.len(), e.server.bytes()].map(|s| s as u64);
     assert_eq!(sizes, [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes]);
 
@@ -181,7 +182,7 @@ fn a_large_score_gives_a_warning() {
 }
 
 /// The largest score of an image in the clear, and what the client says of the reply to it.
-fn classified(e: &Exchange, image: &Image) -> (f64, Result<client::Classification, ClientError>) {
+fn classified(e: &Exchange, image: &Image) -> (f64, Result<blindsight_client::Classification, ClientError>) {
     let scores = e.model.scores(image).expect("an image of the right size");
     let request = e.client.encrypt(image).expect("in range");
     let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");

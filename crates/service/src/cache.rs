@@ -1,8 +1,8 @@
 //! Expanded keys in memory, up to a bound: the least recently used go first.
 
 use crate::store::Id;
-use ckks::wire::PlanDigest;
-use server::ClientKeys;
+use blindsight_ckks::wire::PlanDigest;
+use blindsight_server::ClientKeys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -1,17 +1,17 @@
 //! The models that are served.
 
-use ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
-use network::Model;
-use packing::Plan;
-use protocol::InputShape;
-use server::PreparedModel;
+use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
+use blindsight_network::Model;
+use blindsight_packing::Plan;
+use blindsight_protocol::InputShape;
+use blindsight_server::PreparedModel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A model, prepared, and what is said of it.
 pub struct Served {
     pub prepared: PreparedModel,
-    pub summary: protocol::Model,
+    pub summary: blindsight_protocol::Model,
     /// The framed public plan.
     pub plan: Vec<u8>,
 }
@@ -32,10 +32,10 @@ pub enum CatalogueError {
     Twice(String),
     /// A model that does not fit its plan.
     #[error(transparent)]
-    Server(#[from] server::Error),
+    Server(#[from] blindsight_server::Error),
     /// A plan that is not secure.
     #[error(transparent)]
-    Parameters(#[from] ckks::Error),
+    Parameters(#[from] blindsight_ckks::Error),
 }
 
 impl Catalogue {
@@ -53,7 +53,7 @@ impl Catalogue {
         }
         let prepared = PreparedModel::new(model, plan)?;
         let summary = summary(&id, &prepared, model)?;
-        let plan = protocol::write_plan(prepared.plan(), prepared.digest());
+        let plan = blindsight_protocol::write_plan(prepared.plan(), prepared.digest());
         self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
         Ok(())
     }
@@ -102,11 +102,15 @@ impl Served {
     }
 }
 
-fn summary(id: &str, prepared: &PreparedModel, model: &Model) -> Result<protocol::Model, ckks::Error> {
+fn summary(
+    id: &str,
+    prepared: &PreparedModel,
+    model: &Model,
+) -> Result<blindsight_protocol::Model, blindsight_ckks::Error> {
     let (plan, shape) = (prepared.plan(), model.graph.input);
     let parameters = plan.parameters.validate()?;
     let frame = |payload: usize| (FRAME_BYTES + payload) as u64;
-    Ok(protocol::Model {
+    Ok(blindsight_protocol::Model {
         id: id.into(),
         plan: wire::hex(&prepared.digest()),
         representation: plan.representation.clone(),

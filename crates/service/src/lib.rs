@@ -4,7 +4,7 @@
 //!
 //! A [`Service`] is made from [`Limits`], a folder and the models to serve. It answers the protocol that `docs/server.md` states and
 //! `openapi.json` lists. One straight line leads a request through it: `listener` (connections, TLS, time limits) -> `routes` (who asks,
-//! for what) -> `queue` (a place, then a thread) -> `server::PreparedModel`.
+//! for what) -> `queue` (a place, then a thread) -> `blindsight_server::PreparedModel`.
 //!
 //! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `index.redb` (which keys are registered), `keys/`
 //! (their frames) and `uploads/` (frames that are not whole yet).

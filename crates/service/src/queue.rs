@@ -3,7 +3,7 @@
 use crate::Limits;
 use crate::refusal::{Outcome, Refusal};
 use crate::tokens::ClientName;
-use protocol::Code;
+use blindsight_protocol::Code;
 use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

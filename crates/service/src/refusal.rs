@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{Code, Problem, headers};
+use blindsight_protocol::{Code, Problem, headers};
 
 /// Why a request was refused. `detail` says what was expected, what came and what to do; it holds nothing of other clients.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head, post};
-use protocol::{Code, VERSION, headers};
+use blindsight_protocol::{Code, VERSION, headers};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -5,8 +5,8 @@
 //! when the store opens it goes back to the uploads, whole, and waits there for its client.
 
 use crate::tokens::{ClientName, now};
-use ckks::wire::HEADER_BYTES;
-use protocol::Address;
+use blindsight_ckks::wire::HEADER_BYTES;
+use blindsight_protocol::Address;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -440,7 +440,7 @@ fn announced(path: &Path) -> Option<u64> {
     let mut head = [0; HEADER_BYTES];
     File::open(path).ok()?.read_exact(&mut head).ok()?;
     let payload = u64::from_le_bytes(*head.last_chunk().expect("eight bytes"));
-    payload.checked_add(ckks::wire::FRAME_BYTES as u64)
+    payload.checked_add(blindsight_ckks::wire::FRAME_BYTES as u64)
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, StoreError> {

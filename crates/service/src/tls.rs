@@ -1,6 +1,6 @@
 //! The server's certificate: one given, or one made at the first start and kept.
 
-use protocol::Address;
+use blindsight_protocol::Address;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use sha2::{Digest, Sha256};
 use std::fs;

@@ -4,7 +4,7 @@
 //! the command line can make and revoke them while the server, which owns the index, runs; the server reads the file again when it
 //! has changed.
 
-use protocol::Address;
+use blindsight_protocol::Address;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

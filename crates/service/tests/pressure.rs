@@ -2,10 +2,10 @@
 
 mod common;
 
+use blindsight_protocol::Address;
+use blindsight_service::Limits;
 use common::raw::{self, Answer, Request};
 use common::{Folder, PARTIES, Running};
-use protocol::Address;
-use service::Limits;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -282,6 +282,10 @@ fn acknowledged_keys_and_whole_uploads_survive_a_restart() {
 fn one_server_at_a_time_has_a_folder() {
     let folder = Folder::new("lock");
     let _service = Running::plain(folder.path(), Limits::default());
-    let second = service::Service::open(folder.path(), service::Catalogue::default(), Limits::default());
+    let second = blindsight_service::Service::open(
+        folder.path(),
+        blindsight_service::Catalogue::default(),
+        Limits::default(),
+    );
     assert!(second.is_err());
 }

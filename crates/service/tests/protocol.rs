@@ -2,10 +2,10 @@
 
 mod common;
 
+use blindsight_protocol::Address;
+use blindsight_service::Limits;
 use common::raw::Request;
 use common::{Folder, PARTIES, Running};
-use protocol::Address;
-use service::Limits;
 
 fn key_path(address: Address) -> String {
     format!("/v1/keys/{address}")
@@ -16,7 +16,7 @@ fn the_document_is_served_and_names_what_exists() {
     let folder = Folder::new("document");
     let service = Running::plain(folder.path(), Limits::default());
     let answer = service.ask_anybody(Request::new("GET", "/v1/openapi.json"));
-    assert_eq!((answer.status, answer.body.as_slice()), (200, service::OPENAPI.as_bytes()));
+    assert_eq!((answer.status, answer.body.as_slice()), (200, blindsight_service::OPENAPI.as_bytes()));
     assert_eq!(service.ask_anybody(Request::new("GET", "/healthz")).body, b"ok");
 }
 
@@ -32,7 +32,7 @@ fn an_image_goes_through_the_protocol_step_by_step() {
     assert_eq!(model["request_bytes"], parties.request.len());
 
     let plan = service.ask(Request::new("GET", "/v1/models/mnist"));
-    let (public, digest) = protocol::read_plan(&plan.body).expect("a plan");
+    let (public, digest) = blindsight_protocol::read_plan(&plan.body).expect("a plan");
     assert_eq!((&public, digest), (&parties.plan.public, parties.plan.digest()));
     let again = Request::new("GET", "/v1/models/mnist").header("if-none-match", &plan.headers["etag"]);
     assert_eq!(service.ask(again).status, 304);
@@ -123,9 +123,9 @@ fn what_belongs_to_one_plan_is_refused_by_the_other() {
     let service = Running::plain(folder.path(), Limits::default());
     assert_eq!(service.put_keys(&service.alice, &parties.keys).status, 201);
     let other = service.ask(Request::new("GET", "/v1/models/other"));
-    let (plan, digest) = protocol::read_plan(&other.body).expect("a plan");
+    let (plan, digest) = blindsight_protocol::read_plan(&other.body).expect("a plan");
     assert_ne!(digest, parties.plan.digest());
-    let client = client::Client::generate(plan, digest).expect("a client");
+    let client = blindsight_client::Client::generate(plan, digest).expect("a client");
     let request = client.encrypt(&common::digit(4, &parties.model)).expect("a request");
     // Keys of the first plan, warm in memory, with a request of the second.
     let infer = |model: &str, body: &[u8]| {

@@ -2,11 +2,11 @@
 
 mod common;
 
-use client::remote::{Error, RemoteClient, Server, Trust};
+use blindsight_client::remote::{Error, RemoteClient, Server, Trust};
+use blindsight_protocol::Code;
+use blindsight_service::Limits;
 use common::raw::Request;
 use common::{Folder, PARTIES, Running, digit};
-use protocol::Code;
-use service::Limits;
 use std::time::Duration;
 
 fn server(service: &Running) -> Server {

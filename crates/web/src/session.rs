@@ -1,9 +1,9 @@
 //! What one visitor has.
 
-use client::{Classification, Client};
-use network::{Image, Shape};
-use packing::PublicPlan;
-use protocol::Address;
+use blindsight_client::{Classification, Client};
+use blindsight_network::{Image, Shape};
+use blindsight_packing::PublicPlan;
+use blindsight_protocol::Address;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -23,13 +23,13 @@ pub enum Error {
     Missing(&'static str),
     /// Bytes that are no public plan.
     #[error(transparent)]
-    Plan(#[from] protocol::Error),
+    Plan(#[from] blindsight_protocol::Error),
     /// Pixels that are no image.
     #[error(transparent)]
-    Image(#[from] network::Error),
+    Image(#[from] blindsight_network::Error),
     /// The client's refusal.
     #[error(transparent)]
-    Client(#[from] client::Error),
+    Client(#[from] blindsight_client::Error),
 }
 
 /// What a page shows of a plan.
@@ -60,9 +60,9 @@ impl Session {
     /// Takes a plan from the server, and forgets the key of any other.
     ///
     /// # Errors
-    /// As [`protocol::read_plan`].
+    /// As [`blindsight_protocol::read_plan`].
     pub fn open_plan(&mut self, bytes: &[u8]) -> Result<PlanSummary, Error> {
-        let (plan, digest) = protocol::read_plan(bytes)?;
+        let (plan, digest) = blindsight_protocol::read_plan(bytes)?;
         let summary = PlanSummary::new(&plan);
         *self = Self { plan: Some((plan, digest)), client: None };
         Ok(summary)

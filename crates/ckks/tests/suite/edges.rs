@@ -1,7 +1,7 @@
 //! Where operations end: the last level, the largest numbers, operands that do not match.
 
 use crate::common::{Setup, random_slots, rotated};
-use ckks::{
+use blindsight_ckks::{
     Ciphertext, Encoding, Error, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level,
     LinearTransform, PlainFactor, Rescale, Scale, Term,
 };

@@ -1,9 +1,9 @@
 //! The encoder against the embedding's definition, and its refusals.
 
 use crate::common::{literal, random_slots};
-use ckks::{Context, Encoding, Error, Extension, Level, Randomness, Scale, SecretKey, testing};
+use blindsight_ckks::{Context, Encoding, Error, Extension, Level, Randomness, Scale, SecretKey, testing};
+use blindsight_ring::{Coefficients, Kernel, Poly};
 use proptest::prelude::*;
-use ring::{Coefficients, Kernel, Poly};
 use std::f64::consts::PI;
 use std::sync::{Arc, OnceLock};
 

@@ -1,11 +1,11 @@
 //! Which keys serve what, and what keys show of themselves.
 
 use crate::common::{Setup, literal, random_slots, rotated};
-use ckks::{
+use blindsight_ckks::{
     Context, Error, Evaluator, Extension, Giant, GiantOrder, KeyPurpose, KeyRequirements, Level,
     LinearTransform, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
-use ring::Kernel;
+use blindsight_ring::Kernel;
 use std::sync::Arc;
 use zeroize::ZeroizeOnDrop;
 

@@ -1,7 +1,7 @@
 //! Every homomorphic operation at every level: the right result, with the error that was predicted.
 
 use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
-use ckks::{
+use blindsight_ckks::{
     Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform, Rescale,
     Scale, Term, noise,
 };
@@ -39,7 +39,7 @@ fn fresh_ciphertexts_have_the_predicted_error() {
 fn public_key_ciphertexts_have_the_predicted_error() {
     let setup = setup();
     let mut randomness = setup.randomness.borrow_mut();
-    let public = ckks::PublicKey::generate(&setup.context, &setup.secret, &mut randomness);
+    let public = blindsight_ckks::PublicKey::generate(&setup.context, &setup.secret, &mut randomness);
     for level in levels() {
         let x = random_slots(N, 2);
         let plain = setup.context.encode_summand(&x, Encoding::Slots, level, Scale(SCALE)).unwrap();

@@ -1,7 +1,7 @@
 //! What parameters are accepted, and with which figures others are refused.
 
 use crate::common::{nearest, shipped};
-use ckks::{Error, Level, ParametersLiteral, Scale, parameters::largest_log_qp};
+use blindsight_ckks::{Error, Level, ParametersLiteral, Scale, parameters::largest_log_qp};
 
 /// Degree and largest `log2(QP)` at 128, 192 and 256 bits (ia.cr/2024/463, table 5.2).
 const TABLE: [(usize, [f64; 3]); 6] = [
@@ -89,7 +89,7 @@ fn small_and_odd_degrees_are_insecure() {
     assert!(matches!(literal.validate(), Err(Error::Insecure { degree: 512, largest: 0.0, .. })));
     for degree in [0, 1, 8, 1000, 1 << 17, usize::MAX] {
         let literal = ParametersLiteral { degree, ..shipped() };
-        assert_eq!(literal.validate(), Err(Error::Ring(ring::Error::Degree(degree))));
+        assert_eq!(literal.validate(), Err(Error::Ring(blindsight_ring::Error::Degree(degree))));
     }
     assert_eq!(largest_log_qp(1000), 0.0);
 }
@@ -137,18 +137,31 @@ fn primes_must_be_primes_with_roots_and_in_range() {
         literal.validate().unwrap_err()
     };
     // 1 + 4N * 2048 is 3 * 22369622.3: composite; even; one; too small; beyond 2^30.
-    let composite =
-        (1..).map(|k| (1 << 26) + 32768 * k + 1).find(|&q| !ring::primes::is_prime(q.into())).unwrap();
-    let large = (1..).map(|k| (1 << 30) + 32768 * k + 1).find(|&q| ring::primes::is_prime(q.into())).unwrap();
+    let composite = (1..)
+        .map(|k| (1 << 26) + 32768 * k + 1)
+        .find(|&q| !blindsight_ring::primes::is_prime(q.into()))
+        .unwrap();
+    let large = (1..)
+        .map(|k| (1 << 30) + 32768 * k + 1)
+        .find(|&q| blindsight_ring::primes::is_prime(q.into()))
+        .unwrap();
     for q in [0, 1, 2, 32769, 67043330, composite, large, u32::MAX] {
-        assert_eq!(with(q), Error::Ring(ring::Error::Modulus(q.into())), "{q}");
+        assert_eq!(with(q), Error::Ring(blindsight_ring::Error::Modulus(q.into())), "{q}");
     }
     // A prime that is 1 modulo 2N only.
-    let rootless =
-        (1..).map(|k| (1 << 26) + 32768 * k + 16385).find(|&q| ring::primes::is_prime(q.into())).unwrap();
-    assert_eq!(with(rootless), Error::Ring(ring::Error::NoRoot { modulus: rootless, degree: 8192 }));
+    let rootless = (1..)
+        .map(|k| (1 << 26) + 32768 * k + 16385)
+        .find(|&q| blindsight_ring::primes::is_prime(q.into()))
+        .unwrap();
+    assert_eq!(
+        with(rootless),
+        Error::Ring(blindsight_ring::Error::NoRoot { modulus: rootless, degree: 8192 })
+    );
     let special = ParametersLiteral { special: vec![268271617, rootless], ..shipped() };
-    assert_eq!(special.validate(), Err(Error::Ring(ring::Error::NoRoot { modulus: rootless, degree: 8192 })));
+    assert_eq!(
+        special.validate(),
+        Err(Error::Ring(blindsight_ring::Error::NoRoot { modulus: rootless, degree: 8192 }))
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A reply holds the chosen coefficients and nothing else of the message: its bytes do not depend on the others.
 
 use crate::common::{Setup, random_slots};
-use ckks::{Ciphertext, Encoding, Evaluator, KeyRequirements, Level, Scale, testing, wire};
+use blindsight_ckks::{Ciphertext, Encoding, Evaluator, KeyRequirements, Level, Scale, testing, wire};
 use proptest::prelude::*;
 
 const N: usize = 64;

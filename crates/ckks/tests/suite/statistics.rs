@@ -1,8 +1,8 @@
 //! The distribution of fresh noise: discrete Gaussian, spherical, of the stated deviation; and nothing ever the same twice.
 
 use crate::common::{Setup, mean_square};
-use ckks::{Evaluator, KeyRequirements, Level, Randomness, Scale, testing, wire};
-use ring::sampler::SIGMA;
+use blindsight_ckks::{Evaluator, KeyRequirements, Level, Randomness, Scale, testing, wire};
+use blindsight_ring::sampler::SIGMA;
 
 const N: usize = 256;
 const LEVEL: Level = Level(1);

@@ -2,8 +2,8 @@
 
 use crate::common::every::{assert_outcomes, every_operation, requirements};
 use crate::common::{Setup, literal, shaped, shipped};
-use ckks::{Level, Parameters};
-use ring::Kernel;
+use blindsight_ckks::{Level, Parameters};
+use blindsight_ring::Kernel;
 
 fn setup(parameters: Parameters, kernel: Kernel) -> Setup {
     let requirements = requirements(&parameters);
@@ -66,7 +66,7 @@ fn a_thread_pool_changes_no_bit() {
     assert!(pool.install(results) == results(), "the pool's results differ");
 }
 
-fn all_results(setup: &Setup) -> Vec<ckks::Ciphertext> {
+fn all_results(setup: &Setup) -> Vec<blindsight_ckks::Ciphertext> {
     let levels = 0..=setup.context.parameters().max_level().0;
     let outcomes = levels.flat_map(|level| every_operation(setup, Level(level)));
     outcomes.map(|outcome| outcome.ciphertext).collect()

@@ -1,10 +1,12 @@
 //! Bytes from outside: every format comes back as it was, and nothing else is accepted.
 
 use crate::common::{Setup, random_slots, shipped};
-use ckks::wire::{self, Expected, Header, Kind, Length, WireError};
-use ckks::{Context, Error, Evaluator, KeyRequirements, Level, Scale, SecretKey, SeededEvaluationKeys};
+use blindsight_ckks::wire::{self, Expected, Header, Kind, Length, WireError};
+use blindsight_ckks::{
+    Context, Error, Evaluator, KeyRequirements, Level, Scale, SecretKey, SeededEvaluationKeys,
+};
+use blindsight_ring::Kernel;
 use proptest::prelude::*;
-use ring::Kernel;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
@@ -166,7 +168,9 @@ fn words_are_packed_from_the_lowest_bit_on() {
     let bit = |i: usize| u32::from(bytes[32 + i / 8] >> (i % 8) & 1);
     let ciphertext = seeded.expand(setup.context.basis(LEVEL));
     let mut at = 0;
-    for (limb, m) in ckks::testing::halves(&ciphertext)[0].iter().zip(setup.context.basis(LEVEL).moduli()) {
+    for (limb, m) in
+        blindsight_ckks::testing::halves(&ciphertext)[0].iter().zip(setup.context.basis(LEVEL).moduli())
+    {
         let width = 32 - m.value().leading_zeros() as usize;
         for &word in limb {
             assert_eq!((0..width).rev().fold(0, |w, i| w << 1 | bit(at + i)), word);

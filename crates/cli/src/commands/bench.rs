@@ -6,7 +6,7 @@ use crate::machine::{self, Machine};
 use crate::progress;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Threads, Times};
-use network::{Image, Model};
+use blindsight_network::{Image, Model};
 use serde::Serialize;
 use std::fmt;
 
@@ -65,7 +65,7 @@ struct Report {
     server_bytes: usize,
     log_qp: f64,
     ring_degree: usize,
-    totals: packing::explain::CountFields,
+    totals: blindsight_packing::explain::CountFields,
 }
 
 /// What several threads gain over one, measured in turn.

@@ -5,10 +5,10 @@ use crate::failure::Outcome;
 use crate::machine::Machine;
 use crate::progress;
 use crate::report::{Facts, Table, emit, milliseconds};
-use circuit::CostModel;
-use ring::Kernel;
+use blindsight_circuit::CostModel;
+use blindsight_ring::Kernel;
+use blindsight_server::calibration;
 use serde::Serialize;
-use server::calibration;
 use std::fmt;
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ use crate::failure::{During, Failure, Outcome};
 use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
-use client::Classification;
+use blindsight_client::Classification;
 use serde::Serialize;
 use std::fmt;
 

@@ -8,10 +8,10 @@ use crate::files;
 use crate::progress;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::Session;
+use blindsight_network::{Image, Model};
+use blindsight_packing::planner::Family;
+use blindsight_packing::{Explanation, Lola};
 use indicatif::ProgressBar;
-use network::{Image, Model};
-use packing::planner::Family;
-use packing::{Explanation, Lola};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -121,7 +121,7 @@ impl Compare {
 
     fn candidate(&self, model: &Model, family: Family, ring_degree: Option<usize>) -> Outcome<Candidate> {
         let flags = PlanFlags { representation: family, ring_degree, ..self.plan.clone() };
-        let explanation = packing::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
+        let explanation = blindsight_packing::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
         Ok(Candidate {
             flags,
             explanation: Explanation { representation: family.to_string(), ..explanation },

@@ -8,7 +8,7 @@ use crate::preview::half_blocks;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Times, timed};
 use crate::shipped;
-use network::Image;
+use blindsight_network::Image;
 use serde::Serialize;
 use std::fmt;
 

@@ -6,9 +6,9 @@ use crate::journal::{Entry, Journal, Subject};
 use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, on_threads, timed};
-use network::{Dataset, Image, Model};
-use packing::Plan;
-use packing::planner::Objective;
+use blindsight_network::{Dataset, Image, Model};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::Objective;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
@@ -224,7 +224,9 @@ impl Run<'_> {
         let encrypted = match round.classifications {
             Ok(classifications) => classifications.into_iter().map(|c| Some(c.scores)).collect(),
             // The keys are right, so what makes no sense has overflowed.
-            Err(client::Error::WrappedAround { .. } | client::Error::Garbage { .. }) => {
+            Err(
+                blindsight_client::Error::WrappedAround { .. } | blindsight_client::Error::Garbage { .. },
+            ) => {
                 vec![None; these.len()]
             }
             Err(error) => return Err(error.into()),

@@ -5,9 +5,9 @@ use crate::failure::Outcome;
 use crate::machine;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::on_threads;
-use packing::explain::CountFields;
-use packing::planner::{self, Objective};
-use packing::{Explanation, Plan};
+use blindsight_packing::explain::CountFields;
+use blindsight_packing::planner::{self, Objective};
+use blindsight_packing::{Explanation, Plan};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -55,7 +55,7 @@ impl Explain {
         let model = self.model.load()?;
         let plan = self.plan.plan(&model)?;
         let (options, objective) = (self.plan.options()?, self.plan.objective);
-        let explain = |plan: &Plan| packing::explain(plan, &model, &options.cost);
+        let explain = |plan: &Plan| blindsight_packing::explain(plan, &model, &options.cost);
         let explanation = explain(&plan)?;
         let other = on_threads(machine::cores(), || Ok(planner::runner_up(&model, &plan, &options)?))?
             .map(|other| explain(&other))

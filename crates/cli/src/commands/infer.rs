@@ -5,8 +5,8 @@ use crate::failure::{During, Outcome};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{on_threads, timed};
 use crate::{files, plan_file};
+use blindsight_server::PreparedModel;
 use serde::Serialize;
-use server::PreparedModel;
 use std::fmt;
 use std::path::PathBuf;
 

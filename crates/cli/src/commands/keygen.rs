@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{generate, timed};
 use crate::{files, plan_file};
-use ckks::wire;
+use blindsight_ckks::wire;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;

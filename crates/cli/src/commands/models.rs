@@ -3,7 +3,7 @@
 use crate::failure::Outcome;
 use crate::report::{Table, emit};
 use crate::shipped;
-use network::Model;
+use blindsight_network::Model;
 use serde::Serialize;
 use std::fmt;
 

@@ -5,7 +5,7 @@ use crate::failure::Outcome;
 use crate::plan_file;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::timed;
-use ckks::wire;
+use blindsight_ckks::wire;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;

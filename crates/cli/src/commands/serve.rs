@@ -4,10 +4,10 @@ use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
 use crate::report::{Facts, emit};
 use crate::{configuration, plan_file};
-use network::Model;
-use packing::Plan;
+use blindsight_network::Model;
+use blindsight_packing::Plan;
+use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use serde::Serialize;
-use service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use std::fmt;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -241,7 +241,8 @@ fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outco
     let tokens = Tokens::open(folder)?;
     if !tokens.list()?.is_empty() {
         let known = configuration::servers()?.remove(address);
-        let valid = |token: &String| matches!(tokens.look_up(token), Ok(Some((_, service::State::Valid))));
+        let valid =
+            |token: &String| matches!(tokens.look_up(token), Ok(Some((_, blindsight_service::State::Valid))));
         return Ok(known.map(|known| known.token).filter(valid));
     }
     let token = tokens.create(&"local".parse()?, None, false)?.reveal().to_string();

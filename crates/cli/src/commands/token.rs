@@ -3,8 +3,8 @@
 use crate::configuration;
 use crate::failure::Outcome;
 use crate::report::{Facts, Table, emit};
+use blindsight_service::{ClientName, Entry, State, Tokens};
 use serde::Serialize;
-use service::{ClientName, Entry, State, Tokens};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,7 +1,7 @@
 //! A server process, started as a user would.
 
 use super::{Folder, text};
-use client::remote::{Server, Trust};
+use blindsight_client::remote::{Server, Trust};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};

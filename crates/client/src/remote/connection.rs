@@ -1,13 +1,13 @@
 //! One connection, kept open between requests, and one request over it.
 
 use super::{Error, Trust};
+use blindsight_protocol::{Problem, VERSION, headers};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use protocol::{Problem, VERSION, headers};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,7 +15,7 @@ pub use registered::{Answer, RemoteClient};
 pub use server::{Reply, Server, Timing};
 pub use trust::{Fingerprint, Trust};
 
-use protocol::{Code, Problem};
+use blindsight_protocol::{Code, Problem};
 
 /// Why a server could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum Error {
     Choose(Vec<String>),
     /// A plan that cannot be used.
     #[error(transparent)]
-    Plan(#[from] protocol::Error),
+    Plan(#[from] blindsight_protocol::Error),
     /// What the client itself refuses.
     #[error(transparent)]
     Client(#[from] crate::Error),

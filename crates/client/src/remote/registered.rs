@@ -2,9 +2,9 @@
 
 use super::{Error, Server, Timing};
 use crate::{Classification, Client};
-use ckks::wire::hex;
-use network::Image;
-use protocol::{Address, Code, Model};
+use blindsight_ckks::wire::hex;
+use blindsight_network::Image;
+use blindsight_protocol::{Address, Code, Model};
 use std::fs;
 use std::path::{Path, PathBuf};
 

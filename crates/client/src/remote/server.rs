@@ -2,11 +2,11 @@
 
 use super::connection::{Answered, Ask, Connection};
 use super::{Error, Trust};
-use ckks::wire::PlanDigest;
+use blindsight_ckks::wire::PlanDigest;
+use blindsight_packing::PublicPlan;
+use blindsight_protocol::{Address, Code, Keys, Model, Models, headers};
 use hyper::Method;
 use hyper::body::Bytes;
-use packing::PublicPlan;
-use protocol::{Address, Code, Keys, Model, Models, headers};
 use std::time::{Duration, Instant};
 
 /// The most bytes of a document or a plan.
@@ -98,7 +98,7 @@ impl Server {
     /// # Errors
     /// As [`models`](Self::models), and for a plan that is inconsistent or insecure.
     pub fn plan(&self, model: &str) -> Result<(PublicPlan, PlanDigest), Error> {
-        Ok(protocol::read_plan(&self.get(&format!("/v1/models/{model}"))?.body)?)
+        Ok(blindsight_protocol::read_plan(&self.get(&format!("/v1/models/{model}"))?.body)?)
     }
 
     /// The keys that this client has registered.

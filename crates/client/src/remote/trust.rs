@@ -36,7 +36,7 @@ impl FromStr for Fingerprint {
     /// 64 hexadecimal digits; colons between them are ignored.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digits = text.replace(':', "").to_lowercase();
-        let address: Result<protocol::Address, _> = digits.parse();
+        let address: Result<blindsight_protocol::Address, _> = digits.parse();
         let wrong = "a fingerprint is the SHA-256 of a certificate, 64 hexadecimal digits";
         address.map(|address| Self(address.0)).map_err(|_| Error::Trust(wrong.into()))
     }
@@ -44,7 +44,7 @@ impl FromStr for Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        protocol::Address(self.0).fmt(f)
+        blindsight_protocol::Address(self.0).fmt(f)
     }
 }
 

@@ -3,8 +3,8 @@ use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::slot_set::SlotSet;
-use circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
-use ckks::{GiantOrder, Scale};
+use blindsight_circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
+use blindsight_ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -460,13 +460,13 @@ impl DiagonalKernel {
 
     /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
     /// fold over the classes of blocks, and the bias. One level. Where blocks are not cyclic those without whole sums hold anything.
-    pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, circuit::Error> {
+    pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, blindsight_circuit::Error> {
         let copies = self.copies(b, values)?;
         (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &copies, to)).collect()
     }
 
     /// The inputs and their copies, each a rotation of the one before.
-    fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, circuit::Error> {
+    fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, blindsight_circuit::Error> {
         let (slots, mut copies) = (b.slots(), Copies::new());
         for (input, value) in values.iter().enumerate() {
             let diagonals = (0..self.sums.ciphertexts).flat_map(|to| self.meetings.diagonals(to, input));
@@ -482,7 +482,12 @@ impl DiagonalKernel {
         Ok(copies)
     }
 
-    fn ciphertext(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<Value, circuit::Error> {
+    fn ciphertext(
+        &self,
+        b: &mut Builder,
+        copies: &Copies,
+        to: usize,
+    ) -> Result<Value, blindsight_circuit::Error> {
         let transform = |b: &mut Builder, rescale| {
             let (values, giants) = self.giants(b, copies, to)?;
             b.transform(values, giants, self.split.order, rescale)
@@ -504,7 +509,7 @@ impl DiagonalKernel {
         b: &mut Builder,
         copies: &Copies,
         to: usize,
-    ) -> Result<(Vec<Value>, Vec<Giant>), circuit::Error> {
+    ) -> Result<(Vec<Value>, Vec<Giant>), blindsight_circuit::Error> {
         let mut giants: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
         let mut values = vec![];
         let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
@@ -531,7 +536,7 @@ impl DiagonalKernel {
         (to, from): (usize, usize),
         diagonal: usize,
         giant: usize,
-    ) -> Result<Plain, circuit::Error> {
+    ) -> Result<Plain, blindsight_circuit::Error> {
         let (linear, meetings, slots) = (self.linear.clone(), self.meetings.clone(), b.slots());
         let weight = move |slot: usize| {
             let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);

@@ -2,8 +2,8 @@
 
 use super::NOMINAL_SCALE;
 use crate::Windows;
-use circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
-use ckks::{GiantOrder, Rescale};
+use blindsight_circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
+use blindsight_ckks::{GiantOrder, Rescale};
 use std::collections::BTreeMap;
 
 /// The sum of values, each times one number.

@@ -14,8 +14,8 @@ pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;
 
-use circuit::{Builder, Numbers, Value};
-use ckks::{Encoding, Rescale, Scale};
+use blindsight_circuit::{Builder, Numbers, Value};
+use blindsight_ckks::{Encoding, Rescale, Scale};
 use serde::{Deserialize, Serialize};
 
 /// The scale that linear layers bring values back to.
@@ -92,10 +92,10 @@ fn factorisations(blocks: usize, least: usize) -> Vec<Vec<u8>> {
 /// Folds a product and rescales it once, before or after.
 fn folded(
     b: &mut Builder,
-    product: impl FnOnce(&mut Builder, Rescale) -> Result<Value, circuit::Error>,
+    product: impl FnOnce(&mut Builder, Rescale) -> Result<Value, blindsight_circuit::Error>,
     spacing: usize,
     choice: &FoldChoice,
-) -> Result<Value, circuit::Error> {
+) -> Result<Value, blindsight_circuit::Error> {
     let product = product(b, choice.before())?;
     b.fold(product, choice.rotations(spacing), choice.after())
 }
@@ -105,7 +105,7 @@ pub(crate) fn add_bias(
     b: &mut Builder,
     value: Value,
     bias: impl Fn(usize) -> f64 + Send + Sync + 'static,
-) -> Result<Value, circuit::Error> {
+) -> Result<Value, blindsight_circuit::Error> {
     let slots = b.slots();
     b.add_plain(value, Encoding::Slots, Numbers::per_slot(slots, bias))
 }

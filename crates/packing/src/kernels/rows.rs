@@ -2,8 +2,8 @@
 
 use super::{FoldChoice, NOMINAL_SCALE, folded};
 use crate::linear::Linear;
-use circuit::{Builder, Error, Numbers, Plain, Role, Value};
-use ckks::{Rescale, Scale};
+use blindsight_circuit::{Builder, Error, Numbers, Plain, Role, Value};
+use blindsight_ckks::{Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::{Layout, ReplyLayout};
-use circuit::{Builder, Embedding, Numbers, Role, Value};
-use ckks::{Encoding, Rescale};
+use blindsight_circuit::{Builder, Embedding, Numbers, Role, Value};
+use blindsight_ckks::{Encoding, Rescale};
 use std::sync::Arc;
 
 /// The last linear layer, whose outputs are coefficients of one product.
@@ -32,7 +32,7 @@ impl ScoreKernel {
     /// period the cosines of `o = 1 ... M/2 - 1` are orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of
     /// `cos(o theta_s) cos(o' theta_s)` is `M/2` for `o = o'` and zero otherwise. With the factor `w_s = 2N/M sum_o W[o, e] cos(o theta_s)`, `e` the element
     /// at slot `s`, coefficient `o` of the product is therefore `sum_e W[o, e] z_e` exactly.
-    pub fn build(&self, b: &mut Builder, value: Value) -> Result<Value, circuit::Error> {
+    pub fn build(&self, b: &mut Builder, value: Value) -> Result<Value, blindsight_circuit::Error> {
         let (slots, level) = (b.slots(), b.level(value)?);
         let scale = b.scale_towards(value, self.reply.scale)?;
         let (linear, reply) = (self.linear.clone(), self.reply.clone());

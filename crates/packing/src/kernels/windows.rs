@@ -2,8 +2,8 @@ use super::{FoldChoice, NOMINAL_SCALE, add_bias, folded};
 use crate::Windows;
 use crate::linear::{Linear, coordinates};
 use crate::placement::Placement;
-use circuit::{Builder, Numbers, Role, Value};
-use network::Convolution;
+use blindsight_circuit::{Builder, Numbers, Role, Value};
+use blindsight_network::Convolution;
 use std::sync::Arc;
 
 /// A first layer over windows that the client wrote out.
@@ -34,11 +34,16 @@ impl WindowKernel {
     /// their sum, a fold over the taps that share a ciphertext (none where they do not), and the bias. One level.
     ///
     /// The fold adds to each block the next `classes - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
-    pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, circuit::Error> {
+    pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, blindsight_circuit::Error> {
         (0..self.windows.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
     }
 
-    fn ciphertext(&self, b: &mut Builder, inputs: &[Value], to: usize) -> Result<Value, circuit::Error> {
+    fn ciphertext(
+        &self,
+        b: &mut Builder,
+        inputs: &[Value],
+        to: usize,
+    ) -> Result<Value, blindsight_circuit::Error> {
         let sources = self.windows.sources();
         let product = |b: &mut Builder, rescale| {
             let mut terms = Vec::with_capacity(self.windows.inputs());

@@ -8,8 +8,8 @@ use crate::kernels::{
 use crate::layout::{Axis, Blocks, Digit};
 use crate::linear::Linear;
 use crate::{Error, InputLayout, Layout, Windows};
-use circuit::{Builder, Label, Value};
-use ckks::{Parameters, Rescale, Scale};
+use blindsight_circuit::{Builder, Label, Value};
+use blindsight_ckks::{Parameters, Rescale, Scale};
 use std::sync::Arc;
 
 /// A circuit in the making.
@@ -112,20 +112,21 @@ impl<'a> Build<'a> {
         let at = Placed::new(stacked.collect());
         let words = format!("{maps} maps stacked every {spacing} slots");
         let position: Arc<[Option<usize>]> = inverse(&places, self.slots).into();
-        let value = self.b.layer(label(linear, from, &words), |b| -> Result<Value, circuit::Error> {
-            let offsets = match &cut {
-                Some(cut) => cut.build(b, inputs[0])?,
-                None => inputs.to_vec(),
-            };
-            let mut sums = Vec::with_capacity(maps);
-            for map in 0..maps {
-                let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
-                let (position, linear) = (position.clone(), linear.clone());
-                let bias = move |p: usize| linear.bias()[map * positions + p];
-                sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
-            }
-            stack(b, &sums, spacing)
-        })?;
+        let value =
+            self.b.layer(label(linear, from, &words), |b| -> Result<Value, blindsight_circuit::Error> {
+                let offsets = match &cut {
+                    Some(cut) => cut.build(b, inputs[0])?,
+                    None => inputs.to_vec(),
+                };
+                let mut sums = Vec::with_capacity(maps);
+                for map in 0..maps {
+                    let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
+                    let (position, linear) = (position.clone(), linear.clone());
+                    let bias = move |p: usize| linear.bias()[map * positions + p];
+                    sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
+                }
+                stack(b, &sums, spacing)
+            })?;
         Ok(Tensor { value, at, copied: false, words })
     }
 
@@ -156,7 +157,7 @@ impl<'a> Build<'a> {
         };
         let mut label = label(linear, tensor.words, &words);
         link.squares[..squares].iter().for_each(|name| label.name = format!("{}, {name}", label.name));
-        let value = self.b.layer(label, |b| -> Result<Value, circuit::Error> {
+        let value = self.b.layer(label, |b| -> Result<Value, blindsight_circuit::Error> {
             let value =
                 if tensor.copied { tensor.value } else { replicate(b, tensor.value, spacing, copies)? };
             let mut interleave = Interleave::new(spacing);
@@ -194,7 +195,7 @@ impl<'a> Build<'a> {
                 let bias = linear.bias()[row];
                 add_bias(b, total, move |_| bias)
             };
-            (0..linear.rows()).map(row).collect::<Result<_, circuit::Error>>()
+            (0..linear.rows()).map(row).collect::<Result<_, blindsight_circuit::Error>>()
         })?)
     }
 
@@ -212,7 +213,7 @@ impl<'a> Build<'a> {
 }
 
 /// A tensor with rows `row` and maps `map` positions apart.
-fn maps_apart(shape: network::Shape, row: usize, map: usize, slots: usize) -> Layout {
+fn maps_apart(shape: blindsight_network::Shape, row: usize, map: usize, slots: usize) -> Layout {
     let digits = vec![
         Digit { axis: Axis::Column, count: shape.width, stride: 1 },
         Digit { axis: Axis::Row, count: shape.height, stride: row },

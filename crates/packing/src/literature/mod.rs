@@ -14,9 +14,9 @@ use crate::assemble::Assembly;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
 use crate::{Error, ReplyLayout};
+use blindsight_circuit::{Output, Reading, Value};
+use blindsight_ckks::{Level, Parameters};
 use build::Build;
-use circuit::{Output, Reading, Value};
-use ckks::{Level, Parameters};
 use serde::{Deserialize, Serialize};
 
 /// One of LoLa's plans, by what the client sends.

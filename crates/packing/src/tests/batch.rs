@@ -6,10 +6,10 @@ use crate::batch::{assemble, levels};
 use crate::chain::Chain;
 use crate::planner::{Family, Objective};
 use crate::{Plan, ReplyLayout, Verdict, explain, parameters};
-use circuit::encrypted::Program;
-use circuit::{Counts, Work, clear, dry_run, predict};
-use ckks::{Context, Evaluator, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
-use network::Model;
+use blindsight_circuit::encrypted::Program;
+use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
+use blindsight_ckks::{Context, Evaluator, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
+use blindsight_network::Model;
 use proptest::prelude::*;
 
 /// In a small ring where one is asked for.
@@ -48,7 +48,7 @@ fn counts_of_the_cryptonets_network() {
 fn weights_that_are_zero_cost_nothing() {
     let mut model = model(&CRYPTONETS).unwrap();
     for layer in &mut model.graph.layers {
-        if let network::LayerKind::Dense(dense) = &mut layer.kind {
+        if let blindsight_network::LayerKind::Dense(dense) = &mut layer.kind {
             // Not whole columns: what nobody reads would not be computed at all.
             for (row, weights) in dense.weights.chunks_mut(dense.columns).enumerate() {
                 weights.iter_mut().skip(row % 2).step_by(2).for_each(|w| *w = 0.0);
@@ -89,7 +89,7 @@ fn check_encrypted(figures: &Figures, seed: u64) {
     let circuit = &assembly.circuit;
     let images = images(&model, 128);
     let written = assembly.input.write_images(&images.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
-    let context = Context::new(circuit.parameters().clone(), ring::Kernel::detect()).unwrap();
+    let context = Context::new(circuit.parameters().clone(), blindsight_ring::Kernel::detect()).unwrap();
     let mut randomness = Randomness::from_test_seed(seed);
     let secret = SecretKey::generate(&context, &mut randomness);
     let keys = SeededEvaluationKeys::generate(&context, &secret, &circuit.keys(), &mut randomness, |_| ());
@@ -131,11 +131,11 @@ fn replies_tell_whether_they_are_sound() {
         let mut coefficients = vec![0.0; slots];
         coefficients[index] = -2.0 * reply.capacity;
         let mut wrapped = scores.clone();
-        circuit::Embedding::new(slots).add_coefficients(&coefficients, &mut wrapped[1]);
+        blindsight_circuit::Embedding::new(slots).add_coefficients(&coefficients, &mut wrapped[1]);
         assert!(matches!(reply.read_batch(&wrapped, 3).unwrap().1, Verdict::OutOfRange { .. }), "{index}");
     }
     let noise = random.values(slots, reply.capacity.powi(2) / 3.0);
-    circuit::Embedding::new(slots).add_coefficients(&noise, &mut scores[0]);
+    blindsight_circuit::Embedding::new(slots).add_coefficients(&noise, &mut scores[0]);
     assert!(matches!(
         reply.read_batch(&scores, 3).unwrap().1,
         Verdict::OutOfRange { .. } | Verdict::WrongKeys { .. }
@@ -154,7 +154,7 @@ fn a_batch_is_a_plan() {
         ("cryptonets", plan.public.keys.clone())
     );
     assert_eq!(Plan::from_bytes(&plan.to_bytes()).unwrap(), plan);
-    let e = explain(&plan, &model, &circuit::CostModel::default()).unwrap();
+    let e = explain(&plan, &model, &blindsight_circuit::CostModel::default()).unwrap();
     assert_eq!((e.images, e.totals.hops, e.levels, e.ring_degree), (8192, 212_905, 4, 8192));
     assert!(plan.public.predicted_error < 0.02, "{}", plan.public.predicted_error);
     let image = vec![0.0; 784];
@@ -170,8 +170,8 @@ fn tampered_batches_are_refused() {
     let model = model(&CRYPTONETS).unwrap();
     let plan = planned(&model, Family::Batch, Objective::Latency);
     let changes: [fn(&mut Plan); 5] = [
-        |p| p.public.input_scale = ckks::Scale(f64::NAN),
-        |p| p.public.input_level = ckks::Level(5),
+        |p| p.public.input_scale = blindsight_ckks::Scale(f64::NAN),
+        |p| p.public.input_level = blindsight_ckks::Level(5),
         |p| p.public.reply.scores = vec![1, 2],
         |p| p.public.reply.coarse = vec![10],
         |p| {
@@ -185,7 +185,7 @@ fn tampered_batches_are_refused() {
         assert!(Plan::from_bytes(&plan.to_bytes()).is_err(), "{i}");
     }
     let mut other = plan;
-    other.public.input_scale = ckks::Scale(1e6);
+    other.public.input_scale = blindsight_ckks::Scale(1e6);
     assert!(other.circuit(&model).is_err(), "not what the model gives");
 }
 
@@ -193,5 +193,5 @@ fn tampered_batches_are_refused() {
 fn encrypted_scores_are_those_of_plain_inference() {
     check_encrypted(&CRYPTONETS, 3);
     let small = Figures { hidden: Some(200), scores: 3, ..CRYPTONETS };
-    check_encrypted(&Figures { input: network::Shape::new(1, 9, 9), ..small }, 4);
+    check_encrypted(&Figures { input: blindsight_network::Shape::new(1, 9, 9), ..small }, 4);
 }

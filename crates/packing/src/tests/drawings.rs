@@ -10,7 +10,7 @@ use crate::forms;
 use crate::layout::{Axis, Blocks, Digit};
 use crate::placement::Placement;
 use crate::{InputLayout, Layout};
-use network::{Bias, Convolution, Dense, Graph, LayerKind, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, LayerKind, Padding, Shape};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -10,9 +10,9 @@ use crate::planner::{self, Family, Objective, Options};
 use crate::search::Map;
 use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
-use circuit::{Circuit, Counts, Work, clear, dry_run, predict};
-use ckks::SecretKey;
-use network::{Dense, Graph, LayerKind, Metadata, Model, Shape};
+use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
+use blindsight_ckks::SecretKey;
+use blindsight_network::{Dense, Graph, LayerKind, Metadata, Model, Shape};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -262,9 +262,10 @@ fn the_shipped_model_runs_encrypted() {
         let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
-            let Ok(image) =
-                network::Image::open(&root.join(format!("samples/digit-{digit}.png")), model.graph.input)
-            else {
+            let Ok(image) = blindsight_network::Image::open(
+                &root.join(format!("samples/digit-{digit}.png")),
+                model.graph.input,
+            ) else {
                 continue;
             };
             let image = model.input(&image).unwrap();

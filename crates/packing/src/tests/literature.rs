@@ -4,9 +4,9 @@ use super::{CRYPTONETS, Machine, Random, figures, image, layer, model};
 use crate::assemble::Assembly;
 use crate::chain::Chain;
 use crate::{Error, Lola, Verdict, parameters};
-use circuit::{Counts, Work, clear, dry_run, predict};
-use ckks::{Parameters, ParametersLiteral, SecretKey};
-use network::{Bias, Convolution, Dense, Graph, LayerKind, Model, Padding, Shape};
+use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
+use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
+use blindsight_network::{Bias, Convolution, Dense, Graph, LayerKind, Model, Padding, Shape};
 use proptest::prelude::*;
 
 const BOUND: f64 = 16.0;

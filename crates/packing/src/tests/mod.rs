@@ -11,10 +11,14 @@ use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options};
 use crate::search::Search;
 use crate::{Plan, parameters};
-use circuit::Counts;
-use circuit::encrypted::Program;
-use ckks::{Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
-use network::{Bias, Convolution, Dense, Graph, Layer, LayerKind, Metadata, Model, Padding, Shape};
+use blindsight_circuit::Counts;
+use blindsight_circuit::encrypted::Program;
+use blindsight_ckks::{
+    Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys,
+};
+use blindsight_network::{
+    Bias, Convolution, Dense, Graph, Layer, LayerKind, Metadata, Model, Padding, Shape,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -182,17 +186,17 @@ pub fn figures() -> impl Strategy<Value = Figures> {
 }
 
 /// Costs of any proportions: with them the planner takes other plans than those that are best here.
-pub fn costs() -> impl Strategy<Value = circuit::CostModel> {
+pub fn costs() -> impl Strategy<Value = blindsight_circuit::CostModel> {
     let each = || prop_oneof![Just(0.01), Just(1.0), Just(100.0)];
     (each(), each(), each(), each(), each(), each()).prop_map(
-        |(ntt, multiply_accumulate, permutation, conversion, pass, stream)| circuit::CostModel {
+        |(ntt, multiply_accumulate, permutation, conversion, pass, stream)| blindsight_circuit::CostModel {
             ntt,
             multiply_accumulate,
             permutation,
             conversion,
             pass,
             stream,
-            ..circuit::CostModel::default()
+            ..blindsight_circuit::CostModel::default()
         },
     )
 }
@@ -227,7 +231,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(parameters: &Parameters, seed: u64) -> Self {
-        let context = Context::new(parameters.clone(), ring::Kernel::detect()).unwrap();
+        let context = Context::new(parameters.clone(), blindsight_ring::Kernel::detect()).unwrap();
         let mut randomness = Randomness::from_test_seed(seed);
         let secret = SecretKey::generate(&context, &mut randomness);
         Self { context, secret, randomness }

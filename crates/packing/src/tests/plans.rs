@@ -9,10 +9,10 @@ use crate::{
     Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm,
     ReplyLayout, Split, Verdict, explain, parameters,
 };
-use circuit::{CostModel, dry_run};
-use ckks::GiantOrder;
-use ckks::wire::{self, Header, Kind};
-use network::{LayerKind, Model, Padding, Shape};
+use blindsight_circuit::{CostModel, dry_run};
+use blindsight_ckks::GiantOrder;
+use blindsight_ckks::wire::{self, Header, Kind};
+use blindsight_network::{LayerKind, Model, Padding, Shape};
 use proptest::prelude::*;
 
 /// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
@@ -205,7 +205,8 @@ fn what_is_pruned_is_not_computed() {
         plan.public.score_bound,
     );
     let assembly = assembly.unwrap();
-    let coefficients = circuit::clear::run(&assembly.circuit, &plan.public.write(&image).unwrap()).unwrap();
+    let coefficients =
+        blindsight_circuit::clear::run(&assembly.circuit, &plan.public.write(&image).unwrap()).unwrap();
     let scores = assembly.reply.read(&coefficients[0]).unwrap().scores;
     for (score, expected) in scores.iter().zip(pruned.graph.infer(&image).unwrap()) {
         assert!((score - expected).abs() < 1e-9);

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{Address, Code, headers};
+use blindsight_protocol::{Address, Code, headers};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -13,10 +13,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ckks::wire::{HEADER_BYTES, hex};
-use protocol::{Address, Code, Key, KeyStatus, Keys, headers};
+use blindsight_ckks::wire::{HEADER_BYTES, hex};
+use blindsight_protocol::{Address, Code, Key, KeyStatus, Keys, headers};
+use blindsight_server::ClientKeys;
 use serde::Deserialize;
-use server::ClientKeys;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::sync::Arc;
@@ -229,7 +229,9 @@ fn state_of(service: &Service, id: &Id) -> Outcome<Status> {
 }
 
 fn address(digest: &str) -> Outcome<Address> {
-    digest.parse().map_err(|error: protocol::NotAnAddress| Refusal::new(Code::BadRequest, error.to_string()))
+    digest
+        .parse()
+        .map_err(|error: blindsight_protocol::NotAnAddress| Refusal::new(Code::BadRequest, error.to_string()))
 }
 
 fn offset(headers: &HeaderMap) -> Outcome<u64> {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::Models;
+use blindsight_protocol::Models;
 
 pub async fn list(State(service): Shared, _: Client) -> Json<Models> {
     Json(Models { models: service.catalogue.iter().map(|served| served.summary.clone()).collect() })

@@ -4,7 +4,8 @@ use super::raw::{Answer, Request};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(service::OPENAPI).expect("JSON"));
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(blindsight_service::OPENAPI).expect("JSON"));
 
 /// Asserts that an answer is one that the document knows. Paths that it does not list are the page's.
 pub fn check(request: &Request, answer: &Answer) {

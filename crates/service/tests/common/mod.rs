@@ -4,13 +4,13 @@
 pub mod document;
 pub mod raw;
 
-use client::Client;
-use network::{Image, Model};
-use packing::Plan;
-use packing::planner::{self, Objective, Options};
-use protocol::Address;
+use blindsight_client::Client;
+use blindsight_network::{Image, Model};
+use blindsight_packing::Plan;
+use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_protocol::Address;
+use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use raw::{Answer, Request};
-use service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

@@ -1,8 +1,8 @@
 //! Every operation of the evaluator once, with what it should give and how large its error should be.
 
 use super::{Setup, assert_variance, mean_square, random_slots, rotated};
-use ckks::noise::{self, Variance};
-use ckks::{
+use blindsight_ckks::noise::{self, Variance};
+use blindsight_ckks::{
     Ciphertext, Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
     Parameters, PlainFactor, PublicKey, Rescale, Scale, Term,
 };

@@ -2,11 +2,11 @@
 
 pub mod every;
 
-use ckks::{
+use blindsight_ckks::{
     Ciphertext, Context, EvaluationKeys, KeyRequirements, Level, Parameters, ParametersLiteral, Randomness,
     Scale, SecretKey, SeededEvaluationKeys,
 };
-use ring::{Kernel, primes};
+use blindsight_ring::{Kernel, primes};
 use std::cell::RefCell;
 use std::sync::Arc;
 
