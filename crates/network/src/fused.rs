@@ -117,7 +117,7 @@ impl Polynomial {
 
     /// How many levels it takes: `ceil(log2(degree + 1))`, and one for a square.
     pub fn depth(&self) -> usize {
-        if self.degree() == 2 { 1 } else { (self.degree() + 1).next_power_of_two().ilog2() as usize }
+        if self.is_square() { 1 } else { (self.degree() + 1).next_power_of_two().ilog2() as usize }
     }
 }
 
