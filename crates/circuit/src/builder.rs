@@ -19,6 +19,10 @@ pub struct Builder {
     stage: Option<Range<usize>>,
 }
 
+/// Where the nodes of a layer begin.
+#[derive(Debug)]
+pub struct LayerStart(usize);
+
 impl Builder {
     /// An empty circuit over these parameters.
     pub fn new(parameters: Parameters) -> Self {
@@ -76,10 +80,20 @@ impl Builder {
         label: Label,
         build: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let start = self.circuit.nodes.len();
+        let start = self.begin_layer();
         let built = build(self)?;
-        self.circuit.layers.push(Span { label, nodes: start..self.circuit.nodes.len() });
+        self.end_layer(label, start);
         Ok(built)
+    }
+
+    /// Where a layer begins: what [`end_layer`](Self::end_layer) takes.
+    pub fn begin_layer(&self) -> LayerStart {
+        LayerStart(self.circuit.nodes.len())
+    }
+
+    /// Labels all nodes since `start` as one layer.
+    pub fn end_layer(&mut self, label: Label, LayerStart(start): LayerStart) {
+        self.circuit.layers.push(Span { label, nodes: start..self.circuit.nodes.len() });
     }
 
     /// An encrypted input.

@@ -36,7 +36,7 @@ mod predict;
 pub mod scalar;
 mod tally;
 
-pub use builder::Builder;
+pub use builder::{Builder, LayerStart};
 pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 pub use cost::{CostModel, UNITS};
 pub use counts::{Counts, Work};

@@ -1,13 +1,15 @@
 //! From a network and a choice to the circuit: one straight line over the layers.
 
-use crate::chain::{Chain, Link};
 use crate::choice::windows;
-use crate::kernels::{DiagonalKernel, Differences, Meetings, NOMINAL_SCALE, ScoreKernel, WindowKernel};
-use crate::linear::Linear;
+use crate::kernels::{
+    DiagonalKernel, NOMINAL_SCALE, Part, ScoreKernel, WindowKernel, bearer, build_pointwise,
+};
+use crate::layer_graph::{Layer, LayerGraph, Operand, Pointwise};
 use crate::placement::Placement;
 use crate::{Choice, Error, InputLayout, LayerChoice, Layout, ReplyLayout};
 use blindsight_circuit::{Builder, Circuit, Label, Output, Reading, Value};
-use blindsight_ckks::{Level, Parameters, Rescale, Scale};
+use blindsight_ckks::{Level, Parameters, Scale};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The circuit of a plan, with the layouts of its input and reply.
@@ -22,11 +24,11 @@ pub(crate) struct Assembly {
     pub reply: ReplyLayout,
 }
 
-/// The level that inputs are encrypted at: one for each layer.
-pub(crate) fn input_level(chain: &Chain, parameters: &Parameters) -> Result<Level, Error> {
-    let level = Level(chain.depth());
+/// The level that inputs are encrypted at: what the network takes.
+pub(crate) fn input_level(graph: &LayerGraph, parameters: &Parameters) -> Result<Level, Error> {
+    let level = Level(graph.depth());
     if level > parameters.max_level() {
-        let (what, actual) = ("depth of the network", chain.depth());
+        let (what, actual) = ("depth of the network", graph.depth());
         let expected = format!("at most the {} levels of the parameters", parameters.max_level().0);
         return Err(Error::does_not_fit(what, actual, expected));
     }
@@ -35,206 +37,304 @@ pub(crate) fn input_level(chain: &Chain, parameters: &Parameters) -> Result<Leve
 
 /// Builds the circuit. `bound` is what no score's magnitude should exceed.
 pub(crate) fn assemble(
-    chain: &Chain,
+    graph: &LayerGraph,
     parameters: &Parameters,
     choice: &Choice,
     bound: f64,
 ) -> Result<Assembly, Error> {
-    let level = input_level(chain, parameters)?;
-    check(chain, parameters, choice)?;
-    let input = input(chain, choice);
+    let level = input_level(graph, parameters)?;
+    check(graph, parameters, choice)?;
+    let input = input(graph, choice)?;
     input.validate()?;
-    let reply = Arc::new(reply(chain, parameters, choice, bound)?);
+    let reply = Arc::new(reply(graph, parameters, choice, bound)?);
     let mut b = Builder::new(parameters.clone());
     let inputs = (0..input.ciphertexts()).map(|_| b.input(level, NOMINAL_SCALE));
-    let values = inputs.collect::<Result<Vec<Value>, _>>()?;
-    let mut tensor = Tensor { values, layout: choice.image.clone(), words: input.to_string() };
-    for (link, choice) in chain.links.iter().zip(&choice.layers) {
-        tensor = tensor.linear(&mut b, &link.linear, choice, &reply)?;
-        tensor = tensor.squares(&mut b, link)?;
+    let image = inputs.collect::<Result<Vec<Value>, _>>()?;
+    let mut building = Building::new(graph, b, &reply, image, Tensor::image(choice, &input));
+    for (index, choice) in choice.layers.iter().enumerate() {
+        building.layer(index, choice)?;
     }
+    let scores = building.scores()?;
     let reading = Reading::Coefficients(reply.indices());
-    let circuit = b.finish(vec![Output { value: tensor.values[0], reading }])?;
+    let circuit = building.b.finish(vec![Output { value: scores, reading }])?;
     let reply = Arc::unwrap_or_clone(reply);
     Ok(Assembly { circuit, input, input_level: level, input_scale: NOMINAL_SCALE, reply })
 }
 
 /// Where the image lies.
-fn input(chain: &Chain, choice: &Choice) -> InputLayout {
+fn input(graph: &LayerGraph, choice: &Choice) -> Result<InputLayout, Error> {
     match (&choice.image, &choice.layers[0]) {
         (None, LayerChoice::Windows { output, .. }) => {
-            InputLayout::Windows(windows(&chain.links[0].linear, output))
+            Ok(InputLayout::Windows(windows(&graph.layers[0], output)?.0))
         }
-        (Some(layout), _) => InputLayout::Image(layout.clone()),
+        (Some(layout), _) => Ok(InputLayout::Image(layout.clone())),
         (None, _) => unreachable!("checked"),
     }
 }
 
 /// Where the scores lie.
 pub(crate) fn reply(
-    chain: &Chain,
+    graph: &LayerGraph,
     parameters: &Parameters,
     choice: &Choice,
     bound: f64,
 ) -> Result<ReplyLayout, Error> {
-    let (scores, modulus) = (chain.last().rows(), parameters.modulus(Level(0)));
-    match choice.layers.split_last() {
-        Some((LayerChoice::Scores, [.., previous])) => {
-            let copies = previous.sum().map_or(1, |(layout, _)| layout.blocks.count);
-            ReplyLayout::coefficients(scores, bound, modulus, copies)
-        }
-        Some((LayerChoice::Scores, [])) => {
-            let copies = choice.image.as_ref().map_or(1, |layout| layout.blocks.count);
+    let (scores, modulus) = (graph.last().rows(), parameters.modulus(Level(0)));
+    match choice.layers.last() {
+        Some(LayerChoice::Scores) => {
+            let read = layout(choice, graph.last().main().operand.tensor);
+            let copies = read.map_or(1, |layout| layout.blocks.count);
             ReplyLayout::coefficients(scores, bound, modulus, copies)
         }
         _ => ReplyLayout::periodic(scores, bound, modulus, parameters.slots()),
     }
 }
 
+/// The layout of a tensor, in partial sums; `None` for windows.
+fn layout(choice: &Choice, tensor: usize) -> Option<&Layout> {
+    match tensor.checked_sub(1) {
+        None => choice.image.as_ref(),
+        Some(layer) => choice.layers.get(layer)?.sum().map(|(layout, _)| layout),
+    }
+}
+
 /// Checks that the choices fit the network, and each other.
-fn check(chain: &Chain, parameters: &Parameters, choice: &Choice) -> Result<(), Error> {
-    let wrong = |what: &str| Err(Error::Plan(what.into()));
-    if choice.layers.len() != chain.links.len() {
+fn check(graph: &LayerGraph, parameters: &Parameters, choice: &Choice) -> Result<(), Error> {
+    let slots = parameters.slots();
+    if choice.layers.len() != graph.layers.len() {
         return wrong("it has not one choice for each linear layer");
     }
-    let last = chain.links.len() - 1;
-    let mut shape = chain.input;
-    let mut layout = choice.image.as_ref();
-    if layout.is_some_and(|l| l.shape != shape || l.slots != parameters.slots() || l.blocks.classes != 1) {
+    if let Some(image) = &choice.image
+        && (image.shape != graph.input || image.slots != slots || image.blocks.classes != 1)
+    {
         return wrong("the image's layout is not one of the image");
     }
-    for (index, (link, layer)) in chain.links.iter().zip(&choice.layers).enumerate() {
-        match layer {
-            LayerChoice::Windows { .. } if index > 0 || choice.image.is_some() => {
-                return wrong("windows are for the first layer of images that are not laid out otherwise");
-            }
-            LayerChoice::Windows { .. } if index == last => {
-                return wrong("a network of one layer reads the image itself");
-            }
-            LayerChoice::Diagonals { .. } | LayerChoice::Scores if layout.is_none() => {
-                return wrong("the first layer reads an image, but its layout is missing");
-            }
-            LayerChoice::Scores if index != last || !layout.is_some_and(ScoreKernel::reads) => {
-                return wrong(
-                    "scores are read after the last layer, from a tensor that repeats over all slots",
-                );
-            }
-            LayerChoice::Diagonals { split, .. } if !(1..=parameters.slots()).contains(&split.span) => {
+    for (index, layer) in choice.layers.iter().enumerate() {
+        check_kind(graph, choice, index)?;
+        if let LayerChoice::Diagonals { split, .. } = layer {
+            if !(1..=slots).contains(&split.span) {
                 return wrong("a giant step spans no diagonals, or more than there are slots");
             }
-            LayerChoice::Diagonals { split, .. } if !(1..=split.span).contains(&split.stride) => {
+            if !(1..=split.span).contains(&split.stride) {
                 return wrong("copies lie no diagonals apart, or more than a giant step spans");
             }
-            LayerChoice::Diagonals { split, .. } if split.origin >= parameters.slots() => {
+            if split.origin >= slots {
                 return wrong("diagonals are counted from beyond the slots");
             }
-            _ => {}
         }
-        shape = link.linear.output;
-        if let Some((output, fold)) = layer.sum() {
-            output.validate()?;
-            if output.slots != parameters.slots() || (index != last && output.shape != shape) {
-                return wrong("a layer's layout is not one of its output");
-            }
-            if index == last && !output.is_cyclic() {
-                return wrong("the scores' layout does not repeat over all slots: others could be read");
-            }
-            if !fold.sums(output.blocks.classes) {
-                let what = format!("fold of {}", link.linear.name);
-                let actual = format!("{:?}", fold.radices);
-                let expected = format!("radices of 2 to 8 with product {}", output.blocks.classes);
-                return Err(Error::does_not_fit(what, actual, expected));
-            }
-            layout = Some(output);
-        }
+        check_sum(graph, choice, index, slots)?;
     }
     Ok(())
 }
 
-/// A tensor on its way: its ciphertexts, and where its elements lie in them.
+/// Checks that a layer can be computed as chosen.
+fn check_kind(graph: &LayerGraph, choice: &Choice, index: usize) -> Result<(), Error> {
+    let (layer, last) = (&graph.layers[index], graph.layers.len() - 1);
+    match &choice.layers[index] {
+        LayerChoice::Windows { .. } if index > 0 || choice.image.is_some() => {
+            wrong("windows are for the first layer of images that are not laid out otherwise")
+        }
+        LayerChoice::Windows { .. } if !graph.begins_with_windows() => {
+            wrong("windows are for networks of several layers of which the first alone reads the image")
+        }
+        LayerChoice::Windows { .. } => Ok(()),
+        LayerChoice::Diagonals { .. } | LayerChoice::Scores
+            if layer.terms.iter().any(|term| layout(choice, term.operand.tensor).is_none()) =>
+        {
+            wrong("a layer reads an image whose layout is missing")
+        }
+        LayerChoice::Scores => {
+            let read = layout(choice, layer.main().operand.tensor).map(Layout::sums);
+            if index == last && layer.terms.len() == 1 && read.is_some_and(|l| ScoreKernel::reads(&l)) {
+                return Ok(());
+            }
+            wrong("scores are read after the last layer, from a tensor that repeats over all slots")
+        }
+        LayerChoice::Diagonals { .. } => Ok(()),
+    }
+}
+
+/// Checks that the layout of a layer's output fits its shape, its fold and what it is multiplied with.
+fn check_sum(graph: &LayerGraph, choice: &Choice, index: usize, slots: usize) -> Result<(), Error> {
+    let (layer, last) = (&graph.layers[index], graph.layers.len() - 1);
+    let Some((output, fold)) = choice.layers[index].sum() else { return Ok(()) };
+    output.validate()?;
+    if output.slots != slots || (index != last && output.shape != layer.output) {
+        return wrong("a layer's layout is not one of its output");
+    }
+    if index == last && !output.is_cyclic() {
+        return wrong("the scores' layout does not repeat over all slots: others could be read");
+    }
+    if !fold.sums(output.blocks.classes) {
+        let what = format!("fold of {}", layer.name);
+        let actual = format!("{:?}", fold.radices);
+        let expected = format!("radices of 2 to 8 with product {}", output.blocks.classes);
+        return Err(Error::does_not_fit(what, actual, expected));
+    }
+    let sums = Some(output.sums());
+    if layer.alike(index + 1).any(|tensor| layout(choice, tensor).map(Layout::sums) != sums) {
+        return wrong("tensors that are multiplied with each other lie in different layouts");
+    }
+    Ok(())
+}
+
+fn wrong(what: &str) -> Result<(), Error> {
+    Err(Error::Plan(what.into()))
+}
+
+/// How a tensor lies.
 struct Tensor {
-    values: Vec<Value>,
-    /// `None` for windows.
+    /// `None` for windows and for the scores.
     layout: Option<Layout>,
     words: String,
 }
 
 impl Tensor {
-    fn linear(
-        self,
-        b: &mut Builder,
-        linear: &Arc<Linear>,
-        choice: &LayerChoice,
-        reply: &Arc<ReplyLayout>,
-    ) -> Result<Self, Error> {
-        let sums = choice.sum().map(|(layout, _)| layout.sums());
-        let words = match &sums {
-            Some(layout) => layout.to_string(),
-            None => format!("{} coefficients", reply.indices().len()),
-        };
-        let label = Label {
-            name: linear.name.clone(),
-            kind: linear.kind.into(),
-            representation_in: self.words.clone(),
-            representation_out: words.clone(),
-        };
-        let values = b.layer(label, |b| self.apply(b, linear, choice, reply))?;
-        Ok(Self { values, layout: sums, words })
-    }
-
-    fn apply(
-        &self,
-        b: &mut Builder,
-        linear: &Arc<Linear>,
-        choice: &LayerChoice,
-        reply: &Arc<ReplyLayout>,
-    ) -> Result<Vec<Value>, Error> {
-        let level = b.level(self.values[0])?;
-        Ok(match (choice, &self.layout) {
-            (LayerChoice::Windows { output, fold }, _) => {
-                let windows = windows(linear, output);
-                WindowKernel::new(linear.clone(), windows, fold.clone()).build(b, &self.values)?
-            }
-            (LayerChoice::Diagonals { output, preference, split, fold }, Some(from)) => {
-                let (linear, scale) = target(linear, level, reply);
-                let [from, to] = [from, output].map(|layout| Arc::new(Placement::new(layout)));
-                if to.elements != linear.rows() {
-                    return Err(Error::Plan("the scores' layout is not one of the reply's values".into()));
-                }
-                let differences = Differences::new(&linear, &from, &to);
-                let meetings = Meetings::new(&differences, from, to, split.origin, *preference);
-                let meetings = Arc::new(meetings);
-                DiagonalKernel::new(linear, meetings, *split, fold.clone(), output, scale)
-                    .build(b, &self.values)?
-            }
-            (LayerChoice::Scores, Some(from)) => {
-                vec![ScoreKernel::new(linear.clone(), reply.clone(), from).build(b, self.values[0])?]
-            }
-            (_, None) => unreachable!("checked"),
-        })
-    }
-
-    fn squares(mut self, b: &mut Builder, link: &Link) -> Result<Self, Error> {
-        for name in &link.squares {
-            let label = Label {
-                name: name.clone(),
-                kind: "square".into(),
-                representation_in: self.words.clone(),
-                representation_out: self.words.clone(),
-            };
-            let square = |b: &mut Builder, v: &Value| b.multiply(*v, *v, Rescale::Yes);
-            self.values = b.layer(label, |b| {
-                self.values.iter().map(|v| square(b, v)).collect::<Result<_, blindsight_circuit::Error>>()
-            })?;
-        }
-        Ok(self)
+    fn image(choice: &Choice, input: &InputLayout) -> Self {
+        Self { layout: choice.image.clone(), words: input.to_string() }
     }
 }
 
-/// The matrix and scale of a layer whose input is at `level`: the last one computes the reply's values.
-fn target(linear: &Arc<Linear>, level: Level, reply: &ReplyLayout) -> (Arc<Linear>, Scale) {
-    match level.0 {
-        1 => (Arc::new(reply.extended(linear)), reply.scale),
-        _ => (linear.clone(), NOMINAL_SCALE),
+/// A circuit on its way.
+struct Building<'a> {
+    graph: &'a LayerGraph,
+    b: Builder,
+    reply: &'a Arc<ReplyLayout>,
+    /// The image and the outputs of layers.
+    tensors: Vec<Tensor>,
+    /// The ciphertexts of what was computed so far.
+    values: HashMap<Operand, Vec<Value>>,
+}
+
+impl<'a> Building<'a> {
+    fn new(
+        graph: &'a LayerGraph,
+        b: Builder,
+        reply: &'a Arc<ReplyLayout>,
+        image: Vec<Value>,
+        tensor: Tensor,
+    ) -> Self {
+        let values = HashMap::from([(Operand { tensor: 0, version: 0 }, image)]);
+        Self { graph, b, reply, tensors: vec![tensor], values }
     }
+
+    /// The ciphertexts of the scores.
+    fn scores(&self) -> Result<Value, Error> {
+        let scores = Operand { tensor: self.graph.layers.len(), version: 0 };
+        let values = &self.values[&scores];
+        values.first().copied().ok_or_else(|| Error::Plan("the scores have no ciphertext".into()))
+    }
+
+    /// Builds a layer, and what acts on its output element by element.
+    fn layer(&mut self, index: usize, choice: &LayerChoice) -> Result<(), Error> {
+        let layer = &self.graph.layers[index];
+        let sums = choice.sum().map(|(layout, _)| layout.sums());
+        let words = match &sums {
+            Some(layout) => layout.to_string(),
+            None => format!("{} coefficients", self.reply.indices().len()),
+        };
+        let from: Vec<&str> =
+            layer.terms.iter().map(|term| self.tensors[term.operand.tensor].words.as_str()).collect();
+        let of_layer = label(&layer.name, layer.kind, from.join("; "), words.clone());
+        let values = self.labelled(of_layer, |building| building.linear(index, choice))?;
+        self.values.insert(Operand { tensor: index + 1, version: 0 }, values);
+        self.tensors.push(Tensor { layout: sums, words: words.clone() });
+        for (position, pointwise) in layer.pointwise.iter().enumerate() {
+            let kind = pointwise.operation.kind();
+            let of_pointwise = label(&pointwise.name, kind, words.clone(), words.clone());
+            let values = self.labelled(of_pointwise, |building| building.pointwise(pointwise))?;
+            self.values.insert(Operand { tensor: index + 1, version: position + 1 }, values);
+        }
+        Ok(())
+    }
+
+    /// Builds the nodes of one layer under a label.
+    fn labelled<T>(
+        &mut self,
+        label: Label,
+        build: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let start = self.b.begin_layer();
+        let built = build(self)?;
+        self.b.end_layer(label, start);
+        Ok(built)
+    }
+
+    /// The ciphertexts of an operand, at a level that is not above theirs.
+    fn read(&mut self, operand: Operand, level: Level) -> Result<Vec<Value>, Error> {
+        let values = self.values[&operand].clone();
+        let dropped = values.into_iter().map(|value| match self.b.level(value)? {
+            at if at == level => Ok(value),
+            _ => self.b.drop_level(value, level),
+        });
+        Ok(dropped.collect::<Result<_, blindsight_circuit::Error>>()?)
+    }
+
+    fn linear(&mut self, index: usize, choice: &LayerChoice) -> Result<Vec<Value>, Error> {
+        let graph = self.graph;
+        let layer = &graph.layers[index];
+        let mut values = vec![];
+        for term in &layer.terms {
+            values.extend(self.read(term.operand, layer.level)?);
+        }
+        Ok(match choice {
+            LayerChoice::Windows { output, fold } => {
+                let (windows, convolution) = windows(layer, output)?;
+                WindowKernel::new(layer, convolution, windows, fold.clone()).build(&mut self.b, &values)?
+            }
+            LayerChoice::Diagonals { output, .. } => {
+                self.diagonals(index, choice, output)?.build(&mut self.b, &values)?
+            }
+            LayerChoice::Scores => {
+                let columns = self.layout(layer.main().operand.tensor)?;
+                vec![ScoreKernel::new(layer, self.reply.clone(), columns).build(&mut self.b, values[0])?]
+            }
+        })
+    }
+
+    /// The kernel of a layer by diagonals: the last one computes the reply's values.
+    fn diagonals(
+        &self,
+        index: usize,
+        choice: &LayerChoice,
+        output: &Layout,
+    ) -> Result<DiagonalKernel, Error> {
+        let LayerChoice::Diagonals { preference, split, fold, .. } = choice else {
+            unreachable!("called for diagonals")
+        };
+        let is_last = index + 1 == self.graph.layers.len();
+        let extended = is_last.then(|| self.reply.extended(self.graph.last()));
+        let layer: &Layer = extended.as_ref().unwrap_or(&self.graph.layers[index]);
+        let scale: Scale = if is_last { self.reply.scale } else { NOMINAL_SCALE };
+        let to = Arc::new(Placement::new(output));
+        if to.elements != layer.rows() {
+            return Err(Error::Plan("the scores' layout is not one of the reply's values".into()));
+        }
+        let from = layer.terms.iter().map(|term| self.layout(term.operand.tensor));
+        let from: Vec<Arc<Placement>> =
+            from.map(|layout| Ok(Arc::new(Placement::new(layout?)))).collect::<Result<_, Error>>()?;
+        let bearer = bearer(from.iter().map(|from| &**from));
+        let parts = layer.terms.iter().zip(from).enumerate().map(|(term, (of, from))| {
+            let bias = (bearer == Some(term)).then(|| layer.bias.clone());
+            Part::new(of.linear.clone(), bias, [from, to.clone()], split.origin, *preference)
+        });
+        let parts = parts.collect();
+        Ok(DiagonalKernel::new(parts, layer.bias.clone(), *split, fold.clone(), output, scale))
+    }
+
+    fn layout(&self, tensor: usize) -> Result<&Layout, Error> {
+        let layout = self.tensors[tensor].layout.as_ref();
+        layout.ok_or_else(|| Error::Plan("a layer reads a tensor that has no layout".into()))
+    }
+
+    fn pointwise(&mut self, pointwise: &Pointwise) -> Result<Vec<Value>, Error> {
+        let operands = pointwise.operation.operands().into_iter();
+        let operands: Vec<Vec<Value>> =
+            operands.map(|operand| self.read(operand, pointwise.level)).collect::<Result<_, _>>()?;
+        Ok(build_pointwise(&pointwise.operation, &mut self.b, &operands)?)
+    }
+}
+
+fn label(name: &str, kind: &str, representation_in: String, representation_out: String) -> Label {
+    Label { name: name.into(), kind: kind.into(), representation_in, representation_out }
 }

@@ -6,14 +6,13 @@
 //! only the sums after it, which are fewer. Between two reductions scales grow; `Schedule` keeps them as small as precision allows.
 
 use crate::assemble::Assembly;
-use crate::chain::Chain;
+use crate::chain::{Chain, Link};
 use crate::linear::Linear;
 use crate::{Error, InputLayout, ReplyLayout};
 use blindsight_circuit::{Builder, Label, Output, Reading, ScalarRows, Value};
 use blindsight_ckks::{Level, Parameters, ScalarRow, Scale};
 use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// A batch of images over ciphertexts: ciphertext `e` holds element `e` of each image, in the order channel, row, column; slot `i` of each
 /// belongs to image `i`. The slots after the last image are zero.
@@ -65,7 +64,7 @@ const MOST_CIPHERTEXTS: usize = 1 << 14;
 /// One step of a network, as batches compute it.
 #[derive(Debug, Clone)]
 enum Step {
-    Linear(Arc<Linear>),
+    Linear(Link),
     Square { name: String, shape: Shape },
 }
 
@@ -139,8 +138,8 @@ impl Needs {
         let mut needs = Self { weight_bits: vec![], total: input, shares: 1.0 };
         for step in steps {
             match step {
-                Step::Linear(linear) => {
-                    let bits = LEAST_WEIGHT_BITS - largest_weight(linear).log2();
+                Step::Linear(link) => {
+                    let bits = LEAST_WEIGHT_BITS - largest_weight(&link.linear).log2();
                     needs.weight_bits.push(bits);
                     needs.total += bits;
                     needs.shares += 1.0;
@@ -170,7 +169,7 @@ fn segments(chain: &Chain) -> Vec<Vec<Step>> {
     for link in &chain.links {
         let current = segments.last_mut().expect("there is always one");
         let is_squared = squared(current);
-        let step = Step::Linear(link.linear.clone());
+        let step = Step::Linear(link.clone());
         if is_squared && link.linear.rows() > link.linear.columns() {
             segments.push(vec![step]);
         } else {
@@ -193,7 +192,7 @@ fn segments(chain: &Chain) -> Vec<Vec<Step>> {
 
 /// How many levels a network takes with primes of 26 bits.
 pub(crate) fn levels(chain: &Chain, bound: f64) -> Result<usize, Error> {
-    let reply = ReplyLayout::batch(chain.last().rows(), bound, 28f64.exp2(), 1)?;
+    let reply = ReplyLayout::batch(chain.last().linear.rows(), bound, 28f64.exp2(), 1)?;
     Ok(Schedule::new(chain, reply.scale, |_| 26.0).levels())
 }
 
@@ -203,7 +202,8 @@ pub(crate) fn levels(chain: &Chain, bound: f64) -> Result<usize, Error> {
 /// Where the parameters have too few levels.
 pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Result<Assembly, Error> {
     let slots = parameters.slots();
-    let mut reply = ReplyLayout::batch(chain.last().rows(), bound, parameters.modulus(Level(0)), slots)?;
+    let mut reply =
+        ReplyLayout::batch(chain.last().linear.rows(), bound, parameters.modulus(Level(0)), slots)?;
     let highest = parameters.max_level();
     let prime_bits = |level: Level| parameters.modulus(Level(level.0 + 1).min(highest)).log2();
     let schedule = Schedule::new(chain, reply.scale, prime_bits);
@@ -245,10 +245,11 @@ impl Segment {
                 false => Ok(values),
             };
             (values, shape) = match step {
-                Step::Linear(linear) => {
+                Step::Linear(link) => {
+                    let linear = &link.linear;
                     let scale = whole_scale(*weight_bits.next().expect("one for each linear step"));
-                    let sums = |b: &mut Builder| b.sums(&values, rows(linear), scale);
-                    let label = label(&linear.name, linear.kind, shape, linear.output);
+                    let sums = |b: &mut Builder| b.sums(&values, rows(link), scale);
+                    let label = label(&link.name, link.kind, shape, linear.output);
                     (b.layer(label, |b| sums(b).and_then(|v| reduced(b, v)))?, linear.output)
                 }
                 Step::Square { name, shape } => {
@@ -272,13 +273,13 @@ fn whole_scale(bits: f64) -> Scale {
 }
 
 /// The weights of a layer; those that are zero are left out.
-fn rows(linear: &Arc<Linear>) -> ScalarRows {
-    let linear = linear.clone();
+fn rows(link: &Link) -> ScalarRows {
+    let (linear, bias) = (link.linear.clone(), link.bias.clone());
     ScalarRows::new(linear.rows(), move |row| {
         let mut terms = vec![];
         linear.for_each_weight(row, |column, weight| terms.push((column as u32, weight)));
         terms.sort_unstable_by_key(|(column, _)| *column);
-        ScalarRow { terms, constant: linear.bias()[row] }
+        ScalarRow { terms, constant: bias[row] }
     })
 }
 

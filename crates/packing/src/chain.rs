@@ -1,11 +1,12 @@
-//! Networks as kernels see them: linear layers with squares between.
+//! Networks that are chains, as the plans of the literature and those of batches take them.
 
 use crate::Error;
+use crate::layer_graph::{Layer, LayerGraph, Operand, PointwiseOperation};
 use crate::linear::Linear;
-use blindsight_network::{Graph, LayerKind, Shape};
+use blindsight_network::Shape;
 use std::sync::Arc;
 
-/// A folded network: linear layers, each but the last followed by squares.
+/// Linear layers, each of which reads the one before, with squares between.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     pub input: Shape,
@@ -15,43 +16,28 @@ pub(crate) struct Chain {
 /// A linear layer and the squares that follow it.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
+    pub name: String,
+    pub kind: &'static str,
     pub linear: Arc<Linear>,
+    pub bias: Arc<[f64]>,
     /// The name of each square.
     pub squares: Vec<String>,
 }
 
 impl Chain {
-    /// The chain that `graph` folds to. Where it starts or ends with a square, an identity stands in for the linear layer.
+    /// The chain that a network is.
     ///
     /// # Errors
-    /// Where folding fails, and where a layer is left that is neither linear nor a square.
-    pub fn new(graph: &Graph) -> Result<Self, Error> {
-        let folded = graph.folded()?;
-        let shapes = folded.shapes()?;
-        let mut links: Vec<Link> = vec![];
-        let mut shape = folded.input;
-        for (layer, output) in folded.layers.iter().zip(shapes) {
-            match &layer.kind {
-                LayerKind::Square => {
-                    if links.is_empty() {
-                        links.push(Link::new(Linear::identity(shape)));
-                    }
-                    links.last_mut().expect("one was pushed").squares.push(layer.name.clone());
-                }
-                // Dense layers read a tensor in the order that it has.
-                LayerKind::Flatten => {}
-                kind => {
-                    let found = kind.operator().to_string();
-                    let linear = Linear::new(&layer.name, kind, shape, output);
-                    links.push(Link::new(linear.ok_or(Error::Layers { found, expected: EXPECTED })?));
-                }
-            }
-            shape = output;
-        }
-        if links.last().is_none_or(|link| !link.squares.is_empty()) {
-            links.push(Link::new(Linear::identity(shape)));
-        }
-        Ok(Self { input: folded.input, links })
+    /// Where it is none.
+    pub fn new(graph: &LayerGraph) -> Result<Self, Error> {
+        let links = graph.layers.iter().enumerate().map(|(index, layer)| {
+            let before = index.checked_sub(1).map_or(0, |before| graph.layers[before].pointwise.len());
+            Link::new(layer, Operand { tensor: index, version: before }).ok_or_else(|| Error::Layers {
+                found: layer.name.clone(),
+                expected: "a chain of linear layers with squares between",
+            })
+        });
+        Ok(Self { input: graph.input, links: links.collect::<Result<_, _>>()? })
     }
 
     /// How many levels it takes: one for each layer.
@@ -59,27 +45,32 @@ impl Chain {
         self.links.iter().map(|link| 1 + link.squares.len()).sum()
     }
 
-    /// The level that the input of each link has.
-    pub fn levels(&self) -> Vec<usize> {
-        let mut level = self.depth();
-        let mut levels = vec![];
-        for link in &self.links {
-            levels.push(level);
-            level -= 1 + link.squares.len();
-        }
-        levels
-    }
-
     /// The last linear layer: its outputs are the scores.
-    pub fn last(&self) -> &Arc<Linear> {
-        &self.links[self.links.len() - 1].linear
+    pub fn last(&self) -> &Link {
+        &self.links[self.links.len() - 1]
     }
 }
 
-const EXPECTED: &str = "convolutions, dense layers and squares";
-
 impl Link {
-    fn new(linear: Linear) -> Self {
-        Self { linear: Arc::new(linear), squares: vec![] }
+    /// A layer that reads this operand and nothing else, and is squared and nothing else.
+    fn new(layer: &Layer, operand: Operand) -> Option<Self> {
+        let [term] = &layer.terms[..] else { return None };
+        if term.operand != operand {
+            return None;
+        }
+        let mut squares = vec![];
+        for pointwise in &layer.pointwise {
+            let expected = Operand { tensor: operand.tensor + 1, version: squares.len() };
+            match &pointwise.operation {
+                PointwiseOperation::Polynomial(read, polynomial)
+                    if polynomial.is_square() && *read == expected =>
+                {
+                    squares.push(pointwise.name.clone());
+                }
+                _ => return None,
+            }
+        }
+        let (name, kind, bias) = (layer.name.clone(), layer.kind, layer.bias.clone());
+        Some(Self { name, kind, linear: term.linear.clone(), bias, squares })
     }
 }

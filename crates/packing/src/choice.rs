@@ -1,7 +1,9 @@
 //! The choices that make a plan: what the planner searches, and what a plan pins.
 
 use crate::kernels::{FoldChoice, Preference, Split};
-use crate::{Layout, Windows};
+use crate::layer_graph::Layer;
+use crate::{Error, Layout, Windows};
+use blindsight_network::Convolution;
 use serde::{Deserialize, Serialize};
 
 /// The choices of a plan for one image. With the model and the parameters they determine the circuit.
@@ -68,7 +70,11 @@ impl Choice {
     }
 }
 
-/// What the first layer's windows see, once their output is laid out.
-pub(crate) fn windows(linear: &crate::linear::Linear, output: &Layout) -> Windows {
-    Windows::new(&linear.as_convolution(), linear.input, output.clone())
+/// What the first layer's windows see, once their output is laid out; and the layer as a convolution.
+pub(crate) fn windows(layer: &Layer, output: &Layout) -> Result<(Windows, Convolution), Error> {
+    let linear = &layer.main().linear;
+    let convolution = linear.as_convolution().ok_or_else(|| {
+        Error::Plan(format!("windows are those of a convolution, and {} is none", layer.name))
+    })?;
+    Ok((Windows::new(&convolution, linear.input, output.clone()), convolution))
 }

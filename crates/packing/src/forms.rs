@@ -1,7 +1,7 @@
 //! Layouts worth trying for a tensor: the named forms of the literature and this project, with their parameters.
 
 use crate::Layout;
-use crate::chain::Chain;
+use crate::layer_graph::{Layer, LayerGraph};
 use crate::layout::{Axis, Blocks, Digit};
 use crate::linear::Linear;
 use blindsight_network::Shape;
@@ -34,28 +34,42 @@ struct Setting<'a> {
 }
 
 /// Layouts for the image.
-pub(crate) fn images(chain: &Chain, slots: usize) -> Vec<Layout> {
-    let consumer = Some(&*chain.links[0].linear);
-    layouts(
-        chain,
-        chain.input,
-        Setting { index: None, shares: 1, windows: false, consumer, scores: chain.links.len() == 1, slots },
-    )
+pub(crate) fn images(graph: &LayerGraph, slots: usize) -> Vec<Layout> {
+    let setting = Setting { index: None, shares: 1, windows: false, consumer: None, scores: false, slots };
+    for_consumers(graph, graph.input, setting)
 }
 
 /// Layouts for the output of layer `index` in partial sums. Windows are written out for the first layer if so wished.
-pub(crate) fn outputs(chain: &Chain, index: usize, windows: bool, slots: usize) -> Vec<Layout> {
-    let consumer = chain.links.get(index + 1).map(|link| &*link.linear);
-    let maker = &*chain.links[index].linear;
-    let terms = maker.convolution().map_or(maker.columns(), |convolution| convolution.taps());
-    let shares = terms.next_power_of_two();
-    let scores = index + 2 == chain.links.len();
-    layouts(chain, maker.output, Setting { index: Some(index), shares, windows, consumer, scores, slots })
+pub(crate) fn outputs(graph: &LayerGraph, index: usize, windows: bool, slots: usize) -> Vec<Layout> {
+    let maker = &graph.layers[index];
+    let shares = maker.main().linear.most_weights_of_a_row().next_power_of_two();
+    let setting = Setting { index: Some(index), shares, windows, consumer: None, scores: false, slots };
+    for_consumers(graph, maker.output, setting)
 }
 
-fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+/// Layouts that suit any of those that read a tensor: of these, the layers whose latest input it is, if there is one.
+fn for_consumers(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+    let tensor = setting.index.map_or(0, |index| index + 1);
+    let readers = || graph.readers(tensor);
+    let is_main = |layer: &Layer| layer.main().operand.tensor == tensor;
+    let any_main = readers().any(|(_, layer, _)| is_main(layer));
+    let consumers = readers().filter(|(_, layer, _)| !any_main || is_main(layer));
+    let settings = consumers.map(|(index, _, term)| {
+        let scores = index + 1 == graph.layers.len();
+        Setting { consumer: Some(&*term.linear), scores, ..setting }
+    });
+    let mut found: Vec<Layout> = vec![];
+    for setting in settings.collect::<Vec<_>>() {
+        let more = layouts(graph, shape, setting).into_iter();
+        let more: Vec<Layout> = more.filter(|layout| !found.contains(layout)).collect();
+        found.extend(more);
+    }
+    found
+}
+
+fn layouts(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let mut found = vec![];
-    for base in bases(chain, shape, setting) {
+    for base in bases(graph, shape, setting) {
         match base.ciphertexts {
             1 => found.extend(arranged(&base, setting)),
             _ => found.push(base),
@@ -71,17 +85,16 @@ fn layouts(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
 
 /// Block 0: the tensor packed, or multiplexed in the picture of an earlier one. Rows of a dense layer may lie anywhere, so there is no use in
 /// pictures where nobody convolves.
-fn bases(chain: &Chain, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+fn bases(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let slots = setting.slots;
     let mut bases = vec![Layout::packed(shape, slots)];
-    let made =
-        setting.index.is_some_and(|i| !setting.windows && chain.links[i].linear.convolution().is_some());
+    let maker = setting.index.filter(|_| !setting.windows).map(|i| &*graph.layers[i].main().linear);
+    let made = maker.is_some_and(|maker| maker.convolution().is_some());
     let read = setting.consumer.is_some_and(|c| c.convolution().is_some());
     if !shape.is_vector() && (made || read) {
-        let grids = grids(chain, setting);
+        let grids = grids(graph, setting);
         bases.extend(grids.into_iter().filter_map(|grid| multiplexed(shape, grid, slots)));
     }
-    let maker = setting.index.filter(|_| !setting.windows).map(|i| &*chain.links[i].linear);
     bases.extend(setting.consumer.into_iter().flat_map(|consumer| polyphase(consumer, slots)));
     bases.extend(setting.consumer.and_then(|consumer| channels_first(consumer, slots)));
     bases.extend(maker.and_then(|maker| like_input(maker, slots)));
@@ -186,16 +199,15 @@ impl Maps {
 
 /// Pictures that a tensor may lie in: those of the image and of the first layer's output, packed and with rows and size padded to powers
 /// of two.
-fn grids(chain: &Chain, setting: Setting<'_>) -> Vec<Grid> {
+fn grids(graph: &LayerGraph, setting: Setting<'_>) -> Vec<Grid> {
     let made = setting.index.map_or(0, |i| i + 1);
-    let mut origins = vec![(chain.links[0].linear.output, 1)];
+    let mut origins = vec![1];
     if !setting.windows {
-        origins.push((chain.input, 0));
+        origins.push(0);
     }
     let mut grids = vec![];
-    for (origin, first) in origins.into_iter().filter(|(_, first)| *first <= made) {
-        let layers = &chain.links[first..made];
-        let Some(gap) = gap(layers.iter().map(|link| &*link.linear)) else { continue };
+    for first in origins.into_iter().filter(|first| *first <= made) {
+        let (origin, Some(gap)) = (graph.shape(first), gap(graph, first, made)) else { continue };
         let packed = Grid { row: origin.width, picture: origin.positions(), gap };
         let row = origin.width.next_power_of_two();
         let picture = row * origin.height.next_power_of_two();
@@ -205,12 +217,16 @@ fn grids(chain: &Chain, setting: Setting<'_>) -> Vec<Grid> {
     grids
 }
 
-/// The product of the strides; `None` where a layer is no convolution.
-fn gap<'a>(mut layers: impl Iterator<Item = &'a Linear>) -> Option<[usize; 2]> {
-    layers.try_fold([1, 1], |[y, x], linear| {
-        let convolution = linear.convolution()?;
-        Some([y * convolution.stride[0], x * convolution.stride[1]])
-    })
+/// The product of the strides on the way from one tensor to another; `None` where a layer on it is no convolution, or there is no such way.
+fn gap(graph: &LayerGraph, first: usize, tensor: usize) -> Option<[usize; 2]> {
+    let (mut gap, mut at) = ([1, 1], tensor);
+    while at > first {
+        let main = graph.layers[at - 1].main();
+        let [y, x] = main.linear.convolution()?.stride;
+        gap = [gap[0] * y, gap[1] * x];
+        at = main.operand.tensor;
+    }
+    (at == first).then_some(gap)
 }
 
 /// Maps interleaved in the gaps of a picture, as many as there is room for; the others in further pictures, and where a ciphertext is full,

@@ -1,19 +1,16 @@
-//! Linear layers as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
+//! Linear maps as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
 
-use blindsight_network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
+use blindsight_network::{Affine, Bias, Convolution, Dense, LinearMap, Padding, Shape, Sparse};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// A linear layer: each element of its output, a *row*, is a bias and a weighted sum of elements of its input, the *columns*; both in the
-/// order channel, row, column.
+/// A linear map: each element of its output, a *row*, is a weighted sum of elements of its input, the *columns*; both in
+/// the order channel, row, column.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    pub name: String,
-    pub kind: &'static str,
     pub input: Shape,
     pub output: Shape,
     map: Map,
-    bias: Vec<f64>,
     supports: OnceLock<Vec<Support>>,
 }
 
@@ -28,6 +25,7 @@ pub(crate) struct Support {
 enum Map {
     Convolution(Windowed),
     Dense(Dense),
+    Sparse(Sparse),
 }
 
 /// A convolution, and what would take divisions to find again for each weight.
@@ -66,42 +64,32 @@ impl Windowed {
 }
 
 impl Linear {
-    /// The layer of a folded network; `None` where it is not linear.
-    pub fn new(name: &str, kind: &LayerKind, input: Shape, output: Shape) -> Option<Self> {
-        let (map, bias) = match kind {
-            LayerKind::Convolution(c) => {
-                (Map::Convolution(Windowed::new(c.clone(), input, output)), c.bias.elements(output))
-            }
-            LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
-            _ => return None,
+    /// A term's map between these shapes.
+    pub fn new(map: &LinearMap, input: Shape, output: Shape) -> Self {
+        let map = match map {
+            LinearMap::Convolution(c) => Map::Convolution(Windowed::new(c.clone(), input, output)),
+            LinearMap::Dense(d) => Map::Dense(d.clone()),
+            LinearMap::Sparse(s) => Map::Sparse(s.clone()),
         };
-        Some(Self::of(name.into(), kind.operator(), [input, output], map, bias))
+        Self::of([input, output], map)
     }
 
-    fn of(name: String, kind: &'static str, [input, output]: [Shape; 2], map: Map, bias: Vec<f64>) -> Self {
-        Self { name, kind, input, output, map, bias, supports: OnceLock::new() }
+    fn of([input, output]: [Shape; 2], map: Map) -> Self {
+        Self { input, output, map, supports: OnceLock::new() }
     }
 
     /// The identity: what stands where a network has no linear layer.
     pub fn identity(shape: Shape) -> Self {
         let (scale, shift) = (vec![1.0; shape.channels], vec![0.0; shape.channels]);
-        let convolution = Convolution::pointwise(&blindsight_network::Affine { scale, shift });
-        let bias = convolution.bias.elements(shape);
-        let map = Map::Convolution(Windowed::new(convolution, shape, shape));
-        Self::of("identity".into(), "identity", [shape, shape], map, bias)
+        let convolution = Convolution::pointwise(&Affine { scale, shift });
+        Self::of([shape, shape], Map::Convolution(Windowed::new(convolution, shape, shape)))
     }
 
-    /// A dense layer with these rows, each its weights and its bias.
-    pub fn with_rows(&self, rows: Vec<(Vec<f64>, f64)>) -> Self {
-        let (weights, bias): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        let output = Shape::vector(bias.len());
-        let map = Map::Dense(Dense {
-            rows: bias.len(),
-            columns: self.columns(),
-            weights: weights.concat(),
-            bias: bias.clone(),
-        });
-        Self::of(self.name.clone(), self.kind, [self.input, output], map, bias)
+    /// A dense map of this one's input with these rows, one after another.
+    pub fn with_rows(&self, count: usize, weights: Vec<f64>) -> Self {
+        let bias = vec![0.0; count];
+        let map = Map::Dense(Dense { rows: count, columns: self.columns(), weights, bias });
+        Self::of([self.input, Shape::vector(count)], map)
     }
 
     pub fn rows(&self) -> usize {
@@ -112,20 +100,11 @@ impl Linear {
         self.input.elements()
     }
 
-    pub fn bias(&self) -> &[f64] {
-        &self.bias
-    }
-
-    /// Whether no row has a bias.
-    pub fn is_unbiased(&self) -> bool {
-        self.bias.iter().all(|b| *b == 0.0)
-    }
-
-    /// The layer as a convolution: a dense layer is one whose window is the whole image.
-    pub fn as_convolution(&self) -> Convolution {
+    /// The map as a convolution: a dense layer is one whose window is the whole image. `None` where it is neither.
+    pub fn as_convolution(&self) -> Option<Convolution> {
         match &self.map {
-            Map::Convolution(windowed) => windowed.convolution.clone(),
-            Map::Dense(dense) => Convolution {
+            Map::Convolution(windowed) => Some(windowed.convolution.clone()),
+            Map::Dense(dense) => Some(Convolution {
                 input_channels: self.input.channels,
                 output_channels: dense.rows,
                 groups: 1,
@@ -135,15 +114,30 @@ impl Linear {
                 padding: Padding::default(),
                 weights: dense.weights.clone(),
                 bias: Bias::PerChannel(dense.bias.clone()),
-            },
+            }),
+            Map::Sparse(_) => None,
         }
     }
 
-    /// Whether it is a convolution.
+    /// The convolution that it is, if it is one.
     pub fn convolution(&self) -> Option<&Convolution> {
         match &self.map {
             Map::Convolution(windowed) => Some(&windowed.convolution),
-            Map::Dense(_) => None,
+            Map::Dense(_) | Map::Sparse(_) => None,
+        }
+    }
+
+    /// Whether rows see all columns, so that there is nothing to gain by looking for the best of many diagonals.
+    pub fn is_dense(&self) -> bool {
+        matches!(self.map, Map::Dense(_))
+    }
+
+    /// How many products a row is the sum of, at most.
+    pub fn most_weights_of_a_row(&self) -> usize {
+        match &self.map {
+            Map::Convolution(windowed) => windowed.convolution.taps(),
+            Map::Dense(_) => self.columns(),
+            Map::Sparse(s) => s.starts.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(1).max(1),
         }
     }
 
@@ -152,6 +146,11 @@ impl Linear {
         match &self.map {
             Map::Dense(dense) => dense.row(row)[column],
             Map::Convolution(windowed) => windowed.weight(row, column).unwrap_or(0.0),
+            Map::Sparse(s) => {
+                let range = s.starts[row]..s.starts[row + 1];
+                let found = s.columns[range.clone()].binary_search(&(column as u32));
+                found.map_or(0.0, |at| s.weights[range.start + at])
+            }
         }
     }
 
@@ -175,6 +174,7 @@ impl Linear {
                 (&w.convolution.weights, w.convolution.output_channels, self.output.positions())
             }
             Map::Dense(d) => (&d.weights, d.rows, 1),
+            Map::Sparse(_) => return (0..self.rows()).map(|row| vec![row]).collect(),
         };
         let groups = self.convolution().map_or(1, |c| c.groups);
         let mut kinds: HashMap<(usize, Vec<bool>), usize> = HashMap::new();
@@ -198,6 +198,7 @@ impl Linear {
                 weights.filter(|(_, w)| **w != 0.0).for_each(|(column, w)| visit(column, *w));
             }
             Map::Convolution(windowed) => self.for_each_tap(&windowed.convolution, row, visit),
+            Map::Sparse(s) => s.row(row).filter(|(_, w)| *w != 0.0).for_each(|(column, w)| visit(column, w)),
         }
     }
 
@@ -231,7 +232,6 @@ pub(crate) fn coordinates(element: usize, shape: Shape) -> [usize; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::tests::{figures, model};
     use proptest::prelude::*;
 
@@ -240,13 +240,12 @@ mod tests {
         #[test]
         fn rows_compute_the_layer(f in figures()) {
             let Some(model) = model(&f) else { return Ok(()) };
-            let shapes = model.graph.shapes().unwrap();
-            let layer = &model.graph.layers[0];
-            let linear = Linear::new("conv", &layer.kind, model.graph.input, shapes[0]).unwrap();
+            let graph = crate::layer_graph::LayerGraph::new(&model.graph).unwrap();
+            let (layer, linear) = (&graph.layers[0], &graph.layers[0].terms[0].linear);
             let image = crate::tests::image(&f);
-            let expected = &model.graph.trace(&image).unwrap()[0];
+            let expected = &crate::fused::fused(&model.graph).unwrap().trace(&image).unwrap()[0];
             for (row, expected) in expected.iter().enumerate() {
-                let (mut sum, mut seen) = (linear.bias()[row], 0);
+                let (mut sum, mut seen) = (layer.bias[row], 0);
                 linear.for_each_weight(row, |column, w| {
                     assert_eq!(linear.weight(row, column), w);
                     sum += w * image[column];

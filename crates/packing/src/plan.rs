@@ -4,6 +4,7 @@ use crate::assemble::{Assembly, assemble};
 use crate::batch;
 use crate::chain::Chain;
 use crate::kernels::NOMINAL_SCALE;
+use crate::layer_graph::LayerGraph;
 use crate::planner::{Family, Options};
 use crate::{Choice, Error, InputLayout, Lola, ReplyForm, ReplyLayout};
 use blindsight_circuit::Circuit;
@@ -75,14 +76,14 @@ impl Recipe {
     /// Builds the circuit.
     pub(crate) fn assemble(
         &self,
-        chain: &Chain,
+        graph: &LayerGraph,
         parameters: &Parameters,
         bound: f64,
     ) -> Result<Assembly, Error> {
         match self {
-            Self::Layers(choice) => assemble(chain, parameters, choice, bound),
-            Self::Lola(lola) => lola.assemble(chain, parameters, bound),
-            Self::Batch => batch::assemble(chain, parameters, bound),
+            Self::Layers(choice) => assemble(graph, parameters, choice, bound),
+            Self::Lola(lola) => lola.assemble(&Chain::new(graph)?, parameters, bound),
+            Self::Batch => batch::assemble(&Chain::new(graph)?, parameters, bound),
         }
     }
 
@@ -228,8 +229,8 @@ impl Plan {
         if parameters.literal() != &self.public.parameters {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
-        let chain = Chain::new(&model.graph)?;
-        let assembly = self.recipe.assemble(&chain, parameters, self.public.score_bound)?;
+        let graph = LayerGraph::new(&model.graph)?;
+        let assembly = self.recipe.assemble(&graph, parameters, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input
             && assembly.input_level == public.input_level

@@ -9,6 +9,7 @@
 use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
 use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::parameters::{DEGREES, too_deep};
 use crate::search::{Map, Search};
 use crate::steps::Price;
@@ -182,11 +183,11 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
 /// model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
-    let chain = Chain::new(&model.graph)?;
+    let graph = LayerGraph::new(&model.graph)?;
     let levels = match options.family {
-        _ if options.is_batch() => batch::levels(&chain, score_bound(model))?,
-        Family::Lola(lola) => lola.depth(&chain),
-        _ => chain.depth(),
+        _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, score_bound(model))?,
+        Family::Lola(lola) => lola.depth(&Chain::new(&graph)?),
+        _ => graph.depth(),
     };
     if let Some(degree) = options.ring_degree {
         return plan_for(model, &parameters(degree, levels)?, options);
@@ -228,8 +229,8 @@ fn smaller(error: Error, other: Error) -> Error {
 }
 
 fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let chain = &Chain::new(&model.graph)?;
-    let task = Task { model, chain, parameters, options };
+    let graph = &LayerGraph::new(&model.graph)?;
+    let task = Task { model, graph, parameters, options };
     let fixed = match options.family {
         Family::Lola(lola) => Some(Recipe::Lola(lola)),
         _ if options.is_batch() => Some(Recipe::Batch),
@@ -239,7 +240,7 @@ fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Resul
         return task.first_sound(vec![recipe]);
     }
     // The search prices what these levels have: that there are enough is asked first.
-    input_level(chain, parameters)?;
+    input_level(graph, parameters)?;
     match task.searched(vec![]) {
         Err(error @ Error::Limit { what: ERROR, .. }) if options.family == Family::Auto => {
             task.literature().ok_or(error)
@@ -252,14 +253,14 @@ fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Resul
 #[derive(Clone, Copy)]
 struct Task<'a> {
     model: &'a Model,
-    chain: &'a Chain,
+    graph: &'a LayerGraph,
     parameters: &'a Parameters,
     options: &'a Options,
 }
 
 impl<'a> Task<'a> {
     fn search(&self) -> Search<'a> {
-        Search::new(self.chain, self.parameters, self.options, score_bound(self.model))
+        Search::new(self.graph, self.parameters, self.options, score_bound(self.model))
     }
 
     /// What a plan costs by the objective.
@@ -323,11 +324,11 @@ impl<'a> Task<'a> {
     /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
         let (model, bound) = (self.model, score_bound(self.model));
-        let image = probe::image(self.chain.input, model.metadata.input_range);
+        let image = probe::image(self.graph.input, model.metadata.input_range);
         let negligible = negligible_error(model);
         let mut best: Option<(f64, Recipe, Assembly)> = None;
         for recipe in recipes {
-            let assembly = recipe.assemble(self.chain, self.parameters, bound)?;
+            let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
             let error = predicted_error(&assembly, &image)?;
             let sound = error <= negligible.min(self.allowed(&assembly));
@@ -405,8 +406,8 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     if options.family != Family::Auto {
         return Ok(None);
     }
-    let (chain, parameters) = (&Chain::new(&model.graph)?, &plan.public.parameters.clone().validate()?);
-    match (Task { model, chain, parameters, options }).searched(vec![chosen.family()]) {
+    let (graph, parameters) = (&LayerGraph::new(&model.graph)?, &plan.public.parameters.clone().validate()?);
+    match (Task { model, graph, parameters, options }).searched(vec![chosen.family()]) {
         Err(Error::Limit { .. } | Error::DoesNotFit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
@@ -454,7 +455,7 @@ fn within_key_limit(map: &Map<'_>, without: &[Family], best: &Best) -> Result<Op
     let mut least_keys = u64::MAX;
     for choice in std::iter::once(Ok(choice)).chain(priced) {
         let choice = choice?;
-        let assembly = assemble(search.chain, search.parameters, &choice, search.bound)?;
+        let assembly = assemble(search.graph, search.parameters, &choice, search.bound)?;
         let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
         if keys <= limit {
             return Ok(Some(Found { least, choice }));

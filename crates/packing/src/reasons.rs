@@ -1,11 +1,10 @@
 //! Why each layer is computed as it is, in words and figures.
 
 use crate::assemble;
-use crate::chain::Chain;
 use crate::choice::windows;
-use crate::kernels::{Differences, FoldChoice};
+use crate::kernels::{Differences, FoldChoice, bearer};
+use crate::layer_graph::{Layer, LayerGraph};
 use crate::layout::Blocks;
-use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::{Choice, Error, LayerChoice, Layout, Plan, Recipe};
 use blindsight_circuit::DryRun;
@@ -14,27 +13,27 @@ use blindsight_network::Model;
 /// A reason for each layer of a run; `None` where there was nothing to choose.
 pub(crate) fn reasons(plan: &Plan, model: &Model, run: &DryRun) -> Result<Vec<Option<String>>, Error> {
     let Recipe::Layers(choice) = plan.recipe() else { return Ok(vec![None; run.layers.len()]) };
-    let chain = Chain::new(&model.graph)?;
+    let graph = LayerGraph::new(&model.graph)?;
     let parameters = plan.public.parameters.clone().validate()?;
-    let reply = assemble::reply(&chain, &parameters, choice, plan.public.score_bound)?;
+    let reply = assemble::reply(&graph, &parameters, choice, plan.public.score_bound)?;
     let mut layers = run.layers.iter();
     let mut reasons = vec![];
-    let mut input = choice.image.clone();
-    for (link, layer) in chain.links.iter().zip(&choice.layers) {
+    let mut tensors = vec![choice.image.clone()];
+    for (index, (layer, chosen)) in graph.layers.iter().zip(&choice.layers).enumerate() {
         let counts = layers.next().map(|run| run.counts).unwrap_or_default();
         let figures = Figures { rotations: counts.rotations, products: counts.plaintext_multiplications };
-        let last = matches!(layer, LayerChoice::Diagonals { .. }) && reasons.len() + 1 == run.layers.len();
-        let extended = if last { reply.extended(&link.linear) } else { (*link.linear).clone() };
-        reasons.push(Some(match (layer, &input) {
-            (LayerChoice::Windows { output, fold }, _) => unrolled(&link.linear, output, fold, figures),
-            (LayerChoice::Diagonals { output, fold, .. }, Some(from)) => {
-                diagonals(&extended, from, output, fold, figures)
+        reasons.push(Some(match chosen {
+            LayerChoice::Windows { output, fold } => unrolled(layer, output, fold, figures)?,
+            LayerChoice::Diagonals { output, fold, .. } => {
+                let is_last = index + 1 == graph.layers.len();
+                let extended = is_last.then(|| reply.extended(layer));
+                diagonals(extended.as_ref().unwrap_or(layer), &tensors, output, fold, figures)
             }
-            _ => coefficients(reply.indices().len(), choice),
+            LayerChoice::Scores => coefficients(reply.indices().len(), choice),
         }));
-        reasons.extend(link.squares.iter().map(|_| None));
-        layers.by_ref().take(link.squares.len()).for_each(drop);
-        input = layer.sum().map(|(output, _)| output.sums());
+        reasons.extend(layer.pointwise.iter().map(|_| None));
+        layers.by_ref().take(layer.pointwise.len()).for_each(drop);
+        tensors.push(chosen.sum().map(|(output, _)| output.sums()));
     }
     Ok(reasons)
 }
@@ -46,8 +45,8 @@ struct Figures {
     products: u64,
 }
 
-fn unrolled(linear: &Linear, output: &Layout, fold: &FoldChoice, figures: Figures) -> String {
-    let windows = windows(linear, output);
+fn unrolled(layer: &Layer, output: &Layout, fold: &FoldChoice, figures: Figures) -> Result<String, Error> {
+    let (windows, _) = windows(layer, output)?;
     let (taps, shared) = (windows.taps.len(), output.blocks.classes);
     let whole = windows.kernel[0] * windows.kernel[1] * (windows.input.channels / windows.groups);
     let unused = match whole - taps {
@@ -63,19 +62,34 @@ fn unrolled(linear: &Linear, output: &Layout, fold: &FoldChoice, figures: Figure
         ),
     };
     let copies = output.sums().blocks.count;
-    format!(
+    Ok(format!(
         "the client writes what each of the {taps} taps sees{unused}, {shared} to a ciphertext: {} and {sums}; {}",
         many(figures.products, "product"),
         match copies {
             1 => "the output comes out once".into(),
             _ => format!("its output comes out {copies} times, for the next layer to use"),
         }
-    )
+    ))
 }
 
-fn diagonals(linear: &Linear, from: &Layout, to: &Layout, fold: &FoldChoice, figures: Figures) -> String {
-    let [input, output] = [from, to].map(|layout| Placement::new(&layout.clone().with_blocks(Blocks::ONE)));
-    let plain: usize = Differences::new(linear, &input, &output).least_terms(1, 1).iter().flatten().sum();
+fn diagonals(
+    layer: &Layer,
+    tensors: &[Option<Layout>],
+    to: &Layout,
+    fold: &FoldChoice,
+    figures: Figures,
+) -> String {
+    let once = |layout: &Layout| Placement::new(&layout.clone().with_blocks(Blocks::ONE));
+    let inputs: Vec<Placement> =
+        layer.terms.iter().filter_map(|term| tensors[term.operand.tensor].as_ref()).map(once).collect();
+    let (bearer, output) = (bearer(&inputs), once(to));
+    let terms = layer.terms.iter().zip(&inputs).enumerate().map(|(index, (term, input))| {
+        let bias = (bearer == Some(index)).then_some(&*layer.bias);
+        let differences = Differences::new(&term.linear, bias, input, &output);
+        differences.least_terms(1, 1).iter().flatten().sum::<usize>()
+    });
+    let plain: usize = terms.sum();
+    let from = tensors[layer.main().operand.tensor].as_ref().unwrap_or(to);
     let folds = fold.radices.iter().map(|r| u64::from(*r) - 1).sum::<u64>() * to.ciphertexts as u64;
     let because = match (from.blocks.count, to.blocks.classes) {
         (1, 1) => String::new(),

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::kernels::NOMINAL_SCALE;
+use crate::layer_graph::Layer;
 use crate::linear::Linear;
 use blindsight_circuit::Embedding;
 use blindsight_ckks::Scale;
@@ -278,27 +279,36 @@ impl ReplyLayout {
         Ok(())
     }
 
-    /// The weights and the bias of each value that is not zero.
-    pub(crate) fn rows(&self, last: &Linear) -> Vec<(usize, (Vec<f64>, f64))> {
+    /// The weights of each value that is not zero, by a term of the last layer.
+    pub(crate) fn rows(&self, last: &Linear) -> Vec<(usize, Vec<f64>)> {
         let row = |r: usize| {
             let mut weights = vec![0.0; last.columns()];
             last.for_each_weight(r, |column, w| weights[column] = w);
-            (weights, last.bias()[r])
+            weights
         };
         let rows: Vec<_> = (0..last.rows()).map(row).collect();
-        let divided = |(weights, bias): &(Vec<f64>, f64)| {
-            let divisor = self.coarse_divisor;
-            (weights.iter().map(|w| w / divisor).collect(), bias / divisor)
-        };
+        let divided = |weights: &Vec<f64>| weights.iter().map(|w| w / self.coarse_divisor).collect();
         let coarse: Vec<_> = self.coarse.iter().copied().zip(rows.iter().map(divided)).collect();
         self.scores.iter().copied().zip(rows).chain(coarse).collect()
     }
 
+    /// The bias of each value, zeros too.
+    pub(crate) fn biases(&self, bias: &[f64]) -> Vec<f64> {
+        let mut all = vec![0.0; self.values().iter().max().map_or(0, |last| last + 1)];
+        for ((score, copy), bias) in self.scores.iter().zip(&self.coarse).zip(bias) {
+            (all[*score], all[*copy]) = (*bias, bias / self.coarse_divisor);
+        }
+        all
+    }
+
     /// The last layer with a row for each value.
-    pub(crate) fn extended(&self, last: &Linear) -> Linear {
-        let mut rows = vec![(vec![0.0; last.columns()], 0.0); self.values().len()];
-        self.rows(last).into_iter().for_each(|(index, row)| rows[index] = row);
-        last.with_rows(rows)
+    pub(crate) fn extended(&self, last: &Layer) -> Layer {
+        last.with_rows(self.biases(&last.bias), |linear| {
+            let mut rows = vec![vec![]; self.values().len()];
+            self.rows(linear).into_iter().for_each(|(index, row)| rows[index] = row);
+            rows.iter_mut().for_each(|row| row.resize(linear.columns(), 0.0));
+            rows.concat()
+        })
     }
 
     /// The root mean square of the scores' errors, for those of the coefficients that are read.

@@ -5,25 +5,24 @@
 //! "Planning single-arm manipulations with n-arm robots", 2014, on lazy weighted A*). Costs add up, and bounds are never too high, so the first path that
 //! arrives is the best.
 
-use crate::chain::Chain;
 use crate::forms;
-use crate::kernels::Differences;
+use crate::kernels::{Differences, bearer};
+use crate::layer_graph::{Layer, LayerGraph};
 use crate::layout::{Blocks, Layout};
-use crate::linear::Linear;
 use crate::planner::{Family, Options};
 use crate::steps::{Decided, Price, Prices, Step, Tensor};
 use crate::{Choice, Error, LayerChoice, ReplyLayout};
 use blindsight_ckks::{Level, Parameters};
 use blindsight_ring::parallel;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 /// What is searched.
 #[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
-    pub chain: &'a Chain,
+    pub graph: &'a LayerGraph,
     pub parameters: &'a Parameters,
     pub options: &'a Options,
     /// What no score's magnitude should exceed.
@@ -36,8 +35,8 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Of everything that is offered, where keys are not limited.
-    pub fn new(chain: &'a Chain, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
-        Self { chain, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0 }
+    pub fn new(graph: &'a LayerGraph, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
+        Self { graph, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0 }
     }
 }
 
@@ -49,14 +48,23 @@ pub(crate) struct Map<'a> {
     pub search: &'a Search<'a>,
     prices: Prices<'a>,
     /// The layers; the last one with what a periodic reply adds.
-    linears: Vec<Arc<Linear>>,
-    /// The levels of their inputs.
-    levels: Vec<Level>,
+    layers: Vec<Layer>,
     /// For the image, the output of each layer and the scores, if these can repeat over the slots.
     tensors: Vec<Vec<Place>>,
-    /// Differences between layouts, by all of them that differences depend on.
-    differences: Mutex<HashMap<(usize, Layout, Layout), Arc<Differences>>>,
+    /// For each tensor those that are still read once it is there, itself among them.
+    live: Vec<Vec<usize>>,
+    /// What each layer costs at least, from each layout of its main input to each of its output.
+    least: Vec<Vec<Vec<Price>>>,
+    differences: Mutex<HashMap<DifferenceKey, Arc<Differences>>>,
+    /// What was decided for each layer between these layouts of its inputs and this one of its output.
+    decided: Mutex<HashMap<StepKey, Option<Arc<Decided>>>>,
+    diagonals: Mutex<HashMap<StepKey, Option<(Price, LayerChoice)>>>,
 }
+
+/// All that differences depend on: the layer, the term, whether its input brings the one, and the layouts but for their blocks.
+type DifferenceKey = (usize, usize, bool, Layout, Layout);
+/// A layer, and the places of its inputs and its output.
+type StepKey = (usize, Vec<usize>, usize);
 
 /// How a path may come to a tensor in a layout.
 enum Origin {
@@ -64,7 +72,7 @@ enum Origin {
     Image(Price),
     /// The client writes out the windows of the first layer, at this price together with that layer.
     Windows(Price, LayerChoice),
-    /// By a step from the tensor before.
+    /// By a step from earlier tensors.
     Step,
 }
 
@@ -72,17 +80,15 @@ enum Origin {
 struct Place {
     tensor: Tensor,
     origin: Origin,
-    /// The squares that follow.
-    squares: Price,
-    /// What each step to a layout of the next tensor costs at least.
-    steps: Vec<Price>,
+    /// What acts on it element by element.
+    pointwise: Price,
     /// What all that follows costs at least.
     rest: Price,
 }
 
 impl Place {
-    fn new(layout: Layout, origin: Origin, squares: Price) -> Self {
-        Self { tensor: Tensor::new(layout), origin, squares, steps: vec![], rest: Price::default() }
+    fn new(layout: Layout, origin: Origin, pointwise: Price) -> Self {
+        Self { tensor: Tensor::new(layout), origin, pointwise, rest: Price::default() }
     }
 
     /// The family of plans that begin here; `None` where none does.
@@ -100,15 +106,29 @@ struct Path {
     price: Price,
     image: Option<Layout>,
     choices: Vec<LayerChoice>,
-    /// Which tensor, in which layout.
-    at: (usize, usize),
+    /// The last tensor.
+    at: usize,
+    /// The place of each tensor that is still read, in order; the last tensor's is the last.
+    live: Vec<(usize, usize)>,
 }
 
 impl Path {
+    /// Where a tensor lies that is still read.
+    fn place(&self, tensor: usize) -> usize {
+        let found = self.live.iter().find(|(live, _)| *live == tensor);
+        found.expect("a tensor lives as long as it is read").1
+    }
+
+    /// The places of the tensors that live once the next one is there, in `to`.
+    fn next_live(&self, live: &[usize], to: usize) -> Vec<(usize, usize)> {
+        let kept = self.live.iter().filter(|(tensor, _)| live.contains(tensor)).copied();
+        kept.chain([(self.at + 1, to)]).collect()
+    }
+
     /// This path, one step further.
-    fn further(&self, price: Price, choice: LayerChoice, to: usize) -> Self {
+    fn further(&self, price: Price, choice: LayerChoice, live: Vec<(usize, usize)>) -> Self {
         let choices = [&self.choices[..], &[choice]].concat();
-        Self { price: self.price + price, image: self.image.clone(), choices, at: (self.at.0 + 1, to) }
+        Self { price: self.price + price, image: self.image.clone(), choices, at: self.at + 1, live }
     }
 }
 
@@ -119,7 +139,7 @@ enum Task {
     /// A step from a path to a layout of the next tensor.
     Decide(Rc<Path>, usize),
     /// The same, its diagonals decided.
-    Split(Rc<Path>, usize, Decided),
+    Split(Rc<Path>, usize),
     /// A path to the scores.
     Finish(Path),
 }
@@ -145,18 +165,29 @@ impl Queue {
     }
 }
 
+/// The last tensors that paths arrived at, with all others that live then.
+type Arrived = HashSet<(usize, Vec<(usize, usize)>)>;
+
 impl<'a> Map<'a> {
     pub fn new(search: &'a Search<'a>) -> Self {
-        let prices = Prices::new(search);
-        let linears = search.chain.links.iter().map(|link| link.linear.clone()).collect();
-        let levels = search.chain.levels().into_iter().map(Level).collect();
-        let mut map =
-            Self { search, prices, linears, levels, tensors: vec![], differences: Mutex::default() };
+        let layers = search.graph.layers.clone();
+        let live = (0..=layers.len()).map(|tensor| search.graph.live(tensor)).collect();
+        let mut map = Self {
+            search,
+            prices: Prices::new(search),
+            layers,
+            tensors: vec![],
+            live,
+            least: vec![],
+            differences: Mutex::default(),
+            decided: Mutex::default(),
+            diagonals: Mutex::default(),
+        };
         map.tensors.push(map.images());
-        let last = map.linears.len() - 1;
+        let last = map.layers.len() - 1;
         for index in 0..last {
             let mut places = map.outputs(index);
-            if index == 0 {
+            if index == 0 && search.graph.begins_with_windows() {
                 places.extend(map.windows());
             }
             map.tensors.push(places);
@@ -166,6 +197,7 @@ impl<'a> Map<'a> {
         for index in (0..=last).rev() {
             map.look_ahead(index);
         }
+        map.least.reverse();
         map
     }
 
@@ -180,10 +212,10 @@ impl<'a> Map<'a> {
 
     /// Ways to write the image itself. A network of one layer has no other plans.
     fn images(&self) -> Vec<Place> {
-        if !self.offers(Family::Image) && self.linears.len() > 1 {
+        if !self.offers(Family::Image) && self.layers.len() > 1 {
             return vec![];
         }
-        let layouts = forms::images(self.search.chain, self.slots());
+        let layouts = forms::images(self.search.graph, self.slots());
         let place = |layout: Layout| {
             let price = self.prices.inputs(layout.ciphertexts);
             Place::new(layout, Origin::Image(price), Price::default())
@@ -193,91 +225,106 @@ impl<'a> Map<'a> {
 
     /// Ways to write out the windows of the first layer.
     fn windows(&self) -> Vec<Place> {
-        let layouts = forms::outputs(self.search.chain, 0, true, self.slots());
+        let layouts = forms::outputs(self.search.graph, 0, true, self.slots());
         let offered = layouts.into_iter().filter(|layout| self.offers(Family::Taps(layout.blocks.classes)));
         let place = |output: Layout| {
-            let (price, choice) = self.prices.windows(&self.linears[0], self.levels[0], &output)?;
-            let squares = self.squares(0, &output);
-            Some(Place::new(output, Origin::Windows(price, choice), squares))
+            let (price, choice) = self.prices.windows(&self.layers[0], &output)?;
+            let pointwise = self.pointwise(0, &output);
+            Some(Place::new(output, Origin::Windows(price, choice), pointwise))
         };
         offered.filter_map(place).collect()
     }
 
     /// Layouts for the output of a layer.
     fn outputs(&self, index: usize) -> Vec<Place> {
-        let layouts = forms::outputs(self.search.chain, index, false, self.slots());
+        let mut layouts = forms::outputs(self.search.graph, index, false, self.slots());
+        // A product needs its factors in one layout.
+        for tensor in self.layers[index].alike(index + 1) {
+            let others = self.tensors[tensor].iter().map(|place| place.tensor.layout.clone());
+            layouts.extend(others.filter(|layout| !layouts.contains(layout)).collect::<Vec<_>>());
+        }
         let place = |output: Layout| {
-            let squares = self.squares(index, &output);
-            Place::new(output, Origin::Step, squares)
+            let pointwise = self.pointwise(index, &output);
+            Place::new(output, Origin::Step, pointwise)
         };
         layouts.into_iter().map(place).collect()
     }
 
-    fn squares(&self, index: usize, output: &Layout) -> Price {
-        let squares = self.search.chain.links[index].squares.len();
-        self.prices.squares(squares, self.levels[index], output.ciphertexts)
+    fn pointwise(&self, index: usize, output: &Layout) -> Price {
+        self.prices.pointwise(&self.layers[index], output.ciphertexts)
     }
 
     /// The scores as values that repeat over the slots, if they can.
     fn periodic(&mut self) -> Vec<Place> {
         let (slots, modulus) = (self.slots(), self.search.parameters.modulus(Level(0)));
-        let last = self.linears.last_mut().expect("there is a layer");
+        let last = self.layers.last_mut().expect("there is a layer");
         let Ok(reply) = ReplyLayout::periodic(last.rows(), self.search.bound, modulus, slots) else {
             return vec![];
         };
-        *last = Arc::new(reply.extended(last));
+        *last = reply.extended(last);
         let copies = slots / last.rows();
         let output = Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(copies, slots, copies));
         vec![Place::new(output, Origin::Step, Price::default())]
     }
 
-    /// What it costs at least to go on from each layout of a tensor, when that is known of the next one; inside a rayon pool threads look at
-    /// different layouts.
+    /// What it costs at least to go on from each layout of a layer's main input, when that is known of its output; inside a rayon pool threads look
+    /// at different layouts. Tensors that lie between, for other branches, go on by the best of these.
     fn look_ahead(&mut self, index: usize) {
-        let steps = parallel::map(self.tensors[index].iter(), |place| {
+        let main = self.layers[index].main().operand.tensor;
+        let least = parallel::map(self.tensors[main].iter(), |place| {
             let to = self.tensors[index + 1].iter();
             to.map(|to| self.least(index, place, to)).collect::<Vec<_>>()
         });
-        let (before, after) = self.tensors.split_at_mut(index + 1);
-        for (place, steps) in before[index].iter_mut().zip(steps) {
-            let ways = steps.iter().zip(&after[0]).map(|(step, to)| *step + to.squares + to.rest);
-            place.rest = ways.min().unwrap_or(Price::NEVER);
-            place.steps = steps;
+        let onward = least.iter().zip(&self.tensors[main]).map(|(steps, from)| {
+            let ways =
+                steps.iter().zip(&self.tensors[index + 1]).map(|(step, to)| *step + to.pointwise + to.rest);
+            ways.chain(self.coefficients(index, &from.tensor)).min().unwrap_or(Price::NEVER)
+        });
+        let onward: Vec<Price> = onward.collect();
+        if main == index {
+            self.tensors[index].iter_mut().zip(onward).for_each(|(place, rest)| place.rest = rest);
+        } else {
+            let rest = onward.into_iter().min().unwrap_or(Price::NEVER);
+            self.tensors[index].iter_mut().for_each(|place| place.rest = rest);
         }
-        if index + 1 == self.linears.len() {
-            for place in 0..self.tensors[index].len() {
-                let scores = self.coefficients(&self.tensors[index][place].tensor).unwrap_or(Price::NEVER);
-                let place = &mut self.tensors[index][place];
-                place.rest = place.rest.min(scores);
-            }
-        }
+        self.least.push(least);
     }
 
-    /// What a step costs at least; what the client writes no step leads to.
+    /// What a layer costs at least from a layout of its main input; what the client writes no step leads to.
     fn least(&self, index: usize, from: &Place, to: &Place) -> Price {
         let Origin::Step = to.origin else { return Price::NEVER };
-        let step = self.step(index, &from.tensor, &to.tensor);
-        self.prices.least(step, &self.differences(index, step))
+        let layer = &self.layers[index];
+        let main = layer.terms.iter().position(|term| std::ptr::eq(term, layer.main()));
+        // Without those of the one, where another term may bring it.
+        let bears = layer.terms.len() == 1 && from.tensor.placement.carries_one();
+        let term = main.expect("the main term is one of the terms");
+        let differences = self.differences((index, term, bears), &from.tensor, &to.tensor);
+        self.prices.least(layer, [&from.tensor, &to.tensor], &differences)
     }
 
-    fn step<'s>(&'s self, index: usize, from: &'s Tensor, to: &'s Tensor) -> Step<'s> {
-        Step { linear: &self.linears[index], level: self.levels[index], from, to }
+    /// The scores as coefficients of one product, where `index` is the last layer and they can be.
+    fn coefficients(&self, index: usize, from: &Tensor) -> Option<Price> {
+        let last = self.search.graph.layers.get(index).filter(|_| index + 1 == self.layers.len())?;
+        self.prices.coefficients(last, from)
     }
 
-    fn coefficients(&self, from: &Tensor) -> Option<Price> {
-        let last = self.linears.len() - 1;
-        self.prices.coefficients(&self.search.chain.links[last].linear, self.levels[last], from)
-    }
-
-    fn differences(&self, index: usize, step: Step<'_>) -> Arc<Differences> {
+    fn differences(
+        &self,
+        (index, term, bears): (usize, usize, bool),
+        from: &Tensor,
+        to: &Tensor,
+    ) -> Arc<Differences> {
         let bare = |layout: &Layout| layout.clone().with_blocks(Blocks::ONE);
-        let key = (index, bare(&step.from.layout), bare(&step.to.output));
+        let key = (index, term, bears, bare(&from.layout), bare(&to.output));
         let known = || self.differences.lock().expect("nothing panics while it is locked");
         if let Some(differences) = known().get(&key) {
             return differences.clone();
         }
         // Threads may find the same ones at the same time; they are equal.
-        let differences = Arc::new(Differences::new(step.linear, &step.from.placement, &step.to.to));
+        let layer = &self.layers[index];
+        let bias = bears.then_some(&*layer.bias);
+        let linear = &layer.terms[term].linear;
+        let differences = Arc::new(Differences::new(linear, bias, &from.placement, &to.to));
         known().insert(key, differences.clone());
         differences
     }
@@ -293,8 +340,7 @@ impl<'a> Map<'a> {
         is_worth_it: impl Fn(Price) -> bool,
     ) -> Result<Option<(Price, Choice)>, Error> {
         let mut queue = self.written(without);
-        let mut arrived: Vec<Vec<bool>> =
-            self.tensors.iter().map(|places| vec![false; places.len()]).collect();
+        let mut arrived = Arrived::new();
         while let Some((least, task)) = queue.pop() {
             match task {
                 _ if !is_worth_it(least) => return Ok(None),
@@ -303,21 +349,27 @@ impl<'a> Map<'a> {
                     return Ok(Some((path.price, choice)));
                 }
                 Task::Arrive(path) => {
-                    let (tensor, place) = path.at;
-                    if !std::mem::replace(&mut arrived[tensor][place], true) {
+                    if arrived.insert((path.at, path.live.clone())) {
                         self.leave(path, &mut queue);
                     }
                 }
-                Task::Decide(path, to) if !arrived[path.at.0 + 1][to] => self.decide(path, to, &mut queue),
-                Task::Split(path, to, decided) if !arrived[path.at.0 + 1][to] => {
-                    self.split(&path, to, &decided, &mut queue);
+                Task::Decide(path, to) if !self.is_known(&arrived, &path, to) => {
+                    self.decide(path, to, &mut queue);
+                }
+                Task::Split(path, to) if !self.is_known(&arrived, &path, to) => {
+                    self.split(&path, to, &mut queue);
                 }
                 Task::Decide(..) | Task::Split(..) => {}
             }
         }
         // Of a tensor that no path leads to, the layer before it is to blame.
-        let reached = arrived.iter().take_while(|places| places.contains(&true)).count();
-        Err(self.nothing_fits(reached.saturating_sub(1)))
+        let reached = (0..self.layers.len()).filter(|at| arrived.iter().any(|(tensor, _)| tensor == at));
+        Err(self.nothing_fits(reached.max().unwrap_or(0)))
+    }
+
+    /// Whether a path has arrived where this step leads to.
+    fn is_known(&self, arrived: &Arrived, path: &Path, to: usize) -> bool {
+        arrived.contains(&(path.at + 1, path.next_live(&self.live[path.at + 1], to)))
     }
 
     /// All that begins with what the client writes, but for these families.
@@ -333,8 +385,8 @@ impl<'a> Map<'a> {
                     Origin::Windows(price, choice) => (*price, None, vec![choice.clone()]),
                     Origin::Step => continue,
                 };
-                let price = price + place.squares;
-                let path = Path { price, image, choices, at: (tensor, index) };
+                let price = price + place.pointwise;
+                let path = Path { price, image, choices, at: tensor, live: vec![(tensor, index)] };
                 queue.push(price + place.rest, Task::Arrive(path));
             }
         }
@@ -343,54 +395,88 @@ impl<'a> Map<'a> {
 
     /// All steps on from the end of a path.
     fn leave(&self, path: Path, queue: &mut Queue) {
-        let (tensor, place) = path.at;
-        let place = &self.tensors[tensor][place];
-        if tensor + 1 == self.linears.len()
-            && let Some(price) = self.coefficients(&place.tensor)
-        {
-            queue.push(path.price + price, Task::Finish(path.further(price, LayerChoice::Scores, 0)));
+        let (index, layer) = (path.at, &self.layers[path.at]);
+        let main = layer.main().operand.tensor;
+        let from = path.place(main);
+        if let Some(price) = self.coefficients(index, &self.tensors[main][from].tensor) {
+            queue.push(path.price + price, Task::Finish(path.further(price, LayerChoice::Scores, vec![])));
         }
         let path = Rc::new(path);
-        for (to, step) in place.steps.iter().enumerate() {
-            queue.push(path.price + *step + self.beyond(&path, to), Task::Decide(path.clone(), to));
+        for (to, least) in self.least[index][from].iter().enumerate() {
+            if self.is_alike(&path, to) {
+                queue.push(path.price + *least + self.beyond(&path, to), Task::Decide(path.clone(), to));
+            }
         }
+    }
+
+    /// Whether a layout of the next tensor is that of all tensors that products combine with it.
+    fn is_alike(&self, path: &Path, to: usize) -> bool {
+        let layout = &self.tensors[path.at + 1][to].tensor.layout;
+        let mut others = self.layers[path.at].alike(path.at + 1);
+        others.all(|tensor| self.tensors[tensor][path.place(tensor)].tensor.layout == *layout)
     }
 
     /// What all costs at least that comes after a step to this layout.
     fn beyond(&self, path: &Path, to: usize) -> Price {
-        let place = &self.tensors[path.at.0 + 1][to];
-        place.squares + place.rest
+        let place = &self.tensors[path.at + 1][to];
+        place.pointwise + place.rest
     }
 
-    /// The step of a path to this layout of the next tensor.
-    fn next<'s>(&'s self, path: &Path, to: usize) -> Step<'s> {
-        let (index, place) = path.at;
-        self.step(index, &self.tensors[index][place].tensor, &self.tensors[index + 1][to].tensor)
+    /// The step of a path to this layout of the next tensor, and all that it depends on.
+    fn next<'s>(&'s self, path: &Path, to: usize) -> (StepKey, Step<'s>) {
+        let layer = &self.layers[path.at];
+        let tensors = layer.terms.iter().map(|term| term.operand.tensor);
+        let places: Vec<usize> = tensors.clone().map(|tensor| path.place(tensor)).collect();
+        let from = tensors.zip(&places).map(|(tensor, place)| &self.tensors[tensor][*place].tensor).collect();
+        let step = Step { layer, from, to: &self.tensors[path.at + 1][to].tensor };
+        ((path.at, places, to), step)
     }
 
     fn decide(&self, path: Rc<Path>, to: usize, queue: &mut Queue) {
-        let step = self.next(&path, to);
-        let Some(decided) = Decided::fewest(step, &self.differences(path.at.0, step)) else { return };
-        let least = path.price + self.prices.least_decided(step, &decided) + self.beyond(&path, to);
-        queue.push(least, Task::Split(path, to, decided));
+        let (key, step) = self.next(&path, to);
+        let known = || self.decided.lock().expect("nothing panics while it is locked");
+        let found = known().get(&key).cloned();
+        let decided = found.unwrap_or_else(|| {
+            let bearer = bearer(step.from.iter().map(|tensor| &*tensor.placement));
+            let differences =
+                step.from.iter().enumerate().map(|(term, from)| {
+                    self.differences((path.at, term, bearer == Some(term)), from, step.to)
+                });
+            let decided = Decided::fewest(&step, &differences.collect::<Vec<_>>()).map(Arc::new);
+            known().insert(key, decided.clone());
+            decided
+        });
+        let Some(decided) = decided else { return };
+        let least = path.price + self.prices.least_decided(&step, &decided) + self.beyond(&path, to);
+        queue.push(least, Task::Split(path, to));
     }
 
-    fn split(&self, path: &Path, to: usize, decided: &Decided, queue: &mut Queue) {
-        let Some((price, choice)) = self.prices.diagonals(self.next(path, to), decided) else { return };
-        let place = &self.tensors[path.at.0 + 1][to];
-        let path = path.further(price + place.squares, choice, to);
-        match path.at.0 == self.linears.len() {
+    fn split(&self, path: &Path, to: usize, queue: &mut Queue) {
+        let (key, step) = self.next(path, to);
+        let known = || self.diagonals.lock().expect("nothing panics while it is locked");
+        let found = known().get(&key).cloned();
+        let diagonals = found.unwrap_or_else(|| {
+            let decided = self.decided.lock().expect("nothing panics while it is locked").get(&key).cloned();
+            let diagonals = decided.flatten().and_then(|decided| self.prices.diagonals(&step, &decided));
+            known().insert(key, diagonals.clone());
+            diagonals
+        });
+        let Some((price, choice)) = diagonals else { return };
+        let place = &self.tensors[path.at + 1][to];
+        let live = path.next_live(&self.live[path.at + 1], to);
+        let path = path.further(price + place.pointwise, choice, live);
+        match path.at == self.layers.len() {
             true => queue.push(path.price, Task::Finish(path)),
             false => queue.push(path.price + place.rest, Task::Arrive(path)),
         }
     }
 
     fn nothing_fits(&self, index: usize) -> Error {
-        let link = &self.search.chain.links[index].linear;
+        let layer = &self.layers[index];
         let (family, slots) = (self.search.options.family, self.slots());
         Error::does_not_fit(
-            format!("output of {}", link.name),
-            format!("{} ({} elements)", link.output, link.output.elements()),
+            format!("output of {}", layer.name),
+            format!("{} ({} elements)", layer.output, layer.output.elements()),
             format!("a tensor that the {family} representation can lay out in ciphertexts of {slots} slots"),
         )
     }
@@ -414,13 +500,14 @@ mod tests {
         let steps = pairs.filter(|(_, to)| matches!(to.origin, Origin::Step));
         let mut checked = 0;
         for (from, to) in steps.take(most) {
-            let step = map.step(index, &from.tensor, &to.tensor);
-            let differences = map.differences(index, step);
-            let least = map.prices.least(step, &differences);
-            let Some(decided) = Decided::fewest(step, &differences) else { continue };
-            let least_decided = map.prices.least_decided(step, &decided);
+            let least = map.least(index, from, to);
+            let step = Step { layer: &map.layers[index], from: vec![&from.tensor], to: &to.tensor };
+            let bears = from.tensor.placement.carries_one();
+            let differences = map.differences((index, 0, bears), &from.tensor, &to.tensor);
+            let Some(decided) = Decided::fewest(&step, &[differences]) else { continue };
+            let least_decided = map.prices.least_decided(&step, &decided);
             prop_assert!(at_most(least, least_decided), "{least:?}, decided {least_decided:?}");
-            let Some((price, choice)) = map.prices.diagonals(step, &decided) else { continue };
+            let Some((price, choice)) = map.prices.diagonals(&step, &decided) else { continue };
             prop_assert!(at_most(least_decided, price), "{least_decided:?} for {price:?} of {choice:?}");
             checked += 1;
         }
@@ -435,7 +522,7 @@ mod tests {
         fn no_step_costs_less_than_its_bounds(f in figures(), log_degree in 9u32..=10, options in options()) {
             check_search(&f, log_degree, &Options { family: Family::Auto, ..options }, |search| {
                 let map = Map::new(search);
-                let layers = 0..map.linears.len();
+                let layers = 0..map.layers.len();
                 let checked = layers.map(|index| check_bounds(&map, index, 200)).sum::<Result<usize, _>>()?;
                 prop_assert!(checked > 0);
                 Ok(())

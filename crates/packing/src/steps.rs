@@ -3,10 +3,10 @@
 use crate::choice::windows;
 use crate::kernels::{
     DiagonalKernel, Diagonals, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel,
-    Shapes, Split, Stamps, WindowKernel,
+    Shapes, Split, Stamps, WindowKernel, bearer, pointwise_cost,
 };
+use crate::layer_graph::Layer;
 use crate::layout::Layout;
-use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::planner::Objective;
 use crate::search::Search;
@@ -68,13 +68,23 @@ impl Tensor {
     }
 }
 
-/// A layer between two tensors.
-#[derive(Clone, Copy)]
+/// A layer between tensors.
 pub(crate) struct Step<'a> {
-    pub linear: &'a Arc<Linear>,
-    pub level: Level,
-    pub from: &'a Tensor,
+    pub layer: &'a Layer,
+    /// The tensor that each of its terms reads.
+    pub from: Vec<&'a Tensor>,
     pub to: &'a Tensor,
+}
+
+impl Step<'_> {
+    /// Which of the terms brings the one.
+    fn bearer(&self) -> Option<usize> {
+        bearer(self.from.iter().map(|tensor| &*tensor.placement))
+    }
+
+    fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        self.from.iter().map(|tensor| &tensor.layout).chain([&self.to.output])
+    }
 }
 
 /// The diagonals of a step, decided.
@@ -102,55 +112,51 @@ impl<'a> Prices<'a> {
     }
 
     /// The first layer by windows that the client writes out; `None` where there are fewer taps than classes.
-    pub fn windows(&self, linear: &Linear, level: Level, output: &Layout) -> Option<(Price, LayerChoice)> {
-        let windows = windows(linear, output);
+    pub fn windows(&self, layer: &Layer, output: &Layout) -> Option<(Price, LayerChoice)> {
+        let (windows, level) = (windows(layer, output).ok()?.0, layer.level);
         if windows.taps.len() < output.blocks.classes {
             return None;
         }
         let (inputs, ciphertexts) = (windows.inputs(), windows.ciphertexts());
-        let bias = WindowKernel::adds_bias(&windows, linear);
+        let bias = WindowKernel::adds_bias(&windows, &layer.bias);
         let cost = Cost::new(self.search.parameters, level);
         let product = |rescale| cost.dot(inputs, rescale) * output.ciphertexts;
         let (counts, keys, fold) = self.folded(level, output, bias, product)?;
         Some((self.price(counts, keys, ciphertexts), LayerChoice::Windows { output: output.clone(), fold }))
     }
 
-    /// The squares after a layer, whose input is at `level`.
-    pub fn squares(&self, squares: usize, level: Level, ciphertexts: usize) -> Price {
-        let mut level = level.below();
-        let mut counts = Counts::default();
-        for _ in 0..squares {
-            let Some(at) = level else { break };
-            counts += Cost::new(self.search.parameters, at).multiply(Rescale::Yes) * ciphertexts;
-            level = at.below();
-        }
+    /// What acts element by element on a layer's output, in so many ciphertexts.
+    pub fn pointwise(&self, layer: &Layer, ciphertexts: usize) -> Price {
+        let costs = layer.pointwise.iter();
+        let counts =
+            costs.map(|p| pointwise_cost(&p.operation, self.search.parameters, p.level, ciphertexts)).sum();
         self.price(counts, 0.0, 0)
     }
 
     /// The scores as coefficients of one product; `None` where they cannot be.
-    pub fn coefficients(&self, linear: &Linear, level: Level, from: &Tensor) -> Option<Price> {
+    pub fn coefficients(&self, layer: &Layer, from: &Tensor) -> Option<Price> {
         let (parameters, layout) = (self.search.parameters, &from.layout);
         let modulus = parameters.modulus(Level(0));
         let copies = layout.blocks.count;
-        if !ScoreKernel::reads(layout) {
+        if layer.terms.len() > 1 || !ScoreKernel::reads(layout) {
             return None;
         }
-        ReplyLayout::coefficients(linear.rows(), self.search.bound, modulus, copies).ok()?;
-        let adds_bias = layout.one.is_none() && !linear.is_unbiased();
+        ReplyLayout::coefficients(layer.rows(), self.search.bound, modulus, copies).ok()?;
+        let adds_bias = layout.one.is_none() && !layer.is_unbiased();
         let bias = if adds_bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
-        let product = Cost::new(parameters, level).dot(1, Rescale::Yes);
+        let product = Cost::new(parameters, layer.level).dot(1, Rescale::Yes);
         Some(self.price(product + bias, 0.0, 0))
     }
 
-    /// What a step costs at least.
-    pub fn least(&self, step: Step<'_>, differences: &Differences) -> Price {
-        let (copies, classes) = (step.from.placement.shifts.len(), step.to.output.blocks.classes);
-        self.least_price(&differences.least_terms(copies, classes), step.level)
+    /// What a layer costs at least, of which one term is between these tensors.
+    pub fn least(&self, layer: &Layer, [from, to]: [&Tensor; 2], differences: &Differences) -> Price {
+        let (copies, classes) = (from.placement.shifts.len(), to.output.blocks.classes);
+        self.least_price(&differences.least_terms(copies, classes), layer.level)
     }
 
     /// What a step costs at least, once its diagonals are decided.
-    pub fn least_decided(&self, step: Step<'_>, decided: &Decided) -> Price {
-        self.least_price(&decided.diagonals.terms(), step.level)
+    pub fn least_decided(&self, step: &Step<'_>, decided: &Decided) -> Price {
+        self.least_price(&decided.diagonals.terms(), step.layer.level)
     }
 
     /// What so many products cost at least, given for each ciphertext of output and input.
@@ -188,17 +194,17 @@ impl<'a> Prices<'a> {
     }
 
     /// The cheapest way to compute a layer between two layouts by these diagonals.
-    pub fn diagonals(&self, step: Step<'_>, decided: &Decided) -> Option<(Price, LayerChoice)> {
+    pub fn diagonals(&self, step: &Step<'_>, decided: &Decided) -> Option<(Price, LayerChoice)> {
         let (price, split, fold) = self.split(step, decided)?;
         let (output, preference) = (step.to.output.clone(), decided.preference);
         Some((price, LayerChoice::Diagonals { output, preference, split, fold }))
     }
 
     /// The best split of diagonals into baby and giant steps, and the best fold.
-    fn split(&self, step: Step<'_>, decided: &Decided) -> Option<(Price, Split, FoldChoice)> {
+    fn split(&self, step: &Step<'_>, decided: &Decided) -> Option<(Price, Split, FoldChoice)> {
         let Decided { diagonals, origin, .. } = decided;
-        let bias = DiagonalKernel::adds_bias(step.linear, &step.from.placement, &step.to.to);
-        let units = units(&step.from.layout, &step.to.output);
+        let bias = DiagonalKernel::adds_bias(&step.layer.bias, step.bearer(), &step.to.to);
+        let units = units(step.layouts(), step.to.output.slots);
         let mut stamps = Stamps::new(self.search.parameters.slots());
         let mut best: Option<(Price, Split, FoldChoice)> = None;
         for steps in useful_splits(diagonals, *origin, &units, &mut stamps) {
@@ -224,17 +230,18 @@ impl<'a> Prices<'a> {
     fn shapes_price(
         &self,
         shapes: &Shapes,
-        step: Step<'_>,
+        step: &Step<'_>,
         bias: bool,
     ) -> Option<(Price, FoldChoice, Price)> {
-        let cost = Cost::new(self.search.parameters, step.level);
+        let cost = Cost::new(self.search.parameters, step.layer.level);
         let copying = cost.rotate(1) * shapes.copies;
         let product = |rescale| {
             shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum::<Counts>() + copying
         };
-        let (counts, fold_keys, fold) = self.folded(step.level, &step.to.output, bias, product)?;
-        let keys = shapes.keys as f64 * self.key_bytes[step.level.0];
-        let least_copied = self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[step.level.0], 0);
+        let (counts, fold_keys, fold) = self.folded(step.layer.level, &step.to.output, bias, product)?;
+        let keys = shapes.keys as f64 * self.key_bytes[step.layer.level.0];
+        let least_copied =
+            self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[step.layer.level.0], 0);
         Some((self.price(counts, fold_keys + keys, 0), fold, least_copied))
     }
 
@@ -303,9 +310,9 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
 
 /// The strides of the layouts: where diagonals repeat.
-fn units(from: &Layout, to: &Layout) -> BTreeSet<usize> {
-    let strides = [from, to].into_iter().flat_map(|layout| &layout.digits).map(|d| d.stride);
-    strides.chain([1]).filter(|u| (1..to.slots).contains(u)).collect()
+fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> BTreeSet<usize> {
+    let strides = layouts.flat_map(|layout| &layout.digits).map(|d| d.stride);
+    strides.chain([1]).filter(|u| (1..slots).contains(u)).collect()
 }
 
 /// Splits into giant steps, for each number of them: the one with the fewest baby steps.
@@ -353,21 +360,25 @@ fn ways_to_copy(steps: &GiantSteps, units: &BTreeSet<usize>, stamps: &mut Stamps
 }
 
 impl Decided {
-    /// The meetings with the fewest products, over origins and preferences; `None` where there are none.
-    pub fn fewest(step: Step<'_>, differences: &Differences) -> Option<Self> {
+    /// The meetings with the fewest products, over origins and preferences, for the differences of each term; `None` where there are none.
+    pub fn fewest(step: &Step<'_>, differences: &[Arc<Differences>]) -> Option<Self> {
         // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
-        let dense = step.linear.convolution().is_none();
+        let dense = step.layer.terms.iter().all(|term| term.linear.is_dense());
         let preferences =
             if dense { &[Preference::First][..] } else { &[Preference::First, Preference::Used] };
-        let mut origins = if dense { vec![0] } else { vec![0, differences.origin()] };
+        let all = differences.iter().map(|differences| &**differences);
+        let mut origins = if dense { vec![0] } else { vec![0, Differences::origin(all)] };
         origins.dedup();
         let ways = origins.into_iter().flat_map(|origin| preferences.iter().map(move |p| (origin, *p)));
-        let all = ways.map(|(origin, preference)| {
-            let (from, to) = (step.from.placement.clone(), step.to.to.clone());
-            let meetings = Meetings::new(differences, from, to, origin, preference);
-            Self { diagonals: meetings.into_diagonals(), origin, preference }
+        let decided = ways.map(|(origin, preference)| {
+            let parts = step.from.iter().zip(differences).map(|(from, differences)| {
+                let (from, to) = (from.placement.clone(), step.to.to.clone());
+                Meetings::new(differences, from, to, origin, preference).into_diagonals()
+            });
+            Self { diagonals: Diagonals::joined(parts.collect()), origin, preference }
         });
-        all.min_by_key(|decided| decided.diagonals.products())
+        decided
+            .min_by_key(|decided| decided.diagonals.products())
             .filter(|decided| decided.diagonals.products() > 0)
     }
 }

@@ -3,16 +3,16 @@ use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::slot_set::SlotSet;
-use blindsight_circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
+use blindsight_circuit::{Babies, Builder, Giant, Numbers, Role, Term, TransformShape, Value};
 use blindsight_ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Any linear layer by hybrid diagonals: from a layout with copies to a layout of partial sums.
+/// Any linear layer by hybrid diagonals: from layouts with copies to a layout of partial sums. All its terms share baby and giant steps.
 pub(crate) struct DiagonalKernel {
-    linear: Arc<Linear>,
-    meetings: Arc<Meetings>,
+    parts: Vec<Part>,
+    bias: Arc<[f64]>,
     split: Split,
     /// How a row's partial sums are folded.
     fold: FoldChoice,
@@ -20,6 +20,20 @@ pub(crate) struct DiagonalKernel {
     sums: Arc<Placement>,
     /// The scale of the result.
     scale: Scale,
+}
+
+/// One term of a layer, its diagonals decided.
+#[derive(Clone)]
+pub(crate) struct Part {
+    linear: Arc<Linear>,
+    meetings: Arc<Meetings>,
+    /// The layer's bias, where this term's input brings the one.
+    bias: Option<Arc<[f64]>>,
+}
+
+/// Which of these inputs brings the one that makes biases weights: the first that carries one.
+pub(crate) fn bearer<'a>(inputs: impl IntoIterator<Item = &'a Placement>) -> Option<usize> {
+    inputs.into_iter().position(Placement::carries_one)
 }
 
 /// Which diagonal is taken where there is a choice.
@@ -241,6 +255,16 @@ impl Meetings {
 }
 
 impl Diagonals {
+    /// Those of several inputs, one after another.
+    pub fn joined(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next().expect("a layer has a term");
+        for part in parts {
+            joined.pairs.iter_mut().zip(part.pairs).for_each(|(row, more)| row.extend(more));
+        }
+        joined
+    }
+
     /// How many products there are for each ciphertext of output and input.
     pub fn terms(&self) -> Vec<Vec<usize>> {
         self.pairs.iter().map(|row| row.iter().map(Vec::len).collect()).collect()
@@ -311,8 +335,8 @@ impl Diagonals {
 pub(crate) struct Differences(Vec<Vec<SlotSet>>);
 
 impl Differences {
-    /// Those of a layer between two placements, whose blocks do not matter.
-    pub fn new(linear: &Linear, from: &Placement, to: &Placement) -> Self {
+    /// Those of a term between two placements, whose blocks do not matter; with those of the bias where its input brings the one.
+    pub fn new(linear: &Linear, bias: Option<&[f64]>, from: &Placement, to: &Placement) -> Self {
         let mut present = vec![vec![SlotSet::new(to.slots); from.ciphertexts]; to.ciphertexts];
         for support in linear.supports() {
             let mut columns = vec![SlotSet::new(to.slots); from.ciphertexts];
@@ -325,9 +349,9 @@ impl Differences {
                 present[ciphertext].iter_mut().zip(&columns).for_each(|(p, c)| p.extend_shifted(c, base));
             }
         }
-        if from.carries_one() {
+        if let Some(bias) = bias {
             let (one, slot) = from.place(from.elements);
-            for row in (0..to.base.len()).filter(|row| *row == to.elements || linear.bias()[*row] != 0.0) {
+            for row in (0..to.base.len()).filter(|row| *row == to.elements || bias[*row] != 0.0) {
                 let (ciphertext, base) = to.place(row);
                 present[ciphertext][one].insert((slot + to.slots - base) % to.slots);
             }
@@ -342,12 +366,13 @@ impl Differences {
         self.0.iter().map(least).collect()
     }
 
-    /// How many slots before its own the first element lies that a row sees: where diagonals are best counted from. They are cyclic, so they
-    /// begin after their widest gap.
-    pub fn origin(&self) -> usize {
-        let slots = self.0[0][0].slots();
+    /// How many slots before its own the first element lies that a row sees, of all terms of a layer: where diagonals are best counted from. They
+    /// are cyclic, so they begin after their widest gap.
+    pub fn origin<'a>(terms: impl IntoIterator<Item = &'a Self> + Clone) -> usize {
+        let sets = || terms.clone().into_iter().flat_map(|differences| differences.0.iter().flatten());
+        let slots = sets().next().map_or(1, SlotSet::slots);
         let mut any = SlotSet::new(slots);
-        self.0.iter().flatten().for_each(|set| any.extend_shifted(set, 0));
+        sets().for_each(|set| any.extend_shifted(set, 0));
         let present: Vec<usize> = any.iter().collect();
         let gap = |i: usize| {
             let (before, at) = (present[(i + present.len() - 1) % present.len()], present[i]);
@@ -440,36 +465,66 @@ impl Pair {
 /// The value of each input and copy.
 type Copies = BTreeMap<(usize, usize), Value>;
 
-impl DiagonalKernel {
+impl Part {
     pub fn new(
         linear: Arc<Linear>,
-        meetings: Arc<Meetings>,
+        bias: Option<Arc<[f64]>>,
+        [from, to]: [Arc<Placement>; 2],
+        origin: usize,
+        preference: Preference,
+    ) -> Self {
+        let differences = Differences::new(&linear, bias.as_deref(), &from, &to);
+        let meetings = Arc::new(Meetings::new(&differences, from, to, origin, preference));
+        Self { linear, meetings, bias }
+    }
+
+    /// The weights of a diagonal, rotated back by the giant step that will come.
+    fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant: usize) -> Numbers {
+        let Self { linear, meetings, bias } = self.clone();
+        let weight = move |slot: usize| {
+            let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
+            visit.map_or(0.0, |(row, column)| extended_weight(&linear, bias.as_deref(), row, column))
+        };
+        Numbers::per_slot(slots, weight)
+    }
+}
+
+impl DiagonalKernel {
+    pub fn new(
+        parts: Vec<Part>,
+        bias: Arc<[f64]>,
         split: Split,
         fold: FoldChoice,
         to: &Layout,
         scale: Scale,
     ) -> Self {
         let sums = Arc::new(Placement::new(&to.sums()));
-        Self { linear, meetings, split, fold, spacing: to.blocks.spacing, sums, scale }
+        Self { parts, bias, split, fold, spacing: to.blocks.spacing, sums, scale }
     }
 
-    /// Whether the layer's bias needs an addition: unless a one is carried along, or there is none and no one to be made.
-    pub fn adds_bias(linear: &Linear, from: &Placement, to: &Placement) -> bool {
-        !from.carries_one() && (to.carries_one() || !linear.is_unbiased())
+    /// Whether the layer's bias needs an addition: unless an input carries a one along, or there is none and no one to be made.
+    pub fn adds_bias(bias: &[f64], bearer: Option<usize>, to: &Placement) -> bool {
+        bearer.is_none() && (to.carries_one() || bias.iter().any(|b| *b != 0.0))
     }
 
     /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
-    /// fold over the classes of blocks, and the bias. One level. Where blocks are not cyclic those without whole sums hold anything.
+    /// fold over the classes of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
+    /// Where blocks are not cyclic those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, blindsight_circuit::Error> {
         let copies = self.copies(b, values)?;
         (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &copies, to)).collect()
     }
 
+    /// All inputs: the term, and the ciphertext of its tensor.
+    fn inputs(&self) -> impl Iterator<Item = (&Part, usize)> {
+        self.parts.iter().flat_map(|part| (0..part.meetings.from.ciphertexts).map(move |from| (part, from)))
+    }
+
     /// The inputs and their copies, each a rotation of the one before.
     fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, blindsight_circuit::Error> {
         let (slots, mut copies) = (b.slots(), Copies::new());
-        for (input, value) in values.iter().enumerate() {
-            let diagonals = (0..self.sums.ciphertexts).flat_map(|to| self.meetings.diagonals(to, input));
+        for (input, ((part, from), value)) in self.inputs().zip(values).enumerate() {
+            let diagonals = (0..self.sums.ciphertexts).flat_map(|to| part.meetings.diagonals(to, from));
             let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).copy).collect();
             let (mut at, mut last) = (0, *value);
             for copy in used {
@@ -493,13 +548,14 @@ impl DiagonalKernel {
             b.transform(values, giants, self.split.order, rescale)
         };
         let sum = folded(b, transform, self.spacing, &self.fold)?;
-        if !Self::adds_bias(&self.linear, &self.meetings.from, &self.sums) {
+        let bearer = self.parts.iter().position(|part| part.bias.is_some());
+        if !Self::adds_bias(&self.bias, bearer, &self.sums) {
             return Ok(sum);
         }
-        let (linear, sums) = (self.linear.clone(), self.sums.clone());
+        let (bias, sums) = (self.bias.clone(), self.sums.clone());
         let first = to * sums.slots;
         add_bias(b, sum, move |slot| {
-            sums.at(first + slot).map_or(0.0, |(_, e)| linear.bias().get(e).copied().unwrap_or(1.0))
+            sums.at(first + slot).map_or(0.0, |(_, e)| bias.get(e).copied().unwrap_or(1.0))
         })
     }
 
@@ -513,46 +569,30 @@ impl DiagonalKernel {
         let mut giants: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
         let mut values = vec![];
         let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        for from in 0..self.meetings.from.ciphertexts {
-            for diagonal in self.meetings.diagonals(to, from) {
+        for (index, (part, from)) in self.inputs().enumerate() {
+            for diagonal in part.meetings.diagonals(to, from) {
                 let Steps { copy, baby, giant } = self.split.of(*diagonal, b.slots());
-                let value = copies[&(from, copy)];
-                let input = *read.entry((from, copy)).or_insert_with(|| {
+                let value = copies[&(index, copy)];
+                let input = *read.entry((index, copy)).or_insert_with(|| {
                     values.push(value);
                     values.len() - 1
                 });
-                let plain = self.weights(b, value, (to, from), *diagonal, giant)?;
+                let weights = part.weights(b.slots(), [to, from], *diagonal, giant);
+                let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
+                let plain = b.plain(Role::ExtendedFactor, level, scale, weights)?;
                 giants.entry(giant).or_default().push(Term { input, baby, plain });
             }
         }
         Ok((values, giants.into_iter().map(|(rotation, terms)| Giant { rotation, terms }).collect()))
     }
-
-    /// The weights of a diagonal, rotated back by the giant step that will come.
-    fn weights(
-        &self,
-        b: &mut Builder,
-        value: Value,
-        (to, from): (usize, usize),
-        diagonal: usize,
-        giant: usize,
-    ) -> Result<Plain, blindsight_circuit::Error> {
-        let (linear, meetings, slots) = (self.linear.clone(), self.meetings.clone(), b.slots());
-        let weight = move |slot: usize| {
-            let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
-            visit.map_or(0.0, |(row, column)| extended_weight(&linear, row, column))
-        };
-        let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
-        b.plain(Role::ExtendedFactor, level, scale, Numbers::per_slot(slots, weight))
-    }
 }
 
-/// The weights with the bias as a column more, and a row more that hands the one on.
-fn extended_weight(linear: &Linear, row: usize, column: usize) -> f64 {
+/// The weights with the bias, where there is one to be read, as a column more, and a row more that hands the one on.
+fn extended_weight(linear: &Linear, bias: Option<&[f64]>, row: usize, column: usize) -> f64 {
     match (row == linear.rows(), column == linear.columns()) {
         (false, false) => linear.weight(row, column),
-        (false, true) => linear.bias()[row],
+        (false, true) => bias.map_or(0.0, |bias| bias[row]),
         (true, false) => 0.0,
-        (true, true) => 1.0,
+        (true, true) => f64::from(u8::from(bias.is_some())),
     }
 }

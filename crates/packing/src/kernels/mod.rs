@@ -3,13 +3,17 @@
 
 mod diagonals;
 mod maps;
+mod pointwise;
 mod rows;
 mod scores;
 mod windows;
 
-pub(crate) use diagonals::{DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Shapes, Stamps};
+pub(crate) use diagonals::{
+    DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Part, Shapes, Stamps, bearer,
+};
 pub use diagonals::{Preference, Split};
 pub(crate) use maps::{Cut, scalar_sum};
+pub(crate) use pointwise::{build as build_pointwise, cost as pointwise_cost};
 pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;

@@ -1,3 +1,4 @@
+use crate::layer_graph::Layer;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::{Layout, ReplyLayout};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 /// The last linear layer, whose outputs are coefficients of one product.
 pub(crate) struct ScoreKernel {
     linear: Arc<Linear>,
+    bias: Arc<[f64]>,
     reply: Arc<ReplyLayout>,
     columns: Arc<Placement>,
     /// Slots from one copy of a column to the next.
@@ -16,9 +18,10 @@ pub(crate) struct ScoreKernel {
 
 impl ScoreKernel {
     /// Reads a tensor that repeats over all slots of one ciphertext.
-    pub fn new(linear: Arc<Linear>, reply: Arc<ReplyLayout>, columns: &Layout) -> Self {
-        let period = columns.blocks.spacing;
-        Self { linear, reply, columns: Arc::new(Placement::new(columns)), period }
+    pub fn new(layer: &Layer, reply: Arc<ReplyLayout>, columns: &Layout) -> Self {
+        let (period, linear, bias) =
+            (columns.blocks.spacing, layer.main().linear.clone(), layer.bias.clone());
+        Self { linear, bias, reply, columns: Arc::new(Placement::new(columns)), period }
     }
 
     /// Whether a layout can be read: it is of one ciphertext and repeats over all its slots.
@@ -36,41 +39,35 @@ impl ScoreKernel {
         let (slots, level) = (b.slots(), b.level(value)?);
         let scale = b.scale_towards(value, self.reply.scale)?;
         let (linear, reply) = (self.linear.clone(), self.reply.clone());
-        let (columns, period) = (self.columns.clone(), self.period);
-        let factor = Numbers::new(move || factor(&linear, &reply, &columns, period, slots));
+        let (columns, period, bias) = (self.columns.clone(), self.period, self.bias.clone());
+        let factor = Numbers::new(move || factor(&linear, &bias, &reply, &columns, period, slots));
         let factor = b.plain(Role::Factor, level, scale, factor)?;
         let product = b.dot(vec![(value, factor)], Rescale::Yes)?;
-        if self.columns.carries_one() || self.linear.is_unbiased() {
+        if self.columns.carries_one() || self.bias.iter().all(|b| *b == 0.0) {
             return Ok(product);
         }
-        let (linear, reply) = (self.linear.clone(), self.reply.clone());
-        b.add_plain(product, Encoding::Coefficients, Numbers::new(move || bias(&linear, &reply)))
+        let (bias, reply) = (self.bias.clone(), self.reply.clone());
+        b.add_plain(product, Encoding::Coefficients, Numbers::new(move || reply.biases(&bias)))
     }
 }
 
 fn factor(
     linear: &Linear,
+    bias: &[f64],
     reply: &ReplyLayout,
     columns: &Placement,
     period: usize,
     slots: usize,
 ) -> Vec<f64> {
     let embedding = Embedding::new(slots);
-    let weights = reply.rows(linear);
+    let (weights, biases) = (reply.rows(linear), reply.biases(bias));
     let factor = 2.0 * period as f64;
     let slot = |s: usize| {
         columns.at(s).map_or(0.0, |(_, column)| {
-            let weight = |(row, bias): &(Vec<f64>, f64)| row.get(column).copied().unwrap_or(*bias);
-            let terms = weights.iter().map(|(o, row)| weight(row) * embedding.cosine(*o, s));
+            let weight = |(o, row): &(usize, Vec<f64>)| row.get(column).copied().unwrap_or(biases[*o]);
+            let terms = weights.iter().map(|value| weight(value) * embedding.cosine(value.0, s));
             factor * terms.sum::<f64>()
         })
     };
     (0..slots).map(slot).collect()
-}
-
-fn bias(linear: &Linear, reply: &ReplyLayout) -> Vec<f64> {
-    let rows = reply.rows(linear);
-    let mut coefficients = vec![0.0; rows.iter().map(|(o, _)| o + 1).max().unwrap_or(0)];
-    rows.into_iter().for_each(|(index, (_, bias))| coefficients[index] = bias);
-    coefficients
 }

@@ -1,6 +1,7 @@
 use super::{FoldChoice, NOMINAL_SCALE, add_bias, folded};
 use crate::Windows;
-use crate::linear::{Linear, coordinates};
+use crate::layer_graph::Layer;
+use crate::linear::coordinates;
 use crate::placement::Placement;
 use blindsight_circuit::{Builder, Numbers, Role, Value};
 use blindsight_network::Convolution;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 /// A first layer over windows that the client wrote out.
 pub(crate) struct WindowKernel {
-    linear: Arc<Linear>,
+    bias: Arc<[f64]>,
     convolution: Arc<Convolution>,
     windows: Arc<Windows>,
     /// How the taps of one ciphertext are summed.
@@ -18,16 +19,16 @@ pub(crate) struct WindowKernel {
 }
 
 impl WindowKernel {
-    pub fn new(linear: Arc<Linear>, windows: Windows, fold: FoldChoice) -> Self {
+    pub fn new(layer: &Layer, convolution: Convolution, windows: Windows, fold: FoldChoice) -> Self {
         let [parts, sums] =
             [&windows.output, &windows.output.sums()].map(|layout| Arc::new(Placement::new(layout)));
-        let convolution = Arc::new(linear.as_convolution());
-        Self { linear, convolution, windows: Arc::new(windows), fold, parts, sums }
+        let (bias, convolution) = (layer.bias.clone(), Arc::new(convolution));
+        Self { bias, convolution, windows: Arc::new(windows), fold, parts, sums }
     }
 
     /// Whether the layer's bias needs an addition: unless the constant tap brings it, or there is none.
-    pub fn adds_bias(windows: &Windows, linear: &Linear) -> bool {
-        !windows.has_constant_tap() && !linear.is_unbiased()
+    pub fn adds_bias(windows: &Windows, bias: &[f64]) -> bool {
+        !windows.has_constant_tap() && bias.iter().any(|b| *b != 0.0)
     }
 
     /// Windows to the layer's output in [`Windows::output`], whole sums: for each ciphertext of the output one product for each input,
@@ -55,18 +56,18 @@ impl WindowKernel {
             b.dot(terms, rescale)
         };
         let sum = folded(b, product, self.windows.output.blocks.spacing, &self.fold)?;
-        if !Self::adds_bias(&self.windows, &self.linear) {
+        if !Self::adds_bias(&self.windows, &self.bias) {
             return Ok(sum);
         }
-        let (linear, sums) = (self.linear.clone(), self.sums.clone());
+        let (bias, sums) = (self.bias.clone(), self.sums.clone());
         let first = to * sums.slots;
         add_bias(b, sum, move |slot| {
-            sums.at(first + slot).map_or(0.0, |(_, e)| linear.bias().get(e).copied().unwrap_or(0.0))
+            sums.at(first + slot).map_or(0.0, |(_, e)| bias.get(e).copied().unwrap_or(0.0))
         })
     }
 
     fn weights(&self, input: usize, to: usize) -> Numbers {
-        let (linear, convolution) = (self.linear.clone(), self.convolution.clone());
+        let (bias, convolution) = (self.bias.clone(), self.convolution.clone());
         let (windows, parts) = (self.windows.clone(), self.parts.clone());
         let first = to * parts.slots;
         Numbers::per_slot(parts.slots, move |slot| {
@@ -79,9 +80,7 @@ impl WindowKernel {
                     let [o, ..] = coordinates(element, windows.output.shape);
                     convolution.channel_weights(o)[*tap as usize]
                 }
-                (None, false) if tap == windows.taps.len() && windows.has_constant_tap() => {
-                    linear.bias()[element]
-                }
+                (None, false) if tap == windows.taps.len() && windows.has_constant_tap() => bias[element],
                 (None, false) => 0.0,
             }
         })

@@ -78,7 +78,7 @@ impl<'a> Build<'a> {
         let mut tensor = match (self.windows(), self.chain.links.len()) {
             (Some(windows), 2..) => {
                 let first = inner.next().expect("there are two");
-                let tensor = self.convolution(&first.linear, windows, inputs, words)?;
+                let tensor = self.convolution(first, windows, inputs, words)?;
                 self.squares(tensor, first)?
             }
             _ => Tensor {
@@ -91,17 +91,18 @@ impl<'a> Build<'a> {
         for link in inner {
             tensor = self.rows(link, tensor)?;
         }
-        self.scores(&last.linear, &tensor)
+        self.scores(last, &tensor)
     }
 
     /// Offset ciphertexts to a stack of maps.
     fn convolution(
         &mut self,
-        linear: &Arc<Linear>,
+        link: &Link,
         windows: Windows,
         inputs: &[Value],
         from: String,
     ) -> Result<Tensor, Error> {
+        let linear = &link.linear;
         let (positions, maps) = (linear.output.positions(), linear.output.channels);
         let cut = (self.lola == Lola::Dense).then(|| Cut::new(windows.clone()));
         let place = |p| cut.as_ref().map_or(p, |cut| cut.place(p));
@@ -113,7 +114,7 @@ impl<'a> Build<'a> {
         let words = format!("{maps} maps stacked every {spacing} slots");
         let position: Arc<[Option<usize>]> = inverse(&places, self.slots).into();
         let value =
-            self.b.layer(label(linear, from, &words), |b| -> Result<Value, blindsight_circuit::Error> {
+            self.b.layer(label(link, from, &words), |b| -> Result<Value, blindsight_circuit::Error> {
                 let offsets = match &cut {
                     Some(cut) => cut.build(b, inputs[0])?,
                     None => inputs.to_vec(),
@@ -121,8 +122,8 @@ impl<'a> Build<'a> {
                 let mut sums = Vec::with_capacity(maps);
                 for map in 0..maps {
                     let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
-                    let (position, linear) = (position.clone(), linear.clone());
-                    let bias = move |p: usize| linear.bias()[map * positions + p];
+                    let (position, all) = (position.clone(), link.bias.clone());
+                    let bias = move |p: usize| all[map * positions + p];
                     sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
                 }
                 stack(b, &sums, spacing)
@@ -155,7 +156,7 @@ impl<'a> Build<'a> {
             1 => format!("{rows} rows, each in its slot"),
             _ => format!("{groups} groups of {copies} rows, interleaved"),
         };
-        let mut label = label(linear, tensor.words, &words);
+        let mut label = label(link, tensor.words, &words);
         link.squares[..squares].iter().for_each(|name| label.name = format!("{}, {name}", label.name));
         let value = self.b.layer(label, |b| -> Result<Value, blindsight_circuit::Error> {
             let value =
@@ -166,7 +167,7 @@ impl<'a> Build<'a> {
                 let rows = first..rows.min(first + copies);
                 let mut sums = stacked_rows(b, value, &tensor.at, linear, rows, sum)?;
                 if copies > 1 {
-                    sums = add_bias(b, sums, stacked_bias(linear, first, spacing))?;
+                    sums = add_bias(b, sums, stacked_bias(&link.bias, first, spacing))?;
                 }
                 for _ in 0..squares {
                     sums = b.multiply(sums, sums, Rescale::Yes)?;
@@ -177,8 +178,8 @@ impl<'a> Build<'a> {
             if copies > 1 {
                 return Ok(value);
             }
-            let linear = linear.clone();
-            add_bias(b, value, move |s| linear.bias().get(s).copied().unwrap_or(0.0))
+            let bias = link.bias.clone();
+            add_bias(b, value, move |s| bias.get(s).copied().unwrap_or(0.0))
         })?;
         let at = Placed::new((0..rows).map(|r| r % copies * spacing + r / copies).collect());
         let tensor = Tensor { value, at, copied: false, words };
@@ -186,13 +187,16 @@ impl<'a> Build<'a> {
     }
 
     /// The last layer: a ciphertext for each row, which holds its sum in every slot.
-    fn scores(&mut self, linear: &Arc<Linear>, tensor: &Tensor) -> Result<Vec<Value>, Error> {
+    fn scores(&mut self, link: &Link, tensor: &Tensor) -> Result<Vec<Value>, Error> {
         let sum = RowSum { slots: self.slots, scale: self.scale };
-        let label = label(linear, tensor.words.clone(), "a ciphertext for each row, the same in every slot");
+        let (linear, label) = (
+            &link.linear,
+            label(link, tensor.words.clone(), "a ciphertext for each row, the same in every slot"),
+        );
         Ok(self.b.layer(label, |b| {
             let row = |row: usize| {
                 let total = stacked_rows(b, tensor.value, &tensor.at, linear, row..row + 1, sum)?;
-                let bias = linear.bias()[row];
+                let bias = link.bias[row];
                 add_bias(b, total, move |_| bias)
             };
             (0..linear.rows()).map(row).collect::<Result<_, blindsight_circuit::Error>>()
@@ -225,7 +229,7 @@ fn maps_apart(shape: blindsight_network::Shape, row: usize, map: usize, slots: u
 /// The offset ciphertexts that a map is a sum of, each with its weight. Those that the client wrote follow one another tap by tap, and where
 /// groups see different pixels map by map; those that were cut out follow group by group.
 fn taps(linear: &Linear, windows: &Windows, cut: bool, map: usize, offsets: &[Value]) -> Vec<(Value, f64)> {
-    let convolution = linear.as_convolution();
+    let convolution = linear.as_convolution().expect("windows are those of a convolution");
     let sources = windows.sources();
     let index = |tap: usize| match cut {
         true => map / convolution.group_outputs() * windows.taps.len() + tap,
@@ -236,10 +240,10 @@ fn taps(linear: &Linear, windows: &Windows, cut: bool, map: usize, offsets: &[Va
 }
 
 /// The biases of the rows from `first` on, one at each multiple of `spacing`.
-fn stacked_bias(linear: &Arc<Linear>, first: usize, spacing: usize) -> impl Fn(usize) -> f64 + 'static {
-    let linear = linear.clone();
+fn stacked_bias(bias: &Arc<[f64]>, first: usize, spacing: usize) -> impl Fn(usize) -> f64 + 'static {
+    let bias = bias.clone();
     move |slot| match slot % spacing {
-        0 => linear.bias().get(first + slot / spacing).copied().unwrap_or(0.0),
+        0 => bias.get(first + slot / spacing).copied().unwrap_or(0.0),
         _ => 0.0,
     }
 }
@@ -251,10 +255,10 @@ fn inverse(places: &[usize], slots: usize) -> Vec<Option<usize>> {
     inverse
 }
 
-fn label(linear: &Linear, from: String, to: &str) -> Label {
+fn label(link: &Link, from: String, to: &str) -> Label {
     Label {
-        name: linear.name.clone(),
-        kind: linear.kind.into(),
+        name: link.name.clone(),
+        kind: link.kind.into(),
         representation_in: from,
         representation_out: to.into(),
     }

@@ -51,7 +51,7 @@ impl Lola {
             let expected = format!("at most the {} levels of the parameters", parameters.max_level().0);
             return Err(Error::does_not_fit("depth of the network", level.0, expected));
         }
-        let reply = ReplyLayout::constants(chain.last().rows(), bound, parameters.modulus(Level(0)))?;
+        let reply = ReplyLayout::constants(chain.last().linear.rows(), bound, parameters.modulus(Level(0)))?;
         let mut build = Build::new(self, chain, parameters, reply.scale);
         let input = build.input()?;
         let inputs = (0..input.ciphertexts()).map(|_| build.b.input(level, NOMINAL_SCALE));

@@ -4,6 +4,7 @@ use super::{CRYPTONETS, Figures, Random, figures, model, planned};
 use crate::assemble::Assembly;
 use crate::batch::{assemble, levels};
 use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::planner::{Family, Objective};
 use crate::{Plan, ReplyLayout, Verdict, explain, parameters};
 use blindsight_circuit::encrypted::Program;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 
 /// In a small ring where one is asked for.
 fn assembled(model: &Model, degree: usize) -> Assembly {
-    let chain = Chain::new(&model.graph).unwrap();
+    let chain = Chain::new(&LayerGraph::new(&model.graph).unwrap()).unwrap();
     let levels = levels(&chain, 16.0).unwrap();
     let parameters = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap();
     let small = ParametersLiteral { degree, ..parameters.literal().clone() };

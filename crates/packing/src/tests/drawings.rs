@@ -4,9 +4,9 @@
 
 use super::layer;
 use crate::batch::BatchLayout;
-use crate::chain::Chain;
 use crate::choice::windows;
 use crate::forms;
+use crate::layer_graph::LayerGraph;
 use crate::layout::{Axis, Blocks, Digit};
 use crate::placement::Placement;
 use crate::{InputLayout, Layout};
@@ -127,7 +127,7 @@ fn vector(count: usize, digits: Vec<Digit>, slots: usize, ciphertexts: usize, bl
 }
 
 /// A chain of convolutions (maps in and out, kernel, stride) on an image, then dense layers of so many rows; weights are ones.
-fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -> Chain {
+fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -> LayerGraph {
     let (mut layers, mut shape) = (vec![], input);
     for (maps, kernel, stride) in convolutions {
         let convolution = Convolution {
@@ -153,7 +153,7 @@ fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -
         columns = *rows;
     }
     layers.pop();
-    Chain::new(&Graph { input, layers }).unwrap()
+    LayerGraph::new(&Graph { input, layers }).unwrap()
 }
 
 /// The first of the forms that the planner tries for which something holds.
@@ -172,7 +172,7 @@ fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
     let apart =
         form(outputs(0, true, 32), |l| l.one.is_some() && l.blocks.count == 3 && l.blocks.classes == 1);
     let shared = form(outputs(0, true, 32), |l| l.one.is_some() && l.blocks.classes == 2);
-    let unrolled = |output: &Layout| InputLayout::Windows(windows(&small.links[0].linear, output));
+    let unrolled = |output: &Layout| InputLayout::Windows(windows(&small.layers[0], output).unwrap().0);
     let deep = chain(Shape::new(1, 8, 8), &[(1, 2, 2), (4, 2, 2)], &[2]);
     let multiplexed = form(forms::outputs(&deep, 1, false, 32), is_multiplexed);
     let wide = chain(Shape::new(1, 4, 4), &[(1, 3, 1)], &[2]);

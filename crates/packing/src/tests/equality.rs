@@ -4,7 +4,7 @@ use super::{
     Figures, Machine, Random, check_search, figures, image, layer, model, options, planned, small_parameters,
 };
 use crate::assemble::{Assembly, assemble};
-use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
 use crate::search::Map;
@@ -37,7 +37,7 @@ fn results(circuit: &Circuit, layer: usize) -> Vec<usize> {
 /// Checks that each layer's result lies where its layout says.
 fn check_layers(
     assembly: &Assembly,
-    chain: &Chain,
+    chain: &LayerGraph,
     choice: &Choice,
     model: &Model,
     image: &[f64],
@@ -45,7 +45,7 @@ fn check_layers(
     let values = clear::trace(&assembly.circuit, &assembly.input.write(image).unwrap()).unwrap();
     let folded = model.graph.folded().unwrap();
     let tensors = folded.trace(image).unwrap();
-    for (index, layer) in choice.layers.iter().enumerate().take(chain.links.len() - 1) {
+    for (index, layer) in choice.layers.iter().enumerate().take(chain.layers.len() - 1) {
         let (layout, _) = layer.sum().unwrap();
         let placement = Placement::new(&layout.sums());
         // Layer 2 index of the circuit is the linear one, its square follows.
@@ -77,7 +77,7 @@ fn check_layers(
 const ENOUGH: usize = 1024;
 
 /// The planner's choice in a small ring; `None` where the network does not fit, which must not be where all ways are open and slots are many.
-fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Choice, Assembly)> {
+fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(LayerGraph, Choice, Assembly)> {
     let parameters = small_parameters(model, degree);
     let plan = match planner::plan_for(model, &parameters, options) {
         // A family asked for by name may not fit, and few slots hold few copies.
@@ -88,7 +88,7 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(Chain, Cho
         }
         plan => plan.unwrap(),
     };
-    let chain = Chain::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph).unwrap();
     let Recipe::Layers(choice) = plan.recipe() else { panic!("a plan that was not searched") };
     let assembly = assemble(&chain, &parameters, choice, plan.public.score_bound).unwrap();
     Some((chain, choice.clone(), assembly))
@@ -164,7 +164,7 @@ proptest! {
         check_search(&f, log_degree, &options, |search| {
             let found = Map::new(search).cheapest(&[], |_| true);
             let Ok(Some((Price(price), choice))) = found else { return Ok(()) };
-            let assembly = assemble(search.chain, search.parameters, &choice, search.bound).unwrap();
+            let assembly = assemble(search.graph, search.parameters, &choice, search.bound).unwrap();
             let totals = dry_run(&assembly.circuit).totals;
             let (hops, switches) = (totals.hops() as f64, totals.key_switches() as f64);
             let counted = match options.objective {
@@ -196,7 +196,7 @@ fn tensors_over_several_ciphertexts() {
             &assembly.reply.read(&coefficients[0]).unwrap().scores,
         )
         .unwrap();
-        check_layers(&assembly, &Chain::new(&model.graph).unwrap(), &choice, &model, &image).unwrap();
+        check_layers(&assembly, &LayerGraph::new(&model.graph).unwrap(), &choice, &model, &image).unwrap();
     }
 }
 
@@ -222,7 +222,7 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     let parameters = plan.public.parameters.validate().unwrap();
     assert_eq!((parameters.degree(), parameters.max_level().0), (32768, 15));
 
-    let chain = Chain::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph).unwrap();
     let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
     let image: Vec<f64> = (0..width).map(|i| i as f64 / width as f64).collect();
     let mut machine = Machine::new(&parameters, 8);
@@ -258,7 +258,7 @@ fn the_shipped_model_runs_encrypted() {
         let parameters = plan.public.parameters.validate().unwrap();
         let mut machine = Machine::new(&parameters, 3);
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
-        let chain = Chain::new(&model.graph).unwrap();
+        let chain = LayerGraph::new(&model.graph).unwrap();
         let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {

@@ -3,6 +3,7 @@
 use super::{CRYPTONETS, Machine, Random, figures, image, layer, model};
 use crate::assemble::Assembly;
 use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::{Error, Lola, Verdict, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 const BOUND: f64 = 16.0;
 
 fn built(lola: Lola, graph: &Graph, degree: usize) -> Assembly {
-    let chain = Chain::new(graph).unwrap();
+    let chain = Chain::new(&LayerGraph::new(graph).unwrap()).unwrap();
     lola.assemble(&chain, &parameters(degree, lola.depth(&chain)).unwrap(), BOUND).unwrap()
 }
 
@@ -145,7 +146,7 @@ proptest! {
     fn any_network_equals_plain_inference(f in figures(), dense in any::<bool>(), log_degree in 8u32..=11) {
         let Some(Model { graph, .. }) = model(&f) else { return Ok(()) };
         let lola = if dense { Lola::Dense } else { Lola::Offsets };
-        let chain = Chain::new(&graph).unwrap();
+        let chain = Chain::new(&LayerGraph::new(&graph).unwrap()).unwrap();
         let assembly = match lola.assemble(&chain, &small(1 << log_degree, lola.depth(&chain)), BOUND) {
             Err(Error::DoesNotFit { .. }) => return Ok(()),
             assembly => assembly.unwrap(),

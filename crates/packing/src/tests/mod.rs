@@ -7,7 +7,7 @@ mod literature;
 mod plans;
 
 use crate::assemble::Assembly;
-use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::planner::{self, Family, Objective, Options};
 use crate::search::Search;
 use crate::{Plan, parameters};
@@ -146,7 +146,7 @@ pub fn image(f: &Figures) -> Vec<f64> {
 
 /// Parameters of a small ring, for the depth of a model.
 pub fn small_parameters(model: &Model, degree: usize) -> Parameters {
-    let levels = Chain::new(&model.graph).unwrap().depth();
+    let levels = LayerGraph::new(&model.graph).unwrap().depth();
     let literal = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap().literal().clone();
     ParametersLiteral { degree, ..literal }.validate_insecure().unwrap()
 }
@@ -218,7 +218,8 @@ pub fn check_search(
     check: impl FnOnce(&Search<'_>) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let Some(model) = model(f) else { return Ok(()) };
-    let (chain, parameters) = (Chain::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
+    let (chain, parameters) =
+        (LayerGraph::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
     check(&Search::new(&chain, &parameters, options, 64.0))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{CRYPTONETS, Figures, figures, image, model, planned};
 use crate::assemble::assemble;
-use crate::chain::Chain;
+use crate::layer_graph::LayerGraph;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::search::{Map, Search};
 use crate::{
@@ -44,7 +44,7 @@ fn counts_of_the_cryptonets_network() {
 #[test]
 fn transforms_of_the_cryptonets_network() {
     let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192, 5).unwrap());
-    let chain = Chain::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph).unwrap();
     let fold = |radices, rescale_first| FoldChoice { radices, rescale_first };
     let copies = Blocks { count: 9, spacing: 881, classes: 1 };
     let output = Layout::packed(Shape::new(5, 13, 13), 8192).with_blocks(copies);
@@ -200,7 +200,7 @@ fn what_is_pruned_is_not_computed() {
     assert_eq!(counted(&pruned, &batch)[2], 845 + 63);
     let image = image(&CRYPTONETS);
     let assembly = plan.recipe().assemble(
-        &Chain::new(&pruned.graph).unwrap(),
+        &LayerGraph::new(&pruned.graph).unwrap(),
         &plan.public.parameters.validate().unwrap(),
         plan.public.score_bound,
     );
@@ -273,7 +273,7 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
         ..CRYPTONETS
     };
     let model = model(&f).unwrap();
-    let (chain, options) = (Chain::new(&model.graph).unwrap(), Options::default());
+    let (chain, options) = (LayerGraph::new(&model.graph).unwrap(), Options::default());
     let [six, four] = [6, 4].map(|taps| best(&model, Family::Taps(taps), Objective::Latency).unwrap());
     let auto = best(&model, Family::Auto, Objective::Latency).unwrap();
     let parameters = parameters(auto.ring_degree, chain.depth()).unwrap();
