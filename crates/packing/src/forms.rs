@@ -49,7 +49,7 @@ pub(crate) fn outputs(graph: &LayerGraph, index: usize, windows: bool, slots: us
 
 /// Layouts that suit any of those that read a tensor: of these, the layers whose latest input it is, if there is one.
 fn for_consumers(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
-    let tensor = setting.index.map_or(0, |index| index + 1);
+    let tensor = graph.judged_by(setting.index.map_or(0, |index| index + 1));
     let readers = || graph.readers(tensor);
     let is_main = |layer: &Layer| layer.main().operand.tensor == tensor;
     let any_main = readers().any(|(_, layer, _)| is_main(layer));

@@ -174,6 +174,16 @@ impl LayerGraph {
         live
     }
 
+    /// The tensor by whose readers a tensor's layout is judged: itself, or what it is a factor of where nothing else reads it.
+    pub fn judged_by(&self, tensor: usize) -> usize {
+        if self.readers(tensor).next().is_some() {
+            return tensor;
+        }
+        let products = self.layers.iter().enumerate().skip(tensor);
+        let mut products = products.filter(|(index, layer)| layer.alike(index + 1).any(|t| t == tensor));
+        products.next().map_or(tensor, |(index, _)| self.judged_by(index + 1))
+    }
+
     /// The layers that read a tensor, with the term by which they do.
     pub fn readers(&self, tensor: usize) -> impl Iterator<Item = (usize, &Layer, &Term)> {
         let layers = self.layers.iter().enumerate();

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
 
-fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
+pub fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseError> {
     let largest = expected.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
     prop_assert_eq!(expected.len(), actual.len());
     for (a, b) in expected.iter().zip(actual) {

@@ -3,6 +3,7 @@
 mod batch;
 mod drawings;
 mod equality;
+mod graphs;
 mod literature;
 mod plans;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> f64 {
+    pub fn next(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
