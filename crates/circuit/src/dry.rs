@@ -60,7 +60,7 @@ fn layer_run(circuit: &Circuit, span: &crate::Span, counts: &[Counts]) -> LayerR
     let level_out = nodes.last().map_or(Level(0), |n| n.level);
     LayerRun {
         label: span.label.clone(),
-        level_in: from_outside.max().unwrap_or(level_out),
+        level_in: from_outside.min().unwrap_or(level_out),
         level_out,
         counts: counts[span.nodes.clone()].iter().copied().sum(),
     }

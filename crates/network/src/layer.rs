@@ -136,6 +136,14 @@ impl Convolution {
         }
     }
 
+    /// Whether both have the same channels, groups and window.
+    pub fn has_figures_of(&self, other: &Self) -> bool {
+        let figures = |c: &Self| {
+            (c.input_channels, c.output_channels, c.groups, c.kernel, c.stride, c.dilation, c.padding)
+        };
+        figures(self) == figures(other)
+    }
+
     /// Channels in of one group. Needs `groups` to be at least 1.
     pub const fn group_inputs(&self) -> usize {
         self.input_channels / self.groups

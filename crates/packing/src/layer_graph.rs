@@ -112,6 +112,14 @@ impl Layer {
         self.bias.iter().all(|b| *b == 0.0)
     }
 
+    /// Whether both take the same diagonals between the same layouts: weights and biases are zero in the same places.
+    pub fn has_pattern_of(&self, other: &Self) -> bool {
+        let terms = self.terms.iter().zip(&other.terms);
+        self.terms.len() == other.terms.len()
+            && self.bias.iter().zip(&*other.bias).all(|(a, b)| (*a == 0.0) == (*b == 0.0))
+            && terms.into_iter().all(|(a, b)| a.linear.has_pattern_of(&b.linear))
+    }
+
     /// The tensors, other than its output, that products combine with it: theirs is its layout.
     pub fn alike(&self, own: usize) -> impl Iterator<Item = usize> + '_ {
         let operands = self.pointwise.iter().flat_map(|p| p.operation.operands());

@@ -141,6 +141,24 @@ impl Linear {
         }
     }
 
+    /// Whether both have weights that are not zero in the same places, whatever these are.
+    pub fn has_pattern_of(&self, other: &Self) -> bool {
+        let alike = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (*a == 0.0) == (*b == 0.0));
+        let shapes = [self.input, self.output] == [other.input, other.output];
+        shapes
+            && match (&self.map, &other.map) {
+                (Map::Convolution(a), Map::Convolution(b)) => {
+                    a.convolution.has_figures_of(&b.convolution)
+                        && alike(&a.convolution.weights, &b.convolution.weights)
+                }
+                (Map::Dense(a), Map::Dense(b)) => alike(&a.weights, &b.weights),
+                (Map::Sparse(a), Map::Sparse(b)) => {
+                    (&a.starts, &a.columns) == (&b.starts, &b.columns) && alike(&a.weights, &b.weights)
+                }
+                _ => false,
+            }
+    }
+
     /// One weight; zero where the row does not see the column.
     pub fn weight(&self, row: usize, column: usize) -> f64 {
         match &self.map {

@@ -55,16 +55,38 @@ pub(crate) struct Map<'a> {
     live: Vec<Vec<usize>>,
     /// What each layer costs at least, from each layout of its main input to each of its output.
     least: Vec<Vec<Vec<Price>>>,
-    differences: Mutex<HashMap<DifferenceKey, Arc<Differences>>>,
-    /// What was decided for each layer between these layouts of its inputs and this one of its output.
-    decided: Mutex<HashMap<StepKey, Option<Arc<Decided>>>>,
-    diagonals: Mutex<HashMap<StepKey, Option<(Price, LayerChoice)>>>,
+    /// For each layer the first that takes the same diagonals: networks repeat themselves.
+    patterns: Vec<usize>,
+    differences: Known<DifferenceKey, Arc<Differences>>,
+    decided: Known<StepKey, Option<Arc<Decided>>>,
+    /// The cheapest way to take the diagonals of a step, at each level.
+    diagonals: Known<(StepKey, Level), Option<(Price, LayerChoice)>>,
 }
 
-/// All that differences depend on: the layer, the term, whether its input brings the one, and the layouts but for their blocks.
+/// All that differences depend on: the layer's pattern, the term, whether its input brings the one, and the layouts but for their blocks.
 type DifferenceKey = (usize, usize, bool, Layout, Layout);
-/// A layer, and the places of its inputs and its output.
-type StepKey = (usize, Vec<usize>, usize);
+/// All that diagonals depend on: the layer's pattern, the layouts of its inputs, and that of its output.
+type StepKey = (usize, Vec<Layout>, Layout);
+
+/// What was found out so far.
+struct Known<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: std::hash::Hash + Eq, V: Clone> Known<K, V> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// What is known, or else found out now. Threads may find the same at the same time; it is equal.
+    fn get(&self, key: K, find: impl FnOnce() -> V) -> V {
+        let known = || self.0.lock().expect("nothing panics while it is locked");
+        if let Some(value) = known().get(&key) {
+            return value.clone();
+        }
+        let value = find();
+        known().insert(key, value.clone());
+        value
+    }
+}
 
 /// How a path may come to a tensor in a layout.
 enum Origin {
@@ -179,9 +201,10 @@ impl<'a> Map<'a> {
             tensors: vec![],
             live,
             least: vec![],
-            differences: Mutex::default(),
-            decided: Mutex::default(),
-            diagonals: Mutex::default(),
+            patterns: patterns(&search.graph.layers),
+            differences: Known::new(),
+            decided: Known::new(),
+            diagonals: Known::new(),
         };
         map.tensors.push(map.images());
         let last = map.layers.len() - 1;
@@ -315,18 +338,12 @@ impl<'a> Map<'a> {
         to: &Tensor,
     ) -> Arc<Differences> {
         let bare = |layout: &Layout| layout.clone().with_blocks(Blocks::ONE);
-        let key = (index, term, bears, bare(&from.layout), bare(&to.output));
-        let known = || self.differences.lock().expect("nothing panics while it is locked");
-        if let Some(differences) = known().get(&key) {
-            return differences.clone();
-        }
-        // Threads may find the same ones at the same time; they are equal.
-        let layer = &self.layers[index];
-        let bias = bears.then_some(&*layer.bias);
-        let linear = &layer.terms[term].linear;
-        let differences = Arc::new(Differences::new(linear, bias, &from.placement, &to.to));
-        known().insert(key, differences.clone());
-        differences
+        let key = (self.patterns[index], term, bears, bare(&from.layout), bare(&to.output));
+        self.differences.get(key, || {
+            let layer = &self.layers[index];
+            let (bias, linear) = (bears.then_some(&*layer.bias), &layer.terms[term].linear);
+            Arc::new(Differences::new(linear, bias, &from.placement, &to.to))
+        })
     }
 
     /// The best choice of other families than these, and its price: the cheapest path from the client to the scores. `None` where any costs so
@@ -422,44 +439,42 @@ impl<'a> Map<'a> {
         place.pointwise + place.rest
     }
 
-    /// The step of a path to this layout of the next tensor, and all that it depends on.
-    fn next<'s>(&'s self, path: &Path, to: usize) -> (StepKey, Step<'s>) {
+    /// The step of a path to this layout of the next tensor.
+    fn next<'s>(&'s self, path: &Path, to: usize) -> Step<'s> {
         let layer = &self.layers[path.at];
         let tensors = layer.terms.iter().map(|term| term.operand.tensor);
-        let places: Vec<usize> = tensors.clone().map(|tensor| path.place(tensor)).collect();
-        let from = tensors.zip(&places).map(|(tensor, place)| &self.tensors[tensor][*place].tensor).collect();
-        let step = Step { layer, from, to: &self.tensors[path.at + 1][to].tensor };
-        ((path.at, places, to), step)
+        let from = tensors.map(|tensor| &self.tensors[tensor][path.place(tensor)].tensor).collect();
+        Step { layer, from, to: &self.tensors[path.at + 1][to].tensor }
+    }
+
+    fn key(&self, index: usize, step: &Step<'_>) -> StepKey {
+        let from = step.from.iter().map(|tensor| tensor.layout.clone()).collect();
+        (self.patterns[index], from, step.to.output.clone())
+    }
+
+    fn decided(&self, index: usize, step: &Step<'_>) -> Option<Arc<Decided>> {
+        self.decided.get(self.key(index, step), || {
+            let bearer = bearer(step.from.iter().map(|tensor| &*tensor.placement));
+            let differences = step
+                .from
+                .iter()
+                .enumerate()
+                .map(|(term, from)| self.differences((index, term, bearer == Some(term)), from, step.to));
+            Decided::fewest(step, &differences.collect::<Vec<_>>()).map(Arc::new)
+        })
     }
 
     fn decide(&self, path: Rc<Path>, to: usize, queue: &mut Queue) {
-        let (key, step) = self.next(&path, to);
-        let known = || self.decided.lock().expect("nothing panics while it is locked");
-        let found = known().get(&key).cloned();
-        let decided = found.unwrap_or_else(|| {
-            let bearer = bearer(step.from.iter().map(|tensor| &*tensor.placement));
-            let differences =
-                step.from.iter().enumerate().map(|(term, from)| {
-                    self.differences((path.at, term, bearer == Some(term)), from, step.to)
-                });
-            let decided = Decided::fewest(&step, &differences.collect::<Vec<_>>()).map(Arc::new);
-            known().insert(key, decided.clone());
-            decided
-        });
-        let Some(decided) = decided else { return };
+        let step = self.next(&path, to);
+        let Some(decided) = self.decided(path.at, &step) else { return };
         let least = path.price + self.prices.least_decided(&step, &decided) + self.beyond(&path, to);
         queue.push(least, Task::Split(path, to));
     }
 
     fn split(&self, path: &Path, to: usize, queue: &mut Queue) {
-        let (key, step) = self.next(path, to);
-        let known = || self.diagonals.lock().expect("nothing panics while it is locked");
-        let found = known().get(&key).cloned();
-        let diagonals = found.unwrap_or_else(|| {
-            let decided = self.decided.lock().expect("nothing panics while it is locked").get(&key).cloned();
-            let diagonals = decided.flatten().and_then(|decided| self.prices.diagonals(&step, &decided));
-            known().insert(key, diagonals.clone());
-            diagonals
+        let step = self.next(path, to);
+        let diagonals = self.diagonals.get((self.key(path.at, &step), step.layer.level), || {
+            self.decided(path.at, &step).and_then(|decided| self.prices.diagonals(&step, &decided))
         });
         let Some((price, choice)) = diagonals else { return };
         let place = &self.tensors[path.at + 1][to];
@@ -480,6 +495,16 @@ impl<'a> Map<'a> {
             format!("a tensor that the {family} representation can lay out in ciphertexts of {slots} slots"),
         )
     }
+}
+
+/// For each layer the first that has its pattern. The last one is like no other: it may have the reply's rows.
+fn patterns(layers: &[Layer]) -> Vec<usize> {
+    let inner = layers.len() - 1;
+    let first = |index: usize| {
+        let mut before = 0..index.min(inner);
+        before.find(|other| index < inner && layers[*other].has_pattern_of(&layers[index])).unwrap_or(index)
+    };
+    (0..layers.len()).map(first).collect()
 }
 
 #[cfg(test)]

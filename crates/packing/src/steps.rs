@@ -16,7 +16,7 @@ use blindsight_ckks::{KeyRequirements, Level, Parameters, Rescale};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a step costs, most important first; the last figures break ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -92,6 +92,15 @@ pub(crate) struct Decided {
     diagonals: Diagonals,
     origin: usize,
     preference: Preference,
+    /// The ways to split them that are worth a look, once one is asked for.
+    ways: OnceLock<Vec<Way>>,
+}
+
+/// A way to split diagonals into giant steps: with every baby a rotation of its input, and with babies made of copies, once these are asked for.
+struct Way {
+    steps: GiantSteps,
+    plain: Shapes,
+    copied: OnceLock<Vec<Shapes>>,
 }
 
 /// Steps and their prices.
@@ -202,22 +211,21 @@ impl<'a> Prices<'a> {
 
     /// The best split of diagonals into baby and giant steps, and the best fold.
     fn split(&self, step: &Step<'_>, decided: &Decided) -> Option<(Price, Split, FoldChoice)> {
-        let Decided { diagonals, origin, .. } = decided;
         let bias = DiagonalKernel::adds_bias(&step.layer.bias, step.bearer(), &step.to.to);
-        let units = units(step.layouts(), step.to.output.slots);
-        let mut stamps = Stamps::new(self.search.parameters.slots());
+        let units = || units(step.layouts(), step.to.output.slots);
         let mut best: Option<(Price, Split, FoldChoice)> = None;
-        for steps in useful_splits(diagonals, *origin, &units, &mut stamps) {
-            let plain = steps.shapes(steps.span, &mut stamps);
-            let Some((price, fold, least_copied)) = self.shapes_price(&plain, step, bias) else { continue };
+        for way in decided.ways(units) {
+            let Some((price, fold, least_copied)) = self.shapes_price(&way.plain, step, bias) else {
+                continue;
+            };
             if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                best = Some((price, plain.split, fold));
+                best = Some((price, way.plain.split, fold));
             }
             if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
                 continue;
             }
-            for shapes in ways_to_copy(&steps, &units, &mut stamps) {
-                let Some((price, fold, _)) = self.shapes_price(&shapes, step, bias) else { continue };
+            for shapes in way.copied(units) {
+                let Some((price, fold, _)) = self.shapes_price(shapes, step, bias) else { continue };
                 if best.as_ref().is_none_or(|(least, ..)| price < *least) {
                     best = Some((price, shapes.split, fold));
                 }
@@ -309,8 +317,11 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
 /// Numbers of giant steps that are aimed at.
 const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
 
-/// The strides of the layouts: where diagonals repeat.
-fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> BTreeSet<usize> {
+/// Distances at which diagonals repeat.
+type Units = BTreeSet<usize>;
+
+/// The strides of the layouts.
+fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> Units {
     let strides = layouts.flat_map(|layout| &layout.digits).map(|d| d.stride);
     strides.chain([1]).filter(|u| (1..slots).contains(u)).collect()
 }
@@ -319,7 +330,7 @@ fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> BTreeSe
 fn useful_splits(
     diagonals: &Diagonals,
     origin: usize,
-    units: &BTreeSet<usize>,
+    units: &Units,
     stamps: &mut Stamps,
 ) -> Vec<GiantSteps> {
     let (range, terms) = (diagonals.range(origin), diagonals.products());
@@ -344,11 +355,12 @@ fn useful_splits(
 }
 
 /// Ways to make babies of copies: those that take fewer keys than all with as few copies.
-fn ways_to_copy(steps: &GiantSteps, units: &BTreeSet<usize>, stamps: &mut Stamps) -> Vec<Shapes> {
+fn ways_to_copy(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
+    let mut stamps = Stamps::new(steps.slots());
     let multiples =
         |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < steps.span);
     let strides: BTreeSet<usize> = units.iter().flat_map(multiples).collect();
-    let mut ways: Vec<Shapes> = strides.into_iter().map(|stride| steps.shapes(stride, stamps)).collect();
+    let mut ways: Vec<Shapes> = strides.into_iter().map(|stride| steps.shapes(stride, &mut stamps)).collect();
     ways.sort_by_key(|shapes| (shapes.copies, shapes.keys));
     let mut least = usize::MAX;
     ways.retain(|shapes| {
@@ -359,7 +371,26 @@ fn ways_to_copy(steps: &GiantSteps, units: &BTreeSet<usize>, stamps: &mut Stamps
     ways
 }
 
+impl Way {
+    fn new(steps: GiantSteps, stamps: &mut Stamps) -> Self {
+        let plain = steps.shapes(steps.span, stamps);
+        Self { steps, plain, copied: OnceLock::new() }
+    }
+
+    fn copied(&self, units: impl FnOnce() -> Units) -> &[Shapes] {
+        self.copied.get_or_init(|| ways_to_copy(&self.steps, &units()))
+    }
+}
+
 impl Decided {
+    fn ways(&self, units: impl FnOnce() -> Units) -> &[Way] {
+        self.ways.get_or_init(|| {
+            let mut stamps = Stamps::new(self.diagonals.slots());
+            let splits = useful_splits(&self.diagonals, self.origin, &units(), &mut stamps);
+            splits.into_iter().map(|steps| Way::new(steps, &mut stamps)).collect()
+        })
+    }
+
     /// The meetings with the fewest products, over origins and preferences, for the differences of each term; `None` where there are none.
     pub fn fewest(step: &Step<'_>, differences: &[Arc<Differences>]) -> Option<Self> {
         // Rows of a dense layer see all columns, so there is nothing to gain by looking for the best origin.
@@ -375,7 +406,8 @@ impl Decided {
                 let (from, to) = (from.placement.clone(), step.to.to.clone());
                 Meetings::new(differences, from, to, origin, preference).into_diagonals()
             });
-            Self { diagonals: Diagonals::joined(parts.collect()), origin, preference }
+            let ways = OnceLock::new();
+            Self { diagonals: Diagonals::joined(parts.collect()), origin, preference, ways }
         });
         decided
             .min_by_key(|decided| decided.diagonals.products())

@@ -136,6 +136,7 @@ fn first(stamps: &mut [u32], place: usize, now: u32) -> bool {
 
 /// All diagonals of a layer, split into giant steps; how each of these is made is open.
 pub(crate) struct GiantSteps {
+    slots: usize,
     origin: usize,
     pub span: usize,
     order: GiantOrder,
@@ -166,6 +167,11 @@ pub(crate) struct Shapes {
 }
 
 impl GiantSteps {
+    /// How many slots a ciphertext has.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Whether every ciphertext of the output has a product.
     pub fn is_whole(&self) -> bool {
         self.rows.iter().all(|row| row.terms > 0)
@@ -265,6 +271,11 @@ impl Diagonals {
         joined
     }
 
+    /// How many slots a ciphertext has.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// How many products there are for each ciphertext of output and input.
     pub fn terms(&self) -> Vec<Vec<usize>> {
         self.pairs.iter().map(|row| row.iter().map(Vec::len).collect()).collect()
@@ -296,7 +307,7 @@ impl Diagonals {
         };
         let [apart, chained] = [GiantOrder::Apart, GiantOrder::Chained].map(|order| (keys(order), order));
         let (keys, order) = if chained.0 < apart.0 { chained } else { apart };
-        GiantSteps { origin, span, order, rows, keys }
+        GiantSteps { slots: self.slots, origin, span, order, rows, keys }
     }
 
     /// Those of a ciphertext of the output, and the rotations of its giant steps.

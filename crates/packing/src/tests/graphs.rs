@@ -27,6 +27,8 @@ enum Part {
     /// The same with a projection to so many channels with this stride.
     Projection(usize, usize),
     /// The same, squared after the sum.
+    SquaredProjection(usize, usize),
+    /// The first, squared after the sum.
     Squared,
     /// The product of two convolutions.
     Gate,
@@ -112,10 +114,11 @@ impl Builder {
                 let sum = self.linear(terms);
                 if matches!(part, Part::Squared) { self.square(sum) } else { sum }
             }
-            Part::Projection(channels, stride) => {
+            Part::Projection(channels, stride) | Part::SquaredProjection(channels, stride) => {
                 let branch = self.branch(last, [channels, 3, stride]);
                 let terms = vec![self.term(branch, [channels, 3, 1]), self.term(last, [channels, 1, stride])];
-                self.linear(terms)
+                let sum = self.linear(terms);
+                if matches!(part, Part::SquaredProjection(..)) { self.square(sum) } else { sum }
             }
             Part::Gate => {
                 let sides = [0, 1].map(|_| {
@@ -259,4 +262,57 @@ proptest! {
             prop_assert!((expected - score).abs() < 12.0 * deviation, "{} for {}", score, expected);
         }
     }
+}
+
+/// Residual networks of CIFAR-10's shape: what planning takes, and what it finds.
+#[test]
+#[ignore = "takes minutes; for measuring"]
+fn residual_networks() {
+    let resnet = |blocks: usize| {
+        let mut parts = vec![Part::Plain(16, 1)];
+        for (stage, channels) in [16, 32, 64].into_iter().enumerate() {
+            for block in 0..blocks {
+                parts.push(match (stage, block) {
+                    (1.., 0) => Part::SquaredProjection(channels, 2),
+                    _ => Part::Squared,
+                });
+            }
+        }
+        parts
+    };
+    let depths = std::env::var("BLOCKS").map_or(1, |b| b.parse().unwrap());
+    let fused = network(&resnet(depths), Shape::new(3, 32, 32), 1);
+    let graph = LayerGraph::of(&fused);
+    let degree = std::env::var("DEGREE").map_or(32768, |b| b.parse().unwrap());
+    let parameters = parameters(degree, graph.depth()).unwrap();
+    println!("{} levels, {} layers, {:?}", graph.depth(), graph.layers.len(), parameters.literal());
+    let start = std::time::Instant::now();
+    let options = Options::default();
+    let search = Search::new(&graph, &parameters, &options, 64.0);
+    let map = Map::new(&search);
+    println!("map {:?}", start.elapsed());
+    let (price, choice) = map.cheapest(&[], |_| true).unwrap().unwrap();
+    println!("search {:?}: {price:?}", start.elapsed());
+    let assembly = assemble(&graph, &parameters, &choice, 64.0).unwrap();
+    println!("assembled {:?}", start.elapsed());
+    let run = dry_run(&assembly.circuit);
+    for layer in &run.layers {
+        println!(
+            "{:8} {:3} {:6} products {:5} rotations {:6.1} ms {} -> {}",
+            layer.label.name,
+            layer.level_in.0,
+            layer.counts.plaintext_multiplications,
+            layer.counts.rotations,
+            options.cost.microseconds(&layer.counts.work, degree) / 1e3,
+            layer.label.representation_in,
+            layer.label.representation_out
+        );
+    }
+    println!(
+        "{:.0} ms, model {:.2} GiB, keys {:.1} MB ({})",
+        run.milliseconds(&options.cost),
+        crate::sizes::encoded_model(&assembly.circuit) as f64 / (1u64 << 30) as f64,
+        crate::sizes::evaluation_keys(&parameters, &assembly.circuit.keys()) as f64 / 1e6,
+        assembly.circuit.keys().rotations.len(),
+    );
 }
