@@ -86,6 +86,11 @@ impl Builder {
         Ok(built)
     }
 
+    /// The name of the layer that was labelled last; `input` before the first.
+    pub fn last_layer(&self) -> &str {
+        self.circuit.layers.last().map_or("input", |span| &span.label.name)
+    }
+
     /// Where a layer begins: what [`end_layer`](Self::end_layer) takes.
     pub fn begin_layer(&self) -> LayerStart {
         LayerStart(self.circuit.nodes.len())

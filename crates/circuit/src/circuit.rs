@@ -198,10 +198,19 @@ pub struct Label {
     pub name: String,
     /// The layer's kind.
     pub kind: String,
-    /// The representation of its input, in words.
-    pub representation_in: String,
+    /// What it reads.
+    pub inputs: Vec<LabelInput>,
     /// The representation of its output, in words.
     pub representation_out: String,
+}
+
+/// What a layer reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelInput {
+    /// The name of the layer that made it, or of the input.
+    pub name: String,
+    /// Its representation, in words.
+    pub representation: String,
 }
 
 /// The nodes of one layer.

@@ -37,7 +37,9 @@ pub mod scalar;
 mod tally;
 
 pub use builder::{Builder, LayerStart};
-pub use circuit::{Circuit, Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
+pub use circuit::{
+    Circuit, Giant, Label, LabelInput, Node, Operation, Output, Plain, Reading, Span, Term, Value,
+};
 pub use cost::{CostModel, UNITS};
 pub use counts::{Counts, Work};
 pub use dry::{DryRun, LayerRun, dry_run};

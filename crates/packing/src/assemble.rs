@@ -7,7 +7,7 @@ use crate::kernels::{
 use crate::layer_graph::{Layer, LayerGraph, Operand, Pointwise};
 use crate::placement::Placement;
 use crate::{Choice, Error, InputLayout, LayerChoice, Layout, ReplyLayout};
-use blindsight_circuit::{Builder, Circuit, Label, Output, Reading, Value};
+use blindsight_circuit::{Builder, Circuit, Label, LabelInput, Output, Reading, Value};
 use blindsight_ckks::{Level, Parameters, Scale};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -182,8 +182,10 @@ fn wrong(what: &str) -> Result<(), Error> {
     Err(Error::Plan(what.into()))
 }
 
-/// How a tensor lies.
+/// A tensor and how it lies.
 struct Tensor {
+    /// The layer that made it.
+    name: String,
     /// `None` for windows and for the scores.
     layout: Option<Layout>,
     words: String,
@@ -191,7 +193,7 @@ struct Tensor {
 
 impl Tensor {
     fn image(choice: &Choice, input: &InputLayout) -> Self {
-        Self { layout: choice.image.clone(), words: input.to_string() }
+        Self { name: "input".into(), layout: choice.image.clone(), words: input.to_string() }
     }
 }
 
@@ -233,19 +235,35 @@ impl<'a> Building<'a> {
             Some(layout) => layout.to_string(),
             None => format!("{} coefficients", self.reply.indices().len()),
         };
-        let from: Vec<&str> =
-            layer.terms.iter().map(|term| self.tensors[term.operand.tensor].words.as_str()).collect();
-        let of_layer = label(&layer.name, layer.kind, from.join("; "), words.clone());
-        let values = self.labelled(of_layer, |building| building.linear(index, choice))?;
+        let read = layer.terms.iter().map(|term| term.operand);
+        let label = self.label(&layer.name, layer.kind, read, words.clone());
+        let values = self.labelled(label, |building| building.linear(index, choice))?;
         self.values.insert(Operand { tensor: index + 1, version: 0 }, values);
-        self.tensors.push(Tensor { layout: sums, words: words.clone() });
+        self.tensors.push(Tensor { name: layer.name.clone(), layout: sums, words: words.clone() });
         for (position, pointwise) in layer.pointwise.iter().enumerate() {
-            let kind = pointwise.operation.kind();
-            let of_pointwise = label(&pointwise.name, kind, words.clone(), words.clone());
-            let values = self.labelled(of_pointwise, |building| building.pointwise(pointwise))?;
+            let (kind, read) = (pointwise.operation.kind(), pointwise.operation.operands());
+            let label = self.label(&pointwise.name, kind, read.into_iter(), words.clone());
+            let values = self.labelled(label, |building| building.pointwise(pointwise))?;
             self.values.insert(Operand { tensor: index + 1, version: position + 1 }, values);
         }
         Ok(())
+    }
+
+    fn label(
+        &self,
+        name: &str,
+        kind: &str,
+        read: impl Iterator<Item = Operand>,
+        representation_out: String,
+    ) -> Label {
+        let input = |operand: Operand| {
+            let Tensor { name, words, .. } = &self.tensors[operand.tensor];
+            let made_by = |version: usize| &self.graph.layers[operand.tensor - 1].pointwise[version - 1].name;
+            let name = if operand.version == 0 { name } else { made_by(operand.version) };
+            LabelInput { name: name.clone(), representation: words.clone() }
+        };
+        let inputs = read.map(input).collect();
+        Label { name: name.into(), kind: kind.into(), inputs, representation_out }
     }
 
     /// Builds the nodes of one layer under a label.
@@ -333,8 +351,4 @@ impl<'a> Building<'a> {
             operands.map(|operand| self.read(operand, pointwise.level)).collect::<Result<_, _>>()?;
         Ok(build_pointwise(&pointwise.operation, &mut self.b, &operands)?)
     }
-}
-
-fn label(name: &str, kind: &str, representation_in: String, representation_out: String) -> Label {
-    Label { name: name.into(), kind: kind.into(), representation_in, representation_out }
 }

@@ -9,7 +9,7 @@ use crate::assemble::Assembly;
 use crate::chain::{Chain, Link};
 use crate::linear::Linear;
 use crate::{Error, InputLayout, ReplyLayout};
-use blindsight_circuit::{Builder, Label, Output, Reading, ScalarRows, Value};
+use blindsight_circuit::{Builder, Label, LabelInput, Output, Reading, ScalarRows, Value};
 use blindsight_ckks::{Level, Parameters, ScalarRow, Scale};
 use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
@@ -249,17 +249,13 @@ impl Segment {
                     let linear = &link.linear;
                     let scale = whole_scale(*weight_bits.next().expect("one for each linear step"));
                     let sums = |b: &mut Builder| b.sums(&values, rows(link), scale);
-                    let label = label(&link.name, link.kind, shape, linear.output);
+                    let label = label(&link.name, link.kind, b.last_layer(), [shape, linear.output]);
                     (b.layer(label, |b| sums(b).and_then(|v| reduced(b, v)))?, linear.output)
                 }
                 Step::Square { name, shape } => {
                     let squares = |b: &mut Builder| b.squares(&values);
-                    (
-                        b.layer(label(name, "square", *shape, *shape), |b| {
-                            squares(b).and_then(|v| reduced(b, v))
-                        })?,
-                        *shape,
-                    )
+                    let label = label(name, "square", b.last_layer(), [*shape; 2]);
+                    (b.layer(label, |b| squares(b).and_then(|v| reduced(b, v)))?, *shape)
                 }
             };
         }
@@ -288,11 +284,11 @@ pub(crate) fn words(shape: Shape) -> String {
     format!("{shape}, a ciphertext for each element, an image in each slot")
 }
 
-fn label(name: &str, kind: &str, from: Shape, to: Shape) -> Label {
+fn label(name: &str, kind: &str, before: &str, [from, to]: [Shape; 2]) -> Label {
     Label {
         name: name.into(),
         kind: kind.into(),
-        representation_in: words(from),
+        inputs: vec![LabelInput { name: before.into(), representation: words(from) }],
         representation_out: words(to),
     }
 }

@@ -51,6 +51,33 @@ pub struct Explanation {
     pub predicted_expand_ms: f64,
 }
 
+/// One text, or a list where there are several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// The only one.
+    One(String),
+    /// None, or several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn new(mut texts: Vec<String>) -> Self {
+        match texts.len() {
+            1 => Self::One(texts.remove(0)),
+            _ => Self::Many(texts),
+        }
+    }
+
+    /// All of them.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
 /// One layer explained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerExplanation {
@@ -58,8 +85,10 @@ pub struct LayerExplanation {
     pub name: String,
     /// The layer's kind.
     pub kind: String,
-    /// The representation of its input.
-    pub representation_in: String,
+    /// What it reads: the names of layers, or `input`.
+    pub inputs: Vec<String>,
+    /// The representation of its input, of each where there are several.
+    pub representation_in: OneOrMany,
     /// The representation of its output.
     pub representation_out: String,
     /// The level of its input.
@@ -136,7 +165,10 @@ impl LayerExplanation {
         Self {
             name: layer.label.name.clone(),
             kind: layer.label.kind.clone(),
-            representation_in: layer.label.representation_in.clone(),
+            inputs: layer.label.inputs.iter().map(|input| input.name.clone()).collect(),
+            representation_in: OneOrMany::new(
+                layer.label.inputs.iter().map(|input| input.representation.clone()).collect(),
+            ),
             representation_out: layer.label.representation_out.clone(),
             level_in: layer.level_in.0,
             level_out: layer.level_out.0,

@@ -31,6 +31,8 @@ pub struct Explain {
 struct Report {
     #[serde(flatten)]
     explanation: Explanation,
+    /// What the plan costs by the objective, the less the better.
+    objective_value: f64,
     /// The best plan of another family, where the planner was free to choose.
     runner_up: Option<RunnerUp>,
     #[serde(skip)]
@@ -41,6 +43,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct RunnerUp {
     representation: String,
+    objective_value: f64,
     /// What the objective counts, as a multiple of what the plan costs.
     ratio: f64,
     ring_degree: usize,
@@ -61,13 +64,15 @@ impl Explain {
             .map(|other| explain(&other))
             .transpose()?;
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
-        emit(&Report { explanation, runner_up, objective }, json)
+        let objective_value = explanation.cost(objective);
+        emit(&Report { explanation, objective_value, runner_up, objective }, json)
     }
 }
 
 impl RunnerUp {
     fn new(other: Explanation, best: &Explanation, objective: Objective) -> Self {
         Self {
+            objective_value: other.cost(objective),
             ratio: other.cost(objective) / best.cost(objective),
             representation: other.representation,
             ring_degree: other.ring_degree,
@@ -107,7 +112,13 @@ impl Report {
         let mut table = Table::new(["layer", "how its input lies in the ciphertexts"]).left(2);
         let layers = &self.explanation.layers;
         for layer in layers {
-            table.row([&layer.name, &layer.representation_in]);
+            for (input, representation) in layer.inputs.iter().zip(layer.representation_in.texts()) {
+                let named = match layer.inputs.len() {
+                    1 => representation.clone(),
+                    _ => format!("{input}: {representation}"),
+                };
+                table.row([&layer.name, &named]);
+            }
         }
         if let Some(last) = layers.last() {
             table.row(["reply", &last.representation_out]);

@@ -8,7 +8,7 @@ use crate::kernels::{
 use crate::layout::{Axis, Blocks, Digit};
 use crate::linear::Linear;
 use crate::{Error, InputLayout, Layout, Windows};
-use blindsight_circuit::{Builder, Label, Value};
+use blindsight_circuit::{Builder, Label, LabelInput, Value};
 use blindsight_ckks::{Parameters, Rescale, Scale};
 use std::sync::Arc;
 
@@ -113,29 +113,27 @@ impl<'a> Build<'a> {
         let at = Placed::new(stacked.collect());
         let words = format!("{maps} maps stacked every {spacing} slots");
         let position: Arc<[Option<usize>]> = inverse(&places, self.slots).into();
-        let value =
-            self.b.layer(label(link, from, &words), |b| -> Result<Value, blindsight_circuit::Error> {
-                let offsets = match &cut {
-                    Some(cut) => cut.build(b, inputs[0])?,
-                    None => inputs.to_vec(),
-                };
-                let mut sums = Vec::with_capacity(maps);
-                for map in 0..maps {
-                    let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
-                    let (position, all) = (position.clone(), link.bias.clone());
-                    let bias = move |p: usize| all[map * positions + p];
-                    sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
-                }
-                stack(b, &sums, spacing)
-            })?;
+        let label = self.label(&link.name, link.kind, from, &words);
+        let value = self.b.layer(label, |b| -> Result<Value, blindsight_circuit::Error> {
+            let offsets = match &cut {
+                Some(cut) => cut.build(b, inputs[0])?,
+                None => inputs.to_vec(),
+            };
+            let mut sums = Vec::with_capacity(maps);
+            for map in 0..maps {
+                let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
+                let (position, all) = (position.clone(), link.bias.clone());
+                let bias = move |p: usize| all[map * positions + p];
+                sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
+            }
+            stack(b, &sums, spacing)
+        })?;
         Ok(Tensor { value, at, copied: false, words })
     }
 
     fn squares(&mut self, mut tensor: Tensor, link: &Link) -> Result<Tensor, Error> {
         for name in &link.squares {
-            let (name, kind) = (name.clone(), "square".into());
-            let (representation_in, representation_out) = (tensor.words.clone(), tensor.words.clone());
-            let label = Label { name, kind, representation_in, representation_out };
+            let label = self.label(name, "square", tensor.words.clone(), &tensor.words);
             tensor.value = self.b.layer(label, |b| b.multiply(tensor.value, tensor.value, Rescale::Yes))?;
         }
         Ok(tensor)
@@ -156,7 +154,7 @@ impl<'a> Build<'a> {
             1 => format!("{rows} rows, each in its slot"),
             _ => format!("{groups} groups of {copies} rows, interleaved"),
         };
-        let mut label = label(link, tensor.words, &words);
+        let mut label = self.label(&link.name, link.kind, tensor.words, &words);
         link.squares[..squares].iter().for_each(|name| label.name = format!("{}, {name}", label.name));
         let value = self.b.layer(label, |b| -> Result<Value, blindsight_circuit::Error> {
             let value =
@@ -189,10 +187,9 @@ impl<'a> Build<'a> {
     /// The last layer: a ciphertext for each row, which holds its sum in every slot.
     fn scores(&mut self, link: &Link, tensor: &Tensor) -> Result<Vec<Value>, Error> {
         let sum = RowSum { slots: self.slots, scale: self.scale };
-        let (linear, label) = (
-            &link.linear,
-            label(link, tensor.words.clone(), "a ciphertext for each row, the same in every slot"),
-        );
+        let words = "a ciphertext for each row, the same in every slot";
+        let (linear, from) = (&link.linear, tensor.words.clone());
+        let label = self.label(&link.name, link.kind, from, words);
         Ok(self.b.layer(label, |b| {
             let row = |row: usize| {
                 let total = stacked_rows(b, tensor.value, &tensor.at, linear, row..row + 1, sum)?;
@@ -201,6 +198,12 @@ impl<'a> Build<'a> {
             };
             (0..linear.rows()).map(row).collect::<Result<_, blindsight_circuit::Error>>()
         })?)
+    }
+
+    /// The label of a layer that reads the one before.
+    fn label(&self, name: &str, kind: &str, from: String, to: &str) -> Label {
+        let before = LabelInput { name: self.b.last_layer().into(), representation: from };
+        Label { name: name.into(), kind: kind.into(), inputs: vec![before], representation_out: to.into() }
     }
 
     fn check(&self, what: &str, used: usize) -> Result<(), Error> {
@@ -253,13 +256,4 @@ fn inverse(places: &[usize], slots: usize) -> Vec<Option<usize>> {
     let mut inverse = vec![None; slots];
     places.iter().enumerate().for_each(|(index, slot)| inverse[*slot] = Some(index));
     inverse
-}
-
-fn label(link: &Link, from: String, to: &str) -> Label {
-    Label {
-        name: link.name.clone(),
-        kind: link.kind.into(),
-        representation_in: from,
-        representation_out: to.into(),
-    }
 }

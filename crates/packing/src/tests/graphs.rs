@@ -304,7 +304,7 @@ fn residual_networks() {
             layer.counts.plaintext_multiplications,
             layer.counts.rotations,
             options.cost.microseconds(&layer.counts.work, degree) / 1e3,
-            layer.label.representation_in,
+            layer.label.inputs.iter().map(|i| i.representation.as_str()).collect::<Vec<_>>().join("; "),
             layer.label.representation_out
         );
     }
