@@ -3,6 +3,8 @@
 
 mod diagonals;
 mod maps;
+mod polynomial;
+mod product;
 mod rows;
 mod scores;
 mod windows;
@@ -10,6 +12,8 @@ mod windows;
 pub(crate) use diagonals::{DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Shapes, Stamps};
 pub use diagonals::{Preference, Split};
 pub(crate) use maps::{Cut, scalar_sum};
+pub use polynomial::PolynomialKernel;
+pub use product::ProductKernel;
 pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;
