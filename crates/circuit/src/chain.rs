@@ -1,51 +1,50 @@
 //! Chains, encoded and run: the part of the encrypted executor that computes many nodes together.
 
+use crate::backend::{Backend, Scheme, Stage};
 use crate::circuit::{Circuit, Operation, Value};
 use crate::scalar::Chain;
 use crate::{Counts, Error};
-use blindsight_ckks::{Ciphertext, Context, Evaluator, Pointwise, ScalarRow};
+use blindsight_ckks::ScalarRow;
 
-/// A chain, ready to run.
+/// A chain, ready to run; `C` is what the scheme made of its stages.
 #[derive(Debug)]
-pub(crate) struct EncodedChain {
+pub(crate) struct EncodedChain<C> {
     inputs: Vec<Value>,
-    stages: Pointwise,
+    stages: C,
     rescales: usize,
     /// What one run of it performs.
     performed: Counts,
 }
 
-impl EncodedChain {
+impl<C> EncodedChain<C> {
     /// Encodes the weights of a chain.
     ///
     /// # Errors
     /// For a weight or constant that is too large for its scale and level.
-    pub fn new(circuit: &Circuit, context: &Context, chain: &Chain) -> Result<Self, Error> {
+    pub fn new<S: Scheme<Chain = C>>(circuit: &Circuit, scheme: &S, chain: &Chain) -> Result<Self, Error> {
         let first = &circuit.nodes()[chain.stages[0].clone()];
         let inputs: Vec<Value> = match &first[0].operation {
             Operation::Sum { stage, .. } => stage.inputs.clone(),
             _ => first.iter().flat_map(|n| n.operation.operands()).collect(),
         };
         let input = circuit.node(inputs[0]);
-        let mut stages = Pointwise::new(inputs.len(), input.level, input.scale);
         let mut performed = Counts::default();
-        for nodes in &chain.stages {
-            match &circuit.nodes()[nodes.start].operation {
+        let stages = chain.stages.iter().map(|nodes| {
+            let stage = match &circuit.nodes()[nodes.start].operation {
                 Operation::Sum { stage, .. } => {
-                    let rows: Vec<ScalarRow> = (0..stage.rows.count()).map(|r| stage.rows.row(r)).collect();
-                    stages.sums(context, &rows, stage.scale)?;
-                    rows.iter().for_each(|row| count_row(&mut performed, row));
+                    let rows = (0..stage.rows.count()).map(|r| stage.rows.row(r)).collect();
+                    Stage::Sums(rows, stage.scale)
                 }
-                _ => {
-                    stages.squares();
-                    performed.ciphertext_multiplications += nodes.len() as u64;
-                }
-            }
-        }
+                _ => Stage::Squares,
+            };
+            count_stage(&mut performed, &stage, nodes.len());
+            stage
+        });
+        let stages = scheme.chain(inputs.len(), input.level, input.scale, stages)?;
         let Operation::Reduce { value, rescales } = circuit.nodes()[chain.reduced.start].operation else {
             unreachable!("a chain ends where its values are reduced")
         };
-        let outputs = stages.outputs() as u64;
+        let outputs = chain.stages.last().map_or(0, |nodes| nodes.len()) as u64;
         performed.relinearizations = if circuit.parts(value) > 2 { outputs } else { 0 };
         performed.rescales = rescales as u64 * outputs;
         Ok(Self { inputs, stages, rescales, performed })
@@ -56,19 +55,32 @@ impl EncodedChain {
         self.performed
     }
 
-    /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
-        self.stages.bytes()
+    /// The weights in the scheme's form.
+    pub fn stages(&self) -> &C {
+        &self.stages
     }
 
     /// The reduced values of its end.
-    pub fn run<'v>(
+    pub fn run<'v, S, B>(
         &self,
-        evaluator: &Evaluator<'_>,
-        get: impl Fn(Value) -> &'v Ciphertext,
-    ) -> Result<Vec<Ciphertext>, Error> {
-        let inputs: Vec<&Ciphertext> = self.inputs.iter().map(|v| get(*v)).collect();
-        Ok(evaluator.pointwise(&inputs, &self.stages, self.rescales)?)
+        backend: &B,
+        get: impl Fn(Value) -> &'v S::Ciphertext,
+    ) -> Result<Vec<S::Ciphertext>, Error>
+    where
+        S: Scheme<Chain = C>,
+        S::Ciphertext: 'v,
+        B: Backend<Scheme = S>,
+    {
+        let inputs: Vec<&S::Ciphertext> = self.inputs.iter().map(|v| get(*v)).collect();
+        backend.chain(&inputs, &self.stages, self.rescales)
+    }
+}
+
+/// Counts a stage on so many values.
+fn count_stage(counts: &mut Counts, stage: &Stage, values: usize) {
+    match stage {
+        Stage::Sums(rows, _) => rows.iter().for_each(|row| count_row(counts, row)),
+        Stage::Squares => counts.ciphertext_multiplications += values as u64,
     }
 }
 

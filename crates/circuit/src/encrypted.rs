@@ -1,70 +1,84 @@
 //! The encrypted executor: the circuit on ciphertexts.
 
+use crate::backend::{Backend, Scheme};
 use crate::chain::EncodedChain;
-use crate::circuit::{Circuit, Giant, Node, Operation, Term};
+use crate::circuit::{Circuit, Giant, Node, Operation};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
 use crate::{Counts, Error, Plain};
-use blindsight_ckks::{
-    Ciphertext, Context, Evaluator, Extension, GiantOrder, LinearTransform, PlainFactor, PlainSummand,
-    Rescale,
-};
+use blindsight_ckks::{Ciphertext, Context, Extension, Rescale};
 use blindsight_ring::parallel;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Mutex;
 
-/// A circuit with its plaintexts encoded: made once for a model, run for every request.
-#[derive(Debug)]
-pub struct Program {
+/// A circuit with its plaintexts encoded by a scheme: made once for a model, run for every request.
+pub struct Program<S: Scheme = Context> {
     circuit: Circuit,
-    plaintexts: Store,
+    plaintexts: Store<S::Factor, S::Summand>,
     /// For each plaintext of the circuit its position in the store.
     positions: Vec<usize>,
     /// Its chains by their first node, encoded.
-    chains: BTreeMap<usize, EncodedChain>,
+    chains: BTreeMap<usize, EncodedChain<S::Chain>>,
+}
+
+impl<S: Scheme> std::fmt::Debug for Program<S> {
+    /// The circuit: weights are not printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("circuit", &self.circuit).finish_non_exhaustive()
+    }
 }
 
 /// Encoded plaintexts, equal ones once.
-#[derive(Debug, Default)]
-struct Store {
-    encoded: Vec<Encoded>,
+struct Store<F, A> {
+    encoded: Vec<Encoded<F, A>>,
     /// The positions of plaintexts by a hash of their numbers.
     by_hash: HashMap<u64, Vec<usize>>,
 }
 
-#[derive(Debug, PartialEq)]
-enum Encoded {
-    Factor(PlainFactor),
-    Summand(PlainSummand),
+/// A plaintext to multiply by, or one to add.
+#[derive(PartialEq)]
+enum Encoded<F, A> {
+    Factor(F),
+    Summand(A),
 }
 
 /// What a run gave.
 #[derive(Debug)]
-pub struct Run {
+pub struct Run<C = Ciphertext> {
     /// The outputs, in order.
-    pub outputs: Vec<Ciphertext>,
+    pub outputs: Vec<C>,
     /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies below.
     pub counts: Counts,
 }
 
 impl Program {
-    /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and keeps equal ones once.
+    /// Encodes the circuit's plaintexts for the CPU: see [`encode_by`](Self::encode_by).
     ///
     /// # Errors
     /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level.
     pub fn encode(circuit: Circuit, context: &Context) -> Result<Self, Error> {
-        let store = Mutex::new(Store::default());
+        Self::encode_by(circuit, context)
+    }
+}
+
+impl<S: Scheme> Program<S> {
+    /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and keeps equal ones once.
+    ///
+    /// # Errors
+    /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level.
+    pub fn encode_by(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
+        let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
         let positions = parallel::map(circuit.plains().iter(), |spec| {
             let numbers = spec.numbers.make();
-            let encoded = Encoded::new(context, spec, &numbers)?;
+            let encoded = encode(scheme, spec, &numbers)?;
             Ok(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded))
         });
         let positions = positions.into_iter().collect::<Result<_, Error>>()?;
         let plaintexts = store.into_inner().expect("nothing panics while it is locked");
         let starts = (0..circuit.nodes().len()).filter_map(|start| Some((start, circuit.chain_at(start)?)));
-        let chains = starts.map(|(start, chain)| Ok((start, EncodedChain::new(&circuit, context, &chain)?)));
+        let chains = starts.map(|(start, chain)| Ok((start, EncodedChain::new(&circuit, scheme, &chain)?)));
         let chains = chains.collect::<Result<_, Error>>()?;
         Ok(Self { circuit, plaintexts, positions, chains })
     }
@@ -76,11 +90,31 @@ impl Program {
 
     /// Bytes of the encoded plaintexts in memory.
     pub fn bytes(&self) -> usize {
-        let chains: usize = self.chains.values().map(EncodedChain::bytes).sum();
-        self.plaintexts.encoded.iter().map(Encoded::bytes).sum::<usize>() + chains
+        let chains: usize = self.chains.values().map(|chain| S::chain_bytes(chain.stages())).sum();
+        let plaintext = |encoded: &Encoded<S::Factor, S::Summand>| match encoded {
+            Encoded::Factor(factor) => S::factor_bytes(factor),
+            Encoded::Summand(summand) => S::summand_bytes(summand),
+        };
+        self.plaintexts.encoded.iter().map(plaintext).sum::<usize>() + chains
     }
 
-    fn plaintext(&self, plain: Plain) -> &Encoded {
+    /// A plaintext that the builder has checked to be a factor.
+    fn factor(&self, plain: Plain) -> &S::Factor {
+        match self.plaintext(plain) {
+            Encoded::Factor(factor) => factor,
+            Encoded::Summand(_) => unreachable!("products are of factors, by construction"),
+        }
+    }
+
+    /// A plaintext that the builder has made to be added.
+    fn summand(&self, plain: Plain) -> &S::Summand {
+        match self.plaintext(plain) {
+            Encoded::Summand(summand) => summand,
+            Encoded::Factor(_) => unreachable!("sums are of summands, by construction"),
+        }
+    }
+
+    fn plaintext(&self, plain: Plain) -> &Encoded<S::Factor, S::Summand> {
         &self.plaintexts.encoded[self.positions[plain.index()]]
     }
 
@@ -89,20 +123,24 @@ impl Program {
     ///
     /// # Errors
     /// Where the inputs are not of the number, levels and scales that the circuit takes, and where a key is missing.
-    pub fn run(&self, evaluator: &Evaluator<'_>, inputs: &[Ciphertext]) -> Result<Run, Error> {
+    pub fn run<B: Backend<Scheme = S>>(
+        &self,
+        backend: &B,
+        inputs: &[S::Ciphertext],
+    ) -> Result<Run<S::Ciphertext>, Error> {
         self.check_inputs(inputs)?;
-        let mut encrypted = Encrypted { program: self, evaluator, inputs, counts: Counts::default() };
+        let mut encrypted = Encrypted { program: self, backend, inputs, counts: Counts::default() };
         let outputs = interpret::run(&self.circuit, &mut encrypted)?;
         Ok(Run { outputs: outputs.into_iter().map(Cow::into_owned).collect(), counts: encrypted.counts })
     }
 
-    fn check_inputs(&self, inputs: &[Ciphertext]) -> Result<(), Error> {
+    fn check_inputs(&self, inputs: &[S::Ciphertext]) -> Result<(), Error> {
         let expected: Vec<&Node> = self.circuit.inputs().map(|v| self.circuit.node(v)).collect();
         if inputs.len() != expected.len() {
             return Err(Error::Inputs { expected: expected.len(), actual: inputs.len() });
         }
         for (index, (input, node)) in inputs.iter().zip(expected).enumerate() {
-            let (level, scale) = (input.level(), input.scale());
+            let (level, scale) = S::level_and_scale(input);
             if level != node.level || !scale.agrees(node.scale) {
                 let (expected_level, expected_scale) = (node.level, node.scale);
                 return Err(Error::InputType { index, level, scale, expected_level, expected_scale });
@@ -112,9 +150,9 @@ impl Program {
     }
 }
 
-impl Store {
+impl<F: PartialEq, A: PartialEq> Store<F, A> {
     /// Where the plaintext is, or else is put.
-    fn insert(&mut self, hash: u64, plaintext: Encoded) -> usize {
+    fn insert(&mut self, hash: u64, plaintext: Encoded<F, A>) -> usize {
         let alike = self.by_hash.entry(hash).or_default();
         if let Some(same) = alike.iter().find(|i| self.encoded[**i] == plaintext) {
             return *same;
@@ -131,36 +169,32 @@ fn hash(numbers: &[f64]) -> u64 {
     hasher.finish()
 }
 
-impl Encoded {
-    fn new(context: &Context, spec: &PlainSpec, numbers: &[f64]) -> Result<Self, Error> {
-        let (level, scale) = (spec.level, spec.scale);
-        let factor = |extension| Ok(Self::Factor(context.encode_factor(numbers, level, scale, extension)?));
-        match spec.role {
-            Role::Factor => factor(Extension::Plain),
-            Role::ExtendedFactor => factor(Extension::Extended),
-            Role::Summand(encoding) => {
-                Ok(Self::Summand(context.encode_summand(numbers, encoding, level, scale)?))
-            }
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Factor(factor) => factor.bytes(),
-            Self::Summand(summand) => summand.bytes(),
-        }
+/// A plaintext in the scheme's form for its role.
+fn encode<S: Scheme>(
+    scheme: &S,
+    spec: &PlainSpec,
+    numbers: &[f64],
+) -> Result<Encoded<S::Factor, S::Summand>, Error> {
+    let (level, scale) = (spec.level, spec.scale);
+    let factor = |extension| Ok(Encoded::Factor(scheme.factor(numbers, level, scale, extension)?));
+    match spec.role {
+        Role::Factor => factor(Extension::Plain),
+        Role::ExtendedFactor => factor(Extension::Extended),
+        Role::Summand(encoding) => Ok(Encoded::Summand(scheme.summand(numbers, encoding, level, scale)?)),
     }
 }
 
-struct Encrypted<'a> {
-    program: &'a Program,
-    evaluator: &'a Evaluator<'a>,
-    inputs: &'a [Ciphertext],
+struct Encrypted<'a, B: Backend> {
+    program: &'a Program<B::Scheme>,
+    backend: &'a B,
+    inputs: &'a [CiphertextOf<B>],
     counts: Counts,
 }
 
-impl<'a> Executor for Encrypted<'a> {
-    type Value = Cow<'a, Ciphertext>;
+type CiphertextOf<B> = <<B as Backend>::Scheme as Scheme>::Ciphertext;
+
+impl<'a, B: Backend> Executor for Encrypted<'a, B> {
+    type Value = Cow<'a, CiphertextOf<B>>;
 
     fn input(&mut self, index: usize, _node: &Node) -> Result<Self::Value, Error> {
         Ok(Cow::Borrowed(&self.inputs[index]))
@@ -173,76 +207,47 @@ impl<'a> Executor for Encrypted<'a> {
     fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
         let Some(chain) = self.program.chains.get(&start) else { return Ok(None) };
         self.counts += chain.performed();
-        let reduced = chain.run(self.evaluator, |v| values.get(v).as_ref())?;
+        let reduced = chain.run(self.backend, |v| values.get(v).as_ref())?;
         Ok(Some(reduced.into_iter().map(Cow::Owned).collect()))
     }
 }
 
-impl<'a> Encrypted<'a> {
-    /// A plaintext that the builder has checked to be a factor.
-    fn factor(&self, plain: Plain) -> &'a PlainFactor {
-        match self.program.plaintext(plain) {
-            Encoded::Factor(factor) => factor,
-            Encoded::Summand(_) => unreachable!("products are of factors, by construction"),
-        }
-    }
-
-    /// A plaintext that the builder has made to be added.
-    fn summand(&self, plain: Plain) -> &'a PlainSummand {
-        match self.program.plaintext(plain) {
-            Encoded::Summand(summand) => summand,
-            Encoded::Factor(_) => unreachable!("sums are of summands, by construction"),
-        }
-    }
-
-    fn linear_transform(&self, giants: &[Giant], order: GiantOrder) -> LinearTransform<'a> {
-        let term = |term: &Term| blindsight_ckks::Term {
-            input: term.input,
-            baby: term.baby,
-            factor: self.factor(term.plain),
-        };
-        let giant = |giant: &Giant| blindsight_ckks::Giant {
-            rotation: giant.rotation,
-            terms: giant.terms.iter().map(term).collect(),
-        };
-        LinearTransform { giants: giants.iter().map(giant).collect(), order }
-    }
-
+impl<'a, B: Backend> Encrypted<'a, B> {
     fn compute(
         &mut self,
         operation: &Operation,
-        values: &mut Live<Cow<'a, Ciphertext>>,
-    ) -> Result<Ciphertext, Error> {
+        values: &mut Live<Cow<'a, CiphertextOf<B>>>,
+    ) -> Result<CiphertextOf<B>, Error> {
         self.counts += performed(operation);
-        let evaluator = self.evaluator;
+        let (program, backend) = (self.program, self.backend);
         Ok(match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
             Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {
                 unreachable!("a chain is computed as a whole")
             }
             Operation::Dot { terms, rescale } => {
-                let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), self.factor(*p)));
-                evaluator.dot(&pairs.collect::<Vec<_>>(), *rescale)?
+                let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), program.factor(*p)));
+                backend.dot(&pairs.collect::<Vec<_>>(), *rescale)?
             }
-            Operation::Add(a, b) => evaluator.add(values.get(*a), values.get(*b))?,
-            Operation::Sub(a, b) => evaluator.sub(values.get(*a), values.get(*b))?,
+            Operation::Add(a, b) => backend.add(values.get(*a), values.get(*b))?,
+            Operation::Sub(a, b) => backend.sub(values.get(*a), values.get(*b))?,
             Operation::AddPlain(value, plain) => {
-                evaluator.add_plain(values.take(*value).into_owned(), self.summand(*plain))?
+                backend.add_plain(values.take(*value).into_owned(), program.summand(*plain))?
             }
             Operation::Multiply { a, b, rescale } => {
-                evaluator.multiply(values.get(*a), values.get(*b), *rescale)?
+                backend.multiply(values.get(*a), values.get(*b), *rescale)?
             }
-            Operation::Rotate(value, steps) => evaluator.rotate(values.get(*value), *steps)?,
+            Operation::Rotate(value, steps) => backend.rotate(values.get(*value), *steps)?,
             Operation::Transform { values: inputs, giants, order, rescale } => {
-                let inputs: Vec<&Ciphertext> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
-                evaluator.transform(&inputs, &self.linear_transform(giants, *order), *rescale)?
+                let inputs: Vec<_> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
+                backend.transform(&inputs, giants, |plain| program.factor(plain), *order, *rescale)?
             }
             Operation::Fold { value, stages, rescale } => {
-                evaluator.fold(values.take(*value).into_owned(), stages, *rescale)?
+                backend.fold(values.take(*value).into_owned(), stages, *rescale)?
             }
-            Operation::Rescale(value) => evaluator.rescale(values.take(*value).into_owned())?,
+            Operation::Rescale(value) => backend.rescale(values.take(*value).into_owned())?,
             Operation::DropLevel(value, level) => {
-                evaluator.drop_level(values.take(*value).into_owned(), *level)?
+                backend.drop_level(values.take(*value).into_owned(), *level)?
             }
         })
     }

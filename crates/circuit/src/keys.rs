@@ -10,13 +10,27 @@ pub(crate) fn requirements(circuit: &Circuit) -> KeyRequirements {
     for node in circuit.nodes() {
         let Some(operand) = node.operation.operands().first().copied() else { continue };
         let level = circuit.node(operand).level;
-        let squared = || matches!(node.operation, Operation::Reduce { .. }) && circuit.parts(operand) > 2;
-        if matches!(node.operation, Operation::Multiply { .. }) || squared() {
+        if relinearises(circuit, &node.operation) {
             keys.relinearise_at(level);
         }
         rotations(&node.operation).into_iter().for_each(|steps| keys.rotate_at(steps, level));
     }
     keys
+}
+
+/// Whether an operation ends in a relinearisation. Every operation is named: a new one must say.
+fn relinearises(circuit: &Circuit, operation: &Operation) -> bool {
+    match operation {
+        Operation::Multiply { .. } => true,
+        Operation::Reduce { value, .. } => circuit.parts(*value) > 2,
+        Operation::Input | Operation::Dot { .. } | Operation::Transform { .. } | Operation::Fold { .. } => {
+            false
+        }
+        Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) | Operation::Rotate(..) => false,
+        Operation::Rescale(_) | Operation::DropLevel(..) | Operation::Sum { .. } | Operation::Square(_) => {
+            false
+        }
+    }
 }
 
 /// The rotations that an operation performs, zeros and repetitions among them.
@@ -29,6 +43,9 @@ fn rotations(operation: &Operation) -> Vec<usize> {
             let steps: BTreeSet<usize> = giants.iter().map(|g| g.rotation).collect();
             babies.chain(order.rotations(&steps.into_iter().collect::<Vec<_>>())).collect()
         }
-        _ => vec![],
+        Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => vec![],
+        Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => vec![],
+        Operation::Rescale(_) | Operation::DropLevel(..) => vec![],
+        Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => vec![],
     }
 }

@@ -9,7 +9,7 @@
 //! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
 //! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
 //!   error of each output, simulated with the variances in `blindsight_ckks::noise`.
-//! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret.
+//! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret; [`backend`] is what it runs them by.
 //!
 //! # Contract
 //!
@@ -19,6 +19,7 @@
 //!
 //! Nothing here knows of tensors, layouts or networks: that is `packing`, which builds circuits.
 
+pub mod backend;
 mod builder;
 mod chain;
 mod circuit;

@@ -4,15 +4,17 @@
 //! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
 //! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
 //! variance, so the uniform one does.
+//!
+//! Every operation is named where errors are injected: one without a formula does not compile.
 
 use crate::Error;
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
 use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::scalar::SumStage;
-use blindsight_ckks::Scale;
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::pointwise::rounded_weight;
+use blindsight_ckks::{Rescale, Scale};
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -159,7 +161,7 @@ impl Noisy<'_> {
 
     fn fold(&mut self, value: Value, slots: &[f64], stages: &[Vec<usize>], result: Scale) -> Vec<f64> {
         let scale = self.scale(value);
-        let key = noise::key_product(self.circuit.parameters(), self.circuit.node(value).level);
+        let key = self.key(value);
         let mut folded = slots.to_vec();
         for (index, stage) in stages.iter().enumerate() {
             folded = fold_stage(&folded, stage);
@@ -216,6 +218,51 @@ impl Noisy<'_> {
     }
 }
 
+impl Noisy<'_> {
+    /// Adds the error that an operation makes by itself, beyond those of its operands and plaintexts.
+    fn add_own(&mut self, node: &Node, slots: &mut [f64], mean_squares: Vec<f64>) {
+        match &node.operation {
+            Operation::Multiply { a, b, .. } => {
+                let scale = Scale(self.scale(*a).0 * self.scale(*b).0);
+                self.add_switch(slots, *a, scale, node.scale);
+            }
+            Operation::Rotate(value, 1..) => self.add_switch(slots, *value, node.scale, node.scale),
+            Operation::Transform { values, giants, .. } => {
+                let Term { input, plain, .. } = giants[0].terms[0];
+                let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
+                let key = self.key(values[0]);
+                let variance = transform_variance(self.circuit, key, giants, mean_squares.into_iter());
+                self.random.add_error(slots, variance, scale);
+                self.add_division(slots, node.scale);
+            }
+            Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, slots),
+            Operation::Dot { rescale: Rescale::Yes, .. } | Operation::Rescale(_) => {
+                self.add_division(slots, node.scale);
+            }
+            Operation::Fold { .. } | Operation::Sum { .. } => {
+                unreachable!("its errors are made while it is computed")
+            }
+            Operation::Input => unreachable!("a fresh error is the input's"),
+            // Exact, whatever errors the operands have: an unreduced square is no more than its words.
+            Operation::Dot { rescale: Rescale::No, .. } | Operation::Square(_) => {}
+            Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => {}
+            Operation::Rotate(_, 0) | Operation::DropLevel(..) => {}
+        }
+    }
+
+    /// What a key-switch of a value adds: its key product at one scale and the division after it at another.
+    fn add_switch(&mut self, slots: &mut [f64], value: Value, scale: Scale, divided: Scale) {
+        let key = self.key(value);
+        self.random.add_error(slots, key, scale);
+        self.add_division(slots, divided);
+    }
+
+    /// The variance of a key product at a value's level.
+    fn key(&self, value: Value) -> Variance {
+        noise::key_product(self.circuit.parameters(), self.circuit.node(value).level)
+    }
+}
+
 /// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
 /// terms, multiply the babies' errors.
 fn transform_variance(
@@ -244,40 +291,17 @@ impl Executor for Noisy<'_> {
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
-        let parameters = self.circuit.parameters();
-        let key = |v: Value| noise::key_product(parameters, self.circuit.node(v).level);
-        if let Operation::Fold { value, stages, .. } = &node.operation {
-            return Ok(self.fold(*value, values.get(*value), stages, node.scale));
-        }
-        if let Operation::Sum { stage, row } = &node.operation {
-            return self.sum(stage, *row, node, values);
-        }
-        let (mut slots, mean_squares) = self.compute(node, values)?;
         match &node.operation {
-            Operation::Multiply { a, b, .. } => {
-                let scale = Scale(self.scale(*a).0 * self.scale(*b).0);
-                self.random.add_error(&mut slots, key(*a), scale);
-                self.add_division(&mut slots, node.scale);
+            Operation::Fold { value, stages, .. } => {
+                Ok(self.fold(*value, values.get(*value), stages, node.scale))
             }
-            Operation::Rotate(value, 1..) => {
-                self.random.add_error(&mut slots, key(*value), node.scale);
-                self.add_division(&mut slots, node.scale);
+            Operation::Sum { stage, row } => self.sum(stage, *row, node, values),
+            _ => {
+                let (mut slots, mean_squares) = self.compute(node, values)?;
+                self.add_own(node, &mut slots, mean_squares);
+                Ok(slots)
             }
-            Operation::Transform { values, giants, .. } => {
-                let Term { input, plain, .. } = giants[0].terms[0];
-                let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
-                let variance =
-                    transform_variance(self.circuit, key(values[0]), giants, mean_squares.into_iter());
-                self.random.add_error(&mut slots, variance, scale);
-                self.add_division(&mut slots, node.scale);
-            }
-            Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, &mut slots),
-            Operation::Dot { rescale: blindsight_ckks::Rescale::Yes, .. } | Operation::Rescale(_) => {
-                self.add_division(&mut slots, node.scale);
-            }
-            _ => {}
         }
-        Ok(slots)
     }
 }
 
@@ -298,7 +322,9 @@ fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
         let handed_on = match node.operation {
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => read[index].clone(),
             Operation::Rescale(..) | Operation::DropLevel(..) => read[index].clone(),
-            _ => None,
+            Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => None,
+            Operation::Rotate(..) | Operation::Transform { .. } | Operation::Fold { .. } => None,
+            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => None,
         };
         node.operation.operands().iter().for_each(|v| readings[v.index()].push(handed_on.clone()));
     }

@@ -112,20 +112,13 @@ impl Circuit {
 
     /// Whether every operation acts on each slot by itself, and slots are what is read.
     pub fn is_slotwise(&self) -> bool {
-        let slotwise = |n: &Node| {
-            use Operation::{Add, DropLevel, Input, Multiply, Reduce, Rescale, Square, Sub, Sum};
-            matches!(
-                n.operation,
-                Input
-                    | Sum { .. }
-                    | Square(_)
-                    | Reduce { .. }
-                    | Add(..)
-                    | Sub(..)
-                    | Multiply { .. }
-                    | Rescale(_)
-                    | DropLevel(..)
-            )
+        let slotwise = |n: &Node| match n.operation {
+            Operation::Input | Operation::Multiply { .. } | Operation::Add(..) | Operation::Sub(..) => true,
+            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => true,
+            Operation::Rescale(_) | Operation::DropLevel(..) => true,
+            Operation::Rotate(..) | Operation::Transform { .. } | Operation::Fold { .. } => false,
+            // Plaintexts are made for all slots.
+            Operation::Dot { .. } | Operation::AddPlain(..) => false,
         };
         let read = |o: &crate::Output| o.reading == crate::Reading::Slots;
         self.nodes.iter().all(slotwise) && self.outputs.iter().all(read)

@@ -2,7 +2,7 @@
 
 use crate::choice::windows;
 use crate::kernels::{
-    DiagonalKernel, NOMINAL_SCALE, Part, ScoreKernel, WindowKernel, bearer, build_pointwise,
+    DiagonalKernel, NOMINAL_SCALE, Part, PointwiseKernel, ScoreKernel, WindowKernel, bearer,
 };
 use crate::layer_graph::{Layer, LayerGraph, Operand, Pointwise};
 use crate::placement::Placement;
@@ -171,6 +171,9 @@ fn check_sum(graph: &LayerGraph, choice: &Choice, index: usize, slots: usize) ->
         let expected = format!("radices of 2 to 8 with product {}", output.blocks.classes);
         return Err(Error::does_not_fit(what, actual, expected));
     }
+    if !layer.pointwise.iter().all(|pointwise| PointwiseKernel::reads(&pointwise.operation, output)) {
+        return wrong("a polynomial acts on a layout in which some slots hold anything");
+    }
     let sums = Some(output.sums());
     if layer.alike(index + 1).any(|tensor| layout(choice, tensor).map(Layout::sums) != sums) {
         return wrong("tensors that are multiplied with each other lie in different layouts");
@@ -243,7 +246,7 @@ impl<'a> Building<'a> {
         for (position, pointwise) in layer.pointwise.iter().enumerate() {
             let (kind, read) = (pointwise.operation.kind(), pointwise.operation.operands());
             let label = self.label(&pointwise.name, kind, read.into_iter(), words.clone());
-            let values = self.labelled(label, |building| building.pointwise(pointwise))?;
+            let values = self.labelled(label, |building| building.pointwise(index + 1, pointwise))?;
             self.values.insert(Operand { tensor: index + 1, version: position + 1 }, values);
         }
         Ok(())
@@ -345,10 +348,11 @@ impl<'a> Building<'a> {
         layout.ok_or_else(|| Error::Plan("a layer reads a tensor that has no layout".into()))
     }
 
-    fn pointwise(&mut self, pointwise: &Pointwise) -> Result<Vec<Value>, Error> {
+    fn pointwise(&mut self, tensor: usize, pointwise: &Pointwise) -> Result<Vec<Value>, Error> {
         let operands = pointwise.operation.operands().into_iter();
         let operands: Vec<Vec<Value>> =
             operands.map(|operand| self.read(operand, pointwise.level)).collect::<Result<_, _>>()?;
-        Ok(build_pointwise(&pointwise.operation, &mut self.b, &operands)?)
+        let kernel = PointwiseKernel::new(&pointwise.operation, self.layout(tensor)?);
+        Ok(kernel.build(&mut self.b, &operands)?)
     }
 }

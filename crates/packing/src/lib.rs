@@ -60,7 +60,7 @@ mod windows;
 pub use choice::{Choice, LayerChoice};
 pub use error::Error;
 pub use explain::{Explanation, explain};
-pub use kernels::{FoldChoice, NOMINAL_SCALE, Preference, Split};
+pub use kernels::{FoldChoice, NOMINAL_SCALE, PolynomialKernel, Preference, ProductKernel, Split};
 pub use layout::{Axis, Blocks, Digit, Layout};
 pub use literature::Lola;
 pub use parameters::parameters;

@@ -2,7 +2,7 @@
 
 use crate::assemble;
 use crate::choice::windows;
-use crate::kernels::{Differences, FoldChoice, bearer};
+use crate::kernels::{Differences, FoldChoice, PointwiseKernel, bearer};
 use crate::layer_graph::{Layer, LayerGraph};
 use crate::layout::Blocks;
 use crate::placement::Placement;
@@ -31,9 +31,13 @@ pub(crate) fn reasons(plan: &Plan, model: &Model, run: &DryRun) -> Result<Vec<Op
             }
             LayerChoice::Scores => coefficients(reply.indices().len(), choice),
         }));
-        reasons.extend(layer.pointwise.iter().map(|_| None));
+        let sums = chosen.sum().map(|(output, _)| output.sums());
+        reasons.extend(layer.pointwise.iter().map(|pointwise| {
+            let layout = sums.as_ref()?;
+            PointwiseKernel::new(&pointwise.operation, layout).reason()
+        }));
         layers.by_ref().take(layer.pointwise.len()).for_each(drop);
-        tensors.push(chosen.sum().map(|(output, _)| output.sums()));
+        tensors.push(sums);
     }
     Ok(reasons)
 }

@@ -274,7 +274,7 @@ impl<'a> Map<'a> {
     }
 
     fn pointwise(&self, index: usize, output: &Layout) -> Price {
-        self.prices.pointwise(&self.layers[index], output.ciphertexts)
+        self.prices.pointwise(&self.layers[index], output)
     }
 
     /// The scores as values that repeat over the slots, if they can.

@@ -2,8 +2,8 @@
 
 use crate::choice::windows;
 use crate::kernels::{
-    DiagonalKernel, Diagonals, Differences, FoldChoice, GiantSteps, Meetings, Preference, ScoreKernel,
-    Shapes, Split, Stamps, WindowKernel, bearer, pointwise_cost,
+    DiagonalKernel, Diagonals, Differences, FoldChoice, GiantSteps, Meetings, PointwiseKernel, Preference,
+    ScoreKernel, Shapes, Split, Stamps, WindowKernel, bearer,
 };
 use crate::layer_graph::Layer;
 use crate::layout::Layout;
@@ -134,12 +134,17 @@ impl<'a> Prices<'a> {
         Some((self.price(counts, keys, ciphertexts), LayerChoice::Windows { output: output.clone(), fold }))
     }
 
-    /// What acts element by element on a layer's output, in so many ciphertexts.
-    pub fn pointwise(&self, layer: &Layer, ciphertexts: usize) -> Price {
-        let costs = layer.pointwise.iter();
-        let counts =
-            costs.map(|p| pointwise_cost(&p.operation, self.search.parameters, p.level, ciphertexts)).sum();
-        self.price(counts, 0.0, 0)
+    /// What acts element by element on a layer's output, which is summed from this layout; more than anything where it cannot act there.
+    pub fn pointwise(&self, layer: &Layer, output: &Layout) -> Price {
+        if !layer.pointwise.iter().all(|pointwise| PointwiseKernel::reads(&pointwise.operation, output)) {
+            return Price::NEVER;
+        }
+        let layout = &output.sums();
+        let costs = layer.pointwise.iter().map(|pointwise| {
+            let kernel = PointwiseKernel::new(&pointwise.operation, layout);
+            kernel.cost(self.search.parameters, pointwise.level, layout.ciphertexts)
+        });
+        self.price(costs.sum(), 0.0, 0)
     }
 
     /// The scores as coefficients of one product; `None` where they cannot be.

@@ -4,6 +4,8 @@
 mod diagonals;
 mod maps;
 mod pointwise;
+mod polynomial;
+mod product;
 mod rows;
 mod scores;
 mod windows;
@@ -13,7 +15,9 @@ pub(crate) use diagonals::{
 };
 pub use diagonals::{Preference, Split};
 pub(crate) use maps::{Cut, scalar_sum};
-pub(crate) use pointwise::{build as build_pointwise, cost as pointwise_cost};
+pub(crate) use pointwise::PointwiseKernel;
+pub use polynomial::PolynomialKernel;
+pub use product::ProductKernel;
 pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;

@@ -1,39 +1,60 @@
 //! What acts on tensors element by element: layouts stay as they are.
 
+use super::{PolynomialKernel, ProductKernel};
+use crate::Layout;
 use crate::layer_graph::PointwiseOperation;
-use blindsight_circuit::{Builder, Cost, Counts, Error, Value};
-use blindsight_ckks::{Level, Parameters, Rescale};
+use blindsight_circuit::{Builder, Counts, Error, Value};
+use blindsight_ckks::{Level, Parameters};
 
-/// What an operation costs on so many ciphertexts at a level.
-pub(crate) fn cost(
-    operation: &PointwiseOperation,
-    parameters: &Parameters,
-    level: Level,
-    ciphertexts: usize,
-) -> Counts {
-    match operation {
-        PointwiseOperation::Polynomial(_, polynomial) if polynomial.is_square() => {
-            Cost::new(parameters, level).multiply(Rescale::Yes) * ciphertexts
-        }
-        PointwiseOperation::Polynomial(..) => todo!("polynomials"),
-        PointwiseOperation::Product(_) => Cost::new(parameters, level).multiply(Rescale::Yes) * ciphertexts,
-    }
+/// An operation on tensors in one layout.
+pub(crate) enum PointwiseKernel {
+    Polynomial(PolynomialKernel),
+    Product,
 }
 
-/// The operation on its operands' ciphertexts, all at one level.
-pub(crate) fn build(
-    operation: &PointwiseOperation,
-    b: &mut Builder,
-    operands: &[Vec<Value>],
-) -> Result<Vec<Value>, Error> {
-    let pairs = match operation {
-        PointwiseOperation::Polynomial(_, polynomial) if polynomial.is_square() => {
-            operands[0].iter().map(|v| (*v, *v)).collect::<Vec<_>>()
+impl PointwiseKernel {
+    /// The kernel for tensors in a layout, in which they are whole.
+    pub fn new(operation: &PointwiseOperation, layout: &Layout) -> Self {
+        match operation {
+            PointwiseOperation::Polynomial(_, polynomial) => {
+                Self::Polynomial(PolynomialKernel::new(polynomial, layout))
+            }
+            PointwiseOperation::Product(_) => Self::Product,
         }
-        PointwiseOperation::Polynomial(..) => todo!("polynomials"),
-        PointwiseOperation::Product(_) => {
-            operands[0].iter().copied().zip(operands[1].iter().copied()).collect()
+    }
+
+    /// Whether it can act on what is summed from this layout. Where blocks are not cyclic some slots hold anything: its square does no harm, but higher
+    /// powers could be beyond the modulus.
+    pub fn reads(operation: &PointwiseOperation, output: &Layout) -> bool {
+        let harmless = match operation {
+            PointwiseOperation::Polynomial(_, polynomial) => polynomial.is_square(),
+            PointwiseOperation::Product(_) => true,
+        };
+        harmless || output.blocks.classes == 1 || output.is_cyclic()
+    }
+
+    /// What it costs on so many ciphertexts at a level.
+    pub fn cost(&self, parameters: &Parameters, level: Level, ciphertexts: usize) -> Counts {
+        match self {
+            Self::Polynomial(kernel) => kernel.cost(parameters, level, ciphertexts),
+            Self::Product => ProductKernel::cost(parameters, level, ciphertexts),
         }
-    };
-    pairs.into_iter().map(|(left, right)| b.multiply(left, right, Rescale::Yes)).collect()
+    }
+
+    /// The operation on its operands' ciphertexts, all at one level.
+    pub fn build(&self, b: &mut Builder, operands: &[Vec<Value>]) -> Result<Vec<Value>, Error> {
+        match (self, operands) {
+            (Self::Polynomial(kernel), [values]) => kernel.build(b, values),
+            (Self::Product, [left, right]) => ProductKernel::build(b, left, right),
+            (_, other) => Err(Error::Inputs { expected: 1, actual: other.len() }),
+        }
+    }
+
+    /// Why it is computed as it is; nothing where there was nothing to choose.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Polynomial(kernel) if !kernel.is_square() => Some(kernel.reason()),
+            Self::Polynomial(_) | Self::Product => None,
+        }
+    }
 }

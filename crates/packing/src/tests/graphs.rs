@@ -22,6 +22,8 @@ use proptest::prelude::*;
 enum Part {
     /// A convolution to so many channels with this stride, and a square.
     Plain(usize, usize),
+    /// A convolution, and a polynomial of this degree.
+    Polynomial(usize),
     /// A sum of a branch of convolution, square, convolution and the identity.
     Identity,
     /// The same with a projection to so many channels with this stride.
@@ -108,6 +110,14 @@ impl Builder {
                 let linear = self.linear(vec![term]);
                 self.square(linear)
             }
+            Part::Polynomial(degree) => {
+                let term = self.term(last, [channels, 3, 1]);
+                let source = self.linear(vec![term]);
+                let shape = self.shape(source);
+                let coefficients = (0..=degree).map(|_| self.random.values(shape.channels, 0.3)).collect();
+                let polynomial = Polynomial { coefficients };
+                self.push(shape, FusedOperation::Polynomial { source, polynomial })
+            }
             Part::Identity | Part::Squared => {
                 let branch = self.branch(last, [channels, 3, 1]);
                 let terms = vec![self.term(branch, [channels, 3, 1]), self.identity(last)];
@@ -173,6 +183,7 @@ fn network(parts: &[Part], input: Shape, seed: u64) -> Fused {
 fn networks() -> impl Strategy<Value = (Vec<Part>, Shape, u64)> {
     let part = prop_oneof![
         (1usize..=4, 1usize..=2).prop_map(|(channels, stride)| Part::Plain(channels, stride)),
+        (2usize..=7).prop_map(Part::Polynomial),
         Just(Part::Identity),
         (1usize..=4, 1usize..=2).prop_map(|(channels, stride)| Part::Projection(channels, stride)),
         Just(Part::Squared),

@@ -1,0 +1,267 @@
+//! What runs circuits: the seam between the encrypted executor and an implementation of the cryptography.
+//!
+//! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of one client. The CPU's are
+//! `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with everything that it may do together: no part of a transform,
+//! a fold or a chain crosses the seam, so a backend is free in how it keeps what lies between.
+//!
+//! The builder has checked levels, scales and rotations of all operands before a backend sees them.
+
+use crate::{Error, Giant, Plain};
+use blindsight_ckks::{
+    Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, Level, LinearTransform, PlainFactor,
+    PlainSummand, Pointwise, Rescale, ScalarRow, Scale,
+};
+
+/// The types of a backend, and how plaintexts come to be in its form.
+pub trait Scheme: Sync {
+    /// A ciphertext.
+    type Ciphertext: Clone;
+    /// What multiplies a ciphertext.
+    type Factor: PartialEq + Send;
+    /// What is added to a ciphertext.
+    type Summand: PartialEq + Send;
+    /// A chain's weights and constants.
+    type Chain;
+
+    /// The level and the scale of a ciphertext.
+    fn level_and_scale(ciphertext: &Self::Ciphertext) -> (Level, Scale);
+
+    /// Slots as a factor, for products by themselves or inside a linear transform.
+    ///
+    /// # Errors
+    /// Where the numbers are too many, not finite or too large for the level.
+    fn factor(
+        &self,
+        slots: &[f64],
+        level: Level,
+        scale: Scale,
+        extension: Extension,
+    ) -> Result<Self::Factor, Error>;
+
+    /// Slots or coefficients as a summand; errors as for [`factor`](Self::factor).
+    fn summand(
+        &self,
+        numbers: &[f64],
+        encoding: Encoding,
+        level: Level,
+        scale: Scale,
+    ) -> Result<Self::Summand, Error>;
+
+    /// The stages of a chain on so many ciphertexts at this level and scale.
+    ///
+    /// # Errors
+    /// Where a weight or constant is too large for its scale and level.
+    fn chain(
+        &self,
+        inputs: usize,
+        level: Level,
+        scale: Scale,
+        stages: impl Iterator<Item = Stage>,
+    ) -> Result<Self::Chain, Error>;
+
+    /// Bytes of memory of a factor.
+    fn factor_bytes(factor: &Self::Factor) -> usize;
+    /// Bytes of memory of a summand.
+    fn summand_bytes(summand: &Self::Summand) -> usize;
+    /// Bytes of memory of a chain.
+    fn chain_bytes(chain: &Self::Chain) -> usize;
+}
+
+/// One stage of a chain: see [`crate::scalar`].
+#[derive(Debug)]
+pub enum Stage {
+    /// Sums of scalar multiples, with weights rounded at the scale.
+    Sums(Vec<ScalarRow>, Scale),
+    /// The square of each value.
+    Squares,
+}
+
+/// A ciphertext of a backend.
+type Of<B> = <<B as Backend>::Scheme as Scheme>::Ciphertext;
+/// A factor of a backend.
+type FactorOf<B> = <<B as Backend>::Scheme as Scheme>::Factor;
+
+/// The operations of a circuit on ciphertexts, with one client's keys.
+///
+/// What each means is what the clear executor computes. Every method fails where a key is missing.
+pub trait Backend {
+    /// Whose ciphertexts and plaintexts it takes.
+    type Scheme: Scheme;
+
+    /// The sum of products, of which there is one at least.
+    fn dot(&self, terms: &[(&Of<Self>, &FactorOf<Self>)], rescale: Rescale) -> Result<Of<Self>, Error>;
+
+    /// `a + b`.
+    fn add(&self, a: &Of<Self>, b: &Of<Self>) -> Result<Of<Self>, Error>;
+
+    /// `a - b`.
+    fn sub(&self, a: &Of<Self>, b: &Of<Self>) -> Result<Of<Self>, Error>;
+
+    /// `a` plus a plaintext.
+    fn add_plain(&self, a: Of<Self>, summand: &<Self::Scheme as Scheme>::Summand) -> Result<Of<Self>, Error>;
+
+    /// The product, relinearised.
+    fn multiply(&self, a: &Of<Self>, b: &Of<Self>, rescale: Rescale) -> Result<Of<Self>, Error>;
+
+    /// The rotation to the left.
+    fn rotate(&self, a: &Of<Self>, steps: usize) -> Result<Of<Self>, Error>;
+
+    /// A linear transform, where `factor` gives the plaintexts that terms name.
+    fn transform<'f>(
+        &self,
+        inputs: &[&Of<Self>],
+        giants: &[Giant],
+        factor: impl Fn(Plain) -> &'f FactorOf<Self>,
+        order: GiantOrder,
+        rescale: Rescale,
+    ) -> Result<Of<Self>, Error>
+    where
+        FactorOf<Self>: 'f;
+
+    /// For each stage in turn `a = a + sum of a rotated by each of the stage's steps`.
+    fn fold(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale) -> Result<Of<Self>, Error>;
+
+    /// The ciphertext over the last prime of its level.
+    fn rescale(&self, a: Of<Self>) -> Result<Of<Self>, Error>;
+
+    /// The ciphertext at a lower level, or the same.
+    fn drop_level(&self, a: Of<Self>, level: Level) -> Result<Of<Self>, Error>;
+
+    /// What a chain ends in: its last values, reduced.
+    fn chain(
+        &self,
+        inputs: &[&Of<Self>],
+        chain: &<Self::Scheme as Scheme>::Chain,
+        rescales: usize,
+    ) -> Result<Vec<Of<Self>>, Error>;
+}
+
+impl Scheme for Context {
+    type Ciphertext = Ciphertext;
+    type Factor = PlainFactor;
+    type Summand = PlainSummand;
+    type Chain = Pointwise;
+
+    fn level_and_scale(ciphertext: &Ciphertext) -> (Level, Scale) {
+        (ciphertext.level(), ciphertext.scale())
+    }
+
+    fn factor(
+        &self,
+        slots: &[f64],
+        level: Level,
+        scale: Scale,
+        extension: Extension,
+    ) -> Result<PlainFactor, Error> {
+        Ok(self.encode_factor(slots, level, scale, extension)?)
+    }
+
+    fn summand(
+        &self,
+        numbers: &[f64],
+        encoding: Encoding,
+        level: Level,
+        scale: Scale,
+    ) -> Result<PlainSummand, Error> {
+        Ok(self.encode_summand(numbers, encoding, level, scale)?)
+    }
+
+    fn chain(
+        &self,
+        inputs: usize,
+        level: Level,
+        scale: Scale,
+        stages: impl Iterator<Item = Stage>,
+    ) -> Result<Pointwise, Error> {
+        let mut chain = Pointwise::new(inputs, level, scale);
+        for stage in stages {
+            match stage {
+                Stage::Sums(rows, scale) => chain.sums(self, &rows, scale)?,
+                Stage::Squares => chain.squares(),
+            }
+        }
+        Ok(chain)
+    }
+
+    fn factor_bytes(factor: &PlainFactor) -> usize {
+        factor.bytes()
+    }
+
+    fn summand_bytes(summand: &PlainSummand) -> usize {
+        summand.bytes()
+    }
+
+    fn chain_bytes(chain: &Pointwise) -> usize {
+        chain.bytes()
+    }
+}
+
+impl Backend for Evaluator<'_> {
+    type Scheme = Context;
+
+    fn dot(&self, terms: &[(&Ciphertext, &PlainFactor)], rescale: Rescale) -> Result<Ciphertext, Error> {
+        Ok(self.dot(terms, rescale)?)
+    }
+
+    fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        Ok(self.add(a, b)?)
+    }
+
+    fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        Ok(self.sub(a, b)?)
+    }
+
+    fn add_plain(&self, a: Ciphertext, summand: &PlainSummand) -> Result<Ciphertext, Error> {
+        Ok(self.add_plain(a, summand)?)
+    }
+
+    fn multiply(&self, a: &Ciphertext, b: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
+        Ok(self.multiply(a, b, rescale)?)
+    }
+
+    fn rotate(&self, a: &Ciphertext, steps: usize) -> Result<Ciphertext, Error> {
+        Ok(self.rotate(a, steps)?)
+    }
+
+    fn transform<'f>(
+        &self,
+        inputs: &[&Ciphertext],
+        giants: &[Giant],
+        factor: impl Fn(Plain) -> &'f PlainFactor,
+        order: GiantOrder,
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        let term = |term: &crate::Term| blindsight_ckks::Term {
+            input: term.input,
+            baby: term.baby,
+            factor: factor(term.plain),
+        };
+        let giant = |giant: &Giant| blindsight_ckks::Giant {
+            rotation: giant.rotation,
+            terms: giant.terms.iter().map(term).collect(),
+        };
+        let map = LinearTransform { giants: giants.iter().map(giant).collect(), order };
+        Ok(self.transform(inputs, &map, rescale)?)
+    }
+
+    fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
+        Ok(self.fold(a, stages, rescale)?)
+    }
+
+    fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {
+        Ok(self.rescale(a)?)
+    }
+
+    fn drop_level(&self, a: Ciphertext, level: Level) -> Result<Ciphertext, Error> {
+        Ok(self.drop_level(a, level)?)
+    }
+
+    fn chain(
+        &self,
+        inputs: &[&Ciphertext],
+        chain: &Pointwise,
+        rescales: usize,
+    ) -> Result<Vec<Ciphertext>, Error> {
+        Ok(self.pointwise(inputs, chain, rescales)?)
+    }
+}

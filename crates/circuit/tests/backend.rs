@@ -1,0 +1,192 @@
+//! Another backend than the CPU's: plain slots. What the executor asks of a backend is all that a circuit needs.
+
+use blindsight_circuit::backend::{Backend, Scheme, Stage};
+use blindsight_circuit::encrypted::Program;
+use blindsight_circuit::{
+    Builder, Circuit, Error, Giant, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, clear,
+};
+use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale};
+
+const SLOTS: usize = 64;
+const SCALE: Scale = Scale((1u64 << 26) as f64);
+
+/// Slots at the level and scale that the circuit gives inputs; nothing looks at those of other values.
+struct Slots;
+
+type Vector = Vec<f64>;
+
+impl Scheme for Slots {
+    type Ciphertext = Vector;
+    type Factor = Vector;
+    type Summand = Vector;
+    type Chain = Vec<Stage>;
+
+    fn level_and_scale(_: &Vector) -> (Level, Scale) {
+        (Level(5), SCALE)
+    }
+
+    fn factor(&self, slots: &[f64], _: Level, _: Scale, _: Extension) -> Result<Vector, Error> {
+        Ok(slots.to_vec())
+    }
+
+    fn summand(&self, numbers: &[f64], encoding: Encoding, _: Level, _: Scale) -> Result<Vector, Error> {
+        assert_eq!(encoding, Encoding::Slots);
+        Ok(numbers.to_vec())
+    }
+
+    fn chain(
+        &self,
+        _: usize,
+        _: Level,
+        _: Scale,
+        stages: impl Iterator<Item = Stage>,
+    ) -> Result<Vec<Stage>, Error> {
+        Ok(stages.collect())
+    }
+
+    fn factor_bytes(factor: &Vector) -> usize {
+        size_of_val(&factor[..])
+    }
+
+    fn summand_bytes(summand: &Vector) -> usize {
+        size_of_val(&summand[..])
+    }
+
+    fn chain_bytes(_: &Vec<Stage>) -> usize {
+        0
+    }
+}
+
+fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vector {
+    a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
+}
+
+fn rotated(a: &[f64], steps: usize) -> Vector {
+    [&a[steps..], &a[..steps]].concat()
+}
+
+fn total(parts: impl Iterator<Item = Vector>) -> Vector {
+    parts.fold(vec![0.0; SLOTS], |sum, part| zip(&sum, &part, |a, b| a + b))
+}
+
+fn sum(values: &[Vector], row: &ScalarRow) -> Vector {
+    let term = |(at, weight): &(u32, f64)| values[*at as usize].iter().map(|v| weight * v).collect();
+    total(row.terms.iter().map(term).chain([vec![row.constant; SLOTS]]))
+}
+
+impl Backend for Slots {
+    type Scheme = Self;
+
+    fn dot(&self, terms: &[(&Vector, &Vector)], _: Rescale) -> Result<Vector, Error> {
+        Ok(total(terms.iter().map(|(a, b)| zip(a, b, |a, b| a * b))))
+    }
+
+    fn add(&self, a: &Vector, b: &Vector) -> Result<Vector, Error> {
+        Ok(zip(a, b, |a, b| a + b))
+    }
+
+    fn sub(&self, a: &Vector, b: &Vector) -> Result<Vector, Error> {
+        Ok(zip(a, b, |a, b| a - b))
+    }
+
+    fn add_plain(&self, a: Vector, summand: &Vector) -> Result<Vector, Error> {
+        Ok(zip(&a, summand, |a, b| a + b))
+    }
+
+    fn multiply(&self, a: &Vector, b: &Vector, _: Rescale) -> Result<Vector, Error> {
+        Ok(zip(a, b, |a, b| a * b))
+    }
+
+    fn rotate(&self, a: &Vector, steps: usize) -> Result<Vector, Error> {
+        Ok(rotated(a, steps))
+    }
+
+    fn transform<'f>(
+        &self,
+        inputs: &[&Vector],
+        giants: &[Giant],
+        factor: impl Fn(Plain) -> &'f Vector,
+        _: GiantOrder,
+        _: Rescale,
+    ) -> Result<Vector, Error> {
+        let term = |t: &Term| zip(&rotated(inputs[t.input], t.baby), factor(t.plain), |a, b| a * b);
+        Ok(total(giants.iter().map(|giant| rotated(&total(giant.terms.iter().map(term)), giant.rotation))))
+    }
+
+    fn fold(&self, a: Vector, stages: &[Vec<usize>], _: Rescale) -> Result<Vector, Error> {
+        let stage = |a: Vector, steps: &Vec<usize>| total(steps.iter().chain(&[0]).map(|s| rotated(&a, *s)));
+        Ok(stages.iter().fold(a, stage))
+    }
+
+    fn rescale(&self, a: Vector) -> Result<Vector, Error> {
+        Ok(a)
+    }
+
+    fn drop_level(&self, a: Vector, _: Level) -> Result<Vector, Error> {
+        Ok(a)
+    }
+
+    fn chain(&self, inputs: &[&Vector], chain: &Vec<Stage>, _: usize) -> Result<Vec<Vector>, Error> {
+        let mut values: Vec<Vector> = inputs.iter().map(|v| v.to_vec()).collect();
+        for stage in chain {
+            values = match stage {
+                Stage::Sums(rows, _) => rows.iter().map(|row| sum(&values, row)).collect(),
+                Stage::Squares => values.iter().map(|v| zip(v, v, |a, b| a * b)).collect(),
+            };
+        }
+        Ok(values)
+    }
+}
+
+fn numbers(seed: usize) -> Vector {
+    (0..SLOTS).map(|slot| ((slot * 37 + seed * 11) % 17) as f64 / 17.0 - 0.5).collect()
+}
+
+/// A circuit of every operation.
+fn circuit() -> Result<Circuit, Error> {
+    let literal = ParametersLiteral {
+        degree: SLOTS,
+        moduli: vec![268369921, 67043329, 67239937, 66813953, 67502081, 66551809],
+        special: vec![268271617, 268238849],
+        digit_limbs: 2,
+    };
+    let mut builder = Builder::new(literal.validate_insecure().expect("parameters"));
+    let b = &mut builder;
+    let plain = |b: &mut Builder, role, value, seed| {
+        let (level, scale) = (b.level(value)?, b.scale_towards(value, SCALE)?);
+        b.plain(role, level, scale, Numbers::new(move || numbers(seed)))
+    };
+    let (x, y) = (b.input(Level(5), SCALE)?, b.input(Level(5), SCALE)?);
+    let terms = vec![(x, plain(b, Role::Factor, x, 1)?), (y, plain(b, Role::Factor, y, 2)?)];
+    let v = b.dot(terms, Rescale::Yes)?;
+    let rotated = b.rotate(v, 5)?;
+    let u = b.sub(v, rotated)?;
+    let v = b.add(v, u)?;
+    let term = |input, baby, plain| Term { input, baby, plain };
+    let factors = [plain(b, Role::ExtendedFactor, v, 3)?, plain(b, Role::ExtendedFactor, v, 4)?];
+    let terms = vec![term(0, 3, factors[0]), term(1, 0, factors[1])];
+    let giants = vec![Giant { rotation: 8, terms }];
+    let v = b.transform(vec![v, u], giants, GiantOrder::Apart, Rescale::No)?;
+    let v = b.rescale(v)?;
+    let v = b.fold(v, vec![vec![1, 2], vec![9]], Rescale::No)?;
+    let v = b.add_plain(v, Encoding::Slots, Numbers::new(|| numbers(5)))?;
+    let squares = b.squares(&[v, v])?;
+    let rows = |row| ScalarRow { terms: vec![(0, 0.5), (1, row as f64)], constant: 0.25 };
+    let sums = b.sums(&squares, ScalarRows::new(2, rows), Scale(128.0))?;
+    let reduced = b.reduce(&sums, 1)?;
+    let product = b.multiply(reduced[0], reduced[1], Rescale::Yes)?;
+    let value = b.drop_level(product, Level(0))?;
+    builder.finish(vec![Output { value, reading: Reading::Slots }])
+}
+
+#[test]
+fn a_backend_of_plain_slots_gives_the_clear_run() {
+    let (circuit, inputs) = (circuit().unwrap(), [numbers(7), numbers(8)]);
+    let program = Program::encode_by(circuit.clone(), &Slots).unwrap();
+    assert_eq!(program.bytes(), 5 * SLOTS * size_of::<f64>());
+    let run = program.run(&Slots, &inputs).unwrap();
+    let expected = clear::run(&circuit, &inputs).unwrap();
+    for (value, expected) in run.outputs[0].iter().zip(&expected[0]) {
+        assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
+    }
+}
