@@ -1,8 +1,9 @@
 //! What runs circuits: the seam between the encrypted executor and an implementation of the cryptography.
 //!
-//! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of one client. The CPU's are
-//! `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with everything that it may do together: no part of a transform,
-//! a fold or a chain crosses the seam, so a backend is free in how it keeps what lies between.
+//! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of
+//! one client. The CPU's are `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with
+//! everything that it may do together: no part of a transform, a fold or a chain crosses the seam, so a
+//! backend is free in how it keeps what lies between.
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
 

@@ -17,11 +17,13 @@ use std::sync::Arc;
 
 /// A polynomial of each element of a tensor, which stays in its layout.
 ///
-/// Slots without an element come out as zero, up to errors, whatever lies there; but like all others they must lie within about
-/// [-1, 1], because powers grow beyond it. A constant one stays one. [`Polynomial::depth`] levels.
+/// Slots without an element come out as zero, up to errors, whatever lies there; but like all others they
+/// must lie within about [-1, 1], because powers grow beyond it. A constant one stays one.
+/// [`Polynomial::depth`] levels.
 ///
-/// A square is one product. Any other polynomial is a sum of plaintexts times small powers and of quotients times larger ones; each
-/// plaintext's scale is such that summands agree exactly and the result comes out at [the scale asked for](Self::with_scale).
+/// A square is one product. Any other polynomial is a sum of plaintexts times small powers and of quotients
+/// times larger ones; each plaintext's scale is such that summands agree exactly and the result comes out at
+/// [the scale asked for](Self::with_scale).
 #[derive(Debug, Clone)]
 pub struct PolynomialKernel {
     form: Form,
@@ -60,19 +62,29 @@ impl PolynomialKernel {
         layout.blocks.classes == 1
     }
 
-    /// The same with results at another scale. A square has no say in it: its scale is the input's squared, over the prime.
+    /// The same with results at another scale than the nominal one. Errors are smaller at a larger one: at
+    /// four times it two to four times, where the reader is a linear layer and so can take any. A square has
+    /// no say in it: its scale is the input's squared, over the prime.
     pub fn with_scale(mut self, scale: Scale) -> Self {
         self.scale = scale;
         self
     }
 
-    /// The scale of the input at which the largest power comes out at the nominal one: powers of two are squares, and each doubles how far
-    /// a scale and the primes below it are apart. Any other scale is taken, too.
+    /// The scale of the input at which errors are about smallest; any other is taken, too.
+    ///
+    /// Powers of two are squares, and each doubles how far a scale and the primes below it are apart; so it
+    /// is the largest power whose scale is chosen, and that of the input follows. A quotient is small beside
+    /// the power that it multiplies, and the scales of both make up the result's: errors are about smallest
+    /// where the power's is a quarter of the nominal one.
     pub fn input_scale(&self, parameters: &Parameters, level: Level) -> Scale {
+        let of_power = match &self.form {
+            Form::General { basis: Basis::Chebyshev, .. } => NOMINAL_SCALE.0 / 4.0,
+            _ => NOMINAL_SCALE.0,
+        };
         let squares = depth(self.degree + 1) - 1;
         let log_scale =
             |below: f64, dropped: usize| (below + parameters.modulus(Level(level.0 - dropped)).log2()) / 2.0;
-        Scale((0..squares.min(level.0)).rev().fold(NOMINAL_SCALE.log2(), log_scale).exp2())
+        Scale((0..squares.min(level.0)).rev().fold(of_power.log2(), log_scale).exp2())
     }
 
     /// Whether it is nothing but a square.
@@ -110,7 +122,8 @@ impl PolynomialKernel {
         evaluation.sum(&schedule.root, self.scale)
     }
 
-    /// What [`build`](Self::build) will count on so many ciphertexts at a level, which is [`depth`](Self::depth) or more.
+    /// What [`build`](Self::build) will count on so many ciphertexts at a level, which is
+    /// [`depth`](Self::depth) or more.
     pub fn cost(&self, parameters: &Parameters, level: Level, ciphertexts: usize) -> Counts {
         let at = |dropped: usize| Cost::new(parameters, Level(level.0 - dropped));
         let Form::General { basis, schedule, .. } = &self.form else {
@@ -161,7 +174,8 @@ impl Form {
 }
 
 impl Coefficients {
-    /// Those of one function of the basis in the slots of a ciphertext: zeros where no element lies; the one is a constant by itself.
+    /// Those of one function of the basis in the slots of a ciphertext: zeros where no element lies; the one
+    /// is a constant by itself.
     fn numbers(self: &Arc<Self>, function: usize, ciphertext: usize) -> Numbers {
         let (this, first) = (self.clone(), ciphertext * self.layout.slots);
         Numbers::per_slot(self.layout.slots, move |slot| match this.placement.at(first + slot) {
@@ -229,7 +243,8 @@ impl Evaluation<'_> {
         if self.b.level(value)? == level { Ok(value) } else { self.b.drop_level(value, level) }
     }
 
-    /// A sum that comes out at this scale. All of its parts are at one scale above, so that they are added before they are rescaled.
+    /// A sum that comes out at this scale. All of its parts are at one scale above, so that they are added
+    /// before they are rescaled.
     fn sum(&mut self, sum: &Sum, scale: Scale) -> Result<Value, Error> {
         let inner = Level(self.level.0 - sum.depth + 1);
         let above = Scale(scale.0 * self.b.parameters().modulus(inner));

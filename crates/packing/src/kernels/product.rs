@@ -3,8 +3,8 @@ use blindsight_ckks::{Level, Parameters, Rescale};
 
 /// The product of two tensors in one layout, element by element. One level below the lower one.
 ///
-/// Scales are free: the result's is the product of both, over the prime. Ones stay ones; slots without an element hold the product of
-/// what lay there.
+/// Scales are free: the result's is the product of both, over the prime. Ones stay ones; slots without an
+/// element hold the product of what lay there.
 #[derive(Debug, Clone, Copy)]
 pub struct ProductKernel;
 
@@ -20,7 +20,8 @@ impl ProductKernel {
         left.iter().zip(right).map(|(left, right)| multiply(b, *left, *right)).collect()
     }
 
-    /// What [`build`](Self::build) will count on so many ciphertexts, where the lower tensor is at this level.
+    /// What [`build`](Self::build) will count on so many ciphertexts, where the lower tensor is at this
+    /// level.
     pub fn cost(parameters: &Parameters, lower: Level, ciphertexts: usize) -> Counts {
         Cost::new(parameters, lower).multiply(Rescale::Yes) * ciphertexts
     }

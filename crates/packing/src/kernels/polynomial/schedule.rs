@@ -1,4 +1,5 @@
-//! In which order a polynomial's powers and sums are computed: the same for every channel and every ciphertext.
+//! In which order a polynomial's powers and sums are computed: the same for every channel and every
+//! ciphertext.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +13,18 @@ pub(super) enum Basis {
 }
 
 impl Basis {
-    /// The basis for a degree. For inputs in [-1, 1] a Chebyshev coefficient is never more than the sum of the coefficients of the
-    /// powers, often far less, and errors grow with coefficients; at low degrees that is not worth its additions.
+    /// The basis for a degree. For inputs in [-1, 1] a Chebyshev coefficient is never more than the sum of
+    /// the coefficients of the powers, often far less, and errors grow with coefficients; at low degrees that
+    /// is not worth its additions.
     pub fn for_degree(degree: usize) -> Self {
         if degree <= 3 { Self::Powers } else { Self::Chebyshev }
     }
 
-    /// Coefficients of powers of `x` become those of `P_k`, the product of `P_s` over the binary digits `s` of `k`.
+    /// Coefficients of powers of `x` become those of `P_k`, the product of `P_s` over the binary digits `s`
+    /// of `k`.
     ///
-    /// `P_(s + j) = P_s P_j` for a power of two `s > j`: division by `P_s` splits coefficients into those from `s` on and those below.
+    /// `P_(s + j) = P_s P_j` for a power of two `s > j`: division by `P_s` splits coefficients into those
+    /// from `s` on and those below.
     pub fn convert(self, coefficients: &mut [f64]) {
         if self == Self::Chebyshev {
             coefficients.iter_mut().zip(0..).for_each(|(c, power)| *c *= 0.5f64.powi(power));
@@ -29,7 +33,8 @@ impl Basis {
     }
 }
 
-/// Divides by `P_s` in `y = 2x` for the largest power of two within the degree, and quotient and remainder in turn.
+/// Divides by `P_s` in `y = 2x` for the largest power of two within the degree, and quotient and remainder in
+/// turn.
 fn divide(coefficients: &mut [f64]) {
     let degree = coefficients.len() - 1;
     if degree < 2 {
@@ -102,10 +107,12 @@ pub(super) struct Sum {
 }
 
 impl Schedule {
-    /// The schedule of the fewest products for a polynomial with these coefficients, which ends `depth` levels below the input.
+    /// The schedule of the fewest products for a polynomial with these coefficients, which ends `depth`
+    /// levels below the input.
     ///
-    /// Sums take powers up to a power of two by their coefficients, and above it quotients times powers of two (Paterson and
-    /// Stockmeyer); all such bounds are tried. Of quotients that have too few levels for it, only smaller powers are summed.
+    /// Sums take powers up to a power of two by their coefficients, and above it quotients times powers of
+    /// two (Paterson and Stockmeyer); all such bounds are tried. Of quotients that have too few levels for
+    /// it, only smaller powers are summed.
     pub fn new(present: &[bool], depth: usize) -> Self {
         let bounds = (1..=depth).map(|bound| Self::with_bound(present, depth, 1 << bound));
         bounds.min_by_key(Self::products).expect("a polynomial takes a level at least")
@@ -132,7 +139,8 @@ fn need(power: usize, powers: &mut BTreeSet<usize>) {
 }
 
 impl Sum {
-    /// The sum over `present`, the coefficients from `first` on. Its degree is below `2^levels`, so that everything has the levels it takes.
+    /// The sum over `present`, the coefficients from `first` on. Its degree is below `2^levels`, so that
+    /// everything has the levels it takes.
     fn new(present: &[bool], first: usize, levels: usize, bound: usize) -> Self {
         let constant = present[0];
         let mut sum = Self { depth: levels, first, constant, terms: vec![], products: vec![] };

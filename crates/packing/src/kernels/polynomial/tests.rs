@@ -12,13 +12,17 @@ const SLOTS: usize = 64;
 const LEVELS: usize = 7;
 
 fn parameters() -> Parameters {
-    let near = |bits: u32, count: usize| {
-        let primes = blindsight_ring::primes::search(SLOTS, 1 << bits, (1 << bits) - (1 << 22), 1 << bits);
+    parameters_near(26)
+}
+
+/// Levels of primes below a power of two.
+fn parameters_near(bits: u32) -> Parameters {
+    let below = |bits: u32, count: usize| {
+        let primes = blindsight_ring::primes::search(SLOTS, 1 << bits, (1 << bits) - (1 << 20), 1 << bits);
         primes[..count].to_vec()
     };
-    let large = near(28, 3);
-    let moduli = [vec![large[0]], near(26, LEVELS)].concat();
-    let literal = ParametersLiteral { degree: SLOTS, moduli, special: large[1..].to_vec(), digit_limbs: 2 };
+    let moduli = [below(28, 1), below(bits, LEVELS)].concat();
+    let literal = ParametersLiteral { degree: SLOTS, moduli, special: below(30, 2), digit_limbs: 2 };
     literal.validate_insecure().unwrap()
 }
 
@@ -33,7 +37,8 @@ fn polynomial(degree: usize, channels: usize, keep: impl Fn(usize) -> bool, seed
     Polynomial { coefficients: (0..=degree).map(power).collect() }
 }
 
-/// A bounded function's series: coefficients of Chebyshev polynomials, written in powers, whose coefficients are large.
+/// A bounded function's series: coefficients of Chebyshev polynomials, written in powers, whose coefficients
+/// are large.
 fn series(degree: usize) -> Polynomial {
     let mut sum = vec![0.0; degree + 1];
     let [mut before, mut now] = [vec![1.0], vec![0.0, 1.0]];
@@ -63,8 +68,18 @@ fn layout() -> impl Strategy<Value = Layout> {
 }
 
 fn circuit(kernel: &PolynomialKernel, ciphertexts: usize, level: usize) -> Circuit {
-    let mut b = Builder::new(parameters());
-    let scale = kernel.input_scale(b.parameters(), Level(level));
+    let scale = kernel.input_scale(&parameters(), Level(level));
+    circuit_at(parameters(), kernel, ciphertexts, level, scale)
+}
+
+fn circuit_at(
+    parameters: Parameters,
+    kernel: &PolynomialKernel,
+    ciphertexts: usize,
+    level: usize,
+    scale: Scale,
+) -> Circuit {
+    let mut b = Builder::new(parameters);
     let inputs: Vec<Value> = (0..ciphertexts).map(|_| b.input(Level(level), scale).unwrap()).collect();
     let outputs = kernel.build(&mut b, &inputs).unwrap();
     for output in &outputs {
@@ -125,7 +140,8 @@ fn encrypted(circuit: &Circuit, inputs: &[Vec<f64>], seed: u64) -> (Counts, Vec<
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// On plain slots it is Horner's rule, ones stay ones, and nothing lies where nothing lay; the cost is the dry run's.
+    /// On plain slots it is Horner's rule, ones stay ones, and nothing lies where nothing lay; the cost is
+    /// the dry run's.
     #[test]
     fn it_is_the_polynomial(
         layout in layout(), degree in 2usize..=31, kept in any::<u32>(), above in 0usize..3, seed in any::<u64>(),
@@ -189,6 +205,38 @@ fn the_predicted_error_is_the_measured_one() {
         let (measured, deviation) = (measured.log2(), predicted.deviation.log2());
         println!("{}: measured 2^{measured:.2}, predicted 2^{deviation:.2}", kernel.reason());
         assert!((0.67..1.5).contains(&ratio), "degree {degree}: {ratio} of what was predicted");
+    }
+}
+
+fn deviation(circuit: &Circuit, layout: &Layout) -> f64 {
+    predict(circuit, &inputs(layout, 5)).unwrap()[0].deviation
+}
+
+/// Primes a bit from the scale: squares would double that four times, if the input did not come at the scale
+/// that makes up for it.
+#[test]
+fn primes_may_lie_far_from_the_scale() {
+    let layout = Layout::packed(Shape { channels: 1, height: 8, width: 8 }, SLOTS);
+    let kernel = PolynomialKernel::new(&series(31), &layout);
+    let [near, far] = [26, 27].map(|bits| {
+        let parameters = parameters_near(bits);
+        let scale = kernel.input_scale(&parameters, Level(LEVELS));
+        deviation(&circuit_at(parameters, &kernel, 1, LEVELS, scale), &layout)
+    });
+    assert!((0.3..1.5).contains(&(far / near)), "{far:e} where it is {near:e} at primes near the scale");
+}
+
+#[test]
+fn the_input_scale_asked_for_keeps_errors_small() {
+    let layout = Layout::packed(Shape { channels: 1, height: 8, width: 8 }, SLOTS);
+    for degree in [7, 15, 31] {
+        let kernel = PolynomialKernel::new(&series(degree), &layout);
+        let nominal = deviation(&circuit_at(parameters(), &kernel, 1, 6, NOMINAL_SCALE), &layout);
+        let asked_for = deviation(&circuit(&kernel, 1, 6), &layout);
+        assert!(
+            1.5 * asked_for < nominal,
+            "degree {degree}: {asked_for:e} and {nominal:e} at the nominal scale"
+        );
     }
 }
 
