@@ -36,7 +36,7 @@ pub fn literal(degree: usize, digit_limbs: usize) -> ParametersLiteral {
 /// As [`literal`], with a number of special primes of its own: at least as many as a digit has limbs.
 pub fn shaped(degree: usize, digit_limbs: usize, specials: usize) -> ParametersLiteral {
     let near = |bits: u32, count: usize| nearest(degree, 1 << bits)[..count].to_vec();
-    let mut large = near(28, 4);
+    let mut large = near(28, specials.max(3) + 1);
     large.sort_unstable();
     // One special prime covers a digit of one limb where that is two bits smaller.
     let (first, special) = match specials {
