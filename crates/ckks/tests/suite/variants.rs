@@ -1,7 +1,7 @@
 //! Every operation with every shape of parameters, at every degree, on every kernel and inside a thread pool.
 
 use crate::common::every::{assert_outcomes, every_operation, requirements};
-use crate::common::{Setup, literal, shaped, shipped};
+use crate::common::{Setup, literal, shaped, shipped, tight};
 use blindsight_ckks::{Level, Parameters};
 use blindsight_ring::Kernel;
 
@@ -30,6 +30,18 @@ fn every_degree() {
     for degree in (4..12).map(|bits| 1 << bits) {
         for digit_limbs in [1, 2, 3, 4, 6] {
             check_every_level(literal(degree, digit_limbs).validate_insecure().unwrap());
+        }
+    }
+}
+
+#[test]
+fn wide_digits_under_special_primes_that_just_cover_them() {
+    for (degree, digit_limbs) in [(2048, 4), (4096, 4), (2048, 6), (8192, 6), (2048, 7), (4096, 8)] {
+        let limbs = 2 * digit_limbs + 1;
+        let parameters = tight(degree, limbs, digit_limbs).validate_insecure().unwrap();
+        let setup = setup(parameters, Kernel::from_environment().unwrap());
+        for level in [0, 1, digit_limbs - 1, digit_limbs, limbs - 1] {
+            assert_outcomes(&setup, &every_operation(&setup, Level(level)));
         }
     }
 }
