@@ -226,8 +226,11 @@ fn convert_from<S: Simd, const DIGITS: usize>(
             let digit = Halves::load(simd, &digits[i][j * S::LANES..]);
             sum = sum.plus_product(simd, digit, factors[i]);
         }
-        let reduced =
-            if DIGITS <= 4 { field.montgomery_reduce_small(sum) } else { field.montgomery_reduce_triple(sum) };
+        let reduced = if DIGITS <= 4 {
+            field.montgomery_reduce_small(sum)
+        } else {
+            field.montgomery_reduce_triple(sum)
+        };
         simd.store(o, reduced);
     }
 }
