@@ -44,30 +44,6 @@ fn measured(context: &Context, evaluator: &Evaluator<'_>, secret: &SecretKey, le
     }
 }
 
-/// Microseconds that this thread has run, where the system tells: other programs do not count.
-fn processor_time() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| BEGIN.elapsed().as_secs_f64() * 1e6, |ns| ns / 1e3)
-}
-
-static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-
-/// The mean time of a rotation at a level, in microseconds.
-fn measured(context: &Context, evaluator: &Evaluator<'_>, secret: &SecretKey, level: Level) -> f64 {
-    let mut randomness = Randomness::from_test_seed(2);
-    let a = secret.encrypt(context, &[0.5; 16], level, Scale::bits(26.0), &mut randomness).unwrap();
-    let a = a.expand(context.basis(level));
-    let time = |_| {
-        let start = processor_time();
-        std::hint::black_box(evaluator.rotate(&a, 3).unwrap());
-        processor_time() - start
-    };
-    let mut times: Vec<f64> = (0..9).map(time).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 #[test]
 #[ignore = "prints times"]
 fn rotations_by_the_clock_and_by_the_cost_model() {
