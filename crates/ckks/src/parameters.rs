@@ -118,7 +118,8 @@ impl ParametersLiteral {
     ///
     /// # Errors
     /// Where `log2(QP)` exceeds what the table grants 128 bits at this degree (with both figures), where a prime is out of range, not 1
-    /// modulo `4N` or there twice, and where digits are empty, longer than [`MOST_DIGIT_LIMBS`], or larger than `P / 4`.
+    /// modulo `4N` or there twice, and where digits are empty, longer than [`MOST_DIGIT_LIMBS`], or larger
+    /// than `P / 4`.
     pub fn validate(&self) -> Result<Parameters, Error> {
         let parameters = self.validate_arithmetic()?;
         let (log_qp, largest) = (parameters.log_qp(), largest_log_qp(self.degree));

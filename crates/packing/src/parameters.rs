@@ -1,5 +1,5 @@
-//! Parameters for a ring degree and a depth: levels near a nominal scale, a base prime two bits larger, and special primes that cover
-//! digits of one to eight limbs.
+//! Parameters for a ring degree and a depth: levels near a nominal scale, a base prime two bits larger, and
+//! special primes that cover digits of one to eight limbs.
 
 use crate::Error;
 use blindsight_circuit::{Cost, CostModel, Work};
@@ -11,18 +11,20 @@ use std::sync::OnceLock;
 /// Degrees that are tried where none is asked for.
 pub(crate) const DEGREES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 
-/// Up to which degree the shape of digits is one of [`SMALL_RINGS`], whatever else would fit: plans are made for these.
+/// Up to which degree the shape of digits is one of [`SMALL_RINGS`], whatever else would fit: plans are made
+/// for these.
 const LARGEST_SMALL_RING: usize = 16384;
 
 /// How many limbs a digit has, and how many special primes of how many bits cover it: the first that fits is taken. Two-limb digits halve the
 /// transforms of a key-switch; one-limb digits leave room for one level more.
 const SMALL_RINGS: [(usize, usize, u32); 2] = [(2, 2, 28), (1, 1, 30)];
 
-/// What the primes of the levels are nearest to, in parts of the scale: the scale, or where these come to a fraction of a bit too much a
-/// little less.
+/// What the primes of the levels are nearest to, in parts of the scale: the scale, or where these come to a
+/// fraction of a bit too much a little less.
 const CENTRES: [(u64, u64); 2] = [(32, 32), (31, 32)];
 
-/// How many bits special primes should be larger than the largest digit: then key products add little to the error of the division.
+/// How many bits special primes should be larger than the largest digit: then key products add little to the
+/// error of the division.
 const MARGIN: f64 = 6.0;
 /// The margin that is insisted on, and a little for primes that lie beside what is asked for.
 const LEAST_MARGIN: f64 = 2.02;
@@ -35,8 +37,9 @@ const LARGEST_BITS: f64 = 29.99;
 /// Bits that are left over, for primes that lie beside what is asked for.
 const ROOM_LEFT: f64 = 0.05;
 
-/// The parameters of 128 bits of security at `degree` with so many levels: up to degree 16384 digits of two limbs, or else of one; beyond
-/// it the candidate that rotates fastest by the cost model, which counts the reading of keys.
+/// The parameters of 128 bits of security at `degree` with so many levels: up to degree 16384 digits of two
+/// limbs, or else of one; beyond it the candidate that rotates fastest by the cost model, which counts the
+/// reading of keys.
 ///
 /// # Errors
 /// Where the degree has too few primes of the size, or too little room for them.
@@ -51,8 +54,9 @@ pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
     Ok(fastest.expect("there is a candidate, or an error"))
 }
 
-/// All parameters worth a look at `degree` with so many levels: for each nominal scale that suits the degree and each number of limbs in a
-/// digit one set, with as few special primes as cover it. Those whose rotations take the fewest transforms come first.
+/// All parameters worth a look at `degree` with so many levels: for each nominal scale that suits the degree
+/// and each number of limbs in a digit one set, with as few special primes as cover it. Those whose rotations
+/// take the fewest transforms come first.
 ///
 /// # Errors
 /// Where there are none, with what refuses those of one-limb digits.
@@ -117,7 +121,8 @@ pub fn nominal_scale(parameters: &Parameters) -> Scale {
     Scale::bits(mean.round())
 }
 
-/// The nominal scales that suit a degree, cheapest first. Errors grow with the degree: a division's deviation is `N / 2` or so.
+/// The nominal scales that suit a degree, cheapest first. Errors grow with the degree: a division's deviation
+/// is `N / 2` or so.
 fn nominal_bits(degree: usize) -> &'static [u32] {
     match degree {
         65536.. => &[28, 30],
@@ -154,7 +159,8 @@ fn nearest(degree: usize, centre: u64, low: u64, high: u64) -> Vec<u32> {
     within
 }
 
-/// Levels near `2^bits` (or a part of it), a base prime nearly two bits larger, and special primes for digits of so many limbs.
+/// Levels near `2^bits` (or a part of it), a base prime nearly two bits larger, and special primes for digits
+/// of so many limbs.
 fn candidate(
     degree: usize,
     levels: usize,
@@ -175,8 +181,8 @@ fn candidate(
     Ok(ParametersLiteral { degree, moduli, special, digit_limbs }.validate()?)
 }
 
-/// As few primes as cover the largest digit: by [`MARGIN`] bits, by more where primes would be too small to be there, and by less where
-/// room is scarce or they would be large.
+/// As few primes as cover the largest digit: by [`MARGIN`] bits, by more where primes would be too small to
+/// be there, and by less where room is scarce or they would be large.
 fn special_primes(degree: usize, moduli: &[u32], digit_limbs: usize) -> Result<Vec<u32>, Error> {
     let digit = moduli.chunks(digit_limbs).map(bits_of).fold(0.0, f64::max);
     let least = digit + LEAST_MARGIN;

@@ -7,7 +7,8 @@
 use crate::kernels::{self, Kernel};
 use crate::{Coefficients, Modulus, Poly, Scalar};
 
-/// The most source primes of a conversion: eight special primes, and the one of a rescale that is done with them.
+/// The most source primes of a conversion: eight special primes, and the one of a rescale that is done with
+/// them.
 pub const MOST_SOURCES: usize = 9;
 
 /// The constants of one conversion.

@@ -23,7 +23,8 @@ fn literal(
     ParametersLiteral { degree, moduli, special, digit_limbs }
 }
 
-/// A rotation and a rescaled square at the highest level, a rescale below it, and the error of each against its prediction.
+/// A rotation and a rescaled square at the highest level, a rescale below it, and the error of each against
+/// its prediction.
 fn check(literal: &ParametersLiteral, scale: Scale) {
     let parameters = literal.validate().unwrap();
     let (top, degree) = (parameters.max_level(), parameters.degree());

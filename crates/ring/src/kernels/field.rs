@@ -74,8 +74,9 @@ impl<S: Simd> Field<S> {
         self.sub(self.simd.high_words(x.even, x.odd), self.montgomery_correction(x))
     }
 
-    /// `x / 2^32` for wide `x` below `3 * 2^32 q`, which is below `2^64`: the high word is below `3q`, and two conditional subtractions
-    /// reduce it. (Below `2q` the first difference wraps around to more than `x`: `x - 2q + 2^32 > x`.)
+    /// `x / 2^32` for wide `x` below `3 * 2^32 q`, which is below `2^64`: the high word is below `3q`, and
+    /// two conditional subtractions reduce it. (Below `2q` the first difference wraps around to more than
+    /// `x`: `x - 2q + 2^32 > x`.)
     #[inline(always)]
     pub(super) fn montgomery_reduce_triple(self, x: Wide<S>) -> S::Vector {
         let s = self.simd;

@@ -179,8 +179,9 @@ pub(super) fn overflow<S: Simd>(simd: S, digits: &[&[u32]], inverses: &[f32], ou
     }
 }
 
-/// Digits are below primes that are 1 modulo 64 and below `2^30`, and the overflow is at most their number `n`, so the sum is below
-/// `n (2^30 - 62) q`: below `2^32 q` for four digits, and below `3 * 2^32 q` for up to nine.
+/// Digits are below primes that are 1 modulo 64 and below `2^30`, and the overflow is at most their number
+/// `n`, so the sum is below `n (2^30 - 62) q`: below `2^32 q` for four digits, and below `3 * 2^32 q` for up
+/// to nine.
 #[inline(always)]
 pub(super) fn convert<S: Simd>(
     simd: S,

@@ -49,8 +49,8 @@ pub fn shaped(degree: usize, digit_limbs: usize, specials: usize) -> ParametersL
     ParametersLiteral { degree, moduli: [vec![first], near(26, 5)].concat(), special, digit_limbs }
 }
 
-/// A chain of primes of 24 to 30 bits by turns, and special primes that cover a digit by two bits and no more: there the error of the
-/// key's products is as large as the division's.
+/// A chain of primes of 24 to 30 bits by turns, and special primes that cover a digit by two bits and no
+/// more: there the error of the key's products is as large as the division's.
 pub fn tight(degree: usize, limbs: usize, digit_limbs: usize) -> ParametersLiteral {
     let sizes = [28, 26, 24, 29, 25, 27].map(|bits| nearest(degree, 1 << bits));
     let moduli: Vec<u32> = (0..limbs).map(|i| sizes[i % 6][i / 6]).collect();
