@@ -405,7 +405,7 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
 #[test]
 fn the_dry_run_counts_the_transforms_that_a_run_computes() {
     let large = blindsight_ring::primes::search(DEGREE, 1 << 28, 1 << 27, 1 << 28);
-    for (digit_limbs, special) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)] {
+    for (digit_limbs, special) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (4, 4), (6, 8)] {
         let mut literal = ParametersLiteral { digit_limbs, special: large[..special].to_vec(), ..literal() };
         // A digit of one prime under one special prime: two bits of room.
         literal.moduli[0] = 67109633;

@@ -1,6 +1,6 @@
 //! What can go wrong, with the figures.
 
-use crate::{Level, Scale};
+use crate::{Level, Scale, parameters};
 
 /// An error of the cryptographic layer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -19,7 +19,10 @@ pub enum Error {
     },
     /// Too few or too many primes or limbs in a digit.
     #[error(
-        "{moduli} primes, {special} special primes, {digit_limbs} limbs a digit: expected 1 to 64, 1 to 3 and 1 to 3"
+        "{moduli} primes, {special} special primes, {digit_limbs} limbs a digit: expected 1 to {}, 1 to {} and 1 to {}",
+        parameters::MOST_MODULI,
+        parameters::MOST_SPECIAL,
+        parameters::MOST_DIGIT_LIMBS
     )]
     Shape {
         /// Ciphertext primes given.

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use blindsight_ring::Modulus;
+use blindsight_ring::conversion::MOST_SOURCES;
 use serde::{Deserialize, Serialize};
 
 /// How many rescales a ciphertext has left: at level `l` it has the limbs `q_0 ... q_l`.
@@ -74,6 +75,14 @@ pub struct ParametersLiteral {
     pub digit_limbs: usize,
 }
 
+/// The most ciphertext primes of a chain.
+pub const MOST_MODULI: usize = 64;
+/// The most limbs of a digit: so many primes a base conversion starts from.
+pub const MOST_DIGIT_LIMBS: usize = 8;
+/// The most special primes: a mod-down drops them, and one prime more where it is fused with a rescale.
+pub const MOST_SPECIAL: usize = 8;
+const _: () = assert!(MOST_SPECIAL < MOST_SOURCES && MOST_DIGIT_LIMBS <= MOST_SOURCES);
+
 /// The largest `log2(QP)` for each degree at 128, 192 and 256 bits: uniform ternary secret, deviation 3.19, classical attacks (Security
 /// Guidelines for Implementing Homomorphic Encryption, [ia.cr/2024/463](https://ia.cr/2024/463), table 5.2).
 const SECURITY_TABLE: [(usize, [f64; 3]); 7] = [
@@ -109,7 +118,8 @@ impl ParametersLiteral {
     ///
     /// # Errors
     /// Where `log2(QP)` exceeds what the table grants 128 bits at this degree (with both figures), where a prime is out of range, not 1
-    /// modulo `4N` or there twice, and where digits are empty, longer than three limbs, or larger than `P / 4`.
+    /// modulo `4N` or there twice, and where digits are empty, longer than [`MOST_DIGIT_LIMBS`], or larger
+    /// than `P / 4`.
     pub fn validate(&self) -> Result<Parameters, Error> {
         let parameters = self.validate_arithmetic()?;
         let (log_qp, largest) = (parameters.log_qp(), largest_log_qp(self.degree));
@@ -126,9 +136,10 @@ impl ParametersLiteral {
     }
 
     fn validate_arithmetic(&self) -> Result<Parameters, Error> {
-        let counts = [self.moduli.len(), self.special.len(), self.digit_limbs];
-        if !(1..=64).contains(&counts[0]) || !(1..=3).contains(&counts[1]) || !(1..=3).contains(&counts[2]) {
-            return Err(Error::Shape { moduli: counts[0], special: counts[1], digit_limbs: counts[2] });
+        let (moduli, special, digit_limbs) = (self.moduli.len(), self.special.len(), self.digit_limbs);
+        let all = [(moduli, MOST_MODULI), (special, MOST_SPECIAL), (digit_limbs, MOST_DIGIT_LIMBS)];
+        if all.into_iter().any(|(count, most)| !(1..=most).contains(&count)) {
+            return Err(Error::Shape { moduli, special, digit_limbs });
         }
         let all: Vec<u32> = self.moduli.iter().chain(&self.special).copied().collect();
         if let Some(twice) = all.iter().enumerate().find(|(i, q)| all[..*i].contains(q)) {

@@ -63,7 +63,7 @@ pub use explain::{Explanation, explain};
 pub use kernels::{FoldChoice, NOMINAL_SCALE, PolynomialKernel, Preference, ProductKernel, Split};
 pub use layout::{Axis, Blocks, Digit, Layout};
 pub use literature::Lola;
-pub use parameters::parameters;
+pub use parameters::{candidates, candidates_at, nominal_scale, parameters};
 pub use plan::{LARGEST_PLAN_BYTES, Plan, PublicPlan, Recipe};
 pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};
 pub use windows::{InputLayout, Windows};

@@ -1,4 +1,4 @@
-//! Exact centred base conversion from up to four primes to others.
+//! Exact centred base conversion from up to nine primes to others.
 //!
 //! `x = sum y_i (Q / q_i) - v Q` with `y_i = x_i (Q / q_i)^-1 mod q_i` and `v = round(sum y_i / q_i)` is the representative in
 //! `[-Q/2, Q/2]` (Halevi, Polyakov, Shoup, [ia.cr/2018/117](https://ia.cr/2018/117), section 2.2). Centring matters: the error
@@ -6,6 +6,10 @@
 
 use crate::kernels::{self, Kernel};
 use crate::{Coefficients, Modulus, Poly, Scalar};
+
+/// The most source primes of a conversion: eight special primes, and the one of a rescale that is done with
+/// them.
+pub const MOST_SOURCES: usize = 9;
 
 /// The constants of one conversion.
 #[derive(Debug, Clone)]
@@ -26,9 +30,10 @@ pub struct Lift<'a> {
 }
 
 impl Conversion {
-    /// The conversion from the primes `sources` (one to four) to each of `targets`.
+    /// The conversion from the primes `sources` (one to [`MOST_SOURCES`]) to each of `targets`.
     pub fn new(sources: &[Modulus], targets: &[Modulus], kernel: Kernel) -> Self {
-        assert!((1..=4).contains(&sources.len()), "{} source primes: expected 1 to 4", sources.len());
+        let count = sources.len();
+        assert!((1..=MOST_SOURCES).contains(&count), "{count} source primes: expected 1 to {MOST_SOURCES}");
         let source =
             |i: usize| (sources[i], sources[i].scalar(sources[i].inverse(cofactor(sources, i, sources[i]))));
         let target = |&m: &Modulus| (m, target_factors(sources, m));

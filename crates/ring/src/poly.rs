@@ -125,7 +125,7 @@ struct Recycler {
 }
 
 /// How much memory a thread keeps: what a key-switch at a large degree needs at once.
-const RECYCLED_LINES: usize = (16 << 20) / size_of::<Line>();
+const RECYCLED_LINES: usize = (64 << 20) / size_of::<Line>();
 
 thread_local! {
     static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { buffers: Vec::new(), lines: 0 }) };

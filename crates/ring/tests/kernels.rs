@@ -160,9 +160,9 @@ proptest! {
     }
 
     #[test]
-    fn conversions((m, degree) in prime_and_degree(), seed: u64, count in 1usize..=4, edge in 0usize..5) {
+    fn conversions((m, degree) in prime_and_degree(), seed: u64, count in 1usize..=9, edge in 0usize..5) {
         let mut words = Words(seed);
-        let sources = &primes::search(degree, 1 << 30, (1 << 30) - 400 * degree as u64, 1 << 30)[..count];
+        let sources = &primes::search(degree, 1 << 30, (1 << 30) - 2000 * degree as u64, 1 << 30)[..count];
         let digits: Vec<_> = sources.iter().map(|&q| words.edge_residues(q, degree, edge)).collect();
         let digits: Vec<&[u32]> = digits.iter().map(Vec::as_slice).collect();
         let inverses: Vec<f32> = sources.iter().map(|&q| 1.0 / q as f32).collect();

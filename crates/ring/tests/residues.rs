@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn conversion_lifts_centred_integers(seed: u64, count in 1usize..=4, targets in 1usize..4) {
+    fn conversion_lifts_centred_integers(seed: u64, count in 1usize..=9, targets in 1usize..4) {
         let mut words = Words(seed);
         for kernel in Kernel::available() {
             let all = basis(count + targets, kernel);
@@ -116,8 +116,8 @@ proptest! {
                 out
             };
             let q = modulus(&sources);
-            // Exact wherever |x| < Q/2 (1 - 2^-19).
-            let bound: BigInt = &q / 2 - (&q >> 20) - 1;
+            // Exact wherever |x| < Q/2 (1 - 2^-17).
+            let bound: BigInt = &q / 2 - (&q >> 18) - 1;
             let x = random_integers(&mut words, &bound);
             prop_assert_eq!(lifted(&x), poly(&targets, &x));
             // Nearer to the half: one of the two nearest representatives.

@@ -229,7 +229,7 @@ fn a_model_deeper_than_any_plan_is_refused() {
     // Far more squares than the primes of any ring allow.
     deep.graph.layers.splice(1..1, vec![layers[1].clone(); 80]);
     let refused = planner::plan(&deep, &Options::default()).expect_err("too deep").to_string();
-    assert!(refused.contains("85 levels: expected 27 levels at most, which ring degree 32768"), "{refused}");
+    assert!(refused.contains("85 levels: expected 59 levels at most, which ring degree 65536"), "{refused}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn every_rotation_of_a_small_ring() {
 /// The same seed gives the same secret, and key digits whose leading limbs are the same at every level.
 #[test]
 fn a_key_for_a_higher_level_is_the_lower_key_and_more() {
-    for digit_limbs in 1..=3 {
+    for digit_limbs in [1, 2, 3, 4, 6] {
         let mut relinearisation = KeyRequirements::default();
         let setup_at = |level: Level, requirements: &mut KeyRequirements| {
             requirements.relinearise_at(level);

@@ -1,6 +1,7 @@
 //! One program for all tests of the crate, so that link-time optimisation runs once and not ten times.
 
 mod common;
+mod deep;
 mod edges;
 mod encoder;
 mod examples;

@@ -197,9 +197,9 @@ fn shapes_are_checked_first() {
     shape(0, 1, 1);
     shape(65, 1, 1);
     shape(1, 0, 1);
-    shape(1, 4, 1);
+    shape(1, 9, 1);
     shape(1, 1, 0);
-    shape(1, 1, 4);
+    shape(1, 1, 9);
     shape(0, 0, 0);
     shape(1, 1, usize::MAX);
 }

@@ -1,7 +1,7 @@
 //! Every operation with every shape of parameters, at every degree, on every kernel and inside a thread pool.
 
 use crate::common::every::{assert_outcomes, every_operation, requirements};
-use crate::common::{Setup, literal, shaped, shipped};
+use crate::common::{Setup, literal, shaped, shipped, tight};
 use blindsight_ckks::{Level, Parameters};
 use blindsight_ring::Kernel;
 
@@ -20,7 +20,7 @@ fn check_every_level(parameters: Parameters) {
 
 #[test]
 fn every_shape_of_digits_and_special_primes() {
-    for (digit_limbs, specials) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)] {
+    for (digit_limbs, specials) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (4, 4), (4, 8), (6, 6)] {
         check_every_level(shaped(2048, digit_limbs, specials).validate_insecure().unwrap());
     }
 }
@@ -28,8 +28,20 @@ fn every_shape_of_digits_and_special_primes() {
 #[test]
 fn every_degree() {
     for degree in (4..12).map(|bits| 1 << bits) {
-        for digit_limbs in 1..=3 {
+        for digit_limbs in [1, 2, 3, 4, 6] {
             check_every_level(literal(degree, digit_limbs).validate_insecure().unwrap());
+        }
+    }
+}
+
+#[test]
+fn wide_digits_under_special_primes_that_just_cover_them() {
+    for (degree, digit_limbs) in [(2048, 4), (4096, 4), (2048, 6), (8192, 6), (2048, 7), (4096, 8)] {
+        let limbs = 2 * digit_limbs + 1;
+        let parameters = tight(degree, limbs, digit_limbs).validate_insecure().unwrap();
+        let setup = setup(parameters, Kernel::from_environment().unwrap());
+        for level in [0, 1, digit_limbs - 1, digit_limbs, limbs - 1] {
+            assert_outcomes(&setup, &every_operation(&setup, Level(level)));
         }
     }
 }
@@ -48,7 +60,7 @@ fn the_shipped_parameters() {
 
 #[test]
 fn all_kernels_give_the_same_bits() {
-    for digit_limbs in 1..=3 {
+    for digit_limbs in [1, 2, 3, 4, 6] {
         let parameters = literal(256, digit_limbs).validate_insecure().unwrap();
         let results = |kernel| all_results(&setup(parameters.clone(), kernel));
         let scalar = results(Kernel::Scalar);

@@ -1,6 +1,6 @@
 //! Bytes from outside: every format comes back as it was, and nothing else is accepted.
 
-use crate::common::{Setup, random_slots, shipped};
+use crate::common::{Setup, random_slots, shipped, tight};
 use blindsight_ckks::wire::{self, Expected, Header, Kind, Length, WireError};
 use blindsight_ckks::{
     Context, Error, Evaluator, KeyRequirements, Level, Scale, SecretKey, SeededEvaluationKeys,
@@ -27,6 +27,13 @@ fn requirements() -> KeyRequirements {
 
 fn setup() -> Setup {
     Setup::new(N, 2, &KeyRequirements::default(), 31)
+}
+
+/// The same, and a chain of primes of mixed sizes with digits of four limbs.
+fn setups() -> [Setup; 2] {
+    let wide = tight(N, 6, 4).validate_insecure().unwrap();
+    let kernel = Kernel::from_environment().unwrap();
+    [setup(), Setup::with(wide, &KeyRequirements::default(), 31, kernel)]
 }
 
 fn keys(setup: &Setup) -> SeededEvaluationKeys {
@@ -82,9 +89,12 @@ impl Read for Guarded<'_> {
 
 #[test]
 fn every_format_comes_back() {
-    let setup = setup();
+    setups().iter().for_each(check_formats);
+}
+
+fn check_formats(setup: &Setup) {
     let context = &setup.context;
-    for (kind, payload, read) in payloads(&setup) {
+    for (kind, payload, read) in payloads(setup) {
         let frame = wire::seal(&header(kind), &payload);
         assert_eq!(frame.len(), payload.len() + wire::FRAME_BYTES);
         let (found, opened) = wire::open(&frame[..], &expected(kind, payload.len())).unwrap();
@@ -93,7 +103,7 @@ fn every_format_comes_back() {
     }
     let secret = wire::read_secret_key(context, &wire::write_secret_key(&setup.secret)).unwrap();
     assert_eq!(*secret.coefficients(), *setup.secret.coefficients());
-    let keys = keys(&setup);
+    let keys = keys(setup);
     let bytes = wire::write_evaluation_keys(context, &keys);
     assert_eq!(wire::read_evaluation_keys(context, &bytes, &requirements()).unwrap(), keys);
     for level in (0..=5).map(Level) {
@@ -182,7 +192,7 @@ fn words_are_packed_from_the_lowest_bit_on() {
 
 #[test]
 fn every_truncation_is_refused_as_one() {
-    let setup = setup();
+    let [_, setup] = setups();
     for (kind, payload, read) in payloads(&setup) {
         let frame = wire::seal(&header(kind), &payload);
         for length in 0..frame.len() {
@@ -356,9 +366,12 @@ fn fill(bytes: &mut [u8], first: usize, count: usize) {
 
 #[test]
 fn words_that_are_no_residues_are_refused_wherever_they_are() {
-    let setup = setup();
+    setups().iter().for_each(check_residues);
+}
+
+fn check_residues(setup: &Setup) {
     let width = |q: u32| 32 - q.leading_zeros() as usize;
-    for (kind, payload, read) in payloads(&setup).into_iter().skip(1) {
+    for (kind, payload, read) in payloads(setup).into_iter().skip(1) {
         let basis = match kind {
             Kind::EvaluationKeys => setup.context.extended_basis(Level(3)),
             Kind::Ciphertexts => setup.context.basis(LEVEL),
@@ -380,7 +393,7 @@ fn words_that_are_no_residues_are_refused_wherever_they_are() {
         }
     }
     // The coefficients of a reply, the last of them, too.
-    let (_, payload, read) = payloads(&setup).pop().unwrap();
+    let (_, payload, read) = payloads(setup).pop().unwrap();
     let q = setup.context.basis(Level(0)).modulus(0).value();
     let mut bad = payload;
     fill(&mut bad, (N + 2) * width(q), width(q));
@@ -461,9 +474,9 @@ proptest! {
 
     /// Random payloads of any length: an error or a value, never a panic.
     #[test]
-    fn random_payloads_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000), right_length: bool) {
-        let setup = setup();
-        for (_, payload, read) in payloads(&setup) {
+    fn random_payloads_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000), right_length: bool, wide: bool) {
+        let setup = &setups()[usize::from(wide)];
+        for (_, payload, read) in payloads(setup) {
             let mut bytes = bytes.clone();
             if right_length {
                 bytes.resize(payload.len(), 0x55);

@@ -1,6 +1,7 @@
 //! Random networks of the family, and a client and server in one.
 
 mod batch;
+mod depths;
 mod drawings;
 mod equality;
 mod graphs;

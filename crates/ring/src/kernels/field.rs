@@ -74,6 +74,17 @@ impl<S: Simd> Field<S> {
         self.sub(self.simd.high_words(x.even, x.odd), self.montgomery_correction(x))
     }
 
+    /// `x / 2^32` for wide `x` below `3 * 2^32 q`, which is below `2^64`: the high word is below `3q`, and
+    /// two conditional subtractions reduce it. (Below `2q` the first difference wraps around to more than
+    /// `x`: `x - 2q + 2^32 > x`.)
+    #[inline(always)]
+    pub(super) fn montgomery_reduce_triple(self, x: Wide<S>) -> S::Vector {
+        let s = self.simd;
+        let high = s.high_words(x.even, x.odd);
+        let high = s.min(high, s.sub(high, s.add(self.q, self.q)));
+        self.sub(self.reduce_once(high), self.montgomery_correction(x))
+    }
+
     /// `x / 2^32` for any wide `x`: [`Modulus::montgomery_reduce`].
     #[inline(always)]
     pub(super) fn montgomery_reduce(self, x: Wide<S>) -> S::Vector {

@@ -31,6 +31,7 @@ mod simd;
 #[cfg(target_arch = "x86_64")]
 mod words;
 
+use crate::conversion::MOST_SOURCES;
 use crate::sampler::Seed;
 use crate::{Error, IntegerRows, Modulus, NttTable, Scalar};
 use std::sync::OnceLock;
@@ -308,7 +309,8 @@ pub fn overflow(kernel: Kernel, digits: &[&[u32]], inverses: &[f32], out: &mut [
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`.
 ///
-/// At most four digits, each below a prime, and an overflow of at most 4.
+/// At most [`MOST_SOURCES`](crate::conversion::MOST_SOURCES) digits, each below a prime, and an overflow of
+/// at most their number.
 pub fn convert(
     kernel: Kernel,
     m: Modulus,
@@ -317,8 +319,12 @@ pub fn convert(
     factors: &[u32],
     out: &mut [u32],
 ) {
-    assert!(digits.len() <= 4 && factors.len() == digits.len() + 1);
+    let count = digits.len();
+    assert!((1..=MOST_SOURCES).contains(&count) && factors.len() == count + 1);
     check_lengths(out.len(), &[overflow.len()]);
+    debug_assert!(overflow.iter().all(|&multiple| multiple as usize <= count));
+    debug_assert!(digits.iter().all(|digit| digit.iter().all(|&word| word < 1 << 30)));
+    debug_assert!(factors.iter().all(|&factor| factor < m.value()));
     digits.iter().for_each(|d| check_lengths(out.len(), &[d.len()]));
     dispatch!(kernel, convert(m, digits, overflow, factors, out));
 }

@@ -1,6 +1,7 @@
 //! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
 
 use super::Pair;
+use crate::conversion::MOST_SOURCES;
 use crate::rows::positive;
 use crate::sampler::{Generator, Seed};
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
@@ -234,7 +235,9 @@ pub fn permute_add(m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], o
 /// `round(sum of digits_i * inverses_i)`: how many times the product of the source primes is to be taken off a centred lift.
 ///
 /// Single precision, summed from the first digit on, products rounded, no fused multiply-add, ties to even: the same bits on
-/// every path. An error of `2^-21` in the fraction moves only values that near a half, which then lift to just beyond it.
+/// every path. Each of up to nine terms is below 1 and off by `3 * 2^-24` at most; the sums, below 9, are
+/// rounded by `29 * 2^-24` in all. An error of less than `2^-18` moves only values that near a half, which
+/// then lift to just beyond it.
 pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
     for (j, o) in out.iter_mut().enumerate() {
         let mut sum = 0f32;
@@ -247,9 +250,10 @@ pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`: the second half of a base conversion.
 ///
-/// Bounds: at most four digits below primes, so below `2^30 - 16`, and an overflow of at most 4, each times a residue: below `2^32 q`.
+/// Bounds: at most nine digits below primes, so below `2^30 - 16`, and an overflow of at most 9, each times a
+/// residue: below `9 * 2^30 q < 2^64`.
 pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]) {
-    debug_assert!(digits.len() <= 4 && factors.len() == digits.len() + 1);
+    debug_assert!(digits.len() <= MOST_SOURCES && factors.len() == digits.len() + 1);
     let last = u64::from(factors[digits.len()]);
     for (j, o) in out.iter_mut().enumerate() {
         let mut sum = u64::from(overflow[j]) * last;

@@ -179,7 +179,9 @@ pub(super) fn overflow<S: Simd>(simd: S, digits: &[&[u32]], inverses: &[f32], ou
     }
 }
 
-/// Digits are below primes that are 1 modulo 64 and below `2^30`, so the sum is below `(4 (2^30 - 63) + 4) q < 2^32 q`.
+/// Digits are below primes that are 1 modulo 64 and below `2^30`, and the overflow is at most their number
+/// `n`, so the sum is below `n (2^30 - 62) q`: below `2^32 q` for four digits, and below `3 * 2^32 q` for up
+/// to nine.
 #[inline(always)]
 pub(super) fn convert<S: Simd>(
     simd: S,
@@ -189,21 +191,26 @@ pub(super) fn convert<S: Simd>(
     factors: &[u32],
     out: &mut [u32],
 ) {
-    // The number of digits is known to the loop, so that its constants stay in registers.
-    match *digits {
-        [a] => convert_from(simd, m, [a], overflow, factors, out),
-        [a, b] => convert_from(simd, m, [a, b], overflow, factors, out),
-        [a, b, c] => convert_from(simd, m, [a, b, c], overflow, factors, out),
-        [a, b, c, d] => convert_from(simd, m, [a, b, c, d], overflow, factors, out),
-        _ => unreachable!("a conversion has one to four source primes"),
+    macro_rules! convert_from {
+        ($($count:literal)*) => {
+            match digits.len() {
+                // The number of digits is known to the loop, so that its constants stay in registers.
+                $($count => {
+                    let digits: &[&[u32]; $count] = digits.try_into().expect("that many digits");
+                    convert_from(simd, m, digits, overflow, factors, out)
+                })*
+                count => unreachable!("{count} source primes: kernels::convert checks their number"),
+            }
+        };
     }
+    convert_from!(1 2 3 4 5 6 7 8 9);
 }
 
 #[inline(always)]
 fn convert_from<S: Simd, const DIGITS: usize>(
     simd: S,
     m: Modulus,
-    digits: [&[u32]; DIGITS],
+    digits: &[&[u32]; DIGITS],
     overflow: &[u32],
     factors: &[u32],
     out: &mut [u32],
@@ -220,6 +227,11 @@ fn convert_from<S: Simd, const DIGITS: usize>(
             let digit = Halves::load(simd, &digits[i][j * S::LANES..]);
             sum = sum.plus_product(simd, digit, factors[i]);
         }
-        simd.store(o, field.montgomery_reduce_small(sum));
+        let reduced = if DIGITS <= 4 {
+            field.montgomery_reduce_small(sum)
+        } else {
+            field.montgomery_reduce_triple(sum)
+        };
+        simd.store(o, reduced);
     }
 }

@@ -36,7 +36,7 @@ pub fn literal(degree: usize, digit_limbs: usize) -> ParametersLiteral {
 /// As [`literal`], with a number of special primes of its own: at least as many as a digit has limbs.
 pub fn shaped(degree: usize, digit_limbs: usize, specials: usize) -> ParametersLiteral {
     let near = |bits: u32, count: usize| nearest(degree, 1 << bits)[..count].to_vec();
-    let mut large = near(28, 4);
+    let mut large = near(28, specials.max(3) + 1);
     large.sort_unstable();
     // One special prime covers a digit of one limb where that is two bits smaller.
     let (first, special) = match specials {
@@ -47,6 +47,24 @@ pub fn shaped(degree: usize, digit_limbs: usize, specials: usize) -> ParametersL
         _ => (large[0], large[1..=specials].to_vec()),
     };
     ParametersLiteral { degree, moduli: [vec![first], near(26, 5)].concat(), special, digit_limbs }
+}
+
+/// A chain of primes of 24 to 30 bits by turns, and special primes that cover a digit by two bits and no
+/// more: there the error of the key's products is as large as the division's.
+pub fn tight(degree: usize, limbs: usize, digit_limbs: usize) -> ParametersLiteral {
+    let sizes = [28, 26, 24, 29, 25, 27].map(|bits| nearest(degree, 1 << bits));
+    let moduli: Vec<u32> = (0..limbs).map(|i| sizes[i % 6][i / 6]).collect();
+    let bits = |digit: &[u32]| digit.iter().map(|&q| f64::from(q).log2()).sum::<f64>();
+    let largest = moduli.chunks(digit_limbs).map(bits).fold(0.0, f64::max);
+    // A prime as large as need be, after others that are a little too large or too small.
+    let count = (largest / 29.0).ceil() as usize;
+    let mut special: Vec<u32> = vec![];
+    for left in (1..=count).rev() {
+        let missing = (largest + 2.0 - bits(&special)) / left as f64;
+        let unused = |q: &u32| !moduli.contains(q) && !special.contains(q) && f64::from(*q).log2() >= missing;
+        special.push(nearest(degree, missing.exp2() as u64).into_iter().find(unused).unwrap());
+    }
+    ParametersLiteral { degree, moduli, special, digit_limbs }
 }
 
 /// Some primes of a degree, those nearest to `centre` first.
