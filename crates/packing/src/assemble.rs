@@ -1,10 +1,9 @@
 //! From a network and a choice to the circuit: one straight line over the layers.
 
 use crate::choice::windows;
-use crate::kernels::{
-    DiagonalKernel, NOMINAL_SCALE, Part, PointwiseKernel, ScoreKernel, WindowKernel, bearer,
-};
+use crate::kernels::{DiagonalKernel, Part, PointwiseKernel, ScoreKernel, WindowKernel, bearer};
 use crate::layer_graph::{Layer, LayerGraph, Operand, Pointwise};
+use crate::parameters::nominal_scale;
 use crate::placement::Placement;
 use crate::{Choice, Error, InputLayout, LayerChoice, Layout, ReplyLayout};
 use blindsight_circuit::{Builder, Circuit, Label, LabelInput, Output, Reading, Value};
@@ -48,7 +47,8 @@ pub(crate) fn assemble(
     input.validate()?;
     let reply = Arc::new(reply(graph, parameters, choice, bound)?);
     let mut b = Builder::new(parameters.clone());
-    let inputs = (0..input.ciphertexts()).map(|_| b.input(level, NOMINAL_SCALE));
+    let input_scale = nominal_scale(parameters);
+    let inputs = (0..input.ciphertexts()).map(|_| b.input(level, input_scale));
     let image = inputs.collect::<Result<Vec<Value>, _>>()?;
     let mut building = Building::new(graph, b, &reply, image, Tensor::image(choice, &input));
     for (index, choice) in choice.layers.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(crate) fn assemble(
     let reading = Reading::Coefficients(reply.indices());
     let circuit = building.b.finish(vec![Output { value: scores, reading }])?;
     let reply = Arc::unwrap_or_clone(reply);
-    Ok(Assembly { circuit, input, input_level: level, input_scale: NOMINAL_SCALE, reply })
+    Ok(Assembly { circuit, input, input_level: level, input_scale, reply })
 }
 
 /// Where the image lies.
@@ -301,7 +301,9 @@ impl<'a> Building<'a> {
         Ok(match choice {
             LayerChoice::Windows { output, fold } => {
                 let (windows, convolution) = windows(layer, output)?;
-                WindowKernel::new(layer, convolution, windows, fold.clone()).build(&mut self.b, &values)?
+                let scale = self.scale_of(layer, output);
+                WindowKernel::new(layer, convolution, windows, fold.clone(), scale)
+                    .build(&mut self.b, &values)?
             }
             LayerChoice::Diagonals { output, .. } => {
                 self.diagonals(index, choice, output)?.build(&mut self.b, &values)?
@@ -326,7 +328,7 @@ impl<'a> Building<'a> {
         let is_last = index + 1 == self.graph.layers.len();
         let extended = is_last.then(|| self.reply.extended(self.graph.last()));
         let layer: &Layer = extended.as_ref().unwrap_or(&self.graph.layers[index]);
-        let scale: Scale = if is_last { self.reply.scale } else { NOMINAL_SCALE };
+        let scale = if is_last { self.reply.scale } else { self.scale_of(&self.graph.layers[index], output) };
         let to = Arc::new(Placement::new(output));
         if to.elements != layer.rows() {
             return Err(Error::Plan("the scores' layout is not one of the reply's values".into()));
@@ -341,6 +343,15 @@ impl<'a> Building<'a> {
         });
         let parts = parts.collect();
         Ok(DiagonalKernel::new(parts, layer.bias.clone(), *split, fold.clone(), output, scale))
+    }
+
+    /// The scale that a layer's output comes out at: what suits a polynomial that reads it, else the nominal one.
+    fn scale_of(&self, layer: &Layer, output: &Layout) -> Scale {
+        let polynomials = layer.pointwise.iter().filter_map(|pointwise| {
+            let kernel = PointwiseKernel::new(&pointwise.operation, &output.sums());
+            kernel.input_scale(self.b.parameters(), pointwise.level)
+        });
+        polynomials.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or(nominal_scale(self.b.parameters()))
     }
 
     fn layout(&self, tensor: usize) -> Result<&Layout, Error> {

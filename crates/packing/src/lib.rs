@@ -60,7 +60,7 @@ mod windows;
 pub use choice::{Choice, LayerChoice};
 pub use error::Error;
 pub use explain::{Explanation, explain};
-pub use kernels::{FoldChoice, NOMINAL_SCALE, PolynomialKernel, Preference, ProductKernel, Split};
+pub use kernels::{FoldChoice, PolynomialKernel, Preference, ProductKernel, Split};
 pub use layout::{Axis, Blocks, Digit, Layout};
 pub use literature::Lola;
 pub use parameters::{candidates, candidates_at, nominal_scale, parameters};

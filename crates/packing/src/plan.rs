@@ -3,8 +3,8 @@
 use crate::assemble::{Assembly, assemble};
 use crate::batch;
 use crate::chain::Chain;
-use crate::kernels::NOMINAL_SCALE;
 use crate::layer_graph::LayerGraph;
+use crate::parameters::nominal_scale;
 use crate::planner::{Family, Options};
 use crate::{Choice, Error, InputLayout, Lola, ReplyForm, ReplyLayout};
 use blindsight_circuit::Circuit;
@@ -289,7 +289,7 @@ impl PublicPlan {
             return wrong("its input level does not exist");
         }
         let is_batch = matches!(self.input, InputLayout::Batch(_));
-        if !is_batch && self.input_scale != NOMINAL_SCALE {
+        if !is_batch && self.input_scale != nominal_scale(parameters) {
             return wrong("its input scale is not the nominal one");
         }
         if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {

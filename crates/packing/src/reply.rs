@@ -1,7 +1,6 @@
 //! The reply's layout: which coefficients are read, and what they say of themselves.
 
 use crate::Error;
-use crate::kernels::NOMINAL_SCALE;
 use crate::layer_graph::Layer;
 use crate::linear::Linear;
 use blindsight_circuit::Embedding;
@@ -106,6 +105,8 @@ const CONSTANT_SENTINELS: usize = 3;
 /// How many times the largest score in range fits into the capacity where there are no copies: a score that wraps around, wherever it
 /// comes to lie, is read as one in range with a probability of one in so many.
 const CONSTANT_HEADROOM: f64 = 8.0;
+/// No reply has a larger scale: no prime is larger.
+const LARGEST_SCALE: f64 = (1u64 << 30) as f64;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;
 
@@ -270,7 +271,7 @@ impl ReplyLayout {
             ));
         }
         let positive = [self.coarse_divisor, self.scale.0, self.capacity];
-        if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > NOMINAL_SCALE.0 * 4.0 {
+        if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > LARGEST_SCALE {
             return Err(Error::Plan(format!(
                 "reply scale {} or capacity {} out of range",
                 self.scale, self.capacity

@@ -12,8 +12,8 @@ use blindsight_circuit::{
 };
 use blindsight_circuit::{Work, dry_run};
 use blindsight_ckks::wire::{self, WireError};
-use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale, Scale};
-use blindsight_packing::NOMINAL_SCALE;
+use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale};
+use blindsight_packing::nominal_scale;
 use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
 use std::time::Instant;
@@ -94,7 +94,7 @@ const KERNELS: [(&str, Build); 7] = [
 ];
 
 fn input(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
-    b.input(b.parameters().max_level(), NOMINAL_SCALE)
+    b.input(b.parameters().max_level(), nominal_scale(b.parameters()))
 }
 
 /// A plaintext for products with `value`, different for each `number`.
@@ -104,7 +104,8 @@ fn plain(
     value: Value,
     number: usize,
 ) -> Result<Plain, blindsight_circuit::Error> {
-    let (level, scale, slots) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?, b.slots());
+    let (level, scale, slots) =
+        (b.level(value)?, b.scale_towards(value, nominal_scale(b.parameters()))?, b.slots());
     b.plain(role, level, scale, Numbers::new(move || vec![1.0 / (number + 1) as f64; slots]))
 }
 
@@ -210,7 +211,7 @@ fn zero_keys(circuit: &Circuit, context: &Context) -> Result<EvaluationKeys, Wir
 
 fn zero_inputs(count: usize, context: &Context) -> Result<Vec<Ciphertext>, WireError> {
     let level = context.parameters().max_level();
-    let scale: Scale = NOMINAL_SCALE;
+    let scale = nominal_scale(context.parameters());
     let bytes = vec![0; wire::ciphertexts_bytes(context.parameters(), level, count)];
     let seeded = wire::read_ciphertexts(context, &bytes, count, level, scale)?;
     Ok(seeded.into_iter().map(|c| c.expand(context.basis(level))).collect())

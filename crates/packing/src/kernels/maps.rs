@@ -1,6 +1,6 @@
 //! Map by map: convolutions over offset ciphertexts with one weight for all slots (LoLa's convolution representation).
 
-use super::NOMINAL_SCALE;
+use super::nominal;
 use crate::Windows;
 use blindsight_circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
 use blindsight_ckks::{GiantOrder, Rescale};
@@ -13,7 +13,7 @@ pub(crate) fn scalar_sum(b: &mut Builder, terms: Vec<(Value, f64)>) -> Result<Va
     let slots = b.slots();
     let mut products = Vec::with_capacity(terms.len());
     for (value, weight) in terms {
-        let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+        let (level, scale) = (b.level(value)?, b.scale_towards(value, nominal(b))?);
         products
             .push((value, b.plain(Role::Factor, level, scale, Numbers::new(move || vec![weight; slots]))?));
     }
@@ -113,7 +113,7 @@ impl Cut {
 
 /// Ones at these slots.
 fn mask(b: &mut Builder, value: Value, places: Vec<usize>) -> Result<Plain, Error> {
-    let (slots, level, scale) = (b.slots(), b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+    let (slots, level, scale) = (b.slots(), b.level(value)?, b.scale_towards(value, nominal(b))?);
     let numbers = Numbers::new(move || {
         let mut mask = vec![0.0; slots];
         places.iter().for_each(|p| mask[*p] = 1.0);

@@ -22,12 +22,15 @@ pub(crate) use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows
 pub(crate) use scores::ScoreKernel;
 pub(crate) use windows::WindowKernel;
 
+use crate::parameters::nominal_scale;
 use blindsight_circuit::{Builder, Numbers, Value};
 use blindsight_ckks::{Encoding, Rescale, Scale};
 use serde::{Deserialize, Serialize};
 
 /// The scale that linear layers bring values back to.
-pub const NOMINAL_SCALE: Scale = Scale((1u64 << 26) as f64);
+pub(crate) fn nominal(b: &Builder) -> Scale {
+    nominal_scale(b.parameters())
+}
 
 /// How a sum over blocks is folded, and when the product before it is rescaled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::{PolynomialKernel, ProductKernel};
 use crate::Layout;
 use crate::layer_graph::PointwiseOperation;
 use blindsight_circuit::{Builder, Counts, Error, Value};
-use blindsight_ckks::{Level, Parameters};
+use blindsight_ckks::{Level, Parameters, Scale};
 
 /// An operation on tensors in one layout.
 pub(crate) enum PointwiseKernel {
@@ -38,6 +38,14 @@ impl PointwiseKernel {
         match self {
             Self::Polynomial(kernel) => kernel.cost(parameters, level, ciphertexts),
             Self::Product => ProductKernel::cost(parameters, level, ciphertexts),
+        }
+    }
+
+    /// The scale of its operand at which errors are about the smallest, where that is not the nominal one.
+    pub fn input_scale(&self, parameters: &Parameters, level: Level) -> Option<Scale> {
+        match self {
+            Self::Polynomial(kernel) if !kernel.is_square() => Some(kernel.input_scale(parameters, level)),
+            Self::Polynomial(_) | Self::Product => None,
         }
     }
 

@@ -4,9 +4,10 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use super::NOMINAL_SCALE;
+use super::nominal;
 use crate::Layout;
 use crate::linear::coordinates;
+use crate::parameters::nominal_scale;
 use crate::placement::Placement;
 use blindsight_circuit::{Builder, Cost, Counts, Error, Numbers, Plain, Role, Value};
 use blindsight_ckks::{Encoding, Level, Parameters, Rescale, Scale};
@@ -29,7 +30,8 @@ pub struct PolynomialKernel {
     form: Form,
     levels: usize,
     degree: usize,
-    scale: Scale,
+    /// The scale of the result; the nominal one where none is asked for.
+    scale: Option<Scale>,
     ciphertexts: usize,
 }
 
@@ -54,7 +56,7 @@ impl PolynomialKernel {
         debug_assert!(Self::reads(layout), "a polynomial of partial sums is no sum of polynomials");
         let (degree, levels) = (polynomial.degree(), polynomial.depth());
         let form = if polynomial.is_square() { Form::Square } else { Form::general(polynomial, layout) };
-        Self { form, levels, degree, scale: NOMINAL_SCALE, ciphertexts: layout.ciphertexts }
+        Self { form, levels, degree, scale: None, ciphertexts: layout.ciphertexts }
     }
 
     /// Whether a layout holds whole elements, and no partial sums.
@@ -66,7 +68,7 @@ impl PolynomialKernel {
     /// four times it two to four times, where the reader is a linear layer and so can take any. A square has
     /// no say in it: its scale is the input's squared, over the prime.
     pub fn with_scale(mut self, scale: Scale) -> Self {
-        self.scale = scale;
+        self.scale = Some(scale);
         self
     }
 
@@ -77,9 +79,10 @@ impl PolynomialKernel {
     /// the power that it multiplies, and the scales of both make up the result's: errors are about smallest
     /// where the power's is a quarter of the nominal one.
     pub fn input_scale(&self, parameters: &Parameters, level: Level) -> Scale {
+        let nominal = nominal_scale(parameters).0;
         let of_power = match &self.form {
-            Form::General { basis: Basis::Chebyshev, .. } => NOMINAL_SCALE.0 / 4.0,
-            _ => NOMINAL_SCALE.0,
+            Form::General { basis: Basis::Chebyshev, .. } => nominal / 4.0,
+            _ => nominal,
         };
         let squares = depth(self.degree + 1) - 1;
         let log_scale =
@@ -117,9 +120,10 @@ impl PolynomialKernel {
         if level.0 < self.levels {
             return Err(Error::NoLevelLeft { operation: "polynomial" });
         }
+        let scale = self.scale.unwrap_or(nominal(b));
         let mut evaluation = Evaluation { b, level, index, coefficients, powers: BTreeMap::new() };
         evaluation.powers(*basis, value, &schedule.powers)?;
-        evaluation.sum(&schedule.root, self.scale)
+        evaluation.sum(&schedule.root, scale)
     }
 
     /// What [`build`](Self::build) will count on so many ciphertexts at a level, which is

@@ -1,6 +1,6 @@
 //! Row by row: LoLa's dense layers (arXiv 1812.10659, section 4: "stacked vector - row major").
 
-use super::{FoldChoice, NOMINAL_SCALE, folded};
+use super::{FoldChoice, folded, nominal};
 use crate::linear::Linear;
 use blindsight_circuit::{Builder, Error, Numbers, Plain, Role, Value};
 use blindsight_ckks::{Rescale, Scale};
@@ -129,7 +129,7 @@ impl Interleave {
     }
 
     fn mask(&self, b: &mut Builder, value: Value, taken: usize) -> Result<Plain, Error> {
-        let (spacing, level, scale) = (self.spacing, b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+        let (spacing, level, scale) = (self.spacing, b.level(value)?, b.scale_towards(value, nominal(b))?);
         let mask = Numbers::per_slot(b.slots(), move |s| f64::from(u8::from(s % spacing == taken)));
         b.plain(Role::Factor, level, scale, mask)
     }

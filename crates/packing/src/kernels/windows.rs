@@ -1,9 +1,10 @@
-use super::{FoldChoice, NOMINAL_SCALE, add_bias, folded};
+use super::{FoldChoice, add_bias, folded};
 use crate::Windows;
 use crate::layer_graph::Layer;
 use crate::linear::coordinates;
 use crate::placement::Placement;
 use blindsight_circuit::{Builder, Numbers, Role, Value};
+use blindsight_ckks::Scale;
 use blindsight_network::Convolution;
 use std::sync::Arc;
 
@@ -14,16 +15,24 @@ pub(crate) struct WindowKernel {
     windows: Arc<Windows>,
     /// How the taps of one ciphertext are summed.
     fold: FoldChoice,
+    /// The scale of the result.
+    scale: Scale,
     parts: Arc<Placement>,
     sums: Arc<Placement>,
 }
 
 impl WindowKernel {
-    pub fn new(layer: &Layer, convolution: Convolution, windows: Windows, fold: FoldChoice) -> Self {
+    pub fn new(
+        layer: &Layer,
+        convolution: Convolution,
+        windows: Windows,
+        fold: FoldChoice,
+        scale: Scale,
+    ) -> Self {
         let [parts, sums] =
             [&windows.output, &windows.output.sums()].map(|layout| Arc::new(Placement::new(layout)));
         let (bias, convolution) = (layer.bias.clone(), Arc::new(convolution));
-        Self { bias, convolution, windows: Arc::new(windows), fold, parts, sums }
+        Self { bias, convolution, windows: Arc::new(windows), fold, scale, parts, sums }
     }
 
     /// Whether the layer's bias needs an addition: unless the constant tap brings it, or there is none.
@@ -50,7 +59,7 @@ impl WindowKernel {
             let mut terms = Vec::with_capacity(self.windows.inputs());
             for (input, sources) in sources.iter().enumerate() {
                 let value = inputs[sources[to]];
-                let (level, scale) = (b.level(value)?, b.scale_towards(value, NOMINAL_SCALE)?);
+                let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
                 terms.push((value, b.plain(Role::Factor, level, scale, self.weights(input, to))?));
             }
             b.dot(terms, rescale)

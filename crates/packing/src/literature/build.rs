@@ -3,7 +3,7 @@
 use super::Lola;
 use crate::chain::{Chain, Link};
 use crate::kernels::{
-    Cut, Interleave, NOMINAL_SCALE, Placed, RowSum, add_bias, replicate, scalar_sum, stack, stacked_rows,
+    Cut, Interleave, Placed, RowSum, add_bias, nominal, replicate, scalar_sum, stack, stacked_rows,
 };
 use crate::layout::{Axis, Blocks, Digit};
 use crate::linear::Linear;
@@ -149,7 +149,7 @@ impl<'a> Build<'a> {
         let groups = rows.div_ceil(copies);
         self.check("rows of a layer", rows)?;
         let squares = if self.lola == Lola::Dense && copies > 1 { link.squares.len() } else { 0 };
-        let sum = RowSum { slots: spacing, scale: NOMINAL_SCALE };
+        let sum = RowSum { slots: spacing, scale: nominal(&self.b) };
         let words = match copies {
             1 => format!("{rows} rows, each in its slot"),
             _ => format!("{groups} groups of {copies} rows, interleaved"),

@@ -12,7 +12,7 @@ mod build;
 
 use crate::assemble::Assembly;
 use crate::chain::Chain;
-use crate::kernels::NOMINAL_SCALE;
+use crate::parameters::nominal_scale;
 use crate::{Error, ReplyLayout};
 use blindsight_circuit::{Output, Reading, Value};
 use blindsight_ckks::{Level, Parameters};
@@ -54,11 +54,12 @@ impl Lola {
         let reply = ReplyLayout::constants(chain.last().linear.rows(), bound, parameters.modulus(Level(0)))?;
         let mut build = Build::new(self, chain, parameters, reply.scale);
         let input = build.input()?;
-        let inputs = (0..input.ciphertexts()).map(|_| build.b.input(level, NOMINAL_SCALE));
+        let input_scale = nominal_scale(parameters);
+        let inputs = (0..input.ciphertexts()).map(|_| build.b.input(level, input_scale));
         let inputs = inputs.collect::<Result<Vec<Value>, _>>()?;
         let scores = build.run(&inputs, &input)?;
         let output = |value| Output { value, reading: Reading::Coefficients(reply.indices()) };
         let circuit = build.b.finish(scores.into_iter().map(output).collect())?;
-        Ok(Assembly { circuit, input, input_level: level, input_scale: NOMINAL_SCALE, reply })
+        Ok(Assembly { circuit, input, input_level: level, input_scale, reply })
     }
 }

@@ -253,7 +253,7 @@ impl Machine {
         let keys = keys.unwrap().expand(context);
         let level = circuit.parameters().max_level();
         let slots = assembly.input.write(image).unwrap();
-        let scale = crate::NOMINAL_SCALE;
+        let scale = assembly.input_scale;
         let seeded = self.secret.encrypt_all(context, &slots, level, scale, &mut self.randomness).unwrap();
         let inputs: Vec<_> = seeded.into_iter().map(|c| c.expand(context.basis(level))).collect();
         let program = Program::encode(circuit.clone(), context).unwrap();

@@ -84,7 +84,7 @@ fn circuit_at(
     let outputs = kernel.build(&mut b, &inputs).unwrap();
     for output in &outputs {
         assert_eq!(b.level(*output).unwrap(), Level(level - kernel.depth()));
-        assert!(b.scale(*output).unwrap().agrees(NOMINAL_SCALE));
+        assert!(b.scale(*output).unwrap().agrees(Scale::bits(26.0)));
     }
     let slots = |value| Output { value, reading: Reading::Slots };
     b.finish(outputs.into_iter().map(slots).collect()).unwrap()
@@ -231,7 +231,7 @@ fn the_input_scale_asked_for_keeps_errors_small() {
     let layout = Layout::packed(Shape { channels: 1, height: 8, width: 8 }, SLOTS);
     for degree in [7, 15, 31] {
         let kernel = PolynomialKernel::new(&series(degree), &layout);
-        let nominal = deviation(&circuit_at(parameters(), &kernel, 1, 6, NOMINAL_SCALE), &layout);
+        let nominal = deviation(&circuit_at(parameters(), &kernel, 1, 6, Scale::bits(26.0)), &layout);
         let asked_for = deviation(&circuit(&kernel, 1, 6), &layout);
         assert!(
             1.5 * asked_for < nominal,
@@ -276,7 +276,7 @@ fn too_few_levels_or_values_are_refused() {
     let layout = Layout::packed(Shape { channels: 1, height: 1, width: 1 }, SLOTS);
     let kernel = PolynomialKernel::new(&series(7), &layout);
     let mut b = Builder::new(parameters());
-    let low = b.input(Level(2), NOMINAL_SCALE).unwrap();
+    let low = b.input(Level(2), Scale::bits(26.0)).unwrap();
     assert_eq!(kernel.build(&mut b, &[low]), Err(Error::NoLevelLeft { operation: "polynomial" }));
     assert_eq!(kernel.build(&mut b, &[low, low]), Err(Error::Inputs { expected: 1, actual: 2 }));
 }
@@ -284,7 +284,7 @@ fn too_few_levels_or_values_are_refused() {
 #[test]
 fn a_product_is_at_the_level_below_the_lower_factor() {
     let mut b = Builder::new(parameters());
-    let left = [3, 3].map(|level| b.input(Level(level), NOMINAL_SCALE).unwrap());
+    let left = [3, 3].map(|level| b.input(Level(level), Scale::bits(26.0)).unwrap());
     let right = [2, 2].map(|level| b.input(Level(level), Scale(3e7)).unwrap());
     assert!(ProductKernel::build(&mut b, &left, &right[..1]).is_err());
     let products = ProductKernel::build(&mut b, &left, &right).unwrap();
