@@ -2,10 +2,12 @@
 
 use crate::Error;
 use crate::linear::Linear;
-use blindsight_network::{Graph, LayerKind, Shape};
+use blindsight_network::{
+    Bias, FusedNode, FusedOperation, Graph, LinearMap, LinearTerm, Metadata, Operator, Shape, Source,
+};
 use std::sync::Arc;
 
-/// A folded network: linear layers, each but the last followed by squares.
+/// A fused network: linear layers, each but the last followed by squares.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     pub input: Shape,
@@ -21,37 +23,31 @@ pub(crate) struct Link {
 }
 
 impl Chain {
-    /// The chain that `graph` folds to. Where it starts or ends with a square, an identity stands in for the linear layer.
+    /// The chain that `graph` is once fused. Where it starts or ends with a square, an identity stands in for the linear layer.
     ///
     /// # Errors
-    /// Where folding fails, and where a layer is left that is neither linear nor a square.
+    /// Where fusion fails, and where the network is no chain of linear layers and squares.
     pub fn new(graph: &Graph) -> Result<Self, Error> {
-        let folded = graph.folded()?;
-        let shapes = folded.shapes()?;
+        let metadata = Metadata::new(graph.input, 0);
+        let fused = graph.fused(&metadata)?;
         let mut links: Vec<Link> = vec![];
-        let mut shape = folded.input;
-        for (layer, output) in folded.layers.iter().zip(shapes) {
-            match &layer.kind {
-                LayerKind::Square => {
-                    if links.is_empty() {
-                        links.push(Link::new(Linear::identity(shape)));
-                    }
-                    links.last_mut().expect("one was pushed").squares.push(layer.name.clone());
+        let mut before = Source::Input;
+        for (index, node) in fused.nodes.iter().enumerate() {
+            let input = fused.shape(before);
+            match operation(node, before)? {
+                None if links.is_empty() => {
+                    links.push(Link { squares: vec![node.name.clone()], ..Link::new(Linear::identity(input)) });
                 }
-                // Dense layers read a tensor in the order that it has.
-                LayerKind::Flatten => {}
-                kind => {
-                    let found = kind.operator().to_string();
-                    let linear = Linear::new(&layer.name, kind, shape, output);
-                    links.push(Link::new(linear.ok_or(Error::Layers { found, expected: EXPECTED })?));
+                None => links.last_mut().expect("it is not empty").squares.push(node.name.clone()),
+                Some(_) if node.name == "identity" => links.push(Link::new(Linear::identity(input))),
+                Some(operator) => {
+                    let linear = Linear::new(&node.name, &operator, input, node.shape);
+                    links.push(Link::new(linear.ok_or_else(|| refusal(operator.name()))?));
                 }
             }
-            shape = output;
+            before = Source::Node(index);
         }
-        if links.last().is_none_or(|link| !link.squares.is_empty()) {
-            links.push(Link::new(Linear::identity(shape)));
-        }
-        Ok(Self { input: folded.input, links })
+        Ok(Self { input: fused.input, links })
     }
 
     /// How many levels it takes: one for each layer.
@@ -82,4 +78,38 @@ impl Link {
     fn new(linear: Linear) -> Self {
         Self { linear: Arc::new(linear), squares: vec![] }
     }
+}
+
+/// The linear operator that a node of a chain is; `None` where it is a square.
+fn operation(node: &FusedNode, before: Source) -> Result<Option<Operator>, Error> {
+    match &node.operation {
+        FusedOperation::Polynomial { source, polynomial } if *source == before && polynomial.is_square() => Ok(None),
+        FusedOperation::Linear { terms, bias } => match terms.as_slice() {
+            [LinearTerm { source, map }] if *source == before => operator(map, bias, node.shape).map(Some),
+            _ => Err(refusal("a sum")),
+        },
+        FusedOperation::Product(_) => Err(refusal("a product")),
+        FusedOperation::Polynomial { .. } => Err(refusal("a polynomial of another degree, or a branch")),
+    }
+}
+
+/// A map and its bias.
+fn operator(map: &LinearMap, bias: &Bias, shape: Shape) -> Result<Operator, Error> {
+    match map {
+        LinearMap::Convolution(c) => {
+            let mut convolution = c.clone();
+            convolution.bias = bias.clone();
+            Ok(Operator::Convolution(convolution))
+        }
+        LinearMap::Dense(d) if shape.is_vector() => {
+            let mut dense = d.clone();
+            dense.bias = bias.elements(shape);
+            Ok(Operator::Dense(dense))
+        }
+        _ => Err(refusal("another linear map")),
+    }
+}
+
+fn refusal(found: &str) -> Error {
+    Error::Layers { found: found.into(), expected: EXPECTED }
 }

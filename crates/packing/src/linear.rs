@@ -1,6 +1,6 @@
 //! Linear layers as sparse matrices: what every kernel needs to know of a convolution or a dense layer.
 
-use blindsight_network::{Bias, Convolution, Dense, LayerKind, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Operator, Padding, Shape};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -66,16 +66,16 @@ impl Windowed {
 }
 
 impl Linear {
-    /// The layer of a folded network; `None` where it is not linear.
-    pub fn new(name: &str, kind: &LayerKind, input: Shape, output: Shape) -> Option<Self> {
-        let (map, bias) = match kind {
-            LayerKind::Convolution(c) => {
+    /// The layer of a fused network; `None` where it is not linear.
+    pub fn new(name: &str, operator: &Operator, input: Shape, output: Shape) -> Option<Self> {
+        let (map, bias) = match operator {
+            Operator::Convolution(c) => {
                 (Map::Convolution(Windowed::new(c.clone(), input, output)), c.bias.elements(output))
             }
-            LayerKind::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
+            Operator::Dense(d) => (Map::Dense(d.clone()), d.bias.clone()),
             _ => return None,
         };
-        Some(Self::of(name.into(), kind.operator(), [input, output], map, bias))
+        Some(Self::of(name.into(), operator.name(), [input, output], map, bias))
     }
 
     fn of(name: String, kind: &'static str, [input, output]: [Shape; 2], map: Map, bias: Vec<f64>) -> Self {
@@ -241,8 +241,8 @@ mod tests {
         fn rows_compute_the_layer(f in figures()) {
             let Some(model) = model(&f) else { return Ok(()) };
             let shapes = model.graph.shapes().unwrap();
-            let layer = &model.graph.layers[0];
-            let linear = Linear::new("conv", &layer.kind, model.graph.input, shapes[0]).unwrap();
+            let layer = &model.graph.nodes[0];
+            let linear = Linear::new("conv", &layer.operator, model.graph.input, shapes[0]).unwrap();
             let image = crate::tests::image(&f);
             let expected = &model.graph.trace(&image).unwrap()[0];
             for (row, expected) in expected.iter().enumerate() {

@@ -420,7 +420,7 @@ const BOUND_IN_SCORES: f64 = 8.0;
 
 /// An error that hardly shows, where the model says how large its scores are.
 fn negligible_error(model: &Model) -> f64 {
-    let scores = model.graph.layers.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
+    let scores = model.graph.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
     let usual = |rms: f64| rms.min(score_bound(model) / BOUND_IN_SCORES);
     scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * usual(range.rms))
 }

@@ -12,7 +12,7 @@ use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
 use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::SecretKey;
-use blindsight_network::{Dense, Graph, LayerKind, Metadata, Model, Shape};
+use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn check_layers(
     image: &[f64],
 ) -> Result<(), TestCaseError> {
     let values = clear::trace(&assembly.circuit, &assembly.input.write(image).unwrap()).unwrap();
-    let folded = model.graph.folded().unwrap();
-    let tensors = folded.trace(image).unwrap();
+    let fused = model.graph.fused(&Metadata::new(model.graph.input, 0)).unwrap();
+    let tensors = fused.trace(image).unwrap();
     for (index, layer) in choice.layers.iter().enumerate().take(chain.links.len() - 1) {
         let (layout, _) = layer.sum().unwrap();
         let placement = Placement::new(&layout.sums());
@@ -209,14 +209,14 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     let mut dense = |rows: usize, neighbour: f64, bias: f64, mean_square: f64| {
         let mut weights = random.values(rows * width, mean_square);
         (0..rows).for_each(|row| weights[row * width + (row + 1) % width] += neighbour);
-        layer("dense", LayerKind::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
+        layer("dense", Operator::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
     };
-    let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", LayerKind::Square)];
+    let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", Operator::square(width))];
     (1..squares)
-        .for_each(|_| layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", LayerKind::Square)]));
+        .for_each(|_| layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", Operator::square(width))]));
     layers.push(dense(3, 1.0, 0.0, 0.3));
     let mut model = model(&super::CRYPTONETS).unwrap();
-    model.graph = Graph { input: Shape::new(1, 2, 4), layers };
+    model.graph = Graph::chain(Shape::new(1, 2, 4), layers);
     model.metadata = Metadata { score_bound: Some(16.0), ..Metadata::new(model.graph.input, 3) };
     let plan = planned(&model, Family::Auto, Objective::Latency);
     let parameters = plan.public.parameters.validate().unwrap();

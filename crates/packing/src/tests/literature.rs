@@ -6,7 +6,7 @@ use crate::chain::Chain;
 use crate::{Error, Lola, Verdict, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
-use blindsight_network::{Bias, Convolution, Dense, Graph, LayerKind, Model, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 
 const BOUND: f64 = 16.0;
@@ -34,10 +34,10 @@ fn convolution(
     side: usize,
     stride: usize,
     padding: usize,
-) -> LayerKind {
+) -> Operator {
     let [input_channels, output_channels] = channels;
     let taps = input_channels * side * side;
-    LayerKind::Convolution(Convolution {
+    Operator::Convolution(Convolution {
         input_channels,
         output_channels,
         groups: 1,
@@ -50,21 +50,27 @@ fn convolution(
     })
 }
 
-fn dense(random: &mut Random, rows: usize, columns: usize) -> LayerKind {
+fn dense(random: &mut Random, rows: usize, columns: usize) -> Operator {
     let weights = random.values(rows * columns, 0.3 / columns as f64);
-    LayerKind::Dense(Dense { rows, columns, weights, bias: random.values(rows, 0.1) })
+    Operator::Dense(Dense { rows, columns, weights, bias: random.values(rows, 0.1) })
 }
 
 /// Linear layers with squares between them.
-fn network(input: Shape, linear: Vec<LayerKind>) -> Graph {
+fn network(input: Shape, linear: Vec<Operator>) -> Graph {
     let mut layers = vec![];
+    let mut channels = input.channels;
     for (index, kind) in linear.into_iter().enumerate() {
         if index > 0 {
-            layers.push(layer(&format!("square{index}"), LayerKind::Square));
+            layers.push(layer(&format!("square{index}"), Operator::square(channels)));
         }
+        channels = match &kind {
+            Operator::Convolution(c) => c.output_channels,
+            Operator::Dense(d) => d.rows,
+            _ => channels,
+        };
         layers.push(layer(&format!("linear{index}"), kind));
     }
-    Graph { input, layers }
+    Graph::chain(input, layers)
 }
 
 fn lola_small() -> Graph {
