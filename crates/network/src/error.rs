@@ -29,7 +29,7 @@ pub enum Error {
         reason: String,
     },
     /// An operator outside the supported list.
-    #[error("operator {operator} (node {node:?}) is not supported; supported are {}", crate::onnx::SUPPORTED.join(", "))]
+    #[error("operator {operator} (node {node:?}) is not supported: {}; supported are {}", crate::onnx::remedy(operator), crate::onnx::SUPPORTED.join(", "))]
     Operator {
         /// The operator, with its domain where that is not ONNX's own.
         operator: String,
@@ -58,17 +58,16 @@ pub enum Error {
         /// The tensor's name.
         tensor: String,
     },
-    /// The graph is not one chain of layers.
+    /// A node that reads what only a later one makes: nodes out of order, or in a circle.
     #[error(
-        "node {node:?} reads tensor {tensor:?}, which {why}: only networks that are one chain of layers are supported"
+        "node {node:?} reads tensor {tensor:?}, which is made later: nodes must stand in the order in which they are \
+         computed, and in no circle"
     )]
-    NotSequential {
+    Order {
         /// The node's name.
         node: String,
         /// The tensor's name.
         tensor: String,
-        /// How it leaves the chain.
-        why: String,
     },
     /// A shape, length or count that does not fit.
     #[error("{what}: expected {expected}, got {actual}")]
@@ -89,25 +88,6 @@ pub enum Error {
         index: usize,
         /// The value.
         value: f64,
-    },
-    /// A quadratic activation whose square cannot be completed without losing precision.
-    #[error(
-        "activation {layer:?}, channel {channel}: {a} x^2 + {b} x has its vertex at |b/2a| = {vertex:.4}, beyond {limit}; \
-         completing the square would lose precision (train with a larger quadratic coefficient)"
-    )]
-    Vertex {
-        /// The layer's name.
-        layer: String,
-        /// The channel.
-        channel: usize,
-        /// The quadratic coefficient.
-        a: f64,
-        /// The linear coefficient.
-        b: f64,
-        /// |b / 2a|, infinite where a is zero.
-        vertex: f64,
-        /// The largest allowed.
-        limit: f64,
     },
     /// A metadata entry of the model that cannot be understood.
     #[error("model metadata {key} = {value:?}: expected {expected}")]

@@ -131,7 +131,7 @@ impl Sparse {
 
 impl LinearMap {
     /// Adds the map of `input`, of shape `from`, to `output`, of shape `to`.
-    fn add_to(&self, from: Shape, to: Shape, input: &[f64], output: &mut [f64]) {
+    pub(crate) fn add_to(&self, from: Shape, to: Shape, input: &[f64], output: &mut [f64]) {
         let part = match self {
             Self::Convolution(c) => infer::convolve(c, from, to, input),
             Self::Dense(d) => infer::multiply(d, input),
@@ -173,7 +173,7 @@ impl Fused {
         Ok(outputs)
     }
 
-    fn compute<'v>(&self, node: &FusedNode, get: impl Fn(Source) -> &'v [f64]) -> Vec<f64> {
+    pub(crate) fn compute<'v>(&self, node: &FusedNode, get: impl Fn(Source) -> &'v [f64]) -> Vec<f64> {
         match &node.operation {
             FusedOperation::Linear { terms, bias } => {
                 let mut sum = bias.elements(node.shape);

@@ -1,80 +1,119 @@
 use crate::error::check_length;
-use crate::{Error, Layer, Shape, infer, limits};
+use crate::{Error, Operator, Shape, Source, infer, limits};
 
-/// A network: one chain of layers.
+/// A network: operators, each reading the input or the outputs of operators before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The input's shape.
     pub input: Shape,
-    /// The layers, first to last.
-    pub layers: Vec<Layer>,
+    /// The nodes; each reads the input or nodes before it.
+    pub nodes: Vec<Node>,
+    /// What the scores are.
+    pub output: Source,
+}
+
+/// A node of a [`Graph`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The name: that of the ONNX node.
+    pub name: String,
+    /// What it computes.
+    pub operator: Operator,
+    /// What it reads.
+    pub inputs: Vec<Source>,
 }
 
 impl Graph {
-    /// The shape of each layer's output. Checks that every layer is consistent in itself and fits the one before it,
-    /// and that the whole is within [`limits`]; a graph that passes can be run.
+    /// A chain: each of the named operators reads the one before it, the first one the input.
+    pub fn chain(input: Shape, operators: impl IntoIterator<Item = (String, Operator)>) -> Self {
+        let mut output = Source::Input;
+        let mut nodes = vec![];
+        for (name, operator) in operators {
+            nodes.push(Node { name, operator, inputs: vec![output] });
+            output = Source::Node(nodes.len() - 1);
+        }
+        Self { input, nodes, output }
+    }
+
+    /// The shape of each node's output. Checks that every node is consistent in itself and fits what it reads, and
+    /// that the whole is within [`limits`]; a graph that passes can be run.
     pub fn shapes(&self) -> Result<Vec<Shape>, Error> {
         self.input.check("the input")?;
-        let (mut shape, mut elements) = (self.input, 0u64);
-        let mut shapes = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            shape = layer.output_shape(shape)?;
+        let (mut elements, mut multiplications) = (0u64, 0u64);
+        let mut shapes = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let inputs = self.inputs(node, &shapes)?;
+            let shape = node.operator.output_shape(&node.name, &inputs)?;
+            let of_node = node.operator.multiplications(&node.name, &inputs)?;
             elements = elements.saturating_add(shape.elements() as u64);
+            multiplications = multiplications.saturating_add(of_node);
             shapes.push(shape);
         }
+        check_source("the output", self.output, shapes.len())?;
         let parameters = self.parameters() as u64;
         limits::check(|| "weights of the network".into(), parameters, limits::PARAMETERS as u64)?;
         limits::check(|| "elements of all layers' outputs".into(), elements, limits::TOTAL_ELEMENTS as u64)?;
         limits::check(
             || "multiplications of one inference".into(),
-            self.multiplications()?,
+            multiplications,
             limits::MULTIPLICATIONS,
         )?;
         Ok(shapes)
     }
 
-    /// The shape of the scores; the input's where there are no layers.
+    /// The shape of the scores.
     pub fn output_shape(&self) -> Result<Shape, Error> {
-        Ok(self.shapes()?.last().copied().unwrap_or(self.input))
+        Ok(self.shape(self.output, &self.shapes()?))
     }
 
-    /// Multiplications of one inference; see [`Layer::multiplications`]. Fails on a graph that does not fit together.
+    /// Multiplications of one inference; see [`Operator::multiplications`]. Fails on a graph that does not fit
+    /// together.
     pub fn multiplications(&self) -> Result<u64, Error> {
-        let (mut shape, mut sum) = (self.input, 0u64);
-        for layer in &self.layers {
-            sum = sum.saturating_add(layer.multiplications(shape)?);
-            shape = layer.output_shape(shape)?;
-        }
-        Ok(sum)
+        let shapes = self.shapes()?;
+        self.nodes.iter().try_fold(0u64, |sum, node| {
+            let of_node = node.operator.multiplications(&node.name, &self.inputs(node, &shapes)?)?;
+            Ok(sum.saturating_add(of_node))
+        })
     }
 
-    /// Number of weights and biases.
+    /// Number of weights, biases and coefficients.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(|l| l.kind.parameters()).sum()
+        self.nodes.iter().map(|n| n.operator.parameters()).sum()
+    }
+
+    /// The node whose output the scores are; `None` where they are the input.
+    pub fn last(&self) -> Option<&Node> {
+        match self.output {
+            Source::Input => None,
+            Source::Node(index) => self.nodes.get(index),
+        }
     }
 
     /// The scores of one input, in the order channel, row, column.
     ///
     /// Fails where the graph is inconsistent or the input's length is not that of its shape.
     pub fn infer(&self, input: &[f64]) -> Result<Vec<f64>, Error> {
-        let shapes = self.shapes()?;
-        check_length(|| format!("input values ({})", self.input), self.input.elements(), input.len())?;
-        let mut values = input.to_vec();
-        for (layer, (from, to)) in self.layers.iter().zip(self.steps(&shapes)) {
-            values = infer::apply(&layer.kind, from, to, values);
-        }
-        Ok(values)
+        let last_readers = self.last_readers();
+        let mut outputs: Vec<Vec<f64>> = vec![];
+        self.run(input, &mut outputs, |index, outputs| {
+            for source in &self.nodes[index].inputs {
+                if let Source::Node(read) = source
+                    && last_readers[*read] == index
+                {
+                    outputs[*read] = vec![];
+                }
+            }
+        })?;
+        Ok(match self.output {
+            Source::Input => input.to_vec(),
+            Source::Node(index) => std::mem::take(&mut outputs[index]),
+        })
     }
 
-    /// The outputs of all layers, first to last, for one input; fails as [`Graph::infer`] does.
+    /// The outputs of all nodes, first to last, for one input; fails as [`Graph::infer`] does.
     pub fn trace(&self, input: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
-        let shapes = self.shapes()?;
-        check_length(|| format!("input values ({})", self.input), self.input.elements(), input.len())?;
-        let mut outputs: Vec<Vec<f64>> = Vec::with_capacity(self.layers.len());
-        for (layer, (from, to)) in self.layers.iter().zip(self.steps(&shapes)) {
-            let values = outputs.last().map_or(input, Vec::as_slice).to_vec();
-            outputs.push(infer::apply(&layer.kind, from, to, values));
-        }
+        let mut outputs = vec![];
+        self.run(input, &mut outputs, |_, _| {})?;
         Ok(outputs)
     }
 
@@ -84,9 +123,71 @@ impl Graph {
         inputs.par_iter().map(|input| self.infer(input)).collect()
     }
 
-    /// The shapes that each layer maps from and to, given those of the outputs.
-    fn steps<'a>(&self, shapes: &'a [Shape]) -> impl Iterator<Item = (Shape, Shape)> + 'a {
-        std::iter::once(self.input).chain(shapes.iter().copied()).zip(shapes.iter().copied())
+    /// Fills `outputs` node by node, with `after` called after each.
+    fn run(
+        &self,
+        input: &[f64],
+        outputs: &mut Vec<Vec<f64>>,
+        mut after: impl FnMut(usize, &mut Vec<Vec<f64>>),
+    ) -> Result<(), Error> {
+        let shapes = self.shapes()?;
+        check_length(|| format!("input values ({})", self.input), self.input.elements(), input.len())?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            let get = |source: &Source| match source {
+                Source::Input => input,
+                Source::Node(index) => outputs[*index].as_slice(),
+            };
+            let values: Vec<&[f64]> = node.inputs.iter().map(get).collect();
+            let from = self.inputs(node, &shapes)?;
+            outputs.push(infer::apply(&node.operator, &from, shapes[index], &values));
+            after(index, outputs);
+        }
+        Ok(())
+    }
+
+    /// For each node the last one that reads it; no node where it is the output.
+    fn last_readers(&self) -> Vec<usize> {
+        let mut last = vec![usize::MAX; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            for source in &node.inputs {
+                if let Source::Node(read) = source
+                    && *source != self.output
+                    && *read < index
+                {
+                    last[*read] = index;
+                }
+            }
+        }
+        last
+    }
+
+    /// The shape of an operand, given those of the nodes.
+    pub(crate) fn shape(&self, source: Source, shapes: &[Shape]) -> Shape {
+        match source {
+            Source::Input => self.input,
+            Source::Node(index) => shapes[index],
+        }
+    }
+
+    /// The shapes of what a node reads, given those of the nodes before it.
+    pub(crate) fn inputs(&self, node: &Node, shapes: &[Shape]) -> Result<Vec<Shape>, Error> {
+        let shape = |source: &Source| {
+            check_source(&node.name, *source, shapes.len())?;
+            Ok(self.shape(*source, shapes))
+        };
+        node.inputs.iter().map(shape).collect()
+    }
+}
+
+/// Refuses an operand that is no node before.
+fn check_source(reader: &str, source: Source, nodes: usize) -> Result<(), Error> {
+    match source {
+        Source::Node(index) if index >= nodes => Err(Error::Mismatch {
+            what: format!("what {reader} reads"),
+            expected: format!("one of the {nodes} nodes before it"),
+            actual: format!("node {index}"),
+        }),
+        _ => Ok(()),
     }
 }
 

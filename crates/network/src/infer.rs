@@ -1,37 +1,44 @@
-//! The layers in the clear: plain loops that the compiler vectorises.
+//! The operators in the clear: plain loops that the compiler vectorises.
 
-use crate::layer::{Affine, AveragePool, Convolution, Dense, LayerKind, Quadratic};
-use crate::{Padding, Shape};
+use crate::layer::{Affine, AveragePool, Convolution, Dense};
+use crate::{Operator, Padding, Shape};
 
 /// Taps that one pass over a convolution's output adds.
 const TAPS: usize = 8;
 /// Independent sums of a dot product.
 const LANES: usize = 16;
 
-/// The output, of shape `to`, of a layer for `input`, of shape `from`. Needs shapes that the layer accepts.
-pub(crate) fn apply(kind: &LayerKind, from: Shape, to: Shape, mut input: Vec<f64>) -> Vec<f64> {
-    match kind {
-        LayerKind::Convolution(layer) => convolve(layer, from, to, &input),
-        LayerKind::Dense(layer) => multiply(layer, &input),
-        LayerKind::AveragePool(layer) => pool(layer, from, to, &input),
-        LayerKind::Flatten => input,
-        LayerKind::Square => {
-            input.iter_mut().for_each(|x| *x *= *x);
-            input
+/// The output, of shape `to`, of an operator for `inputs` of shapes `from`. Needs shapes that the operator accepts.
+pub(crate) fn apply(operator: &Operator, from: &[Shape], to: Shape, inputs: &[&[f64]]) -> Vec<f64> {
+    match operator {
+        Operator::Convolution(layer) => convolve(layer, from[0], to, inputs[0]),
+        Operator::Dense(layer) => multiply(layer, inputs[0]),
+        Operator::AveragePool(layer) => pool(layer, from[0], to, inputs[0]),
+        Operator::Reshape(_) => inputs[0].to_vec(),
+        Operator::Affine(Affine { scale, shift }) => {
+            per_channel(inputs[0], to, |channel, x| scale[channel] * x + shift[channel])
         }
-        LayerKind::Quadratic(Quadratic { a, b, c }) => {
-            for (i, channel) in input.chunks_mut(from.positions()).enumerate() {
-                channel.iter_mut().for_each(|x| *x = (a[i] * *x + b[i]) * *x + c[i]);
-            }
-            input
+        Operator::Polynomial(polynomial) => {
+            per_channel(inputs[0], to, |channel, x| polynomial.at(channel, x))
         }
-        LayerKind::Affine(Affine { scale, shift }) => {
-            for (i, channel) in input.chunks_mut(from.positions()).enumerate() {
-                channel.iter_mut().for_each(|x| *x = scale[i] * *x + shift[i]);
-            }
-            input
+        Operator::Sum => inputs[1..].iter().fold(inputs[0].to_vec(), |mut sum, input| {
+            sum.iter_mut().zip(*input).for_each(|(s, x)| *s += x);
+            sum
+        }),
+        Operator::Concat => inputs.concat(),
+        Operator::Product => inputs[0].iter().zip(inputs[1]).map(|(a, b)| a * b).collect(),
+        Operator::Selection(selection) => {
+            selection.elements.iter().map(|e| e.map_or(0.0, |e| inputs[0][e as usize])).collect()
         }
     }
+}
+
+fn per_channel(input: &[f64], shape: Shape, f: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+    let channels = input.chunks(shape.positions()).enumerate();
+    channels
+        .flat_map(|(channel, values)| values.iter().map(move |x| (channel, *x)))
+        .map(|(c, x)| f(c, x))
+        .collect()
 }
 
 pub(crate) fn multiply(layer: &Dense, input: &[f64]) -> Vec<f64> {

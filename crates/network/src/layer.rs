@@ -1,34 +1,8 @@
-use crate::error::{check_finite, check_length};
+//! The layers that have weights or windows of their own.
+
+use crate::error::check_length;
 use crate::shape::check_dimension;
 use crate::{Error, Shape};
-
-/// One layer of a [`crate::Graph`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
-    /// The name: that of the ONNX node, or of the larger part where layers were merged.
-    pub name: String,
-    /// What the layer computes.
-    pub kind: LayerKind,
-}
-
-/// What a layer computes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LayerKind {
-    /// A two-dimensional convolution.
-    Convolution(Convolution),
-    /// A fully connected layer.
-    Dense(Dense),
-    /// x^2, element by element.
-    Square,
-    /// a x^2 + b x + c, element by element.
-    Quadratic(Quadratic),
-    /// scale x + shift, element by element: batch normalisation at inference, a scaling, a bias.
-    Affine(Affine),
-    /// The mean over a window.
-    AveragePool(AveragePool),
-    /// A tensor read as a vector, in the order channel, row, column.
-    Flatten,
-}
 
 /// Rows of zeros around an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,17 +211,6 @@ impl Dense {
     }
 }
 
-/// `a x^2 + b x + c` with one triple for each channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quadratic {
-    /// Quadratic coefficients.
-    pub a: Vec<f64>,
-    /// Linear coefficients.
-    pub b: Vec<f64>,
-    /// Constants.
-    pub c: Vec<f64>,
-}
-
 /// `scale x + shift` with one pair for each channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
@@ -321,86 +284,6 @@ impl Window {
             });
         }
         Ok((padded - extent) / self.stride[axis] + 1)
-    }
-}
-
-impl LayerKind {
-    /// The kind's name, for tables and messages.
-    pub const fn operator(&self) -> &'static str {
-        match self {
-            Self::Convolution(_) => "convolution",
-            Self::Dense(_) => "dense",
-            Self::Square => "square",
-            Self::Quadratic(_) => "quadratic",
-            Self::Affine(_) => "affine",
-            Self::AveragePool(_) => "average pool",
-            Self::Flatten => "flatten",
-        }
-    }
-
-    /// Number of weights and biases.
-    pub fn parameters(&self) -> usize {
-        self.values().iter().map(|v| v.len()).sum()
-    }
-
-    /// The weights and biases, as they are stored.
-    pub(crate) fn values(&self) -> Vec<&[f64]> {
-        match self {
-            Self::Convolution(l) => vec![&l.weights, l.bias.values()],
-            Self::Dense(l) => vec![&l.weights, &l.bias],
-            Self::Quadratic(l) => vec![&l.a, &l.b, &l.c],
-            Self::Affine(l) => vec![&l.scale, &l.shift],
-            Self::Square | Self::AveragePool(_) | Self::Flatten => vec![],
-        }
-    }
-}
-
-impl Layer {
-    /// The output's shape for an input of shape `input`. Checks that the layer is consistent in itself, that the
-    /// input fits and that the output is within [`crate::limits`].
-    pub fn output_shape(&self, input: Shape) -> Result<Shape, Error> {
-        let name = &self.name;
-        let per_channel = |what: &str, values: &[f64]| {
-            check_length(|| format!("{what} coefficients of {name}"), input.channels, values.len())
-        };
-        let output = match &self.kind {
-            LayerKind::Convolution(l) => l.output_shape(name, input)?,
-            LayerKind::Dense(l) => l.output_shape(name, input)?,
-            LayerKind::AveragePool(l) => l.output_shape(name, input)?,
-            LayerKind::Flatten => Shape::vector(input.elements()),
-            LayerKind::Square => input,
-            LayerKind::Quadratic(Quadratic { a, b, c }) => {
-                per_channel("quadratic", a)?;
-                per_channel("linear", b)?;
-                per_channel("constant", c)?;
-                input
-            }
-            LayerKind::Affine(Affine { scale, shift }) => {
-                per_channel("scale", scale)?;
-                per_channel("shift", shift)?;
-                input
-            }
-        };
-        output.check(name)?;
-        Ok(output)
-    }
-
-    /// Multiplications of one inference on an input of shape `input`, at the least one for each element of the
-    /// output (border taps on padding count, too). Needs a layer that [`Layer::output_shape`] accepts.
-    pub fn multiplications(&self, input: Shape) -> Result<u64, Error> {
-        let outputs = self.output_shape(input)?.elements() as u64;
-        Ok(match &self.kind {
-            LayerKind::Convolution(l) => outputs.saturating_mul(l.taps() as u64),
-            LayerKind::Dense(l) => outputs.saturating_mul(l.columns as u64),
-            LayerKind::AveragePool(l) => outputs.saturating_mul(product(&l.kernel) as u64),
-            LayerKind::Quadratic(_) => 2 * outputs,
-            LayerKind::Square | LayerKind::Affine(_) | LayerKind::Flatten => outputs,
-        })
-    }
-
-    /// Refuses weights that are not finite.
-    pub(crate) fn check_finite(&self) -> Result<(), Error> {
-        self.kind.values().into_iter().try_for_each(|v| check_finite(&format!("weights of {}", self.name), v))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Graph, Image, Metadata, limits, onnx};
+use crate::{Error, Fused, Graph, Image, Metadata, limits, onnx};
 
 /// A network with all that its file says of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,29 +15,51 @@ pub struct Model {
     pub graph: Graph,
     /// What a client needs to know beside them.
     pub metadata: Metadata,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file, and of those beside it that hold its weights.
     pub digest: [u8; 32],
 }
 
 impl Model {
-    /// Reads an ONNX file. Refuses one that cannot be read, is larger than [`limits::MODEL_BYTES`], or that
+    /// Reads an ONNX file, and the files beside it that it says hold its weights. Refuses one that cannot be read, is larger than [`limits::MODEL_BYTES`], or that
     /// [`Model::from_bytes`] refuses.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::from_bytes(&name, &read_bounded(path, "bytes of the model file", limits::MODEL_BYTES)?)
+        let bytes = read_bounded(path, "bytes of the model file", limits::MODEL_BYTES)?;
+        let mut decoded = onnx::decode(&bytes)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let beside = onnx::gathered(&mut decoded, folder)?;
+        Self::of(&name, &decoded, std::iter::once(bytes).chain(beside))
     }
 
     /// Reads the bytes of an ONNX file.
     ///
     /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of one, that is
-    /// not supported; a missing initialiser; shapes that do not fit; a graph that is not one chain; weights that are
-    /// not finite; anything above [`limits`]. A graph that passes can be run.
+    /// not supported; a missing initialiser; shapes that do not fit; nodes in a circle; weights that are not finite;
+    /// anything above [`limits`]. A graph that passes can be run.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let decoded = onnx::decode(bytes)?;
-        let graph = onnx::import(&decoded, bytes.len())?;
+        Self::of(name, &onnx::decode(bytes)?, [bytes].into_iter())
+    }
+
+    /// The model that was decoded from these files.
+    fn of(
+        name: &str,
+        decoded: &onnx::proto::Model,
+        files: impl Iterator<Item = impl AsRef<[u8]>>,
+    ) -> Result<Self, Error> {
+        let (mut length, mut digest) = (0, Sha256::new());
+        for bytes in files {
+            length += bytes.as_ref().len();
+            digest.update(&bytes);
+        }
+        let graph = onnx::import(decoded, length)?;
         let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
         let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
-        Ok(Self { name: name.to_string(), graph, metadata, digest: Sha256::digest(bytes).into() })
+        Ok(Self { name: name.to_string(), graph, metadata, digest: digest.finalize().into() })
+    }
+
+    /// The network that an encrypted plan is made of; see [`Graph::fused`].
+    pub fn fused(&self) -> Result<Fused, Error> {
+        self.graph.fused(&self.metadata)
     }
 
     /// The network's input for an image, normalised. Refuses an image of another size than the network's.
@@ -56,7 +78,7 @@ impl Model {
     ///
     /// An encrypted run has room for what training showed, and some more: what lies beyond may come out wrong.
     pub fn furthest_out(&self, input: &[f64]) -> Result<Option<FarOut<'_>>, Error> {
-        let layers = self.graph.layers.iter().zip(self.graph.trace(input)?);
+        let layers = self.graph.nodes.iter().zip(self.graph.trace(input)?);
         let far_out = layers.filter_map(|(layer, output)| {
             let expected = self.metadata.ranges.get(&layer.name)?.max;
             let found = output.iter().fold(0.0, |most: f64, value| most.max(value.abs()));

@@ -3,7 +3,9 @@
 use crate::Error;
 use crate::linear::Linear;
 use blindsight_ckks::Level;
-use blindsight_network::{Fused, FusedNode, FusedOperation, Graph, LinearMap, Polynomial, Shape, Source};
+use blindsight_network::{
+    Fused, FusedNode, FusedOperation, Graph, LinearMap, Metadata, Polynomial, Shape, Source,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -139,12 +141,12 @@ impl Layer {
 }
 
 impl LayerGraph {
-    /// The layers that `graph` is fused to. Where it begins or ends with no linear layer, an identity stands in for it.
+    /// The layers that `graph` is fused to; the metadata say how large its input is. Where it begins or ends with no linear layer, an identity stands in for it.
     ///
     /// # Errors
     /// Where fusion fails.
-    pub fn new(graph: &Graph) -> Result<Self, Error> {
-        Ok(Self::of(&crate::fused::fused(graph)?))
+    pub fn new(graph: &Graph, metadata: &Metadata) -> Result<Self, Error> {
+        Ok(Self::of(&graph.fused(metadata)?))
     }
 
     /// The layers of a fused network.

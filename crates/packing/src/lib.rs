@@ -38,7 +38,6 @@ mod choice;
 mod error;
 pub mod explain;
 mod forms;
-mod fused;
 mod kernels;
 mod layer_graph;
 mod layout;

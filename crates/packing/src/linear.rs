@@ -258,10 +258,10 @@ mod tests {
         #[test]
         fn rows_compute_the_layer(f in figures()) {
             let Some(model) = model(&f) else { return Ok(()) };
-            let graph = crate::layer_graph::LayerGraph::new(&model.graph).unwrap();
+            let graph = crate::layer_graph::LayerGraph::new(&model.graph, &model.metadata).unwrap();
             let (layer, linear) = (&graph.layers[0], &graph.layers[0].terms[0].linear);
             let image = crate::tests::image(&f);
-            let expected = &crate::fused::fused(&model.graph).unwrap().trace(&image).unwrap()[0];
+            let expected = &model.graph.fused(&model.metadata).unwrap().trace(&image).unwrap()[0];
             for (row, expected) in expected.iter().enumerate() {
                 let (mut sum, mut seen) = (layer.bias[row], 0);
                 linear.for_each_weight(row, |column, w| {

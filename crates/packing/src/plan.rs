@@ -229,7 +229,7 @@ impl Plan {
         if parameters.literal() != &self.public.parameters {
             return Err(Error::Plan("its parameters are not those given".into()));
         }
-        let graph = LayerGraph::new(&model.graph)?;
+        let graph = LayerGraph::new(&model.graph, &model.metadata)?;
         let assembly = self.recipe.assemble(&graph, parameters, self.public.score_bound)?;
         let public = &self.public;
         let same = assembly.input == public.input

@@ -183,7 +183,7 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
 /// model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
-    let graph = LayerGraph::new(&model.graph)?;
+    let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     let levels = match options.family {
         _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, score_bound(model))?,
         Family::Lola(lola) => lola.depth(&Chain::new(&graph)?),
@@ -229,7 +229,7 @@ fn smaller(error: Error, other: Error) -> Error {
 }
 
 fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    let graph = &LayerGraph::new(&model.graph)?;
+    let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
     let task = Task { model, graph, parameters, options };
     let fixed = match options.family {
         Family::Lola(lola) => Some(Recipe::Lola(lola)),
@@ -406,7 +406,8 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     if options.family != Family::Auto {
         return Ok(None);
     }
-    let (graph, parameters) = (&LayerGraph::new(&model.graph)?, &plan.public.parameters.clone().validate()?);
+    let (graph, parameters) =
+        (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.parameters.clone().validate()?);
     match (Task { model, graph, parameters, options }).searched(vec![chosen.family()]) {
         Err(Error::Limit { .. } | Error::DoesNotFit { .. }) => Ok(None),
         plan => plan.map(Some),
@@ -421,7 +422,7 @@ const BOUND_IN_SCORES: f64 = 8.0;
 
 /// An error that hardly shows, where the model says how large its scores are.
 fn negligible_error(model: &Model) -> f64 {
-    let scores = model.graph.layers.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
+    let scores = model.graph.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
     let usual = |rms: f64| rms.min(score_bound(model) / BOUND_IN_SCORES);
     scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * usual(range.rms))
 }

@@ -13,7 +13,7 @@ use blindsight_network::Model;
 /// A reason for each layer of a run; `None` where there was nothing to choose.
 pub(crate) fn reasons(plan: &Plan, model: &Model, run: &DryRun) -> Result<Vec<Option<String>>, Error> {
     let Recipe::Layers(choice) = plan.recipe() else { return Ok(vec![None; run.layers.len()]) };
-    let graph = LayerGraph::new(&model.graph)?;
+    let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     let parameters = plan.public.parameters.clone().validate()?;
     let reply = assemble::reply(&graph, &parameters, choice, plan.public.score_bound)?;
     let mut layers = run.layers.iter();

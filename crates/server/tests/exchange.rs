@@ -225,9 +225,12 @@ fn a_plan_of_another_model_is_refused_with_both_digests() {
 #[test]
 fn a_model_deeper_than_any_plan_is_refused() {
     let mut deep = model();
-    let layers = deep.graph.layers.clone();
     // Far more squares than the primes of any ring allow.
-    deep.graph.layers.splice(1..1, vec![layers[1].clone(); 80]);
+    let mut nodes: Vec<_> =
+        deep.graph.nodes.iter().map(|node| (node.name.clone(), node.operator.clone())).collect();
+    let square = nodes[1].clone();
+    nodes.splice(1..1, vec![square; 80]);
+    deep.graph = blindsight_network::Graph::chain(deep.graph.input, nodes);
     let refused = planner::plan(&deep, &Options::default()).expect_err("too deep").to_string();
     assert!(refused.contains("85 levels: expected 59 levels at most, which ring degree 65536"), "{refused}");
 }

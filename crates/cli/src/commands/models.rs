@@ -43,9 +43,9 @@ impl Models {
 
 fn row(model: Model) -> Outcome<Row> {
     let shapes = model.graph.shapes()?;
-    let layers = model.graph.layers.iter().zip(shapes).map(|(layer, shape)| Layer {
+    let layers = model.graph.nodes.iter().zip(shapes).map(|(layer, shape)| Layer {
         name: layer.name.clone(),
-        kind: layer.kind.operator(),
+        kind: layer.operator.name(),
         output: shape.to_string(),
     });
     Ok(Row {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::layer::{Affine, AveragePool, Bias, Convolution, Dense, LayerKind, Padding, Quadratic};
+use crate::layer::{Affine, AveragePool, Bias, Convolution, Dense, Padding};
+use crate::{Metadata, Polynomial, Selection};
 
-fn graph(input: Shape, kinds: Vec<LayerKind>) -> Graph {
-    let named = |(i, kind)| Layer { name: format!("layer{i}"), kind };
-    Graph { input, layers: kinds.into_iter().enumerate().map(named).collect() }
+fn graph(input: Shape, kinds: Vec<Operator>) -> Graph {
+    Graph::chain(input, kinds.into_iter().enumerate().map(|(i, operator)| (format!("layer{i}"), operator)))
 }
 
 /// Two channels out of one, 2x2 kernels, one row of padding above.
@@ -26,13 +26,15 @@ fn small_network_by_hand() {
     let pool =
         AveragePool { kernel: [2, 1], stride: [1, 1], padding: Padding::default(), include_padding: false };
     let layers = vec![
-        LayerKind::Convolution(convolution()),
-        LayerKind::AveragePool(pool),
-        LayerKind::Quadratic(Quadratic { a: vec![1.0, 0.0], b: vec![0.0, 2.0], c: vec![-1.0, 0.5] }),
-        LayerKind::Flatten,
-        LayerKind::Dense(Dense { rows: 1, columns: 2, weights: vec![1.0, 10.0], bias: vec![0.25] }),
-        LayerKind::Square,
-        LayerKind::Affine(Affine { scale: vec![0.5], shift: vec![1.0] }),
+        Operator::Convolution(convolution()),
+        Operator::AveragePool(pool),
+        Operator::Polynomial(Polynomial {
+            coefficients: vec![vec![-1.0, 0.5], vec![0.0, 2.0], vec![1.0, 0.0]],
+        }),
+        Operator::Reshape(Shape::vector(2)),
+        Operator::Dense(Dense { rows: 1, columns: 2, weights: vec![1.0, 10.0], bias: vec![0.25] }),
+        Operator::square(1),
+        Operator::Affine(Affine { scale: vec![0.5], shift: vec![1.0] }),
     ];
     // The image is 1 2 / 3 4 under a row of zeros, so the first map is 3*1 + 4*2 = 11 over 1 + 4 + 9 + 16 = 30.
     let network = graph(Shape::new(1, 2, 2), layers);
@@ -53,9 +55,12 @@ fn small_network_by_hand() {
 
 fn refused(graph: &Graph, words: &[&str]) {
     let input = vec![0.0; graph.input.elements().min(100)];
-    for message in
-        [graph.infer(&input).unwrap_err(), graph.trace(&input).unwrap_err(), graph.folded().unwrap_err()]
-    {
+    let metadata = Metadata::new(graph.input, 1);
+    for message in [
+        graph.infer(&input).unwrap_err(),
+        graph.trace(&input).unwrap_err(),
+        graph.fused(&metadata).unwrap_err(),
+    ] {
         let message = message.to_string();
         for word in words {
             assert!(message.contains(word), "expected {word:?} in: {message}");
@@ -68,7 +73,7 @@ fn inconsistent_graphs_are_refused() {
     let with = |change: &dyn Fn(&mut Convolution)| {
         let mut layer = convolution();
         change(&mut layer);
-        graph(Shape::new(1, 2, 2), vec![LayerKind::Convolution(layer)])
+        graph(Shape::new(1, 2, 2), vec![Operator::Convolution(layer)])
     };
     refused(&with(&|c| c.weights.truncate(7)), &["weights of layer0", "expected 8, got 7"]);
     refused(&with(&|c| c.bias = Bias::PerChannel(vec![0.0])), &["biases of layer0", "expected 2, got 1"]);
@@ -82,12 +87,12 @@ fn inconsistent_graphs_are_refused() {
     refused(&with(&|c| c.dilation = [3, 1]), &["height", "window's 4", "got 3"]);
     let dense = Dense { rows: 2, columns: 4, weights: vec![0.0; 8], bias: vec![0.0; 2] };
     refused(
-        &graph(Shape::new(1, 2, 3), vec![LayerKind::Dense(dense)]),
+        &graph(Shape::new(1, 2, 3), vec![Operator::Dense(dense)]),
         &["inputs of layer0 (from 1x2x3)", "got 6"],
     );
     let affine = Affine { scale: vec![1.0; 2], shift: vec![1.0] };
     refused(
-        &graph(Shape::new(2, 2, 3), vec![LayerKind::Affine(affine)]),
+        &graph(Shape::new(2, 2, 3), vec![Operator::Affine(affine)]),
         &["shift coefficients", "expected 2, got 1"],
     );
     refused(&graph(Shape::new(0, 2, 3), vec![]), &["input", "channel"]);
@@ -96,7 +101,7 @@ fn inconsistent_graphs_are_refused() {
 
 #[test]
 fn inputs_of_another_length_are_refused() {
-    let network = graph(Shape::new(1, 2, 2), vec![LayerKind::Square]);
+    let network = graph(Shape::new(1, 2, 2), vec![Operator::square(1)]);
     for input in [vec![], vec![0.0; 3], vec![0.0; 5]] {
         let message = network.infer(&input).unwrap_err().to_string();
         assert!(message.contains("1x2x2") && message.contains("expected 4"), "{message}");
@@ -114,7 +119,57 @@ fn work_is_bounded() {
         ..convolution()
     };
     refused(
-        &graph(Shape::new(1, 1000, 1000), vec![LayerKind::Convolution(layer)]),
+        &graph(Shape::new(1, 1000, 1000), vec![Operator::Convolution(layer)]),
         &["multiplications", "limit"],
+    );
+}
+
+#[test]
+fn nodes_of_several_inputs_by_hand() {
+    let node = |name: &str, operator, inputs: &[Source]| Node {
+        name: name.into(),
+        operator,
+        inputs: inputs.to_vec(),
+    };
+    let shape = Shape::new(1, 1, 2);
+    let swapped = Selection { shape, elements: vec![Some(1), None] };
+    let nodes = vec![
+        node("swap", Operator::Selection(swapped), &[Source::Input]),
+        node("sum", Operator::Sum, &[Source::Input, Source::Node(0), Source::Input]),
+        node("product", Operator::Product, &[Source::Node(1), Source::Node(0)]),
+        node("concat", Operator::Concat, &[Source::Node(2), Source::Node(1)]),
+    ];
+    let graph = Graph { input: shape, nodes, output: Source::Node(3) };
+    assert_eq!(graph.output_shape().unwrap(), Shape::new(2, 1, 2));
+    assert_eq!(graph.infer(&[3.0, 5.0]).unwrap(), [55.0, 0.0, 11.0, 10.0]);
+    assert_eq!(
+        graph.fused(&Metadata::new(shape, 4)).unwrap().infer(&[3.0, 5.0]).unwrap(),
+        [55.0, 0.0, 11.0, 10.0]
+    );
+}
+
+#[test]
+fn nodes_that_do_not_fit_are_refused() {
+    let shape = Shape::new(1, 1, 2);
+    let with = |operator: Operator, inputs: &[Source]| {
+        let wide = Selection { shape: Shape::new(2, 1, 1), elements: vec![Some(0), Some(1)] };
+        let nodes = vec![
+            Node { name: "wide".into(), operator: Operator::Selection(wide), inputs: vec![Source::Input] },
+            Node { name: "last".into(), operator, inputs: inputs.to_vec() },
+        ];
+        Graph { input: shape, nodes, output: Source::Node(1) }
+    };
+    let both = [Source::Input, Source::Node(0)];
+    refused(&with(Operator::Sum, &both), &["inputs of last", "1x1x2", "2x1x1"]);
+    refused(&with(Operator::Product, &both), &["inputs of last", "1x1x2", "2x1x1"]);
+    refused(&with(Operator::Concat, &both), &["inputs of last", "width 2", "2x1x1"]);
+    refused(&with(Operator::Product, &both[..1]), &["inputs of last", "expected 2, got 1"]);
+    refused(&with(Operator::Sum, &[]), &["inputs of last", "expected 1, got 0"]);
+    refused(&with(Operator::Sum, &[Source::Node(1)]), &["what last reads", "node 1"]);
+    let outside = Selection { shape, elements: vec![None, Some(2)] };
+    refused(&with(Operator::Selection(outside), &both[..1]), &["last selects", "less than 2", "got 2"]);
+    refused(
+        &with(Operator::Reshape(Shape::vector(3)), &both[..1]),
+        &["elements of last", "expected 2, got 3"],
     );
 }

@@ -1,18 +1,25 @@
 //! The walk over the nodes.
+//!
+//! A name stands for a value: a constant, or a tensor that depends on the input. Such a tensor is a polynomial, element
+//! by element, in a node of the graph; it becomes a node of its own once something else than arithmetic on that same
+//! node reads it. Nothing ever changes a node that is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::array::{Array, broadcast, broadcast_places};
 use super::node::Node;
 use super::polynomial::Polynomial;
 use super::proto::{self, attribute_type, data_type};
 use super::tensor::Constant;
 use crate::error::check_finite;
-use crate::layer::{Bias, product};
-use crate::{Error, Graph, Layer, LayerKind, Shape, limits};
+use crate::layer::product;
+use crate::{Error, Graph, Operator, Selection, Shape, Source, limits};
 
 /// The oldest operator set whose element-wise operators broadcast as today's do.
 const OLDEST_OPERATOR_SET: i64 = 7;
+/// How many of a node's polynomials are remembered, so that the same one again is no new node.
+const REMEMBERED: usize = 16;
 
 /// The graph of a model, decoded from a file of so many bytes. It passes [`Graph::shapes`].
 pub(crate) fn import(model: &proto::Model, bytes: usize) -> Result<Graph, Error> {
@@ -45,31 +52,40 @@ fn check_operator_set(model: &proto::Model) -> Result<(), Error> {
 #[derive(Clone)]
 pub(super) enum Value<'a> {
     Constant(Constant<'a>),
-    Activation(Rc<Activation>),
+    Tensor(Rc<Tensor>),
 }
 
-/// A tensor that depends on the input: a polynomial, element by element, in the output of a layer.
-pub(super) struct Activation {
-    /// How many layers lie before it.
-    depth: usize,
-    polynomial: Polynomial,
+/// A tensor that depends on the input: a polynomial, element by element, in a node of the same shape.
+#[derive(Clone)]
+pub(super) struct Tensor {
+    pub source: Source,
+    /// The dimensions after the batch.
+    pub dims: Vec<usize>,
+    pub polynomial: Polynomial,
     /// The node that made it.
-    made_by: String,
+    pub made_by: String,
+}
+
+impl Tensor {
+    /// What a node of the graph is, as it is.
+    pub(super) fn of(source: Source, dims: Vec<usize>, made_by: &str) -> Self {
+        Self { source, dims, polynomial: Polynomial::identity(), made_by: made_by.to_string() }
+    }
 }
 
 pub(super) struct Importer<'a> {
     values: HashMap<&'a str, Value<'a>>,
-    /// How often each name is read.
-    uses: HashMap<&'a str, usize>,
-    input: Shape,
-    layers: Vec<Layer>,
-    /// The shape of the last layer's output.
-    pub(super) shape: Shape,
-    /// Whether that is of rank 2 (batch, elements) rather than 4 (batch, channels, height, width).
-    pub(super) flat: bool,
+    /// What nodes make, earlier and later.
+    made: HashSet<&'a str>,
+    graph: Graph,
+    shapes: Vec<Shape>,
+    /// The nodes that are polynomials in others.
+    settled: HashMap<Source, Vec<(Polynomial, Source)>>,
     /// Weights and coefficients taken so far, and the most that may be.
     parameters: usize,
     most_parameters: usize,
+    /// Elements of all outputs so far.
+    elements: usize,
 }
 
 impl<'a> Importer<'a> {
@@ -83,55 +99,87 @@ impl<'a> Importer<'a> {
             }
         }
         let inputs: Vec<_> = graph.input.iter().filter(|i| !values.contains_key(i.name.as_str())).collect();
-        let &[input] = inputs.as_slice() else { return Err(count("inputs", inputs.len())) };
-        let (shape, flat) = declared_input(input)?;
-        let made_by = input.name.clone();
-        let start = Activation { depth: 0, polynomial: Polynomial::identity(), made_by };
-        values.insert(&input.name, Value::Activation(Rc::new(start)));
-        let most_parameters = limits::PARAMETERS.min(bytes.saturating_add(limits::PARAMETERS_BESIDE_BYTES));
-        let mut uses = HashMap::new();
-        for name in graph.node.iter().flat_map(|n| &n.input).chain(graph.output.iter().map(|o| &o.name)) {
-            *uses.entry(name.as_str()).or_default() += 1;
-        }
-        Ok(Self { values, uses, input: shape, layers: vec![], shape, flat, parameters: 0, most_parameters })
+        let &[input] = inputs.as_slice() else {
+            return Err(count("inputs", inputs.iter().map(|i| i.name.as_str())));
+        };
+        let dims = declared_input(input)?;
+        let shape = shape_of(&dims);
+        let (source, made_by, polynomial) = (Source::Input, input.name.clone(), Polynomial::identity());
+        values.insert(&input.name, Value::Tensor(Rc::new(Tensor { source, dims, polynomial, made_by })));
+        Ok(Self {
+            values,
+            made: graph.node.iter().flat_map(|n| &n.output).map(String::as_str).collect(),
+            graph: Graph { input: shape, nodes: vec![], output: source },
+            shapes: vec![],
+            settled: HashMap::new(),
+            parameters: 0,
+            most_parameters: limits::PARAMETERS.min(bytes.saturating_add(limits::PARAMETERS_BESIDE_BYTES)),
+            elements: 0,
+        })
     }
 
     /// The graph, once all nodes are walked.
     fn finish(mut self, graph: &'a proto::Graph) -> Result<Graph, Error> {
-        let [output] = graph.output.as_slice() else { return Err(count("outputs", graph.output.len())) };
-        let Some(Value::Activation(scores)) = self.values.get(output.name.as_str()).cloned() else {
-            return Err(Error::MissingTensor { node: "(the output)".into(), tensor: output.name.clone() });
+        let [output] = graph.output.as_slice() else {
+            return Err(count("outputs", graph.output.iter().map(|o| o.name.as_str())));
         };
-        self.settle("(the output)", &output.name, &scores)?;
-        check_declared_output(output, self.shape, self.flat)?;
-        Ok(Graph { input: self.input, layers: self.layers })
+        let Some(Value::Tensor(scores)) = self.values.get(output.name.as_str()).cloned() else {
+            return Err(self.missing("(the output)", &output.name));
+        };
+        self.graph.output = self.settle(&scores)?;
+        check_declared_output(output, &scores.dims)?;
+        Ok(self.graph)
     }
 
-    /// Binds a node's output.
+    /// Binds a node's first output.
     pub(super) fn bind(&mut self, node: &Node<'a>, value: Value<'a>) -> Result<(), Error> {
-        let name = node.output()?;
+        self.bind_name(node.output()?, value)
+    }
+
+    /// Binds a name to a value.
+    pub(super) fn bind_name(&mut self, name: &'a str, value: Value<'a>) -> Result<(), Error> {
         match self.values.insert(name, value) {
             None => Ok(()),
             Some(_) => Err(Error::NotOnnx { reason: format!("two nodes or initialisers make {name:?}") }),
         }
     }
 
+    /// Binds a node's output to an array of numbers.
+    pub(super) fn bind_array(&mut self, node: &Node<'a>, array: Array) -> Result<(), Error> {
+        self.reserve(array.elements())?;
+        self.bind(node, Value::Constant(Constant::Computed(Rc::new(array))))
+    }
+
     /// What the input at `index` stands for.
     pub(super) fn value(&self, node: &Node<'a>, index: usize) -> Result<Value<'a>, Error> {
         let tensor = node.input(index)?;
-        let missing = || Error::MissingTensor { node: node.name.clone(), tensor: tensor.to_string() };
-        self.values.get(tensor).cloned().ok_or_else(missing)
+        self.values.get(tensor).cloned().ok_or_else(|| self.missing(&node.name, tensor))
+    }
+
+    /// The error that nothing before makes a tensor.
+    fn missing(&self, node: &str, tensor: &str) -> Error {
+        let (node, tensor) = (node.to_string(), tensor.to_string());
+        if self.made.contains(tensor.as_str()) && !self.values.contains_key(tensor.as_str()) {
+            return Error::Order { node, tensor };
+        }
+        Error::MissingTensor { node, tensor }
     }
 
     /// The constant at input `index`.
     pub(super) fn constant(&self, node: &Node<'a>, index: usize) -> Result<Constant<'a>, Error> {
         match self.value(node, index)? {
             Value::Constant(constant) => Ok(constant),
-            Value::Activation(_) => {
+            Value::Tensor(_) => {
                 Err(node
                     .form(format!("a constant as input {}", index + 1), "a tensor that depends on the image"))
             }
         }
+    }
+
+    /// The integers at input `index`, where that is given.
+    pub(super) fn integers(&self, node: &Node<'a>, index: usize) -> Result<Option<Vec<i64>>, Error> {
+        let Some(name) = node.optional_input(index) else { return Ok(None) };
+        self.constant(node, index)?.integers(name).map(Some)
     }
 
     /// The numbers of the constant at input `index`, whose dimensions must be `dims`.
@@ -151,10 +199,10 @@ impl<'a> Importer<'a> {
         constant.floats(name)
     }
 
-    /// Makes the output of the last layer what the activation at input `index` is, for a layer that reads it.
-    pub(super) fn read(&mut self, node: &Node<'a>, index: usize) -> Result<(), Error> {
+    /// The tensor at input `index`.
+    pub(super) fn tensor(&self, node: &Node<'a>, index: usize) -> Result<Rc<Tensor>, Error> {
         match self.value(node, index)? {
-            Value::Activation(activation) => self.settle(&node.name, node.input(index)?, &activation),
+            Value::Tensor(tensor) => Ok(tensor),
             Value::Constant(_) => {
                 Err(node
                     .form(format!("a tensor that depends on the image as input {}", index + 1), "a constant"))
@@ -162,42 +210,99 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Appends the layer that `activation`'s polynomial is, if any; refuses one that is not at the chain's end.
-    fn settle(&mut self, reader: &str, tensor: &str, activation: &Activation) -> Result<(), Error> {
-        self.check_end(reader, tensor, activation)?;
-        if activation.polynomial.is_identity() {
-            return Ok(());
+    /// The node that the tensor at input `index` is, and its dimensions.
+    pub(super) fn read(&mut self, node: &Node<'a>, index: usize) -> Result<(Source, Vec<usize>), Error> {
+        let tensor = self.tensor(node, index)?;
+        Ok((self.settle(&tensor)?, tensor.dims.clone()))
+    }
+
+    /// The node that a tensor is, made if there is none yet.
+    pub(super) fn settle(&mut self, tensor: &Tensor) -> Result<Source, Error> {
+        if tensor.polynomial.is_identity() {
+            return Ok(tensor.source);
         }
-        let kind = activation.polynomial.layer(self.shape.channels);
-        self.reserve(kind.parameters())?;
-        self.push(&activation.made_by, kind)
-    }
-
-    fn check_end(&self, reader: &str, tensor: &str, activation: &Activation) -> Result<(), Error> {
-        let (depth, layers) = (activation.depth, self.layers.len());
-        if depth == layers {
-            return Ok(());
+        let known = self.settled.entry(tensor.source).or_default();
+        if let Some((_, source)) = known.iter().find(|(polynomial, _)| *polynomial == tensor.polynomial) {
+            return Ok(*source);
         }
-        let why = format!("lies after {depth} layers where {layers} have been read already (a branch)");
-        Err(Error::NotSequential { node: reader.into(), tensor: tensor.into(), why })
+        let channels = shape_of(&tensor.dims).channels;
+        self.reserve(channels.saturating_mul(tensor.polynomial.degree() + 1))?;
+        let operator = tensor.polynomial.operator(channels);
+        let source = self.push(&tensor.made_by, operator, vec![tensor.source])?;
+        let known = self.settled.entry(tensor.source).or_default();
+        if known.len() < REMEMBERED {
+            known.push((tensor.polynomial.clone(), source));
+        }
+        Ok(source)
     }
 
-    /// Appends a layer.
-    pub(super) fn push(&mut self, name: &str, kind: LayerKind) -> Result<(), Error> {
-        let layer = Layer { name: name.to_string(), kind };
-        self.shape = layer.output_shape(self.shape)?;
-        self.layers.push(layer);
-        Ok(())
+    /// Appends a node.
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        operator: Operator,
+        inputs: Vec<Source>,
+    ) -> Result<Source, Error> {
+        let from: Vec<Shape> = inputs.iter().map(|source| self.graph.shape(*source, &self.shapes)).collect();
+        let shape = operator.output_shape(name, &from)?;
+        self.elements = self.elements.saturating_add(shape.elements());
+        let what = || "elements of all layers' outputs".into();
+        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        self.shapes.push(shape);
+        self.graph.nodes.push(crate::Node { name: name.to_string(), operator, inputs });
+        Ok(Source::Node(self.graph.nodes.len() - 1))
     }
 
-    /// Binds a node's output to the output of the last layer.
-    pub(super) fn bind_last(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        self.bind_polynomial(node, Polynomial::identity())
+    /// Appends a node that reads one tensor, and binds the ONNX node's output to it.
+    pub(super) fn push_bound(
+        &mut self,
+        node: &Node<'a>,
+        operator: Operator,
+        inputs: Vec<Source>,
+        dims: impl FnOnce(Shape) -> Vec<usize>,
+    ) -> Result<(), Error> {
+        let source = self.push(&node.name, operator, inputs)?;
+        let dims = dims(self.graph.shape(source, &self.shapes));
+        self.bind_source(node, source, dims)
     }
 
-    fn bind_polynomial(&mut self, node: &Node<'a>, polynomial: Polynomial) -> Result<(), Error> {
-        let activation = Activation { depth: self.layers.len(), polynomial, made_by: node.name.clone() };
-        self.bind(node, Value::Activation(Rc::new(activation)))
+    /// Binds a node's output to a node of the graph.
+    pub(super) fn bind_source(
+        &mut self,
+        node: &Node<'a>,
+        source: Source,
+        dims: Vec<usize>,
+    ) -> Result<(), Error> {
+        self.bind_polynomial(node, source, dims, Polynomial::identity())
+    }
+
+    /// Binds a node's output to a polynomial in a node of the graph.
+    pub(super) fn bind_polynomial(
+        &mut self,
+        node: &Node<'a>,
+        source: Source,
+        dims: Vec<usize>,
+        polynomial: Polynomial,
+    ) -> Result<(), Error> {
+        let made_by = node.name.clone();
+        self.bind(node, Value::Tensor(Rc::new(Tensor { source, dims, polynomial, made_by })))
+    }
+
+    /// Appends the elements of `source` at these places, zero where there is none.
+    pub(super) fn select(
+        &mut self,
+        name: &str,
+        source: Source,
+        dims: &[usize],
+        places: impl FnOnce() -> Vec<Option<usize>>,
+    ) -> Result<Source, Error> {
+        let shape = shape_of(dims);
+        shape.check(name)?;
+        self.elements = self.elements.saturating_add(shape.elements());
+        let what = || "elements of all layers' outputs".into();
+        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        let elements = places().into_iter().map(|place| place.map(|p| p as u32)).collect();
+        self.push(name, Operator::Selection(Selection { shape, elements }), vec![source])
     }
 
     /// Counts weights and coefficients before memory is taken for them.
@@ -207,110 +312,139 @@ impl<'a> Importer<'a> {
         limits::check(what, self.parameters as u64, self.most_parameters as u64)
     }
 
-    /// An operand of element-wise arithmetic as a polynomial in the last layer's output.
-    fn operand(&mut self, node: &Node<'a>, index: usize) -> Result<Polynomial, Error> {
-        let name = node.input(index)?;
-        match self.value(node, index)? {
-            Value::Activation(activation) => {
-                self.check_end(&node.name, name, &activation)?;
-                Ok(activation.polynomial.clone())
-            }
-            Value::Constant(constant) => Ok(Polynomial::constant(self.per_channel(node, name, &constant)?)),
-        }
-    }
-
-    /// A constant that is one number or one for each channel of the last layer's output.
-    fn per_channel(
+    /// A constant that is one number or one for each channel of a tensor of these dimensions.
+    pub(super) fn per_channel(
         &mut self,
         node: &Node<'a>,
         name: &str,
         constant: &Constant<'a>,
-    ) -> Result<Vec<f64>, Error> {
+        tensor: &[usize],
+    ) -> Result<Polynomial, Error> {
         let dims = constant.dims(name)?;
-        let (rank, channels) = (if self.flat { 2 } else { 4 }, self.shape.channels);
-        // Broadcasting aligns dimensions at the end: channels lie last of two, or two before the end of four.
-        let from_end = if self.flat { 0 } else { 2 };
+        let channels = tensor.first().copied().unwrap_or(1);
+        // Broadcasting aligns dimensions at the end: channels lie as far from it as the tensor has dimensions.
+        let from_end = tensor.len().saturating_sub(1);
         let fits = dims.iter().rev().enumerate().all(|(i, &d)| d == 1 || (i == from_end && d == channels));
-        if dims.len() > rank || !fits {
+        if dims.len() > tensor.len() + 1 || !fits {
             let expected = format!("{name:?} to be a number, or one for each of {channels} channels");
             return Err(node.form(expected, format!("dimensions {dims:?}")));
         }
         self.reserve(product(&dims))?;
-        constant.floats(name)
+        Ok(Polynomial::constant(constant.floats(name)?))
     }
 
-    /// Element-wise arithmetic of one or two operands.
-    pub(super) fn arithmetic(
-        &mut self,
-        node: &Node<'a>,
-        operation: impl Fn(&Polynomial, &Polynomial) -> Polynomial,
-    ) -> Result<(), Error> {
-        let [left, right] = [self.operand(node, 0)?, self.operand(node, 1)?];
-        self.combine(node, &left, &right, operation)
+    /// Element-wise arithmetic of two operands: `Add`, `Sub` or `Mul`.
+    pub(super) fn arithmetic(&mut self, node: &Node<'a>, operation: &str) -> Result<(), Error> {
+        let values = [self.value(node, 0)?, self.value(node, 1)?];
+        match &values {
+            [Value::Constant(a), Value::Constant(b)] => {
+                let arrays = [(a, 0), (b, 1)].map(|(c, index)| c.array(node.input(index)?));
+                let [a, b] = arrays;
+                let (a, b) = (a?, b?);
+                self.reserve(broadcast(&a.dims, &b.dims).map_or(0, |dims| product(&dims)))?;
+                let fits = || node.form("two constants of one type and of dimensions that fit", "others");
+                let result = a.combined(&b, operation).ok_or_else(fits)?;
+                self.bind_array(node, result)
+            }
+            [Value::Tensor(x), Value::Constant(c)] => {
+                let constant = self.per_channel(node, node.input(1)?, c, &x.dims)?;
+                self.combine(node, x, &x.polynomial, &constant, operation)
+            }
+            [Value::Constant(c), Value::Tensor(x)] => {
+                let constant = self.per_channel(node, node.input(0)?, c, &x.dims)?;
+                self.combine(node, x, &constant, &x.polynomial, operation)
+            }
+            [Value::Tensor(x), Value::Tensor(y)] => {
+                let degree = x.polynomial.degree() + y.polynomial.degree();
+                let same = x.source == y.source && x.dims == y.dims;
+                if same && !(operation == "Mul" && degree > Polynomial::MAX_DEGREE) {
+                    return self.combine(node, x, &x.polynomial, &y.polynomial, operation);
+                }
+                self.of_two(node, x, y, operation)
+            }
+        }
     }
 
-    /// Binds a node's output to `operation` of two polynomials.
+    /// Binds a node's output to `operation` of two polynomials in what `x` is a polynomial in.
     pub(super) fn combine(
         &mut self,
         node: &Node<'a>,
+        x: &Tensor,
         left: &Polynomial,
         right: &Polynomial,
-        operation: impl Fn(&Polynomial, &Polynomial) -> Polynomial,
+        operation: &str,
     ) -> Result<(), Error> {
-        if left.degree() + right.degree() == 0 {
-            return Err(node.form("an operand that depends on the image", "two constants"));
-        }
-        self.reserve(left.coefficients() + right.coefficients())?;
-        let result = operation(left, right);
+        let coefficients = match operation {
+            "Mul" => left.coefficients().saturating_mul(right.coefficients()),
+            _ => left.coefficients() + right.coefficients(),
+        };
+        // What is multiplied is bounded, and what is kept counted below.
+        limits::check(|| format!("work on coefficients of {}", node.name), coefficients as u64, 1 << 36)?;
+        let result = match operation {
+            "Add" => left.add(right),
+            "Sub" => left.add(&right.negated()),
+            _ => left.multiply(right),
+        };
+        self.bind_checked(node, x, result)
+    }
+
+    /// Binds a node's output to a polynomial in what `x` is a polynomial in.
+    pub(super) fn bind_checked(
+        &mut self,
+        node: &Node<'a>,
+        x: &Tensor,
+        result: Polynomial,
+    ) -> Result<(), Error> {
+        self.reserve(result.coefficients())?;
         result.values().try_for_each(|v| check_finite(&format!("coefficients of {}", node.name), v))?;
-        if result.degree() > Polynomial::MAX_DEGREE {
-            let expected = format!("a polynomial of degree at most {}", Polynomial::MAX_DEGREE);
-            return Err(node.form(expected, format!("degree {}", result.degree())));
+        self.bind_polynomial(node, x.source, x.dims.clone(), result)
+    }
+
+    /// The sum, difference or product of two tensors.
+    fn of_two(&mut self, node: &Node<'a>, x: &Tensor, y: &Tensor, operation: &str) -> Result<(), Error> {
+        let mut sources = [self.settle(x)?, self.settle(y)?];
+        if operation != "Mul" {
+            self.check_alike(node, x, y)?;
+            if operation == "Sub" {
+                let negated = Tensor { polynomial: y.polynomial.negated(), ..y.clone() };
+                sources[1] = self.settle(&Tensor { made_by: node.name.clone(), ..negated })?;
+            }
+            return self.push_bound(node, Operator::Sum, sources.to_vec(), |_| x.dims.clone());
         }
-        self.bind_polynomial(node, result)
-    }
-
-    /// The polynomial of the activation at input `index`.
-    pub(super) fn polynomial(&mut self, node: &Node<'a>, index: usize) -> Result<Polynomial, Error> {
-        self.operand(node, index)
-    }
-
-    /// Add: a bias where it follows a linear layer that nothing else reads, arithmetic elsewhere.
-    pub(super) fn add(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        let [left, right] = [self.operand(node, 0)?, self.operand(node, 1)?];
-        for (x, constant, index) in [(&left, &right, 0), (&right, &left, 1)] {
-            let read_once = self.uses.get(node.input(index)?) == Some(&1);
-            if x.is_identity() && constant.degree() == 0 && read_once && self.add_bias(constant) {
-                return self.bind_last(node);
+        if sources[0] == sources[1] {
+            let square = Polynomial::identity().multiply(&Polynomial::identity());
+            return self.bind_checked(node, &Tensor { source: sources[0], ..x.clone() }, square);
+        }
+        let dims = broadcast(&x.dims, &y.dims).filter(|_| x.dims.len() == y.dims.len());
+        let Some(dims) = dims else { return Err(unequal(node, x, y)) };
+        for (source, own) in sources.iter_mut().zip([&x.dims, &y.dims]) {
+            if *own != dims {
+                let places = || broadcast_places(own, &dims).into_iter().map(Some).collect();
+                *source = self.select(&node.name, *source, &dims, places)?;
             }
         }
-        self.combine(node, &left, &right, Polynomial::add)
+        self.push_bound(node, Operator::Product, sources.to_vec(), |_| dims)
     }
 
-    /// Adds a constant to the bias of the last layer, if that has one.
-    fn add_bias(&mut self, constant: &Polynomial) -> bool {
-        let add = |bias: &mut [f64]| match constant.values().next() {
-            Some(&[c]) => bias.iter_mut().for_each(|b| *b += c),
-            Some(values) => bias.iter_mut().zip(values).for_each(|(b, c)| *b += c),
-            None => {}
-        };
-        match self.layers.last_mut().map(|l| &mut l.kind) {
-            Some(LayerKind::Dense(layer)) => add(&mut layer.bias),
-            Some(LayerKind::Convolution(layer)) => match &mut layer.bias {
-                Bias::PerChannel(bias) => add(bias),
-                Bias::PerElement(_) => return false,
-            },
-            _ => return false,
-        }
-        true
+    fn check_alike(&self, node: &Node<'a>, x: &Tensor, y: &Tensor) -> Result<(), Error> {
+        if x.dims == y.dims { Ok(()) } else { Err(unequal(node, x, y)) }
     }
 }
 
-fn count(what: &str, actual: usize) -> Error {
+fn unequal(node: &Node<'_>, x: &Tensor, y: &Tensor) -> Error {
+    let spelled = |dims: &[usize]| format!("{:?}", [&[1], dims].concat());
+    let expected = format!("two tensors of one shape, {} (a projection makes them equal)", spelled(&x.dims));
+    node.form(expected, spelled(&y.dims))
+}
+
+fn count<'n>(what: &str, names: impl ExactSizeIterator<Item = &'n str>) -> Error {
+    let actual = names.len();
+    let some: Vec<_> = names.take(8).map(|name| format!("{name:?}")).collect();
+    let names = if some.is_empty() { String::new() } else { format!(" ({})", some.join(", ")) };
     Error::Mismatch {
         what: format!("{what} of the network"),
-        expected: "1".into(),
-        actual: actual.to_string(),
+        expected: "1 (export the part of the model from one image to its scores)".into(),
+        actual: format!("{actual}{names}"),
     }
 }
 
@@ -326,8 +460,8 @@ fn spelled(dims: &[Option<i64>]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-/// The input's shape, and whether it is of rank 2.
-fn declared_input(input: &proto::ValueInfo) -> Result<(Shape, bool), Error> {
+/// The input's dimensions after the batch.
+fn declared_input(input: &proto::ValueInfo) -> Result<Vec<usize>, Error> {
     let what = format!("input {:?}", input.name);
     let element = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).map_or(0, |t| t.elem_type);
     if ![data_type::FLOAT, data_type::DOUBLE].contains(&element) {
@@ -337,30 +471,41 @@ fn declared_input(input: &proto::ValueInfo) -> Result<(Shape, bool), Error> {
     }
     let dims = declared(input).unwrap_or_default();
     let sizes: Option<Vec<usize>> = dims.iter().skip(1).map(|d| usize::try_from((*d)?).ok()).collect();
-    let (shape, flat) = match (dims.first(), sizes.as_deref()) {
-        (Some(None | Some(1)), Some(&[c, h, w])) => (Shape::new(c, h, w), false),
-        (Some(None | Some(1)), Some(&[n])) => (Shape::vector(n), true),
+    match (dims.first(), sizes) {
+        (Some(None | Some(1)), Some(sizes)) if (1..=3).contains(&sizes.len()) => {
+            shape_of(&sizes).check(&what)?;
+            Ok(sizes)
+        }
         _ => {
             let expected =
-                "[batch, channels, height, width] or [batch, values], batch 1 or symbolic, the rest fixed"
+                "[batch, channels, height, width], [batch, channels, length] or [batch, values], batch 1 or symbolic, \
+                 the rest fixed"
                     .into();
-            return Err(Error::Mismatch { what, expected, actual: spelled(&dims) });
+            Err(Error::Mismatch { what, expected, actual: spelled(&dims) })
         }
-    };
-    shape.check(&what)?;
-    Ok((shape, flat))
+    }
+}
+
+/// The shape of a tensor of these dimensions after the batch: a row of a single channel's length is an image of
+/// height 1.
+pub(super) fn shape_of(dims: &[usize]) -> Shape {
+    match *dims {
+        [] => Shape::vector(1),
+        [n] => Shape::vector(n),
+        [channels, length] => Shape::new(channels, 1, length),
+        [channels, height, ref rest @ ..] => Shape::new(channels, height, product(rest)),
+    }
 }
 
 /// Refuses an output whose declared dimensions are not those computed.
-fn check_declared_output(output: &proto::ValueInfo, shape: Shape, flat: bool) -> Result<(), Error> {
-    let Some(dims) = declared(output) else { return Ok(()) };
-    let all = [1, shape.channels, shape.height, shape.width];
-    let computed = if flat { &all[..2] } else { &all[..] };
-    let fits = dims.iter().zip(computed).all(|(d, &c)| d.is_none_or(|d| usize::try_from(d) == Ok(c)));
-    if fits && dims.len() == computed.len() {
+fn check_declared_output(output: &proto::ValueInfo, dims: &[usize]) -> Result<(), Error> {
+    let Some(declared) = declared(output) else { return Ok(()) };
+    let computed = [&[1], dims].concat();
+    let fits = declared.iter().zip(&computed).all(|(d, &c)| d.is_none_or(|d| usize::try_from(d) == Ok(c)));
+    if fits && declared.len() == computed.len() {
         return Ok(());
     }
-    let (expected, actual) = (format!("{computed:?}, as the layers compute"), spelled(&dims));
+    let (expected, actual) = (format!("{computed:?}, as the layers compute"), spelled(&declared));
     Err(Error::Mismatch {
         what: format!("declared dimensions of output {:?}", output.name),
         expected,

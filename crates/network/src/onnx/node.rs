@@ -1,6 +1,7 @@
 //! A node with its operator's attributes: every one is either understood or refused by name.
 
 use super::proto::{self, attribute_type as kind};
+use super::tensor::Constant;
 use crate::Error;
 
 /// A node, named as in messages and layers.
@@ -89,16 +90,25 @@ impl<'a> Node<'a> {
         Ok(found.map_or(default.into(), |a| String::from_utf8_lossy(&a.s).into_owned()))
     }
 
-    /// Sizes, as many as `N`, where they are given.
-    pub(super) fn sizes<const N: usize>(&self, name: &str) -> Result<Option<[usize; N]>, Error> {
-        let Some(attribute) = self.attribute(name, kind::INTS)? else { return Ok(None) };
-        let sizes: Option<Vec<usize>> = attribute.ints.iter().map(|&i| usize::try_from(i).ok()).collect();
-        let sizes = sizes.and_then(|s| <[usize; N]>::try_from(s).ok());
-        match sizes {
+    /// Integers, where they are given.
+    pub(super) fn integers(&self, name: &str) -> Result<Option<&'a [i64]>, Error> {
+        Ok(self.attribute(name, kind::INTS)?.map(|a| a.ints.as_slice()))
+    }
+
+    /// A tensor, where it is given.
+    pub(super) fn tensor(&self, name: &str) -> Result<Option<Constant<'a>>, Error> {
+        Ok(self.attribute(name, kind::TENSOR)?.and_then(|a| a.t.as_ref()).map(Constant::Tensor))
+    }
+
+    /// Sizes, as many as `count`, where they are given.
+    pub(super) fn sizes_of(&self, name: &str, count: usize) -> Result<Option<Vec<usize>>, Error> {
+        let Some(given) = self.integers(name)? else { return Ok(None) };
+        let sizes: Option<Vec<usize>> = given.iter().map(|&i| usize::try_from(i).ok()).collect();
+        match sizes.filter(|sizes| sizes.len() == count) {
             Some(sizes) => Ok(Some(sizes)),
             None => Err(self.form(
-                format!("{name:?} of {N} sizes of at least 0 (two-dimensional images)"),
-                format!("{:?}", &attribute.ints[..attribute.ints.len().min(8)]),
+                format!("{name:?} of {count} sizes of at least 0, for the image's dimensions"),
+                format!("{:?}", &given[..given.len().min(8)]),
             )),
         }
     }

@@ -1,46 +1,58 @@
-//! The operators, each into a layer.
+//! The operators, each into nodes of the graph.
 
-use super::import::{Importer, constant_node};
+use super::array::{Array, Data};
+use super::import::{Importer, Value, constant_node, shape_of};
 use super::node::Node;
 use super::polynomial::Polynomial;
-use crate::Error;
+use super::proto::data_type;
 use crate::error::check_finite;
-use crate::layer::{Affine, AveragePool, Bias, Convolution, Dense, LayerKind, Padding};
+use crate::layer::{Bias, Dense};
+use crate::{Error, Operator, Source};
 
 impl<'a> Importer<'a> {
     /// Walks one node.
     pub(super) fn node(&mut self, node: &Node<'a>) -> Result<(), Error> {
         match node.operator().as_str() {
             "Conv" => self.convolution(node),
-            "Gemm" => self.gemm(node),
-            "MatMul" => self.matrix_product(node),
-            "Flatten" => self.flatten(node),
-            "Reshape" => self.reshape(node),
+            "ConvTranspose" => self.transposed_convolution(node),
             "AveragePool" => self.average_pool(node),
             "GlobalAveragePool" => self.global_average_pool(node),
+            "ReduceMean" => self.reduction(node, true),
+            "ReduceSum" => self.reduction(node, false),
+            "Gemm" => self.gemm(node),
+            "MatMul" => self.matrix_product(node),
             "BatchNormalization" => self.batch_normalization(node),
             "Constant" => self.bind(node, constant_node(node)?),
+            "ConstantOfShape" => self.constant_of_shape(node),
             "Dropout" => self.alias(node, 3, &["ratio", "seed"]),
             "Identity" => self.alias(node, 1, &[]),
-            "Add" => {
+            "Clip" => self.clip(node),
+            "Cast" => self.cast(node),
+            "Shape" => self.shape(node),
+            "Concat" => self.concatenation(node),
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshaped(node),
+            "Transpose" => self.transpose(node),
+            "Slice" => self.slice(node),
+            "Split" => self.split(node),
+            "Gather" => self.gather(node),
+            "Pad" => self.pad(node),
+            "Resize" | "Upsample" => self.resize(node),
+            _ => self.element_wise(node),
+        }
+    }
+
+    /// Operators that work element by element.
+    fn element_wise(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        match node.operator().as_str() {
+            operation @ ("Add" | "Sub" | "Mul") => {
                 node.only(2, &[])?;
-                self.add(node)
+                self.arithmetic(node, operation)
             }
-            "Sub" => {
-                node.only(2, &[])?;
-                self.arithmetic(node, |a, b| a.add(&b.multiply(&Polynomial::constant(vec![-1.0]))))
-            }
-            "Mul" => {
-                node.only(2, &[])?;
-                self.arithmetic(node, Polynomial::multiply)
-            }
-            "Neg" => {
-                node.only(1, &[])?;
-                let x = self.polynomial(node, 0)?;
-                self.combine(node, &x, &Polynomial::constant(vec![-1.0]), Polynomial::multiply)
-            }
+            "Sum" => self.sum(node),
+            "Neg" => self.negation(node),
             "Div" => self.quotient(node),
             "Pow" => self.power(node),
+            "Sqrt" => self.root(node),
             operator => Err(Error::Operator { operator: operator.into(), node: node.name.clone() }),
         }
     }
@@ -55,171 +67,154 @@ impl<'a> Importer<'a> {
         self.bind(node, value)
     }
 
+    fn clip(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(3, &[])?;
+        if node.optional_input(1).is_some() || node.optional_input(2).is_some() {
+            let expected = "no bounds (no polynomial has any; train with a quadratic activation instead)";
+            return Err(node.form(expected, "a bound"));
+        }
+        let value = self.value(node, 0)?;
+        self.bind(node, value)
+    }
+
+    fn cast(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(1, &["to", "saturate"])?;
+        let to = node.int("to", 0)?;
+        let float = [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16].map(i64::from).contains(&to);
+        let integer = [data_type::INT64, data_type::INT32].map(i64::from).contains(&to);
+        match self.value(node, 0)? {
+            Value::Tensor(tensor) if float => self.bind(node, Value::Tensor(tensor)),
+            Value::Constant(constant) if float || integer => {
+                let array = constant.array(node.input(0)?)?;
+                let data = match array.data {
+                    _ if float => Data::Floats(array.to_floats()),
+                    Data::Floats(values) => Data::Integers(values.iter().map(|v| *v as i64).collect()),
+                    integers => integers,
+                };
+                self.bind_array(node, Array { data, ..array })
+            }
+            _ => {
+                Err(node
+                    .form("a cast to floats, or of constants to integers", format!("ONNX data type {to}")))
+            }
+        }
+    }
+
+    fn shape(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(1, &["start", "end"])?;
+        let dims: Vec<usize> = match self.value(node, 0)? {
+            Value::Tensor(tensor) => [&[1], tensor.dims.as_slice()].concat(),
+            Value::Constant(constant) => constant.dims(node.input(0)?)?,
+        };
+        let rank = dims.len() as i64;
+        let place = |value: i64| if value < 0 { value + rank } else { value }.clamp(0, rank) as usize;
+        let (start, end) = (place(node.int("start", 0)?), place(node.int("end", rank)?));
+        let values = dims.get(start..end.max(start)).unwrap_or(&[]);
+        self.bind_array(node, Array::integers(values.iter().map(|d| *d as i64).collect()))
+    }
+
+    fn constant_of_shape(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(1, &["value"])?;
+        let dims = self.integers(node, 0)?.unwrap_or_default();
+        let dims: Option<Vec<usize>> = dims.into_iter().map(|d| usize::try_from(d).ok()).collect();
+        let dims = dims.filter(|d| d.len() <= 8).ok_or_else(|| node.form("a shape", "a negative extent"))?;
+        let elements = crate::layer::product(&dims);
+        self.reserve(elements)?;
+        let data = match node.tensor("value")? {
+            None => Data::Floats(vec![0.0; elements]),
+            Some(value) => match value.array("value")?.data {
+                Data::Floats(v) => Data::Floats(vec![v.first().copied().unwrap_or(0.0); elements]),
+                Data::Integers(v) => Data::Integers(vec![v.first().copied().unwrap_or(0); elements]),
+            },
+        };
+        self.bind_array(node, Array { dims, data })
+    }
+
+    /// The sum of any number of tensors: each added to those before.
+    fn sum(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        let inputs = node.proto.input.len();
+        node.only(inputs, &[])?;
+        let mut sources = vec![];
+        let mut dims = None;
+        for index in 0..inputs {
+            let (source, own) = self.read(node, index)?;
+            let first = dims.get_or_insert_with(|| own.clone());
+            if *first != own {
+                return Err(node.form(format!("tensors of one shape, {first:?}"), format!("{own:?}")));
+            }
+            sources.push(source);
+        }
+        let dims = dims.ok_or_else(|| node.form("an input", "none"))?;
+        self.push_bound(node, Operator::Sum, sources, |_| dims)
+    }
+
+    fn negation(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(1, &[])?;
+        match self.value(node, 0)? {
+            Value::Tensor(x) => self.bind_checked(node, &x, x.polynomial.negated()),
+            Value::Constant(constant) => {
+                let Array { dims, data } = constant.array(node.input(0)?)?;
+                let data = match data {
+                    Data::Floats(values) => Data::Floats(values.iter().map(|v| -v).collect()),
+                    Data::Integers(values) => {
+                        Data::Integers(values.iter().map(|v| v.wrapping_neg()).collect())
+                    }
+                };
+                self.bind_array(node, Array { dims, data })
+            }
+        }
+    }
+
     fn quotient(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(2, &[])?;
-        let [x, divisor] = [self.polynomial(node, 0)?, self.polynomial(node, 1)?];
-        let inverse: Vec<f64> = match divisor.values().next() {
-            Some(values) if divisor.degree() == 0 => values.iter().map(|v| 1.0 / v).collect(),
+        let (x, divisor) = match (self.value(node, 0)?, self.value(node, 1)?) {
+            (Value::Tensor(x), Value::Constant(divisor)) => (x, divisor),
+            (Value::Constant(_), Value::Constant(_)) => return self.arithmetic(node, "Div"),
             _ => return Err(node.form("a constant divisor", "one that depends on the image")),
         };
+        let divisor = self.per_channel(node, node.input(1)?, &divisor, &x.dims)?;
+        let inverse: Vec<f64> = divisor.values().next().unwrap_or(&[]).iter().map(|v| 1.0 / v).collect();
         check_finite(&format!("inverse of the divisor of {}", node.name), &inverse)?;
-        self.combine(node, &x, &Polynomial::constant(inverse), Polynomial::multiply)
+        self.combine(node, &x, &x.polynomial, &Polynomial::constant(inverse), "Mul")
     }
 
     fn power(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(2, &[])?;
-        let x = self.polynomial(node, 0)?;
         let (constant, name) = (self.constant(node, 1)?, node.input(1)?);
-        let one = constant.dims(name)?.iter().all(|&d| d == 1);
-        let exponent = match (one, constant.is_integer()) {
-            (true, true) => constant.integers(name)?[0] as f64,
-            (true, false) => constant.floats(name)?[0],
-            (false, _) => {
-                return Err(node.form("one exponent", format!("dimensions {:?}", constant.dims(name)?)));
-            }
+        let x = match self.value(node, 0)? {
+            Value::Constant(_) => return self.arithmetic(node, "Pow"),
+            Value::Tensor(x) => x,
         };
-        let unit = Polynomial::constant(vec![1.0]);
-        match exponent {
-            1.0 => self.combine(node, &x, &unit, Polynomial::multiply),
-            2.0 => self.combine(node, &x, &x, Polynomial::multiply),
-            other => Err(node.form("the exponent 1 or 2", other.to_string())),
-        }
-    }
-
-    fn need_image(&self, node: &Node<'a>) -> Result<(), Error> {
-        if self.flat { Err(node.form("an image (rank 4)", "a flattened tensor (rank 2)")) } else { Ok(()) }
-    }
-
-    fn need_vector(&self, node: &Node<'a>) -> Result<(), Error> {
-        let shape = self.shape;
-        if self.flat {
-            Ok(())
-        } else {
-            Err(node.form("a flattened tensor (rank 2)", format!("an image of {shape}")))
-        }
-    }
-
-    fn convolution(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(3, &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"])?;
-        self.read(node, 0)?;
-        self.need_image(node)?;
-        let dims = self.constant(node, 1)?.dims(node.input(1)?)?;
-        let &[output_channels, group_inputs, height, width] = dims.as_slice() else {
-            return Err(node.form("weights of rank 4", format!("dimensions {dims:?}")));
+        let exponent = constant.array(name)?;
+        let [exponent] = exponent.to_floats()[..] else {
+            return Err(node.form("one exponent", format!("dimensions {:?}", exponent.dims)));
         };
-        let (groups, kernel) = (self.groups(node, group_inputs)?, [height, width]);
-        let declared = node.sizes("kernel_shape")?.unwrap_or(kernel);
-        if declared != kernel {
-            return Err(
-                node.form(format!("the weights' kernel {kernel:?}"), format!("kernel_shape {declared:?}"))
-            );
-        }
-        let stride = node.sizes("strides")?.unwrap_or([1, 1]);
-        let dilation = node.sizes("dilations")?.unwrap_or([1, 1]);
-        let layer = Convolution {
-            input_channels: self.shape.channels,
-            output_channels,
-            groups,
-            kernel,
-            stride,
-            dilation,
-            padding: self.padding(node, kernel, stride, dilation)?,
-            weights: self.floats(node, 1, &dims)?,
-            bias: Bias::PerChannel(match node.optional_input(2) {
-                Some(_) => self.floats(node, 2, &[output_channels])?,
-                None => vec![0.0; output_channels],
-            }),
-        };
-        self.push(&node.name, LayerKind::Convolution(layer))?;
-        self.bind_last(node)
-    }
-
-    /// The number of groups, which must share the channels out evenly, `group_inputs` to each.
-    fn groups(&self, node: &Node<'a>, group_inputs: usize) -> Result<usize, Error> {
-        let (group, channels) = (node.int("group", 1)?, self.shape.channels);
-        match usize::try_from(group) {
-            Ok(groups) if groups >= 1 && groups.checked_mul(group_inputs) == Some(channels) => Ok(groups),
-            _ => Err(node.form(
-                format!("weights for {channels} input channels"),
-                format!("{group} groups of {group_inputs} channels"),
-            )),
-        }
-    }
-
-    /// The padding, given or by one of ONNX's rules.
-    fn padding(
-        &self,
-        node: &Node<'a>,
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        dilation: [usize; 2],
-    ) -> Result<Padding, Error> {
-        let given = node.sizes("pads")?.unwrap_or([0; 4]);
-        let rule = node.string("auto_pad", "NOTSET")?;
-        // What makes the output as large as the input divided by the stride, rounded up.
-        let same = |axis: usize, extent: usize| {
-            let span = kernel[axis].saturating_sub(1).saturating_mul(dilation[axis]).saturating_add(1);
-            let steps = extent.div_ceil(stride[axis].max(1)) - 1;
-            let total = steps.saturating_mul(stride[axis]).saturating_add(span).saturating_sub(extent);
-            (total / 2, total.div_ceil(2))
-        };
-        let ((less_y, more_y), (less_x, more_x)) = (same(0, self.shape.height), same(1, self.shape.width));
-        let [top, left, bottom, right] = match rule.as_str() {
-            "NOTSET" | "" => given,
-            "VALID" => [0; 4],
-            "SAME_UPPER" => [less_y, less_x, more_y, more_x],
-            "SAME_LOWER" => [more_y, more_x, less_y, less_x],
-            other => {
-                return Err(
-                    node.form("auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER", format!("{other:?}"))
-                );
-            }
-        };
-        Ok(Padding { top, left, bottom, right })
-    }
-
-    fn average_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(
-            1,
-            &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],
-        )?;
-        self.read(node, 0)?;
-        self.need_image(node)?;
-        let kernel = node.sizes("kernel_shape")?.ok_or_else(|| node.form("a kernel_shape", "none"))?;
-        let stride = node.sizes("strides")?.unwrap_or([1, 1]);
-        let dilation = node.sizes("dilations")?.unwrap_or([1, 1]);
-        if dilation != [1, 1] {
-            return Err(node.form("no dilation", format!("{dilation:?}")));
-        }
-        let padding = self.padding(node, kernel, stride, dilation)?;
-        let include_padding = node.int("count_include_pad", 0)? != 0;
-        let layer = AveragePool { kernel, stride, padding, include_padding };
-        let output = layer.output_shape(&node.name, self.shape)?;
-        if node.int("ceil_mode", 0)? != 0 {
-            let used = |axis: usize, steps: usize| (steps - 1) * stride[axis] + kernel[axis];
-            let padded = [
-                self.shape.height + padding.top + padding.bottom,
-                self.shape.width + padding.left + padding.right,
-            ];
-            if [used(0, output.height), used(1, output.width)] != padded {
-                return Err(
-                    node.form("windows that divide the image evenly, with ceil_mode", format!("{padded:?}"))
-                );
+        let most = Polynomial::MAX_DEGREE;
+        let whole =
+            (exponent.fract() == 0.0 && (1.0..=most as f64).contains(&exponent)).then_some(exponent as usize);
+        let power = whole
+            .ok_or_else(|| node.form(format!("a whole exponent from 1 to {most}"), exponent.to_string()))?;
+        match x.polynomial.power(power) {
+            Some(result) => self.bind_checked(node, &x, result),
+            None => {
+                let source = self.settle(&x)?;
+                let x = super::import::Tensor { source, polynomial: Polynomial::identity(), ..(*x).clone() };
+                let result = x.polynomial.power(power).unwrap_or_else(Polynomial::identity);
+                self.bind_checked(node, &x, result)
             }
         }
-        self.push(&node.name, LayerKind::AveragePool(layer))?;
-        self.bind_last(node)
     }
 
-    fn global_average_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
+    /// The square root of a constant.
+    fn root(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(1, &[])?;
-        self.read(node, 0)?;
-        self.need_image(node)?;
-        let kernel = [self.shape.height, self.shape.width];
-        let layer =
-            AveragePool { kernel, stride: [1, 1], padding: Padding::default(), include_padding: true };
-        self.push(&node.name, LayerKind::AveragePool(layer))?;
-        self.bind_last(node)
+        let Value::Constant(constant) = self.value(node, 0)? else {
+            return Err(Error::Operator { operator: "Sqrt".into(), node: node.name.clone() });
+        };
+        let Array { dims, data } = constant.array(node.input(0)?)?;
+        let values: Vec<f64> = Array { dims: vec![], data }.to_floats().iter().map(|v| v.sqrt()).collect();
+        check_finite(&node.name, &values)?;
+        self.bind_array(node, Array { dims, data: Data::Floats(values) })
     }
 
     fn batch_normalization(&mut self, node: &Node<'a>) -> Result<(), Error> {
@@ -229,17 +224,17 @@ impl<'a> Importer<'a> {
                 node.form("the form for inference, per channel", "training_mode or spatial set otherwise")
             );
         }
-        self.read(node, 0)?;
-        let dims = [self.shape.channels];
+        let x = self.tensor(node, 0)?;
+        let dims = [shape_of(&x.dims).channels];
         let mut input = |index| self.floats(node, index, &dims);
         let (gain, offset, mean, variance) = (input(1)?, input(2)?, input(3)?, input(4)?);
         let epsilon = node.float("epsilon", 1e-5)?;
         let scale: Vec<f64> = gain.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
-        let shift = offset.iter().zip(&mean).zip(&scale).map(|((o, m), s)| o - m * s).collect();
-        let layer = LayerKind::Affine(Affine { scale, shift });
-        layer.values().into_iter().try_for_each(|v| check_finite(&node.name, v))?;
-        self.push(&node.name, layer)?;
-        self.bind_last(node)
+        let shift: Vec<f64> = offset.iter().zip(&mean).zip(&scale).map(|((o, m), s)| o - m * s).collect();
+        check_finite(&node.name, &scale)?;
+        check_finite(&node.name, &shift)?;
+        let scaled = x.polynomial.multiply(&Polynomial::constant(scale));
+        self.bind_checked(node, &x, scaled.add(&Polynomial::constant(shift)))
     }
 
     fn gemm(&mut self, node: &Node<'a>) -> Result<(), Error> {
@@ -249,16 +244,15 @@ impl<'a> Importer<'a> {
         }
         let transposed = node.int("transB", 0)? != 0;
         let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
-        let mut layer = self.dense(node, transposed)?;
+        let (source, mut layer) = self.dense(node, transposed)?;
         if node.optional_input(2).is_some() {
             layer.bias = self.summand(node, layer.rows)?;
         }
         layer.weights.iter_mut().for_each(|w| *w *= alpha);
         layer.bias.iter_mut().for_each(|b| *b *= beta);
-        let layer = LayerKind::Dense(layer);
-        layer.values().into_iter().try_for_each(|v| check_finite(&node.name, v))?;
-        self.push(&node.name, layer)?;
-        self.bind_last(node)
+        let operator = Operator::Dense(layer);
+        operator.values().into_iter().try_for_each(|v| check_finite(&node.name, v))?;
+        self.push_bound(node, operator, vec![source], |shape| vec![shape.channels])
     }
 
     /// Gemm's third input, one number for each of `rows`.
@@ -273,25 +267,25 @@ impl<'a> Importer<'a> {
 
     fn matrix_product(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(2, &[])?;
-        let layer = self.dense(node, false)?;
-        self.push(&node.name, LayerKind::Dense(layer))?;
-        self.bind_last(node)
+        let (source, layer) = self.dense(node, false)?;
+        self.push_bound(node, Operator::Dense(layer), vec![source], |shape| vec![shape.channels])
     }
 
     /// The dense layer, without bias, of the matrix at input 1: `[in, out]`, or `[out, in]` where `transposed`.
-    fn dense(&mut self, node: &Node<'a>, transposed: bool) -> Result<Dense, Error> {
-        self.read(node, 0)?;
-        self.need_vector(node)?;
+    fn dense(&mut self, node: &Node<'a>, transposed: bool) -> Result<(Source, Dense), Error> {
+        let (source, tensor) = self.read(node, 0)?;
+        let &[inputs] = tensor.as_slice() else {
+            return Err(
+                node.form("a flattened tensor (rank 2)", format!("an image of {}", shape_of(&tensor)))
+            );
+        };
         let dims = self.constant(node, 1)?.dims(node.input(1)?)?;
         let &[first, second] = dims.as_slice() else {
             return Err(node.form("a matrix of rank 2", format!("dimensions {dims:?}")));
         };
         let (rows, columns) = if transposed { (first, second) } else { (second, first) };
-        if columns != self.shape.channels {
-            return Err(node.form(
-                format!("a matrix for {} inputs", self.shape.channels),
-                format!("dimensions {dims:?}"),
-            ));
+        if columns != inputs {
+            return Err(node.form(format!("a matrix for {inputs} inputs"), format!("dimensions {dims:?}")));
         }
         let stored = self.floats(node, 1, &dims)?;
         let weights = if transposed {
@@ -302,48 +296,14 @@ impl<'a> Importer<'a> {
                 .map(|(r, c)| stored[c * rows + r])
                 .collect()
         };
-        Ok(Dense { rows, columns, weights, bias: vec![0.0; rows] })
+        Ok((source, Dense { rows, columns, weights, bias: vec![0.0; rows] }))
     }
 
-    fn flatten(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(1, &["axis"])?;
-        self.read(node, 0)?;
-        let (axis, rank) = (node.int("axis", 1)?, if self.flat { 2 } else { 4 });
-        if axis != 1 && axis != 1 - rank {
-            return Err(node.form("axis 1", axis.to_string()));
-        }
-        self.as_vector(node)
-    }
-
-    fn reshape(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(2, &["allowzero"])?;
-        self.read(node, 0)?;
-        let target = self.constant(node, 1)?;
-        let dims = target.dims(node.input(1)?)?;
-        if dims != [2] {
-            return Err(node
-                .form("a shape of 2 dimensions (a flattening)", format!("a shape of dimensions {dims:?}")));
-        }
-        let shape = target.integers(node.input(1)?)?;
-        let (elements, copies) = (self.shape.elements() as i64, node.int("allowzero", 0)? == 0);
-        let flattens = match *shape.as_slice() {
-            [batch, -1] => batch == 1 || (batch == 0 && copies),
-            [batch, n] => n == elements && (batch == 1 || batch == -1 || (batch == 0 && copies)),
-            _ => false,
-        };
-        if !flattens {
-            let actual = format!("{:?}", &shape[..shape.len().min(8)]);
-            return Err(node.form(format!("a flattening shape, [1, {elements}] or [0, -1]"), actual));
-        }
-        self.as_vector(node)
-    }
-
-    /// Flattens the last layer's output, if it is not flat yet.
-    fn as_vector(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        if !self.flat {
-            self.push(&node.name, LayerKind::Flatten)?;
-            self.flat = true;
-        }
-        self.bind_last(node)
+    /// A bias of zeros, or the one at input 2.
+    pub(super) fn channel_bias(&mut self, node: &Node<'a>, channels: usize) -> Result<Bias, Error> {
+        Ok(Bias::PerChannel(match node.optional_input(2) {
+            Some(_) => self.floats(node, 2, &[channels])?,
+            None => vec![0.0; channels],
+        }))
     }
 }

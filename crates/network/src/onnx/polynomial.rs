@@ -1,6 +1,7 @@
 //! Element-wise arithmetic on one tensor is a polynomial in it, whichever way a file spells it.
 
-use crate::layer::{Affine, LayerKind, Quadratic};
+use crate::layer::Affine;
+use crate::{Operator, Polynomial as Coefficients};
 
 /// A polynomial in the elements of a tensor, with coefficients for each channel or, where they are all equal, one.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,8 +11,8 @@ pub(super) struct Polynomial {
 }
 
 impl Polynomial {
-    /// The largest degree that a layer can have.
-    pub(super) const MAX_DEGREE: usize = 2;
+    /// The largest degree that a node can have.
+    pub(super) const MAX_DEGREE: usize = Coefficients::MAX_DEGREE;
 
     /// x.
     pub(super) fn identity() -> Self {
@@ -68,17 +69,23 @@ impl Polynomial {
         }
     }
 
-    /// The layer that computes this polynomial on `channels`; needs a degree of at most [`Self::MAX_DEGREE`].
-    pub(super) fn layer(&self, channels: usize) -> LayerKind {
-        let [c, b, a] = [0, 1, 2].map(|i| self.term(i, channels));
-        let all = |values: &[f64], value: f64| values.iter().all(|&v| v == value);
-        if all(&a, 1.0) && all(&b, 0.0) && all(&c, 0.0) {
-            LayerKind::Square
-        } else if all(&a, 0.0) {
-            LayerKind::Affine(Affine { scale: b, shift: c })
-        } else {
-            LayerKind::Quadratic(Quadratic { a, b, c })
+    /// The operator that computes this polynomial on `channels`; needs a degree of at most [`Self::MAX_DEGREE`].
+    pub(super) fn operator(&self, channels: usize) -> Operator {
+        if self.degree() < 2 {
+            return Operator::Affine(Affine { scale: self.term(1, channels), shift: self.term(0, channels) });
         }
+        let coefficients = (0..self.terms.len()).map(|i| self.term(i, channels)).collect();
+        Operator::Polynomial(Coefficients { coefficients })
+    }
+
+    /// The polynomial times itself so often; `None` where the degree is too high.
+    pub(super) fn power(&self, exponent: usize) -> Option<Self> {
+        let fits = exponent.checked_mul(self.degree().max(1)).is_some_and(|d| d <= Self::MAX_DEGREE);
+        fits.then(|| (0..exponent).fold(Self::constant(vec![1.0]), |power, _| power.multiply(self)))
+    }
+
+    pub(super) fn negated(&self) -> Self {
+        self.multiply(&Self::constant(vec![-1.0]))
     }
 
     /// Without leading terms that are zero.

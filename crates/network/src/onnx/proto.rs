@@ -109,6 +109,9 @@ pub struct Tensor {
     pub raw_data: Option<Vec<u8>>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    /// Where in which other file the data lies: `location`, `offset`, `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
     /// 1 where the data lies in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
@@ -117,7 +120,9 @@ pub struct Tensor {
 /// `TensorProto.DataType`.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
+    pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
+    pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
 }
 

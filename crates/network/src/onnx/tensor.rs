@@ -1,5 +1,8 @@
 //! Initialisers and constants: numbers from their several spellings.
 
+use std::rc::Rc;
+
+use super::array::{Array, Data};
 use super::proto::{self, data_type};
 use crate::error::{check_finite, check_length};
 use crate::layer::product;
@@ -9,8 +12,10 @@ use crate::{Error, limits};
 const MAX_RANK: u64 = 8;
 
 /// A constant of the graph, its numbers not yet read: what an operator does not ask for takes no memory.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Constant<'a> {
+    /// What was computed of other constants.
+    Computed(Rc<Array>),
     /// An initialiser, or the tensor of a Constant node.
     Tensor(&'a proto::Tensor),
     /// The numbers of a Constant node; without a dimension where `scalar`.
@@ -23,6 +28,7 @@ impl<'a> Constant<'a> {
     /// The dimensions: few, and with no more elements than a model may have parameters.
     pub(super) fn dims(&self, name: &str) -> Result<Vec<usize>, Error> {
         let dims = match self {
+            Self::Computed(array) => return Ok(array.dims.clone()),
             Self::Tensor(tensor) => &tensor.dims,
             Self::Floats { scalar: true, .. } | Self::Integers { scalar: true, .. } => return Ok(vec![]),
             Self::Floats { values, .. } => return Ok(vec![values.len()]),
@@ -45,7 +51,11 @@ impl<'a> Constant<'a> {
     /// The numbers, all finite, as many as the dimensions say. Integers are refused.
     pub(super) fn floats(&self, name: &str) -> Result<Vec<f64>, Error> {
         let elements = product(&self.dims(name)?);
-        let values = match *self {
+        let values = match self {
+            Self::Computed(array) => match &array.data {
+                Data::Floats(values) => values.clone(),
+                Data::Integers(_) => return Err(wrong_type(name, "float or double", data_type::INT64)),
+            },
             Self::Tensor(tensor) => tensor_floats(name, tensor, elements)?,
             Self::Floats { values, .. } => values.iter().map(|&v| v.into()).collect(),
             Self::Integers { .. } => return Err(wrong_type(name, "float or double", data_type::INT64)),
@@ -58,7 +68,11 @@ impl<'a> Constant<'a> {
     /// The integers, as many as the dimensions say. Floats are refused.
     pub(super) fn integers(&self, name: &str) -> Result<Vec<i64>, Error> {
         let elements = product(&self.dims(name)?);
-        let values = match *self {
+        let values = match self {
+            Self::Computed(array) => match &array.data {
+                Data::Integers(values) => values.clone(),
+                Data::Floats(_) => return Err(wrong_type(name, "int64", data_type::FLOAT)),
+            },
             Self::Tensor(tensor) => tensor_integers(name, tensor)?,
             Self::Integers { values, .. } => values.to_vec(),
             Self::Floats { .. } => return Err(wrong_type(name, "int64", data_type::FLOAT)),
@@ -67,9 +81,21 @@ impl<'a> Constant<'a> {
         Ok(values)
     }
 
+    /// The constant with its numbers read.
+    pub(super) fn array(&self, name: &str) -> Result<Array, Error> {
+        let dims = self.dims(name)?;
+        let data = if self.is_integer() {
+            Data::Integers(self.integers(name)?)
+        } else {
+            Data::Floats(self.floats(name)?)
+        };
+        Ok(Array { dims, data })
+    }
+
     /// Whether the elements are integers.
     pub(super) fn is_integer(&self) -> bool {
         match self {
+            Self::Computed(array) => matches!(array.data, Data::Integers(_)),
             Self::Tensor(tensor) => tensor.data_type == data_type::INT64,
             Self::Floats { .. } => false,
             Self::Integers { .. } => true,
@@ -107,7 +133,9 @@ fn raw<'a>(name: &str, tensor: &'a proto::Tensor) -> Result<Option<&'a [u8]>, Er
     if tensor.data_location != 0 {
         return Err(Error::Mismatch {
             what: format!("place of tensor {name:?}"),
-            expected: "data within the model file (export without external data)".into(),
+            expected:
+                "data within the model file, or the file read by its path (export without external data)"
+                    .into(),
             actual: "external data".into(),
         });
     }

@@ -2,7 +2,7 @@
 
 use super::proto;
 use crate::testing::{File, assert_close, float, floats, int, ints, numbers, string, tensor, tract};
-use crate::{LayerKind, Model};
+use crate::{Fused, FusedOperation, LinearMap, Model, Operator};
 
 /// Runs a file here, folded and not, and in tract, and compares.
 #[track_caller]
@@ -13,9 +13,24 @@ fn agrees(file: File, dims: &[usize]) -> Model {
     let expected = tract(&bytes, dims, &input);
     let scores = model.graph.infer(&input).unwrap();
     assert_close(&scores, &expected, 1e-5);
-    let folded = model.graph.folded().unwrap_or_else(|e| panic!("{e}"));
-    assert_close(&folded.infer(&input).unwrap(), &scores, 1e-9);
+    let fused = model.fused().unwrap_or_else(|e| panic!("{e}"));
+    assert_close(&fused.infer(&input).unwrap(), &scores, 1e-9);
     model
+}
+
+/// What the nodes of a fused network compute: linear ones are called as their first map.
+fn operations(fused: &Fused) -> Vec<&'static str> {
+    let name = |operation: &FusedOperation| match operation {
+        FusedOperation::Linear { terms, .. } => match &terms[0].map {
+            LinearMap::Convolution(_) => "convolution",
+            LinearMap::Dense(_) => "dense",
+            LinearMap::Sparse(_) => "sparse",
+        },
+        FusedOperation::Polynomial { polynomial, .. } if polynomial.is_square() => "square",
+        FusedOperation::Polynomial { .. } => "polynomial",
+        FusedOperation::Product(_) => "product",
+    };
+    fused.nodes.iter().map(|node| name(&node.operation)).collect()
 }
 
 fn convolution(dims: &[i64], weights: &[i64], attributes: Vec<proto::Attribute>) -> File {
@@ -71,23 +86,21 @@ fn average_pools() {
 }
 
 #[test]
-fn average_pool_that_leaves_padding_out() {
-    let form = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
-    let bytes = File::new(&[2, 5, 5]).node("AveragePool", &["x"], "pool", form).output("pool").bytes();
-    let model = Model::from_bytes("test", &bytes).unwrap();
-    let input = numbers(1, 50);
-    assert_close(&model.graph.infer(&input).unwrap(), &tract(&bytes, &[2, 5, 5], &input), 1e-6);
-    let refused = model.graph.folded().unwrap_err().to_string();
-    assert!(refused.contains("pool") && refused.contains("count_include_pad"), "{refused}");
-}
-
-#[test]
-fn ceil_mode_only_where_it_changes_nothing() {
-    let form = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
-    agrees(File::new(&[2, 4, 6]).node("AveragePool", &["x"], "y", form()).output("y"), &[2, 4, 6]);
-    let odd = File::new(&[2, 5, 6]).node("AveragePool", &["x"], "y", form()).output("y");
-    let refused = Model::from_bytes("odd", &odd.bytes()).unwrap_err().to_string();
-    assert!(refused.contains("ceil_mode"), "{refused}");
+fn average_pools_of_uneven_windows() {
+    let kernel = || vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
+    let pool = |dims: &[i64], form| File::new(dims).node("AveragePool", &["x"], "pool", form).output("pool");
+    agrees(pool(&[2, 5, 5], kernel()), &[2, 5, 5]);
+    agrees(pool(&[2, 5, 5], [kernel(), vec![ints("strides", &[2, 2])]].concat()), &[2, 5, 5]);
+    let ceil = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
+    agrees(pool(&[2, 4, 6], ceil()), &[2, 4, 6]);
+    // By hand: the last window holds one row of two.
+    let model = Model::from_bytes("odd", &pool(&[1, 3, 2], ceil()).bytes()).unwrap();
+    let scores = model.graph.infer(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    assert_eq!(scores, [2.5, 5.5]);
+    assert_eq!(model.fused().unwrap().infer(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap(), [2.5, 5.5]);
+    let counted = [ceil(), vec![int("count_include_pad", 1), ints("pads", &[1, 1, 0, 0])]].concat();
+    let refused = Model::from_bytes("odd", &pool(&[2, 6, 6], counted).bytes()).unwrap_err().to_string();
+    assert!(refused.contains("ceil_mode") && refused.contains("count_include_pad"), "{refused}");
 }
 
 fn normalised(file: File, channels: i64) -> File {
@@ -115,7 +128,7 @@ fn gemm_forms() {
             let attributes = vec![int("transB", transposed), float("alpha", 0.5), float("beta", -2.0)];
             let file = File::new(&[6]).random("w", &dims, 1.0).random("b", &bias, 1.0);
             let model = agrees(file.node("Gemm", &["x", "w", "b"], "y", attributes).output("y"), &[6]);
-            assert_eq!(model.graph.layers.len(), 1);
+            assert_eq!(model.graph.nodes.len(), 1);
         }
     }
     let file = File::new(&[6]).random("w", &[6, 4], 1.0);
@@ -123,12 +136,12 @@ fn gemm_forms() {
 }
 
 #[test]
-fn matrix_product_takes_the_sum_after_it_as_bias() {
+fn matrix_product_takes_the_sum_after_it_as_bias_once_fused() {
     let file = File::new(&[6]).random("w", &[6, 4], 1.0).random("b", &[4], 1.0);
     let file =
         file.node("MatMul", &["x", "w"], "m", vec![]).node("Add", &["b", "m"], "y", vec![]).output("y");
     let model = agrees(file, &[6]);
-    assert!(matches!(model.graph.layers.as_slice(), [l] if matches!(l.kind, LayerKind::Dense(_))));
+    assert_eq!(operations(&model.fused().unwrap()), ["dense"]);
 }
 
 #[test]
@@ -169,8 +182,8 @@ fn squares() {
     ];
     for spelling in spellings {
         let model = agrees(activated(spelling), &[2, 6, 6]);
-        assert_eq!(model.graph.layers[1].kind, LayerKind::Square);
-        assert_eq!(model.graph.folded().unwrap(), model.graph, "nothing to fold");
+        assert_eq!(model.graph.nodes[1].operator, Operator::square(3));
+        assert_eq!(operations(&model.fused().unwrap()), ["convolution", "square", "convolution"]);
     }
 }
 
@@ -208,10 +221,8 @@ fn quadratics() {
     for coefficients in [&scalars as &dyn Fn(File) -> File, &channels] {
         for spelling in spellings {
             let model = agrees(activated(|f| spelling(coefficients(f))), &[2, 6, 6]);
-            assert!(matches!(model.graph.layers[1].kind, LayerKind::Quadratic(_)));
-            let folded = model.graph.folded().unwrap();
-            assert!(matches!(folded.layers[1].kind, LayerKind::Square));
-            assert_eq!(folded.layers.len(), 3);
+            assert_eq!(model.graph.nodes[1].operator.name(), "quadratic");
+            assert_eq!(operations(&model.fused().unwrap()), ["convolution", "square", "convolution"]);
         }
     }
 }
@@ -273,8 +284,8 @@ fn whole_networks() {
     );
     let file = file.random("u", &[7, 5], 0.5).node("MatMul", &["t", "u"], "y", vec![]).output("y");
     let model = agrees(file, &[1, 12, 12]);
-    let kinds: Vec<_> = model.graph.folded().unwrap().layers.iter().map(|l| l.kind.operator()).collect();
-    assert_eq!(kinds, ["convolution", "square", "dense", "square", "dense"]);
+    let expected = ["convolution", "square", "dense", "square", "dense"];
+    assert_eq!(operations(&model.fused().unwrap()), expected);
 }
 
 #[test]

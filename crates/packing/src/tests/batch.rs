@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 /// In a small ring where one is asked for.
 fn assembled(model: &Model, degree: usize) -> Assembly {
-    let chain = Chain::new(&LayerGraph::new(&model.graph).unwrap()).unwrap();
+    let chain = Chain::new(&LayerGraph::new(&model.graph, &model.metadata).unwrap()).unwrap();
     let levels = levels(&chain, 16.0).unwrap();
     let parameters = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap();
     let small = ParametersLiteral { degree, ..parameters.literal().clone() };
@@ -48,8 +48,8 @@ fn counts_of_the_cryptonets_network() {
 #[test]
 fn weights_that_are_zero_cost_nothing() {
     let mut model = model(&CRYPTONETS).unwrap();
-    for layer in &mut model.graph.layers {
-        if let blindsight_network::LayerKind::Dense(dense) = &mut layer.kind {
+    for layer in &mut model.graph.nodes {
+        if let blindsight_network::Operator::Dense(dense) = &mut layer.operator {
             // Not whole columns: what nobody reads would not be computed at all.
             for (row, weights) in dense.weights.chunks_mut(dense.columns).enumerate() {
                 weights.iter_mut().skip(row % 2).step_by(2).for_each(|w| *w = 0.0);

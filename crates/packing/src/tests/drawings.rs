@@ -10,7 +10,7 @@ use crate::layer_graph::LayerGraph;
 use crate::layout::{Axis, Blocks, Digit};
 use crate::placement::Placement;
 use crate::{InputLayout, Layout};
-use blindsight_network::{Bias, Convolution, Dense, Graph, LayerKind, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Operator, Padding, Shape};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -142,18 +142,21 @@ fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -
             bias: Bias::PerChannel(vec![1.0; *maps]),
         };
         shape = convolution.output_shape("conv", shape).unwrap();
-        layers
-            .extend([layer("conv", LayerKind::Convolution(convolution)), layer("square", LayerKind::Square)]);
+        layers.extend([
+            layer("conv", Operator::Convolution(convolution)),
+            layer("square", Operator::square(*maps)),
+        ]);
     }
     let mut columns = shape.elements();
     for rows in rows {
         let dense =
             Dense { rows: *rows, columns, weights: vec![1.0; rows * columns], bias: vec![1.0; *rows] };
-        layers.extend([layer("dense", LayerKind::Dense(dense)), layer("square", LayerKind::Square)]);
+        layers.extend([layer("dense", Operator::Dense(dense)), layer("square", Operator::square(*rows))]);
         columns = *rows;
     }
     layers.pop();
-    LayerGraph::new(&Graph { input, layers }).unwrap()
+    let metadata = Metadata::new(input, 0);
+    LayerGraph::new(&Graph::chain(input, layers), &metadata).unwrap()
 }
 
 /// The first of the forms that the planner tries for which something holds.

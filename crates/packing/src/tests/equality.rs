@@ -12,7 +12,7 @@ use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
 use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::SecretKey;
-use blindsight_network::{Dense, Graph, LayerKind, Metadata, Model, Shape};
+use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn check_layers(
     image: &[f64],
 ) -> Result<(), TestCaseError> {
     let values = clear::trace(&assembly.circuit, &assembly.input.write(image).unwrap()).unwrap();
-    let folded = model.graph.folded().unwrap();
-    let tensors = folded.trace(image).unwrap();
+    let fused = model.graph.fused(&model.metadata).unwrap();
+    let tensors = fused.trace(image).unwrap();
     for (index, layer) in choice.layers.iter().enumerate().take(chain.layers.len() - 1) {
         let (layout, _) = layer.sum().unwrap();
         let placement = Placement::new(&layout.sums());
@@ -88,7 +88,7 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(LayerGraph
         }
         plan => plan.unwrap(),
     };
-    let chain = LayerGraph::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
     let Recipe::Layers(choice) = plan.recipe() else { panic!("a plan that was not searched") };
     let assembly = assemble(&chain, &parameters, choice, plan.public.score_bound).unwrap();
     Some((chain, choice.clone(), assembly))
@@ -196,7 +196,14 @@ fn tensors_over_several_ciphertexts() {
             &assembly.reply.read(&coefficients[0]).unwrap().scores,
         )
         .unwrap();
-        check_layers(&assembly, &LayerGraph::new(&model.graph).unwrap(), &choice, &model, &image).unwrap();
+        check_layers(
+            &assembly,
+            &LayerGraph::new(&model.graph, &model.metadata).unwrap(),
+            &choice,
+            &model,
+            &image,
+        )
+        .unwrap();
     }
 }
 
@@ -209,20 +216,21 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     let mut dense = |rows: usize, neighbour: f64, bias: f64, mean_square: f64| {
         let mut weights = random.values(rows * width, mean_square);
         (0..rows).for_each(|row| weights[row * width + (row + 1) % width] += neighbour);
-        layer("dense", LayerKind::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
+        layer("dense", Operator::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
     };
-    let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", LayerKind::Square)];
-    (1..squares)
-        .for_each(|_| layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", LayerKind::Square)]));
+    let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", Operator::square(width))];
+    (1..squares).for_each(|_| {
+        layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", Operator::square(width))])
+    });
     layers.push(dense(3, 1.0, 0.0, 0.3));
     let mut model = model(&super::CRYPTONETS).unwrap();
-    model.graph = Graph { input: Shape::new(1, 2, 4), layers };
+    model.graph = Graph::chain(Shape::new(1, 2, 4), layers);
     model.metadata = Metadata { score_bound: Some(16.0), ..Metadata::new(model.graph.input, 3) };
     let plan = planned(&model, Family::Auto, Objective::Latency);
     let parameters = plan.public.parameters.validate().unwrap();
     assert_eq!((parameters.degree(), parameters.max_level().0), (32768, 15));
 
-    let chain = LayerGraph::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
     let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
     let image: Vec<f64> = (0..width).map(|i| i as f64 / width as f64).collect();
     let mut machine = Machine::new(&parameters, 8);
@@ -258,7 +266,7 @@ fn the_shipped_model_runs_encrypted() {
         let parameters = plan.public.parameters.validate().unwrap();
         let mut machine = Machine::new(&parameters, 3);
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
-        let chain = LayerGraph::new(&model.graph).unwrap();
+        let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
         let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {

@@ -7,13 +7,13 @@ use crate::layer_graph::LayerGraph;
 use crate::{Error, Lola, Verdict, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
-use blindsight_network::{Bias, Convolution, Dense, Graph, LayerKind, Model, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 
 const BOUND: f64 = 16.0;
 
 fn built(lola: Lola, graph: &Graph, degree: usize) -> Assembly {
-    let chain = Chain::new(&LayerGraph::new(graph).unwrap()).unwrap();
+    let chain = Chain::new(&LayerGraph::new(graph, &Metadata::new(graph.input, 0)).unwrap()).unwrap();
     lola.assemble(&chain, &parameters(degree, lola.depth(&chain)).unwrap(), BOUND).unwrap()
 }
 
@@ -35,10 +35,10 @@ fn convolution(
     side: usize,
     stride: usize,
     padding: usize,
-) -> LayerKind {
+) -> Operator {
     let [input_channels, output_channels] = channels;
     let taps = input_channels * side * side;
-    LayerKind::Convolution(Convolution {
+    Operator::Convolution(Convolution {
         input_channels,
         output_channels,
         groups: 1,
@@ -51,21 +51,27 @@ fn convolution(
     })
 }
 
-fn dense(random: &mut Random, rows: usize, columns: usize) -> LayerKind {
+fn dense(random: &mut Random, rows: usize, columns: usize) -> Operator {
     let weights = random.values(rows * columns, 0.3 / columns as f64);
-    LayerKind::Dense(Dense { rows, columns, weights, bias: random.values(rows, 0.1) })
+    Operator::Dense(Dense { rows, columns, weights, bias: random.values(rows, 0.1) })
 }
 
 /// Linear layers with squares between them.
-fn network(input: Shape, linear: Vec<LayerKind>) -> Graph {
+fn network(input: Shape, linear: Vec<Operator>) -> Graph {
     let mut layers = vec![];
+    let mut channels = input.channels;
     for (index, kind) in linear.into_iter().enumerate() {
         if index > 0 {
-            layers.push(layer(&format!("square{index}"), LayerKind::Square));
+            layers.push(layer(&format!("square{index}"), Operator::square(channels)));
         }
+        channels = match &kind {
+            Operator::Convolution(c) => c.output_channels,
+            Operator::Dense(d) => d.rows,
+            _ => channels,
+        };
         layers.push(layer(&format!("linear{index}"), kind));
     }
-    Graph { input, layers }
+    Graph::chain(input, layers)
 }
 
 fn lola_small() -> Graph {
@@ -146,7 +152,7 @@ proptest! {
     fn any_network_equals_plain_inference(f in figures(), dense in any::<bool>(), log_degree in 8u32..=11) {
         let Some(Model { graph, .. }) = model(&f) else { return Ok(()) };
         let lola = if dense { Lola::Dense } else { Lola::Offsets };
-        let chain = Chain::new(&LayerGraph::new(&graph).unwrap()).unwrap();
+        let chain = Chain::new(&LayerGraph::new(&graph, &Metadata::new(graph.input, 0)).unwrap()).unwrap();
         let assembly = match lola.assemble(&chain, &small(1 << log_degree, lola.depth(&chain)), BOUND) {
             Err(Error::DoesNotFit { .. }) => return Ok(()),
             assembly => assembly.unwrap(),

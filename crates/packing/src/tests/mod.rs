@@ -18,9 +18,7 @@ use blindsight_circuit::encrypted::Program;
 use blindsight_ckks::{
     Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys,
 };
-use blindsight_network::{
-    Bias, Convolution, Dense, Graph, Layer, LayerKind, Metadata, Model, Padding, Shape,
-};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -76,8 +74,8 @@ pub const CRYPTONETS: Figures = Figures {
     seed: 1,
 };
 
-pub fn layer(name: &str, kind: LayerKind) -> Layer {
-    Layer { name: name.into(), kind }
+pub fn layer(name: &str, operator: Operator) -> (String, Operator) {
+    (name.into(), operator)
 }
 
 /// Weights such that values stay about one; `None` where a window does not fit its input.
@@ -105,8 +103,10 @@ pub fn model(f: &Figures) -> Option<Model> {
         bias: Bias::PerChannel(weights(f.outputs, 10, 1.0)),
     };
     let mut shape = convolution.output_shape("conv", f.input).ok()?;
-    let mut layers =
-        vec![layer("conv", LayerKind::Convolution(convolution)), layer("square1", LayerKind::Square)];
+    let mut layers = vec![
+        layer("conv", Operator::Convolution(convolution)),
+        layer("square1", Operator::square(f.outputs)),
+    ];
     if let Some((maps, kernel, stride, padding)) = f.second {
         let taps = shape.channels * kernel * kernel;
         let convolution = Convolution {
@@ -121,24 +121,24 @@ pub fn model(f: &Figures) -> Option<Model> {
             bias: Bias::PerChannel(weights(maps, 10, 1.0)),
         };
         shape = convolution.output_shape("conv2", shape).ok()?;
-        layers.push(layer("conv2", LayerKind::Convolution(convolution)));
-        layers.push(layer("square2", LayerKind::Square));
+        layers.push(layer("conv2", Operator::Convolution(convolution)));
+        layers.push(layer("square2", Operator::square(maps)));
     }
     let mut features = shape.elements();
     let mut dense = |rows: usize, columns: usize| {
         let (weights, bias) = (weights(rows * columns, columns, 0.3), weights(rows, 10, 1.0));
-        LayerKind::Dense(Dense { rows, columns, weights, bias })
+        Operator::Dense(Dense { rows, columns, weights, bias })
     };
     if let Some(hidden) = f.hidden {
         layers.push(layer("hidden", dense(hidden, features)));
-        layers.push(layer("square3", LayerKind::Square));
+        layers.push(layer("square3", Operator::square(hidden)));
         features = hidden;
     }
     layers.push(layer("scores", dense(f.scores, features)));
     let mut metadata = Metadata::new(f.input, f.scores);
     metadata.input_range = (-1.0, 1.0);
     metadata.score_bound = Some(16.0);
-    let graph = Graph { input: f.input, layers };
+    let graph = Graph::chain(f.input, layers);
     Some(Model { name: "random".into(), graph, metadata, digest: [f.seed as u8; 32] })
 }
 
@@ -148,7 +148,7 @@ pub fn image(f: &Figures) -> Vec<f64> {
 
 /// Parameters of a small ring, for the depth of a model.
 pub fn small_parameters(model: &Model, degree: usize) -> Parameters {
-    let levels = LayerGraph::new(&model.graph).unwrap().depth();
+    let levels = LayerGraph::new(&model.graph, &model.metadata).unwrap().depth();
     let literal = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap().literal().clone();
     ParametersLiteral { degree, ..literal }.validate_insecure().unwrap()
 }
@@ -221,7 +221,7 @@ pub fn check_search(
 ) -> Result<(), TestCaseError> {
     let Some(model) = model(f) else { return Ok(()) };
     let (chain, parameters) =
-        (LayerGraph::new(&model.graph).unwrap(), small_parameters(&model, 1 << log_degree));
+        (LayerGraph::new(&model.graph, &model.metadata).unwrap(), small_parameters(&model, 1 << log_degree));
     check(&Search::new(&chain, &parameters, options, 64.0))
 }
 
@@ -274,4 +274,13 @@ impl Machine {
 
 pub fn planned(model: &Model, family: Family, objective: Objective) -> Plan {
     planner::plan(model, &Options { family, objective, ..Options::default() }).unwrap()
+}
+
+/// A chain with its second node, a square, so many times more.
+pub fn with_squares(graph: &Graph, more: usize) -> Graph {
+    let mut nodes: Vec<(String, Operator)> =
+        graph.nodes.iter().map(|node| (node.name.clone(), node.operator.clone())).collect();
+    let square = nodes[1].clone();
+    nodes.splice(1..1, vec![square; more]);
+    Graph::chain(graph.input, nodes)
 }

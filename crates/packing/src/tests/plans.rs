@@ -1,6 +1,6 @@
 //! What plans count, what they refuse, and what becomes of damaged ones.
 
-use super::{CRYPTONETS, Figures, figures, image, model, planned};
+use super::{CRYPTONETS, Figures, figures, image, model, planned, with_squares};
 use crate::assemble::assemble;
 use crate::layer_graph::LayerGraph;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
@@ -12,7 +12,7 @@ use crate::{
 use blindsight_circuit::{CostModel, dry_run};
 use blindsight_ckks::GiantOrder;
 use blindsight_ckks::wire::{self, Header, Kind};
-use blindsight_network::{LayerKind, Model, Padding, Shape};
+use blindsight_network::{Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 
 /// Rotations, products with plaintexts, products, additions, HOPs, key-switches, inputs.
@@ -44,7 +44,7 @@ fn counts_of_the_cryptonets_network() {
 #[test]
 fn transforms_of_the_cryptonets_network() {
     let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192, 5).unwrap());
-    let chain = LayerGraph::new(&model.graph).unwrap();
+    let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
     let fold = |radices, rescale_first| FoldChoice { radices, rescale_first };
     let copies = Blocks { count: 9, spacing: 881, classes: 1 };
     let output = Layout::packed(Shape::new(5, 13, 13), 8192).with_blocks(copies);
@@ -187,11 +187,11 @@ fn choices_are_explained() {
 fn what_is_pruned_is_not_computed() {
     let whole = model(&CRYPTONETS).unwrap();
     let mut pruned = whole.clone();
-    let LayerKind::Convolution(c) = &mut pruned.graph.layers[0].kind else { unreachable!() };
+    let Operator::Convolution(c) = &mut pruned.graph.nodes[0].operator else { unreachable!() };
     c.weights.chunks_mut(25).for_each(|taps| taps[16..].fill(0.0));
-    let LayerKind::Dense(hidden) = &mut pruned.graph.layers[2].kind else { unreachable!() };
+    let Operator::Dense(hidden) = &mut pruned.graph.nodes[2].operator else { unreachable!() };
     hidden.weights[63 * hidden.columns..80 * hidden.columns].fill(0.0);
-    let LayerKind::Dense(scores) = &mut pruned.graph.layers[4].kind else { unreachable!() };
+    let Operator::Dense(scores) = &mut pruned.graph.nodes[4].operator else { unreachable!() };
     scores.weights.chunks_mut(100).for_each(|row| row[80..].fill(0.0));
     let plan = planned(&pruned, Family::Taps(1), Objective::Operations);
     // 16 taps; 63 rows and a one repeat every 64 slots, so that 8 diagonals do; the scores.
@@ -200,7 +200,7 @@ fn what_is_pruned_is_not_computed() {
     assert_eq!(counted(&pruned, &batch)[2], 845 + 63);
     let image = image(&CRYPTONETS);
     let assembly = plan.recipe().assemble(
-        &LayerGraph::new(&pruned.graph).unwrap(),
+        &LayerGraph::new(&pruned.graph, &pruned.metadata).unwrap(),
         &plan.public.parameters.validate().unwrap(),
         plan.public.score_bound,
     );
@@ -273,7 +273,7 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
         ..CRYPTONETS
     };
     let model = model(&f).unwrap();
-    let (chain, options) = (LayerGraph::new(&model.graph).unwrap(), Options::default());
+    let (chain, options) = (LayerGraph::new(&model.graph, &model.metadata).unwrap(), Options::default());
     let [six, four] = [6, 4].map(|taps| best(&model, Family::Taps(taps), Objective::Latency).unwrap());
     let auto = best(&model, Family::Auto, Objective::Latency).unwrap();
     let parameters = parameters(auto.ring_degree, chain.depth()).unwrap();
@@ -312,13 +312,12 @@ fn what_does_not_fit_is_refused_with_figures() {
     assert!(refusal(&fits, &options(5000)).contains("5000: expected a power of two"));
 
     let mut deep = fits.clone();
-    let squares = deep.graph.layers[1].clone();
-    deep.graph.layers.splice(1..1, vec![squares; 3]);
+    deep.graph = with_squares(&deep.graph, 3);
     assert!(refusal(&deep, &options(8192)).contains("at most 214"));
-    let LayerKind::Convolution(first) = &mut deep.graph.layers[0].kind else { unreachable!() };
+    let Operator::Convolution(first) = &mut deep.graph.nodes[0].operator else { unreachable!() };
     first.weights.iter_mut().for_each(|w| *w *= 0.5);
     assert_eq!(planned(&deep, Family::Taps(1), Objective::Latency).public.parameters.degree, 16384);
-    let LayerKind::Convolution(first) = &mut deep.graph.layers[0].kind else { unreachable!() };
+    let Operator::Convolution(first) = &mut deep.graph.nodes[0].operator else { unreachable!() };
     first.weights.iter_mut().for_each(|w| *w *= 100.0);
     let large_values = refusal(&deep, &options(16384));
     assert!(large_values.contains("bits"), "{large_values}");

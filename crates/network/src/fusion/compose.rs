@@ -1,137 +1,144 @@
-//! Merging of neighbouring linear layers.
-//!
-//! The bias of a composition is its value at zero: the second layer's value at the first one's bias. That is a bias
-//! for each element where the second layer pads, and comes out as one for each channel where it does not.
+//! Two linear maps, one after the other, as one.
 
-use crate::layer::{Bias, Convolution, Dense, LayerKind, Padding, product};
-use crate::{Error, Layer, Shape, infer, limits};
+use super::sparse;
+use crate::layer::{Bias, Convolution, Dense, Padding, product};
+use crate::{LinearMap, Shape, Sparse, limits};
 
-/// Merges neighbouring layers, first to last, as long as two can be.
-pub(super) fn all(input: Shape, layers: Vec<Layer>) -> Result<Vec<Layer>, Error> {
-    // The layers so far, each with the shape of its input.
-    let mut merged: Vec<(Layer, Shape)> = vec![];
-    let mut shape = input;
-    for mut layer in layers {
-        let mut from = shape;
-        shape = layer.output_shape(from)?;
-        while let Some((previous, its_input)) = merged.last() {
-            let Some(both) = pair(previous, &layer, *its_input)? else { break };
-            (layer, from) = (both, *its_input);
-            merged.pop();
-        }
-        merged.push((layer, from));
-    }
-    Ok(merged.into_iter().map(|(layer, _)| layer).collect())
-}
-
-/// One layer for two, if that is sound and either takes no more multiplications or makes pooling vanish: a mean before
-/// a dense layer or a convolution is worth no layer, and no level of a ciphertext, of its own.
-fn pair(first: &Layer, second: &Layer, input: Shape) -> Result<Option<Layer>, Error> {
-    let middle = first.output_shape(input)?;
-    let output = second.output_shape(middle)?;
-    let costs = [first.multiplications(input)?, second.multiplications(middle)?];
-    let Some(composition) = Composition::of(first, second, [input, middle, output]) else { return Ok(None) };
-    let cost = composition.cost(input, output, costs);
-    let larger = cost.multiplications > costs[0].saturating_add(costs[1]);
-    if (larger && !is_pooling(first))
-        || cost.weights > limits::PARAMETERS as u64
-        || cost.work > limits::MERGE_MULTIPLICATIONS
-    {
-        return Ok(None);
-    }
-    let bias = composition.first_bias(middle).map(|b| infer::apply(&second.kind, middle, output, b));
-    let name = if costs[0] >= costs[1] { &first.name } else { &second.name };
-    Ok(Some(Layer { name: name.clone(), kind: composition.build(input, middle, output, bias) }))
-}
-
-/// Whether a layer scales the mean over a window of each channel.
-fn is_pooling(layer: &Layer) -> bool {
-    let LayerKind::Convolution(c) = &layer.kind else { return false };
-    let depthwise = c.groups == c.input_channels && c.groups == c.output_channels;
-    depthwise && c.weights.chunks(c.taps()).all(|taps| taps.iter().all(|&w| w == taps[0]))
-}
-
-/// Two layers that one can compute.
-enum Composition<'a> {
+/// Two maps that one can compute.
+pub(super) enum Composition<'a> {
+    /// A factor for each channel of the input, then the map.
+    ScaledInputs(&'a [f64], &'a LinearMap),
+    /// The map, then a factor for each channel of the output.
+    ScaledOutputs(&'a LinearMap, &'a [f64]),
     Convolutions(&'a Convolution, &'a Convolution, Outline),
     DenseOfConvolution(&'a Convolution, &'a Dense),
     /// A convolution of 1x1 images by a 1x1 kernel, after a dense layer.
     ConvolutionOfDense(&'a Dense, &'a Convolution),
     DenseOfDense(&'a Dense, &'a Dense),
-    /// A dense layer flattens its input itself.
-    DenseOfFlatten(&'a Dense),
+    DenseOfSparse(&'a Sparse, &'a Dense),
+    SparseOfDense(&'a Dense, &'a Sparse),
+    Sparse(&'a LinearMap, &'a LinearMap),
 }
 
 /// What merging takes, and what comes of it.
-struct Cost {
-    /// Multiplications of the merged layer.
-    multiplications: u64,
-    /// Weights of the merged layer.
-    weights: u64,
+pub(super) struct Cost {
+    /// Multiplications of the merged map.
+    pub multiplications: u64,
+    /// Weights of the merged map.
+    pub weights: u64,
     /// Multiplications to compute them.
-    work: u64,
+    pub work: u64,
 }
 
 impl<'a> Composition<'a> {
-    fn of(first: &'a Layer, second: &'a Layer, shapes: [Shape; 3]) -> Option<Self> {
-        match (&first.kind, &second.kind) {
-            (LayerKind::Convolution(f), LayerKind::Convolution(s)) => {
-                Outline::of(f, s, shapes).map(|outline| Self::Convolutions(f, s, outline))
+    /// The composition of `second` after `first`, where one map computes it. Shapes are those of the input, between
+    /// the two, and of the output. `structured`: no convolution may become a list of weights.
+    pub(super) fn of(
+        first: &'a LinearMap,
+        second: &'a LinearMap,
+        shapes: [Shape; 3],
+        structured: bool,
+    ) -> Option<Self> {
+        if let Some(scale) = first.channel_factors() {
+            return Some(Self::ScaledInputs(scale, second));
+        }
+        if let Some(scale) = second.channel_factors() {
+            return Some(Self::ScaledOutputs(first, scale));
+        }
+        match (first, second) {
+            (LinearMap::Convolution(f), LinearMap::Convolution(s)) => match Outline::of(f, s, shapes) {
+                Some(outline) => Some(Self::Convolutions(f, s, outline)),
+                None => None,
+            },
+            (LinearMap::Convolution(f), LinearMap::Dense(s)) => Some(Self::DenseOfConvolution(f, s)),
+            (LinearMap::Dense(f), LinearMap::Convolution(s)) => {
+                (s.kernel == [1, 1] && shapes[1].is_vector() && s.padding == Padding::default())
+                    .then_some(Self::ConvolutionOfDense(f, s))
             }
-            (LayerKind::Convolution(f), LayerKind::Dense(s)) => Some(Self::DenseOfConvolution(f, s)),
-            (LayerKind::Dense(f), LayerKind::Convolution(s)) => (s.kernel == [1, 1]
-                && s.padding == Padding::default())
-            .then_some(Self::ConvolutionOfDense(f, s)),
-            (LayerKind::Dense(f), LayerKind::Dense(s)) => Some(Self::DenseOfDense(f, s)),
-            (LayerKind::Flatten, LayerKind::Dense(s)) => Some(Self::DenseOfFlatten(s)),
-            _ => None,
+            (LinearMap::Dense(f), LinearMap::Dense(s)) => Some(Self::DenseOfDense(f, s)),
+            (LinearMap::Sparse(f), LinearMap::Dense(s)) => Some(Self::DenseOfSparse(f, s)),
+            (LinearMap::Dense(f), LinearMap::Sparse(s)) => Some(Self::SparseOfDense(f, s)),
+            (LinearMap::Sparse(_), LinearMap::Sparse(_)) => Some(Self::Sparse(first, second)),
+            _ => (!structured).then_some(Self::Sparse(first, second)),
         }
     }
 
-    fn cost(&self, input: Shape, output: Shape, [first, _]: [u64; 2]) -> Cost {
+    /// What the composition costs, shapes being those of the input, between and of the output.
+    pub(super) fn cost(&self, [input, middle, output]: [Shape; 3]) -> Cost {
         let size = |figures: &[usize]| product(figures) as u64;
         let dense = size(&[output.elements(), input.elements()]);
         let (multiplications, weights, work) = match self {
+            Self::ScaledInputs(_, map) => {
+                (map.multiplications(output), map.weights().len() as u64, map.weights().len() as u64)
+            }
+            Self::ScaledOutputs(map, _) => {
+                (map.multiplications(output), map.weights().len() as u64, map.weights().len() as u64)
+            }
             Self::Convolutions(f, s, outline) => {
                 let taps = outline.taps(f);
                 let work = size(&[s.weights.len(), f.taps()]);
                 (size(&[output.elements(), taps]), size(&[s.output_channels, taps]), work)
             }
-            Self::DenseOfConvolution(_, s) => (dense, dense, first.saturating_mul(s.rows as u64)),
+            Self::DenseOfConvolution(f, s) => (dense, dense, size(&[middle.elements(), f.taps(), s.rows])),
             Self::ConvolutionOfDense(f, s) => (dense, dense, size(&[s.weights.len(), f.columns])),
             Self::DenseOfDense(f, s) => (dense, dense, size(&[s.weights.len(), f.columns])),
-            Self::DenseOfFlatten(_) => (dense, dense, 0),
+            Self::DenseOfSparse(f, s) => (dense, dense, size(&[s.rows, f.weights.len().max(s.columns)])),
+            Self::SparseOfDense(f, s) => (dense, dense, size(&[s.weights.len().max(1), f.columns])),
+            Self::Sparse(first, second) => {
+                let most = sparse::most_weights(first, second, middle, output);
+                (most, most, most.saturating_mul(4))
+            }
         };
         Cost { multiplications, weights, work }
     }
 
-    /// The first layer's value at zero, if it has any.
-    fn first_bias(&self, middle: Shape) -> Option<Vec<f64>> {
-        match self {
-            Self::Convolutions(f, ..) | Self::DenseOfConvolution(f, _) => Some(f.bias.elements(middle)),
-            Self::ConvolutionOfDense(f, _) | Self::DenseOfDense(f, _) => Some(f.bias.clone()),
-            Self::DenseOfFlatten(_) => None,
-        }
-    }
-
-    /// The merged layer, whose value at zero is `bias`.
-    fn build(self, input: Shape, middle: Shape, output: Shape, bias: Option<Vec<f64>>) -> LayerKind {
-        let bias = bias.unwrap_or_default();
-        let dense = |weights, bias| {
-            LayerKind::Dense(Dense { rows: output.elements(), columns: input.elements(), weights, bias })
+    /// The merged map.
+    pub(super) fn build(self, [input, middle, output]: [Shape; 3]) -> LinearMap {
+        let dense = |weights| {
+            let (rows, columns) = (output.elements(), input.elements());
+            LinearMap::Dense(Dense { rows, columns, weights, bias: vec![0.0; rows] })
         };
         match self {
+            Self::ScaledInputs(scale, map) => map.with_scaled_inputs(scale, input),
+            Self::ScaledOutputs(map, scale) => map.with_scaled_outputs(scale, output),
             Self::Convolutions(f, s, outline) => {
-                LayerKind::Convolution(outline.convolution(f, s, Bias::from_elements(bias, output)))
+                let bias = Bias::PerChannel(vec![0.0; s.output_channels]);
+                LinearMap::Convolution(outline.convolution(f, s, bias))
             }
-            Self::DenseOfConvolution(f, s) => dense(dense_of_convolution(f, s, input, middle), bias),
-            Self::ConvolutionOfDense(f, s) => dense(convolution_of_dense(f, s), bias),
+            Self::DenseOfConvolution(f, s) => dense(dense_of_convolution(f, s, input, middle)),
+            Self::ConvolutionOfDense(f, s) => dense(convolution_of_dense(f, s)),
             Self::DenseOfDense(f, s) => {
-                dense((0..s.rows).flat_map(|r| weighted_rows(f, 0, s.row(r))).collect(), bias)
+                dense((0..s.rows).flat_map(|r| weighted_rows(f, 0, s.row(r))).collect())
             }
-            Self::DenseOfFlatten(s) => LayerKind::Dense(s.clone()),
+            Self::DenseOfSparse(f, s) => dense(dense_of_sparse(f, s, input.elements())),
+            Self::SparseOfDense(f, s) => dense(sparse_of_dense(f, s)),
+            Self::Sparse(first, second) => LinearMap::Sparse(sparse::product(
+                &first.to_sparse(input, middle),
+                &second.to_sparse(middle, output),
+                input.elements(),
+            )),
         }
     }
+}
+
+fn dense_of_sparse(first: &Sparse, second: &Dense, columns: usize) -> Vec<f64> {
+    let mut weights = vec![0.0; second.rows * columns];
+    for (r, row) in weights.chunks_mut(columns).enumerate() {
+        for (m, w) in second.row(r).iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            first.row(m).for_each(|(c, v)| row[c] += w * v);
+        }
+    }
+    weights
+}
+
+fn sparse_of_dense(first: &Dense, second: &Sparse) -> Vec<f64> {
+    let mut weights = vec![0.0; (second.starts.len() - 1) * first.columns];
+    for (r, row) in weights.chunks_mut(first.columns).enumerate() {
+        for (m, w) in second.row(r) {
+            row.iter_mut().zip(first.row(m)).for_each(|(sum, v)| *sum += w * v);
+        }
+    }
+    weights
 }
 
 /// The sum of a dense layer's rows from `first` on, each times its weight.
@@ -184,7 +191,7 @@ fn add_taps(layer: &Convolution, input: Shape, output: Shape, m: usize, weight: 
 }
 
 /// What the convolution that computes two of them looks like.
-struct Outline {
+pub(super) struct Outline {
     groups: usize,
     kernel: [usize; 2],
     stride: [usize; 2],

@@ -1,10 +1,11 @@
-//! Folded graphs against the graphs they come from, and small cases by hand.
+//! Fused networks against the graphs they come from, and small cases by hand.
 
 use proptest::prelude::*;
 
 use crate::testing::{assert_close, numbers};
 use crate::{
-    Affine, AveragePool, Bias, Convolution, Dense, Error, Graph, Layer, LayerKind, Padding, Quadratic, Shape,
+    Affine, AveragePool, Bias, Convolution, Dense, Error, Fused, FusedOperation, Graph, LinearMap, Metadata,
+    Node, Operator, Padding, Polynomial, Shape, Source,
 };
 
 /// A source of small choices and of weights, replayed from a seed.
@@ -41,12 +42,12 @@ impl Draw {
     }
 }
 
-fn convolution(draw: &mut Draw, input: Shape) -> LayerKind {
+fn convolution(draw: &mut Draw, input: Shape) -> Operator {
     let groups = [1, input.channels][draw.size(0, 1)];
     let output_channels = groups * draw.size(1, if groups == 1 { 4 } else { 2 });
     let kernel = draw.pair(1, 3);
     let taps = input.channels / groups * kernel[0] * kernel[1];
-    LayerKind::Convolution(Convolution {
+    Operator::Convolution(Convolution {
         input_channels: input.channels,
         output_channels,
         groups,
@@ -59,76 +60,86 @@ fn convolution(draw: &mut Draw, input: Shape) -> LayerKind {
     })
 }
 
-fn quadratic(draw: &mut Draw, channels: usize) -> LayerKind {
+fn quadratic(draw: &mut Draw, channels: usize) -> Operator {
     let away_from_zero = |v: f64| v + 0.2f64.copysign(v);
-    LayerKind::Quadratic(Quadratic {
-        a: draw.weights(channels).into_iter().map(away_from_zero).collect(),
-        b: draw.weights(channels),
-        c: draw.weights(channels),
-    })
+    let a = draw.weights(channels).into_iter().map(away_from_zero).collect();
+    Operator::Polynomial(Polynomial { coefficients: vec![draw.weights(channels), draw.weights(channels), a] })
 }
 
 /// A layer of the kind `choice` that is meant for `input`, which it may not fit.
-fn layer(choice: u8, seed: u64, input: Shape) -> LayerKind {
+fn layer(choice: u8, seed: u64, input: Shape) -> Operator {
     let mut draw = Draw::new(seed);
     match choice {
         0 | 1 => convolution(&mut draw, input),
         2 => {
             let kernel = draw.pair(1, 3);
-            LayerKind::AveragePool(AveragePool {
+            Operator::AveragePool(AveragePool {
                 kernel,
                 stride: draw.pair(1, 3),
                 padding: draw.padding(kernel[0].min(kernel[1]) - 1),
-                include_padding: true,
+                include_padding: draw.size(0, 2) > 0,
             })
         }
-        3 => LayerKind::Affine(Affine {
+        3 => Operator::Affine(Affine {
             scale: draw.weights(input.channels),
             shift: draw.weights(input.channels),
         }),
         4 => quadratic(&mut draw, input.channels),
-        5 => LayerKind::Square,
-        6 => LayerKind::Flatten,
+        5 => Operator::square(input.channels),
+        6 => Operator::Reshape(Shape::vector(input.elements())),
         _ => {
             let (rows, columns) = (draw.size(1, 6), input.elements());
             let (weights, bias) = (draw.weights(rows * columns), draw.weights(rows));
-            LayerKind::Dense(Dense { rows, columns, weights, bias })
+            Operator::Dense(Dense { rows, columns, weights, bias })
         }
     }
 }
 
 /// A graph of those of the chosen layers that fit, with at most three squares.
 fn graph(input: Shape, choices: &[(u8, u64)]) -> Graph {
-    let (mut graph, mut shape, mut squares) = (Graph { input, layers: vec![] }, input, 0);
+    let (mut layers, mut shape, mut squares) = (vec![], input, 0);
     for (i, &(choice, seed)) in choices.iter().enumerate() {
-        let layer = Layer { name: format!("layer{i}"), kind: layer(choice, seed, shape) };
-        let squaring = matches!(layer.kind, LayerKind::Square | LayerKind::Quadratic(_));
-        if let Ok(output) = layer.output_shape(shape)
+        let layer = layer(choice, seed, shape);
+        let squaring = matches!(layer, Operator::Polynomial(_));
+        if let Ok(output) = layer.output_shape("layer", &[shape])
             && !(squaring && squares == 3)
         {
             squares += usize::from(squaring);
             shape = output;
-            graph.layers.push(layer);
+            layers.push((format!("layer{i}"), layer));
         }
     }
-    graph
+    Graph::chain(input, layers)
+}
+
+/// Fused, with what the metadata of no model say.
+fn fused(graph: &Graph) -> Fused {
+    graph.fused(&Metadata::new(graph.input, 0)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Compares a graph with what it is fused to, for one input, and checks what a fused network promises.
+fn check(graph: &Graph) -> Result<(), TestCaseError> {
+    let fused = fused(graph);
+    let input = numbers(1, graph.input.elements());
+    assert_close(&fused.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-8);
+    prop_assert!(matches!(fused.nodes.last().unwrap().operation, FusedOperation::Linear { .. }));
+    for node in &fused.nodes {
+        if let FusedOperation::Polynomial { polynomial, .. } = &node.operation {
+            prop_assert!(polynomial.is_square() || polynomial.degree() > 2);
+        }
+    }
+    Ok(())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn folded_graphs_compute_the_same(
+    fn fused_chains_compute_the_same(
         channels in 1usize..4, height in 3usize..9, width in 3usize..9,
         choices in prop::collection::vec((0u8..8, any::<u64>()), 1..8),
     ) {
-        let graph = graph(Shape::new(channels, height, width), &choices);
-        let folded = graph.folded().unwrap();
-        let input = numbers(1, graph.input.elements());
-        assert_close(&folded.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-9);
-        let linear = |l: &Layer| matches!(l.kind, LayerKind::Convolution(_) | LayerKind::Dense(_));
-        prop_assert!(folded.layers.iter().all(|l| linear(l) || matches!(l.kind, LayerKind::Square | LayerKind::Flatten)));
-        prop_assert_eq!(folded.folded().unwrap(), folded);
+        check(&graph(Shape::new(channels, height, width), &choices))?;
     }
 }
 
@@ -138,9 +149,9 @@ fn prune(graph: &mut Graph, seed: u64) {
     let mut clear = |units: &mut dyn Iterator<Item = &mut [f64]>| {
         units.filter(|_| chances.next().is_some_and(|c| c > 0.2)).for_each(|unit| unit.fill(0.0));
     };
-    for layer in &mut graph.layers {
-        match &mut layer.kind {
-            LayerKind::Dense(dense) => {
+    for layer in &mut graph.nodes {
+        match &mut layer.operator {
+            Operator::Dense(dense) => {
                 clear(&mut dense.weights.chunks_mut(dense.columns));
                 (0..dense.columns).for_each(|column| {
                     clear(
@@ -151,7 +162,7 @@ fn prune(graph: &mut Graph, seed: u64) {
                     );
                 });
             }
-            LayerKind::Convolution(c) => {
+            Operator::Convolution(c) => {
                 let (taps, window) = (c.taps(), c.kernel[0] * c.kernel[1]);
                 clear(&mut c.weights.chunks_mut(taps));
                 clear(&mut c.weights.chunks_mut(window));
@@ -165,25 +176,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn pruned_graphs_compute_the_same_folded(
+    fn pruned_chains_compute_the_same_fused(
         channels in 1usize..4, height in 3usize..9, width in 3usize..9,
         choices in prop::collection::vec((0u8..8, any::<u64>()), 1..8), seed in any::<u64>(),
     ) {
         let mut graph = graph(Shape::new(channels, height, width), &choices);
         prune(&mut graph, seed);
-        let folded = graph.folded().unwrap();
-        let input = numbers(1, graph.input.elements());
-        assert_close(&folded.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-9);
-        prop_assert_eq!(folded.folded().unwrap(), folded);
+        check(&graph)?;
     }
 }
 
 /// A dense layer with these rows, each its weights and then its bias.
-fn rows(rows: &[&[f64]]) -> LayerKind {
+fn rows(rows: &[&[f64]]) -> Operator {
     let columns = rows[0].len() - 1;
     let (weights, bias) = rows.iter().map(|row| (row[..columns].to_vec(), row[columns])).unzip();
     let (weights, bias): (Vec<Vec<f64>>, Vec<f64>) = (weights, bias);
-    LayerKind::Dense(Dense { rows: rows.len(), columns, weights: weights.concat(), bias })
+    Operator::Dense(Dense { rows: rows.len(), columns, weights: weights.concat(), bias })
 }
 
 #[test]
@@ -193,10 +201,11 @@ fn units_that_are_constant_or_not_read_are_dropped() {
     let first =
         rows(&[&[1.0, 2.0, 4.0, 0.5], &[0.0, 0.0, 0.0, 3.0], &[1.0, 1.0, 1.0, 1.0], &[5.0, 6.0, 7.0, 0.0]]);
     let second = rows(&[&[1.0, 2.0, 0.0, 0.0, 0.25], &[1.0, 1.0, 0.0, 8.0, 0.0]]);
-    let layers = folded(&[first, LayerKind::Square, second, LayerKind::Square, rows(&[&[7.0, 0.0, 1.0]])]);
+    let layers =
+        folded(&[first, Operator::square(4), second, Operator::square(2), rows(&[&[7.0, 0.0, 1.0]])]);
     let expected = [rows(&[&[1.0, 2.0, 4.0, 0.5]]), rows(&[&[1.0, 18.25]]), rows(&[&[7.0, 1.0]])];
     let [first, second, third] = expected;
-    assert_eq!(layers, [first, LayerKind::Square, second, LayerKind::Square, third]);
+    assert_eq!(layers, [first, Operator::square(1), second, Operator::square(1), third]);
 }
 
 #[test]
@@ -204,14 +213,14 @@ fn layers_that_become_narrow_are_merged() {
     // Nobody reads more than one row of the wide layer, and one row of it is merged into the layer before.
     let wide = rows(&[&[2.0, 1.0], &[3.0, 0.0], &[5.0, 0.0]]);
     let layers =
-        folded(&[rows(&[&[1.0, 1.0, 1.0, 0.0]]), wide, LayerKind::Square, rows(&[&[7.0, 0.0, 0.0, 1.0]])]);
-    assert_eq!(layers, [rows(&[&[2.0, 2.0, 2.0, 1.0]]), LayerKind::Square, rows(&[&[7.0, 1.0]])]);
+        folded(&[rows(&[&[1.0, 1.0, 1.0, 0.0]]), wide, Operator::square(3), rows(&[&[7.0, 0.0, 0.0, 1.0]])]);
+    assert_eq!(layers, [rows(&[&[2.0, 2.0, 2.0, 1.0]]), Operator::square(1), rows(&[&[7.0, 1.0]])]);
 }
 
 #[test]
 fn a_constant_map_stays_where_a_convolution_pads_it() {
     let maps = |weights: &[f64], bias: &[f64], inputs: usize, padding: usize| {
-        LayerKind::Convolution(Convolution {
+        Operator::Convolution(Convolution {
             input_channels: inputs,
             output_channels: bias.len(),
             groups: 1,
@@ -225,15 +234,15 @@ fn a_constant_map_stays_where_a_convolution_pads_it() {
     };
     let reader = maps(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[0.5], 2, 1);
     for (bias, kept) in [(2.0, 2), (0.0, 1)] {
-        let layers = folded(&[maps(&[1.0, 0.0], &[1.0, bias], 1, 0), LayerKind::Square, reader.clone()]);
-        let LayerKind::Convolution(first) = &layers[0] else { panic!("{layers:?}") };
+        let layers = folded(&[maps(&[1.0, 0.0], &[1.0, bias], 1, 0), Operator::square(2), reader.clone()]);
+        let Operator::Convolution(first) = &layers[0] else { panic!("{layers:?}") };
         assert_eq!(first.output_channels, kept, "a bias of {bias}");
     }
 }
 
 /// A convolution of one channel to one, with a 1xn kernel.
-fn row(weights: &[f64], bias: f64, left: usize, right: usize) -> LayerKind {
-    LayerKind::Convolution(Convolution {
+fn row(weights: &[f64], bias: f64, left: usize, right: usize) -> Operator {
+    Operator::Convolution(Convolution {
         input_channels: 1,
         output_channels: 1,
         groups: 1,
@@ -246,25 +255,40 @@ fn row(weights: &[f64], bias: f64, left: usize, right: usize) -> LayerKind {
     })
 }
 
-fn affine(scale: f64, shift: f64) -> LayerKind {
-    LayerKind::Affine(Affine { scale: vec![scale], shift: vec![shift] })
+fn affine(scale: f64, shift: f64) -> Operator {
+    Operator::Affine(Affine { scale: vec![scale], shift: vec![shift] })
 }
 
-fn quadratics(a: f64, b: f64, c: f64) -> LayerKind {
-    LayerKind::Quadratic(Quadratic { a: vec![a], b: vec![b], c: vec![c] })
+fn quadratics(a: f64, b: f64, c: f64) -> Operator {
+    Operator::Polynomial(Polynomial { coefficients: vec![vec![c], vec![b], vec![a]] })
 }
 
-/// The folded layers of a chain on a row of three values.
-fn folded(kinds: &[LayerKind]) -> Vec<LayerKind> {
-    let named = |(i, kind): (usize, &LayerKind)| Layer { name: format!("layer{i}"), kind: kind.clone() };
-    let graph = Graph { input: Shape::new(1, 1, 3), layers: kinds.iter().enumerate().map(named).collect() };
-    graph.folded().unwrap().layers.into_iter().map(|l| l.kind).collect()
+/// What a chain on a row of three values is fused to, as a chain again.
+fn folded(kinds: &[Operator]) -> Vec<Operator> {
+    let named = kinds.iter().enumerate().map(|(i, kind)| (format!("layer{i}"), kind.clone()));
+    let fused = fused(&Graph::chain(Shape::new(1, 1, 3), named));
+    fused.nodes.into_iter().map(operator).collect()
+}
+
+fn operator(node: crate::FusedNode) -> Operator {
+    match node.operation {
+        FusedOperation::Polynomial { polynomial, .. } => Operator::Polynomial(polynomial),
+        FusedOperation::Linear { terms, bias } => match (&terms[..], bias) {
+            ([term], bias) => match term.map.clone() {
+                LinearMap::Convolution(c) => Operator::Convolution(Convolution { bias, ..c }),
+                LinearMap::Dense(d) => Operator::Dense(Dense { bias: bias.elements(node.shape), ..d }),
+                LinearMap::Sparse(s) => panic!("{s:?}"),
+            },
+            (terms, _) => panic!("{terms:?}"),
+        },
+        FusedOperation::Product(sources) => panic!("{sources:?}"),
+    }
 }
 
 #[track_caller]
-fn only_convolution(kinds: &[LayerKind]) -> Convolution {
+fn only_convolution(kinds: &[Operator]) -> Convolution {
     match kinds {
-        [LayerKind::Convolution(c)] => c.clone(),
+        [Operator::Convolution(c)] => c.clone(),
         other => panic!("expected one convolution, got {other:?}"),
     }
 }
@@ -300,44 +324,64 @@ fn neighbouring_convolutions_only_where_the_padding_allows() {
 
 #[test]
 fn completing_the_square() {
-    // -4 x^2 + 8 x + 1 = -(2 x - 2)^2 + 5.
-    let layers = folded(&[quadratics(-4.0, 8.0, 1.0)]);
-    let [LayerKind::Convolution(before), LayerKind::Square, LayerKind::Convolution(after)] =
+    // -4 x^2 + 8 x + 1 = -(2 x - 2)^2 + 5, and x is three times the input.
+    let layers = folded(&[affine(3.0, 0.0), quadratics(-4.0, 8.0, 1.0)]);
+    let [Operator::Convolution(before), Operator::square(1), Operator::Convolution(after)] =
         layers.as_slice()
     else {
         panic!("expected convolution, square, convolution, got {layers:?}");
     };
-    assert_eq!((before.weights.as_slice(), &before.bias), (&[2.0][..], &Bias::PerChannel(vec![-2.0])));
+    assert_eq!((before.weights.as_slice(), &before.bias), (&[6.0][..], &Bias::PerChannel(vec![-2.0])));
     assert_eq!((after.weights.as_slice(), &after.bias), (&[-1.0][..], &Bias::PerChannel(vec![5.0])));
 }
 
 #[test]
 fn pure_square_and_plain_layers_stay_as_they_are() {
-    let kinds = [row(&[0.1, 0.7], 0.3, 1, 0), LayerKind::Square, row(&[0.3], 0.1, 0, 0)];
+    let kinds = [row(&[0.1, 0.7], 0.3, 1, 0), Operator::square(1), row(&[0.3], 0.1, 0, 0)];
     assert_eq!(folded(&kinds), kinds);
-    assert_eq!(folded(&[quadratics(1.0, 0.0, 0.0)]), [LayerKind::Square]);
+    assert_eq!(folded(&[quadratics(1.0, 0.0, 0.0)]), [Operator::square(1), row(&[1.0], 0.0, 0, 0)]);
 }
 
 #[test]
 fn dense_bottleneck_is_not_widened() {
     let dense = |rows, columns, seed| {
         let (weights, bias) = (numbers(seed, rows * columns), numbers(seed, rows));
-        LayerKind::Dense(Dense { rows, columns, weights, bias })
+        Operator::Dense(Dense { rows, columns, weights, bias })
     };
     assert_eq!(folded(&[dense(1, 3, 1), dense(8, 1, 2)]).len(), 2);
     assert_eq!(folded(&[dense(8, 3, 1), dense(1, 8, 2)]).len(), 1);
 }
 
 #[test]
-fn vanishing_quadratic_coefficient_is_refused_with_its_figures() {
-    for (a, vertex) in [(0.001, 500.0), (0.0, f64::INFINITY), (-0.001, 500.0)] {
-        let layer = Layer { name: "act".into(), kind: quadratics(a, 1.0, 0.0) };
-        let graph = Graph { input: Shape::new(1, 1, 3), layers: vec![layer] };
-        match graph.folded().unwrap_err() {
-            Error::Vertex { layer, channel: 0, a: found, b: 1.0, vertex: v, .. } => {
-                assert_eq!((layer.as_str(), found, v), ("act", a, vertex));
-            }
-            other => panic!("{other}"),
+fn what_has_no_near_vertex_is_read_twice() {
+    for (a, shared) in [(0.001, false), (0.0, false), (-0.001, false), (1.0, true)] {
+        let node = |name: &str, operator, read| Node { name: name.into(), operator, inputs: vec![read] };
+        let mut nodes = vec![
+            node("first", row(&[0.5, 1.0], 0.25, 1, 0), Source::Input),
+            node("act", quadratics(a, 1.0, 0.5), Source::Node(0)),
+            node("last", row(&[2.0, 3.0], 0.5, 1, 0), Source::Node(1)),
+        ];
+        if shared {
+            nodes.push(Node {
+                name: "sum".into(),
+                operator: Operator::Sum,
+                inputs: vec![Source::Node(0), Source::Node(2)],
+            });
+        }
+        let output = Source::Node(nodes.len() - 1);
+        let graph = Graph { input: Shape::new(1, 1, 3), nodes, output };
+        check(&graph).unwrap();
+        let fused = fused(&graph);
+        let FusedOperation::Linear { terms, .. } = &fused.nodes.last().unwrap().operation else {
+            unreachable!()
+        };
+        let read: Vec<_> = terms.iter().map(|t| t.source).collect();
+        // x alone where a is 0: the activation is no polynomial then.
+        if a == 0.0 {
+            assert!(fused.nodes.len() <= 2, "{fused:?}");
+        } else {
+            assert!(read.contains(&Source::Node(0)) && read.contains(&Source::Node(1)), "{fused:?}");
+            assert_eq!(fused.nodes.len(), 3);
         }
     }
 }
@@ -345,10 +389,8 @@ fn vanishing_quadratic_coefficient_is_refused_with_its_figures() {
 #[test]
 fn constant_channels_need_no_vertex() {
     let layers = folded(&[quadratics(0.0, 0.0, 3.0), row(&[2.0], 1.0, 0, 0)]);
-    let graph = Graph {
-        input: Shape::new(1, 1, 3),
-        layers: layers.into_iter().map(|kind| Layer { name: String::new(), kind }).collect(),
-    };
+    let named = layers.into_iter().map(|kind| (String::new(), kind));
+    let graph = Graph::chain(Shape::new(1, 1, 3), named);
     assert_eq!(graph.infer(&[1.0, 2.0, 3.0]).unwrap(), [7.0, 7.0, 7.0]);
 }
 
@@ -357,8 +399,9 @@ fn overflowing_products_are_refused() {
     let infinite = vec![affine(1e200, 0.0), affine(1e200, 0.0)];
     let not_a_number = vec![affine(1e200, 0.0), row(&[1e200, -1e200], 0.0, 0, 0), rows(&[&[1.0, 1.0, 0.0]])];
     for kinds in [infinite, not_a_number] {
-        let layers = kinds.into_iter().map(|kind| Layer { name: "huge".into(), kind }).collect();
-        let graph = Graph { input: Shape::new(1, 1, 3), layers };
-        assert!(matches!(graph.folded(), Err(Error::NotFinite { .. })));
+        let layers = kinds.into_iter().map(|kind| ("huge".into(), kind));
+        let graph = Graph::chain(Shape::new(1, 1, 3), layers);
+        let refused = graph.fused(&Metadata::new(graph.input, 0));
+        assert!(matches!(refused, Err(Error::NotFinite { .. })), "{refused:?}");
     }
 }
