@@ -10,7 +10,7 @@ use crate::layer_graph::LayerGraph;
 use crate::layout::{Axis, Blocks, Digit};
 use crate::placement::Placement;
 use crate::{InputLayout, Layout};
-use blindsight_network::{Bias, Convolution, Dense, Graph, Operator, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Operator, Padding, Shape};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use crate::layer_graph::LayerGraph;
 use crate::{Error, Lola, Verdict, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
-use blindsight_network::{Bias, Convolution, Dense, Graph, Model, Operator, Padding, Shape};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 
 const BOUND: f64 = 16.0;
