@@ -53,7 +53,11 @@ impl Graph {
         let parameters = self.parameters() as u64;
         limits::check(|| "weights of the network".into(), parameters, limits::PARAMETERS as u64)?;
         limits::check(|| "elements of all layers' outputs".into(), elements, limits::TOTAL_ELEMENTS as u64)?;
-        limits::check(|| "multiplications of one inference".into(), multiplications, limits::MULTIPLICATIONS)?;
+        limits::check(
+            || "multiplications of one inference".into(),
+            multiplications,
+            limits::MULTIPLICATIONS,
+        )?;
         Ok(shapes)
     }
 

@@ -35,7 +35,10 @@ pub(crate) fn apply(operator: &Operator, from: &[Shape], to: Shape, inputs: &[&[
 
 fn per_channel(input: &[f64], shape: Shape, f: impl Fn(usize, f64) -> f64) -> Vec<f64> {
     let channels = input.chunks(shape.positions()).enumerate();
-    channels.flat_map(|(channel, values)| values.iter().map(move |x| (channel, *x))).map(|(c, x)| f(c, x)).collect()
+    channels
+        .flat_map(|(channel, values)| values.iter().map(move |x| (channel, *x)))
+        .map(|(c, x)| f(c, x))
+        .collect()
 }
 
 pub(crate) fn multiply(layer: &Dense, input: &[f64]) -> Vec<f64> {

@@ -153,7 +153,11 @@ impl Polynomial {
 
 impl Selection {
     fn output_shape(&self, name: &str, input: Shape) -> Result<Shape, Error> {
-        check_length(|| format!("elements of {name} ({})", self.shape), self.shape.elements(), self.elements.len())?;
+        check_length(
+            || format!("elements of {name} ({})", self.shape),
+            self.shape.elements(),
+            self.elements.len(),
+        )?;
         match self.elements.iter().flatten().find(|e| **e as usize >= input.elements()) {
             None => Ok(self.shape),
             Some(element) => Err(Error::Mismatch {
@@ -171,7 +175,10 @@ fn same(name: &str, inputs: &[Shape]) -> Result<Shape, Error> {
         None => Ok(inputs[0]),
         Some(other) => Err(Error::Mismatch {
             what: format!("inputs of {name}"),
-            expected: format!("tensors of one shape, {} as the first (a projection makes them equal)", inputs[0]),
+            expected: format!(
+                "tensors of one shape, {} as the first (a projection makes them equal)",
+                inputs[0]
+            ),
             actual: other.to_string(),
         }),
     }

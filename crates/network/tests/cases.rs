@@ -130,11 +130,13 @@ fn levels(fused: &Fused) -> usize {
 fn residual_networks() {
     // Four levels a block with two quadratics, three with one; the first and the last layer, which takes in what
     // is linear of the last block.
-    for (name, expected) in [("resnet8", 15), ("resnet14", 27), ("resnet20", 39), ("one4", 13), ("one8", 25)] {
+    for (name, expected) in [("resnet8", 15), ("resnet14", 27), ("resnet20", 39), ("one4", 13), ("one8", 25)]
+    {
         let Some(path) = case(&format!("resnets/{name}.onnx")) else { return };
         let model = Model::load(&path).unwrap();
         let input: Vec<f64> = (0..3072).map(|i| ((i * 37 % 101) as f64 - 50.0) / 30.0).collect();
-        let tract = tract_onnx::onnx().model_for_read(&mut Cursor::new(std::fs::read(&path).unwrap())).unwrap();
+        let tract =
+            tract_onnx::onnx().model_for_read(&mut Cursor::new(std::fs::read(&path).unwrap())).unwrap();
         let tract = tract.with_input_fact(0, f32::fact([1, 3, 32, 32]).into()).unwrap();
         let tract = tract.into_optimized().unwrap().into_runnable().unwrap();
         let floats: Vec<f32> = input.iter().map(|v| *v as f32).collect();

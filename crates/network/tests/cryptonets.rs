@@ -46,8 +46,6 @@ fn shipped_network_has_the_literature_s_shape() {
     assert_eq!(sizes, [845, 845, 845, 100, 100, 10]);
     let fused = model.fused().unwrap();
     assert_eq!(fused.nodes.len(), 5);
-
-
 }
 
 #[test]

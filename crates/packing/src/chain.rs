@@ -36,7 +36,10 @@ impl Chain {
             let input = fused.shape(before);
             match operation(node, before)? {
                 None if links.is_empty() => {
-                    links.push(Link { squares: vec![node.name.clone()], ..Link::new(Linear::identity(input)) });
+                    links.push(Link {
+                        squares: vec![node.name.clone()],
+                        ..Link::new(Linear::identity(input))
+                    });
                 }
                 None => links.last_mut().expect("it is not empty").squares.push(node.name.clone()),
                 Some(_) if node.name == "identity" => links.push(Link::new(Linear::identity(input))),
@@ -83,7 +86,9 @@ impl Link {
 /// The linear operator that a node of a chain is; `None` where it is a square.
 fn operation(node: &FusedNode, before: Source) -> Result<Option<Operator>, Error> {
     match &node.operation {
-        FusedOperation::Polynomial { source, polynomial } if *source == before && polynomial.is_square() => Ok(None),
+        FusedOperation::Polynomial { source, polynomial } if *source == before && polynomial.is_square() => {
+            Ok(None)
+        }
         FusedOperation::Linear { terms, bias } => match terms.as_slice() {
             [LinearTerm { source, map }] if *source == before => operator(map, bias, node.shape).map(Some),
             _ => Err(refusal("a sum")),

@@ -51,10 +51,10 @@ impl<'a> Composition<'a> {
                 None => None,
             },
             (LinearMap::Convolution(f), LinearMap::Dense(s)) => Some(Self::DenseOfConvolution(f, s)),
-            (LinearMap::Dense(f), LinearMap::Convolution(s)) => (s.kernel == [1, 1]
-                && shapes[1].is_vector()
-                && s.padding == Padding::default())
-            .then_some(Self::ConvolutionOfDense(f, s)),
+            (LinearMap::Dense(f), LinearMap::Convolution(s)) => {
+                (s.kernel == [1, 1] && shapes[1].is_vector() && s.padding == Padding::default())
+                    .then_some(Self::ConvolutionOfDense(f, s))
+            }
             (LinearMap::Dense(f), LinearMap::Dense(s)) => Some(Self::DenseOfDense(f, s)),
             (LinearMap::Sparse(f), LinearMap::Dense(s)) => Some(Self::DenseOfSparse(f, s)),
             (LinearMap::Dense(f), LinearMap::Sparse(s)) => Some(Self::SparseOfDense(f, s)),

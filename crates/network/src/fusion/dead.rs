@@ -200,7 +200,9 @@ fn absorb(net: &mut Net, reader: usize, term: usize, unit: usize, values: &[f64]
             let mut sums = bias.elements(to);
             for (row, sum) in sums.iter_mut().enumerate() {
                 for at in s.starts[row]..s.starts[row + 1] {
-                    if let Some(value) = (s.columns[at] as usize).checked_sub(first).and_then(|e| values.get(e)) {
+                    if let Some(value) =
+                        (s.columns[at] as usize).checked_sub(first).and_then(|e| values.get(e))
+                    {
                         *sum += std::mem::take(&mut s.weights[at]) * value;
                     }
                 }

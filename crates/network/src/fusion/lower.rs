@@ -84,7 +84,8 @@ impl Lowering {
             Operator::Selection(s) => {
                 let from = self.net.shape(inputs[0].source);
                 let window = if from == inputs[0].shape { selection::window(s, from) } else { None };
-                let map = window.map_or_else(|| LinearMap::Sparse(Sparse::of_selection(s)), LinearMap::Convolution);
+                let map =
+                    window.map_or_else(|| LinearMap::Sparse(Sparse::of_selection(s)), LinearMap::Convolution);
                 self.net.push_map(name, shape, inputs[0].source, map)
             }
         }
@@ -94,7 +95,8 @@ impl Lowering {
     /// element: one for each channel will do where a channel's are all equal.
     fn affine(&mut self, name: &str, affine: &Affine, view: View) -> Source {
         let physical = self.net.shape(view.source);
-        let [scale, shift] = [&affine.scale, &affine.shift].map(|values| channels(values, view.shape, physical));
+        let [scale, shift] =
+            [&affine.scale, &affine.shift].map(|values| channels(values, view.shape, physical));
         if let (Some(scale), Some(shift)) = (scale, shift) {
             return self.net.push_affine(name, view.source, scale, shift);
         }

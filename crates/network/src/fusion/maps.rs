@@ -105,7 +105,9 @@ impl LinearMap {
     /// The sum of two maps, where one map is as cheap.
     pub(super) fn sum(&self, other: &Self, from: Shape, to: Shape) -> Option<Self> {
         let sum = match (self, other) {
-            (Self::Convolution(a), Self::Convolution(b)) => Self::Convolution(sum_of_windows(a, b, from, to)?),
+            (Self::Convolution(a), Self::Convolution(b)) => {
+                Self::Convolution(sum_of_windows(a, b, from, to)?)
+            }
             (Self::Dense(a), Self::Dense(b)) => {
                 let weights = a.weights.iter().zip(&b.weights).map(|(a, b)| a + b).collect();
                 Self::Dense(Dense { weights, ..a.clone() })

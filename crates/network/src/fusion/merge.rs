@@ -88,7 +88,8 @@ impl Merging<'_> {
             let shapes = self.shapes(term.source, producer, index);
             let composition = Composition::of(&term.map, reader, shapes, self.structured)?;
             let cost = composition.cost(shapes);
-            let bounded = cost.weights <= limits::PARAMETERS as u64 && cost.work <= limits::MERGE_MULTIPLICATIONS;
+            let bounded =
+                cost.weights <= limits::PARAMETERS as u64 && cost.work <= limits::MERGE_MULTIPLICATIONS;
             bounded.then_some((term.source, composition))
         });
         terms.collect()
@@ -156,7 +157,9 @@ impl Merging<'_> {
 
     /// The node's bias with what the producer's becomes.
     fn bias(&self, index: usize, position: usize, producer: usize) -> Bias {
-        let Some((terms, own)) = self.net.linear(Source::Node(index)) else { return Bias::PerChannel(vec![]) };
+        let Some((terms, own)) = self.net.linear(Source::Node(index)) else {
+            return Bias::PerChannel(vec![]);
+        };
         let Some((_, bias)) = self.net.linear(Source::Node(producer)) else { return own.clone() };
         if bias.values().iter().all(|b| *b == 0.0) {
             return own.clone();

@@ -69,9 +69,7 @@ impl Graph {
         let polynomials = self.nodes.iter().filter(|n| matches!(n.operator, Operator::Polynomial(_)));
         let recorded = polynomials.filter_map(|node| match node.inputs[0] {
             Source::Input => None,
-            Source::Node(read) => {
-                Some((node.name.clone(), metadata.ranges.get(&self.nodes[read].name)?.max))
-            }
+            Source::Node(read) => Some((node.name.clone(), metadata.ranges.get(&self.nodes[read].name)?.max)),
         });
         recorded.collect()
     }
@@ -102,7 +100,9 @@ fn shortened(mut net: Net) -> Result<Net, Error> {
     while node < net.nodes().len() {
         let (depth, cost) = (net.depth(), net.total_cost() as f64);
         match merge::repeated(&net, node) {
-            Some(mut shorter) if shorter.depth() < depth && shorter.total_cost() as f64 <= COST_OF_A_LEVEL * cost => {
+            Some(mut shorter)
+                if shorter.depth() < depth && shorter.total_cost() as f64 <= COST_OF_A_LEVEL * cost =>
+            {
                 reduce(&mut shorter)?;
                 net = shorter;
             }

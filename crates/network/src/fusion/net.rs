@@ -38,12 +38,24 @@ impl Net {
         self.push_linear(name, shape, vec![LinearTerm { source, map }], no_bias(shape))
     }
 
-    pub(super) fn push_linear(&mut self, name: &str, shape: Shape, terms: Vec<LinearTerm>, bias: Bias) -> Source {
+    pub(super) fn push_linear(
+        &mut self,
+        name: &str,
+        shape: Shape,
+        terms: Vec<LinearTerm>,
+        bias: Bias,
+    ) -> Source {
         self.push(name, shape, FusedOperation::Linear { terms, bias })
     }
 
     /// Appends a factor and a summand for each channel, unless they change nothing.
-    pub(super) fn push_affine(&mut self, name: &str, source: Source, scale: Vec<f64>, shift: Vec<f64>) -> Source {
+    pub(super) fn push_affine(
+        &mut self,
+        name: &str,
+        source: Source,
+        scale: Vec<f64>,
+        shift: Vec<f64>,
+    ) -> Source {
         if scale.iter().all(|s| *s == 1.0) && shift.iter().all(|s| *s == 0.0) {
             return source;
         }

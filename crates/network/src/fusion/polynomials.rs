@@ -72,7 +72,11 @@ impl Rewriting {
     fn polynomial(&mut self, name: &str, source: Source, polynomial: Polynomial, free: bool) -> Source {
         let degree = polynomial.degree();
         if polynomial.is_square() || (degree != 2 && !(polynomial.is_even() && degree.is_power_of_two())) {
-            return self.net.push(name, self.net.shape(source), FusedOperation::Polynomial { source, polynomial });
+            return self.net.push(
+                name,
+                self.net.shape(source),
+                FusedOperation::Polynomial { source, polynomial },
+            );
         }
         if degree > 2 {
             let square = self.square(name, source);

@@ -42,7 +42,8 @@ pub(super) fn window(selection: &Selection, from: Shape) -> Option<Convolution> 
     let (first, source) = chosen().next()?;
     let mut channels = vec![None; to.channels];
     chosen().for_each(|(o, i)| channels[o[0]] = Some(i[0]));
-    let own = from.channels == to.channels && channels.iter().enumerate().all(|(o, i)| i.is_none_or(|i| i == o));
+    let own =
+        from.channels == to.channels && channels.iter().enumerate().all(|(o, i)| i.is_none_or(|i| i == o));
     if !own && from.channels.saturating_mul(to.channels) > MOST_WEIGHTS {
         return None;
     }
@@ -50,7 +51,8 @@ pub(super) fn window(selection: &Selection, from: Shape) -> Option<Convolution> 
         let other = chosen().find(|(o, _)| o[axis] != first[axis]);
         let stride = match other {
             Some((o, i)) => {
-                let (steps, distance) = (o[axis].checked_sub(first[axis])?, i[axis].checked_sub(source[axis])?);
+                let (steps, distance) =
+                    (o[axis].checked_sub(first[axis])?, i[axis].checked_sub(source[axis])?);
                 (distance % steps == 0).then_some(distance / steps)?
             }
             None => 1,
@@ -58,7 +60,8 @@ pub(super) fn window(selection: &Selection, from: Shape) -> Option<Convolution> 
         let before = (first[axis] * stride).checked_sub(source[axis])?;
         let [inputs, outputs] = [from, to].map(|shape| [shape.height, shape.width][axis - 1]);
         let after = ((outputs - 1) * stride + 1).saturating_sub(inputs + before);
-        (stride > 0 && (inputs + before + after - 1) / stride + 1 == outputs).then_some((stride, before, after))
+        (stride > 0 && (inputs + before + after - 1) / stride + 1 == outputs)
+            .then_some((stride, before, after))
     };
     let ((down, top, bottom), (right, left, after)) = (axis(1)?, axis(2)?);
     let inside = |at: usize, stride: usize, before: usize, extent: usize| {
@@ -67,7 +70,8 @@ pub(super) fn window(selection: &Selection, from: Shape) -> Option<Convolution> 
     let same = selection.elements.iter().enumerate().all(|(o, element)| {
         let [c, y, x] = place(o, to);
         let (y, x) = (inside(y, down, top, from.height), inside(x, right, left, from.width));
-        let expected = channels[c].zip(y).zip(x).map(|((c, y), x)| ((c * from.height + y) * from.width + x) as u32);
+        let expected =
+            channels[c].zip(y).zip(x).map(|((c, y), x)| ((c * from.height + y) * from.width + x) as u32);
         expected == *element
     });
     same.then(|| Convolution {

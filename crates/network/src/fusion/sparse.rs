@@ -59,9 +59,10 @@ impl Sparse {
             let mut weights = vec![];
             for (tap, w) in c.channel_weights(o).iter().enumerate().filter(|(_, w)| **w != 0.0) {
                 let (i, ky, kx) = (first + tap / (height * width), tap / width % height, tap % width);
-                if let (Some(iy), Some(ix)) =
-                    (inside(y, 0, ky, c.padding.top, from.height), inside(x, 1, kx, c.padding.left, from.width))
-                {
+                if let (Some(iy), Some(ix)) = (
+                    inside(y, 0, ky, c.padding.top, from.height),
+                    inside(x, 1, kx, c.padding.left, from.width),
+                ) {
                     weights.push((((i * from.height + iy) * from.width + ix) as u32, *w));
                 }
             }
@@ -100,7 +101,10 @@ impl LinearMap {
 pub(super) fn most_weights(first: &LinearMap, second: &LinearMap, middle: Shape, output: Shape) -> u64 {
     let first_most = match first {
         LinearMap::Sparse(s) => s.starts.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0),
-        _ => (0..middle.channels).map(|c| first.row_weights(c * middle.positions(), middle.positions())).max().unwrap_or(0),
+        _ => (0..middle.channels)
+            .map(|c| first.row_weights(c * middle.positions(), middle.positions()))
+            .max()
+            .unwrap_or(0),
     } as u64;
     let of_second: u64 = match second {
         LinearMap::Sparse(s) => s.weights.len() as u64,

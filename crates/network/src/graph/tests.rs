@@ -28,7 +28,9 @@ fn small_network_by_hand() {
     let layers = vec![
         Operator::Convolution(convolution()),
         Operator::AveragePool(pool),
-        Operator::Polynomial(Polynomial { coefficients: vec![vec![-1.0, 0.5], vec![0.0, 2.0], vec![1.0, 0.0]] }),
+        Operator::Polynomial(Polynomial {
+            coefficients: vec![vec![-1.0, 0.5], vec![0.0, 2.0], vec![1.0, 0.0]],
+        }),
         Operator::Reshape(Shape::vector(2)),
         Operator::Dense(Dense { rows: 1, columns: 2, weights: vec![1.0, 10.0], bias: vec![0.25] }),
         Operator::square(1),
@@ -53,10 +55,12 @@ fn small_network_by_hand() {
 
 fn refused(graph: &Graph, words: &[&str]) {
     let input = vec![0.0; graph.input.elements().min(100)];
-    let metadata = Metadata::new(graph.input, 1);
-    for message in
-        [graph.infer(&input).unwrap_err(), graph.trace(&input).unwrap_err(), graph.fused(&metadata).unwrap_err()]
-    {
+    let metadata = Metadata::new(Shape::vector(1), 1);
+    for message in [
+        graph.infer(&input).unwrap_err(),
+        graph.trace(&input).unwrap_err(),
+        graph.fused(&metadata).unwrap_err(),
+    ] {
         let message = message.to_string();
         for word in words {
             assert!(message.contains(word), "expected {word:?} in: {message}");
@@ -122,7 +126,11 @@ fn work_is_bounded() {
 
 #[test]
 fn nodes_of_several_inputs_by_hand() {
-    let node = |name: &str, operator, inputs: &[Source]| Node { name: name.into(), operator, inputs: inputs.to_vec() };
+    let node = |name: &str, operator, inputs: &[Source]| Node {
+        name: name.into(),
+        operator,
+        inputs: inputs.to_vec(),
+    };
     let shape = Shape::new(1, 1, 2);
     let swapped = Selection { shape, elements: vec![Some(1), None] };
     let nodes = vec![
@@ -134,7 +142,10 @@ fn nodes_of_several_inputs_by_hand() {
     let graph = Graph { input: shape, nodes, output: Source::Node(3) };
     assert_eq!(graph.output_shape().unwrap(), Shape::new(2, 1, 2));
     assert_eq!(graph.infer(&[3.0, 5.0]).unwrap(), [55.0, 0.0, 11.0, 10.0]);
-    assert_eq!(graph.fused(&Metadata::new(shape, 4)).unwrap().infer(&[3.0, 5.0]).unwrap(), [55.0, 0.0, 11.0, 10.0]);
+    assert_eq!(
+        graph.fused(&Metadata::new(shape, 4)).unwrap().infer(&[3.0, 5.0]).unwrap(),
+        [55.0, 0.0, 11.0, 10.0]
+    );
 }
 
 #[test]
@@ -157,5 +168,8 @@ fn nodes_that_do_not_fit_are_refused() {
     refused(&with(Operator::Sum, &[Source::Node(1)]), &["what last reads", "node 1"]);
     let outside = Selection { shape, elements: vec![None, Some(2)] };
     refused(&with(Operator::Selection(outside), &both[..1]), &["last selects", "less than 2", "got 2"]);
-    refused(&with(Operator::Reshape(Shape::vector(3)), &both[..1]), &["elements of last", "expected 2, got 3"]);
+    refused(
+        &with(Operator::Reshape(Shape::vector(3)), &both[..1]),
+        &["elements of last", "expected 2, got 3"],
+    );
 }

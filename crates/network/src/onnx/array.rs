@@ -88,9 +88,7 @@ fn real(a: f64, b: f64, operation: &str) -> Option<f64> {
 /// The dimensions that two tensors are broadcast to.
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
-    let at = |dims: &[usize], axis: usize| {
-        (axis + dims.len()).checked_sub(rank).map_or(1, |own| dims[own])
-    };
+    let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |own| dims[own]);
     let one = |axis: usize| match (at(a, axis), at(b, axis)) {
         (a, b) if a == b || b == 1 => Some(a),
         (1, b) => Some(b),
@@ -109,7 +107,8 @@ pub(super) fn broadcast_places(own: &[usize], dims: &[usize]) -> Vec<usize> {
             _ => vec![0; *extent],
         })
         .collect();
-    let padded: Vec<usize> = std::iter::repeat_n(1, dims.len() - own.len()).chain(own.iter().copied()).collect();
+    let padded: Vec<usize> =
+        std::iter::repeat_n(1, dims.len() - own.len()).chain(own.iter().copied()).collect();
     let some = lists.iter().map(|list| list.iter().map(|i| Some(*i)).collect()).collect::<Vec<Vec<_>>>();
     places(&padded, &some).into_iter().flatten().collect()
 }

@@ -237,7 +237,12 @@ impl<'a> Importer<'a> {
     }
 
     /// Appends a node.
-    pub(super) fn push(&mut self, name: &str, operator: Operator, inputs: Vec<Source>) -> Result<Source, Error> {
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        operator: Operator,
+        inputs: Vec<Source>,
+    ) -> Result<Source, Error> {
         let from: Vec<Shape> = inputs.iter().map(|source| self.graph.shape(*source, &self.shapes)).collect();
         let shape = operator.output_shape(name, &from)?;
         self.elements = self.elements.saturating_add(shape.elements());
@@ -262,7 +267,12 @@ impl<'a> Importer<'a> {
     }
 
     /// Binds a node's output to a node of the graph.
-    pub(super) fn bind_source(&mut self, node: &Node<'a>, source: Source, dims: Vec<usize>) -> Result<(), Error> {
+    pub(super) fn bind_source(
+        &mut self,
+        node: &Node<'a>,
+        source: Source,
+        dims: Vec<usize>,
+    ) -> Result<(), Error> {
         self.bind_polynomial(node, source, dims, Polynomial::identity())
     }
 
@@ -379,7 +389,12 @@ impl<'a> Importer<'a> {
     }
 
     /// Binds a node's output to a polynomial in what `x` is a polynomial in.
-    pub(super) fn bind_checked(&mut self, node: &Node<'a>, x: &Tensor, result: Polynomial) -> Result<(), Error> {
+    pub(super) fn bind_checked(
+        &mut self,
+        node: &Node<'a>,
+        x: &Tensor,
+        result: Polynomial,
+    ) -> Result<(), Error> {
         self.reserve(result.coefficients())?;
         result.values().try_for_each(|v| check_finite(&format!("coefficients of {}", node.name), v))?;
         self.bind_polynomial(node, x.source, x.dims.clone(), result)

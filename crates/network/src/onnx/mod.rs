@@ -30,11 +30,15 @@ pub(crate) use wire::decode;
 /// What to do about an operator that is not understood.
 pub(crate) fn remedy(operator: &str) -> &'static str {
     match operator {
-        "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Elu" | "Selu" | "Gelu" | "HardSigmoid" | "HardSwish"
-        | "Softplus" | "Mish" | "Erf" | "Abs" | "Exp" => "train with a quadratic activation instead, a x^2 + b x + c",
+        "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Elu" | "Selu" | "Gelu" | "HardSigmoid"
+        | "HardSwish" | "Softplus" | "Mish" | "Erf" | "Abs" | "Exp" => {
+            "train with a quadratic activation instead, a x^2 + b x + c"
+        }
         "MaxPool" | "GlobalMaxPool" => "train with average pooling instead",
         "Softmax" | "LogSoftmax" | "ArgMax" => "leave it out: the client can apply it to the scores",
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => "train with batch normalisation instead",
+        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => {
+            "train with batch normalisation instead"
+        }
         _ => "only sums, products and what is linear can be computed on encrypted numbers",
     }
 }

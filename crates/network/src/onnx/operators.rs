@@ -93,7 +93,10 @@ impl<'a> Importer<'a> {
                 };
                 self.bind_array(node, Array { data, ..array })
             }
-            _ => Err(node.form("a cast to floats, or of constants to integers", format!("ONNX data type {to}"))),
+            _ => {
+                Err(node
+                    .form("a cast to floats, or of constants to integers", format!("ONNX data type {to}")))
+            }
         }
     }
 
@@ -153,7 +156,9 @@ impl<'a> Importer<'a> {
                 let Array { dims, data } = constant.array(node.input(0)?)?;
                 let data = match data {
                     Data::Floats(values) => Data::Floats(values.iter().map(|v| -v).collect()),
-                    Data::Integers(values) => Data::Integers(values.iter().map(|v| v.wrapping_neg()).collect()),
+                    Data::Integers(values) => {
+                        Data::Integers(values.iter().map(|v| v.wrapping_neg()).collect())
+                    }
                 };
                 self.bind_array(node, Array { dims, data })
             }
@@ -185,10 +190,10 @@ impl<'a> Importer<'a> {
             return Err(node.form("one exponent", format!("dimensions {:?}", exponent.dims)));
         };
         let most = Polynomial::MAX_DEGREE;
-        let whole = (exponent.fract() == 0.0 && (1.0..=most as f64).contains(&exponent)).then_some(exponent as usize);
-        let power = whole.ok_or_else(|| {
-            node.form(format!("a whole exponent from 1 to {most}"), exponent.to_string())
-        })?;
+        let whole =
+            (exponent.fract() == 0.0 && (1.0..=most as f64).contains(&exponent)).then_some(exponent as usize);
+        let power = whole
+            .ok_or_else(|| node.form(format!("a whole exponent from 1 to {most}"), exponent.to_string()))?;
         match x.polynomial.power(power) {
             Some(result) => self.bind_checked(node, &x, result),
             None => {
@@ -270,7 +275,9 @@ impl<'a> Importer<'a> {
     fn dense(&mut self, node: &Node<'a>, transposed: bool) -> Result<(Source, Dense), Error> {
         let (source, tensor) = self.read(node, 0)?;
         let &[inputs] = tensor.as_slice() else {
-            return Err(node.form("a flattened tensor (rank 2)", format!("an image of {}", shape_of(&tensor))));
+            return Err(
+                node.form("a flattened tensor (rank 2)", format!("an image of {}", shape_of(&tensor)))
+            );
         };
         let dims = self.constant(node, 1)?.dims(node.input(1)?)?;
         let &[first, second] = dims.as_slice() else {

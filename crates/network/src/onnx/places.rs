@@ -56,7 +56,9 @@ impl<'a> Importer<'a> {
             size => usize::try_from(size).ok().map(Some),
         };
         let wrong = || {
-            let expected = format!("a shape of {elements} elements that begins with the batch, as [1, {elements}] or [0, -1]");
+            let expected = format!(
+                "a shape of {elements} elements that begins with the batch, as [1, {elements}] or [0, -1]"
+            );
             node.form(expected, format!("{:?}", &shape[..shape.len().min(MAX_RANK)]))
         };
         let sizes: Option<Vec<Option<usize>>> = shape.iter().enumerate().map(extent).collect();
@@ -88,7 +90,9 @@ impl<'a> Importer<'a> {
             None => axis >= first && dims[axis] == 1,
         };
         if let Some(axis) = (0..dims.len()).find(|axis| gone(*axis) && (dims[*axis] != 1 || *axis < first)) {
-            return Err(node.form("axes of extent 1, the batch not among them", format!("axis {axis} of {dims:?}")));
+            return Err(
+                node.form("axes of extent 1, the batch not among them", format!("axis {axis} of {dims:?}"))
+            );
         }
         Ok((0..dims.len()).filter(|axis| !gone(*axis)).map(|axis| dims[axis]).collect())
     }
@@ -112,7 +116,8 @@ impl<'a> Importer<'a> {
         let dims = self.dims_of(node, 0, &value)?;
         let given = node.integers("perm")?.map(<[i64]>::to_vec);
         let order = given.unwrap_or_else(|| (0..dims.len() as i64).rev().collect());
-        let order: Vec<usize> = order.into_iter().map(|a| axis_of(node, a, dims.len())).collect::<Result<_, _>>()?;
+        let order: Vec<usize> =
+            order.into_iter().map(|a| axis_of(node, a, dims.len())).collect::<Result<_, _>>()?;
         let mut sorted = order.clone();
         sorted.sort_unstable();
         if sorted != (0..dims.len()).collect::<Vec<_>>() {
@@ -174,7 +179,8 @@ impl<'a> Importer<'a> {
                     return Err(node.form("an axis other than the batch", "axis 0"));
                 }
                 let source = self.settle(tensor)?;
-                let source = self.select(&node.name, source, &target[1..], || places(&dims[1..], &lists[1..]))?;
+                let source =
+                    self.select(&node.name, source, &target[1..], || places(&dims[1..], &lists[1..]))?;
                 Ok(Value::Tensor(super::import::Tensor::of(source, target[1..].to_vec(), &node.name).into()))
             }
         }
@@ -193,13 +199,16 @@ impl<'a> Importer<'a> {
         let axes = given(self, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = given(self, 4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > MAX_RANK {
-            return Err(node.form("a start, an end and a step for each axis", format!("{} starts", starts.len())));
+            return Err(
+                node.form("a start, an end and a step for each axis", format!("{} starts", starts.len()))
+            );
         }
         for (((start, end), axis), step) in starts.into_iter().zip(ends).zip(axes).zip(steps) {
             let dims = self.dims_of(node, 0, &value)?;
             let axis = axis_of(node, axis, dims.len())?;
             let list = stepped(dims[axis], start, end, step);
-            let list = list.filter(|l| !l.is_empty()).ok_or_else(|| node.form("a slice of something", "nothing"))?;
+            let list =
+                list.filter(|l| !l.is_empty()).ok_or_else(|| node.form("a slice of something", "nothing"))?;
             value = self.along(node, &value, axis, &list)?;
         }
         self.bind(node, value)
@@ -243,9 +252,12 @@ impl<'a> Importer<'a> {
         let indices = self.constant(node, 1)?;
         let rank = indices.dims(node.input(1)?)?.len();
         let extent = dims[axis] as i64;
-        let index = |i: i64| usize::try_from(if i < 0 { i + extent } else { i }).ok().filter(|i| *i < dims[axis]);
-        let list: Option<Vec<_>> = indices.integers(node.input(1)?)?.into_iter().map(|i| index(i).map(Some)).collect();
-        let list = list.filter(|_| rank < 2).ok_or_else(|| node.form("a list of indices within", "others"))?;
+        let index =
+            |i: i64| usize::try_from(if i < 0 { i + extent } else { i }).ok().filter(|i| *i < dims[axis]);
+        let list: Option<Vec<_>> =
+            indices.integers(node.input(1)?)?.into_iter().map(|i| index(i).map(Some)).collect();
+        let list =
+            list.filter(|_| rank < 2).ok_or_else(|| node.form("a list of indices within", "others"))?;
         if rank == 0 && axis == 0 && matches!(value, Value::Tensor(_)) {
             return Err(node.form("an axis other than the batch", "axis 0"));
         }
@@ -288,7 +300,8 @@ impl<'a> Importer<'a> {
         for index in 0..inputs {
             read.push(self.read(node, index)?);
         }
-        let first = read.first().map(|(_, dims)| dims.clone()).ok_or_else(|| node.form("an input", "none"))?;
+        let first =
+            read.first().map(|(_, dims)| dims.clone()).ok_or_else(|| node.form("an input", "none"))?;
         let axis = axis_of(node, node.int("axis", 0)?, first.len() + 1)?;
         if axis == 0 {
             return Err(node.form("the axis of the channels, rows or columns", "that of the batch"));
@@ -320,8 +333,10 @@ impl<'a> Importer<'a> {
     ) -> Result<(), Error> {
         let (mut first, mut sources) = (0, vec![]);
         for (source, dims) in read {
-            let mut lists: Vec<Vec<Option<usize>>> = dims.iter().map(|d| (0..*d).map(Some).collect()).collect();
-            lists[axis] = (0..target[axis]).map(|i| i.checked_sub(first).filter(|i| *i < dims[axis])).collect();
+            let mut lists: Vec<Vec<Option<usize>>> =
+                dims.iter().map(|d| (0..*d).map(Some).collect()).collect();
+            lists[axis] =
+                (0..target[axis]).map(|i| i.checked_sub(first).filter(|i| *i < dims[axis])).collect();
             first += dims[axis];
             sources.push(self.select(&node.name, source, &target, || places(&dims, &lists))?);
         }
@@ -362,7 +377,8 @@ impl<'a> Importer<'a> {
         };
         let axes = self.integers(node, 3)?.unwrap_or_else(|| (0..rank as i64).collect());
         let pads = pads.filter(|pads| pads.len() == 2 * axes.len());
-        let pads = pads.ok_or_else(|| node.form(format!("two pads for each of {} axes", axes.len()), "others"))?;
+        let pads =
+            pads.ok_or_else(|| node.form(format!("two pads for each of {} axes", axes.len()), "others"))?;
         let (before, after) = pads.split_at(axes.len());
         for ((axis, before), after) in axes.iter().zip(before).zip(after) {
             let axis = axis_of(node, *axis, rank)?;
@@ -370,17 +386,27 @@ impl<'a> Importer<'a> {
             let most = crate::limits::DIMENSION as i64;
             let left = extent.saturating_add(*before).saturating_add(*after);
             if before.abs() > most || after.abs() > most || !(1..=2 * most.max(extent)).contains(&left) {
-                return Err(node.form("padding that leaves something", format!("{before} and {after} of {extent}")));
+                return Err(
+                    node.form("padding that leaves something", format!("{before} and {after} of {extent}"))
+                );
             }
-            let list: Vec<_> = (0..left).map(|i| usize::try_from(i - before).ok().filter(|i| (*i as i64) < extent)).collect();
+            let list: Vec<_> = (0..left)
+                .map(|i| usize::try_from(i - before).ok().filter(|i| (*i as i64) < extent))
+                .collect();
             tensor = self.along(node, &tensor, axis, &list)?;
         }
         self.bind(node, tensor)
     }
 
     pub(super) fn resize(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        let attributes =
-            ["coordinate_transformation_mode", "cubic_coeff_a", "mode", "nearest_mode", "exclude_outside", "scales"];
+        let attributes = [
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "mode",
+            "nearest_mode",
+            "exclude_outside",
+            "scales",
+        ];
         node.only(4, &attributes)?;
         let old = node.operator() == "Upsample";
         let mode = node.string("mode", "nearest")?;
@@ -394,7 +420,8 @@ impl<'a> Importer<'a> {
         let rounding = node.string("nearest_mode", "round_prefer_floor")?;
         let (coordinates, rounding) =
             if old { ("asymmetric", "floor") } else { (coordinates.as_str(), rounding.as_str()) };
-        for (axis, target) in targets.into_iter().enumerate().filter(|(axis, target)| *target != dims[*axis]) {
+        for (axis, target) in targets.into_iter().enumerate().filter(|(axis, target)| *target != dims[*axis])
+        {
             if target % dims[axis] != 0 {
                 let expected = "whole factors";
                 return Err(node.form(expected, format!("{} to {target} along axis {axis}", dims[axis])));
@@ -402,7 +429,10 @@ impl<'a> Importer<'a> {
             let nearest = |at| nearest(at, target / dims[axis], dims[axis], coordinates, rounding);
             let list: Option<Vec<_>> = (0..target).map(|at| nearest(at).map(Some)).collect();
             let list = list.ok_or_else(|| {
-                node.form("half_pixel, pytorch_half_pixel or asymmetric, and rounding", format!("{coordinates}, {rounding}"))
+                node.form(
+                    "half_pixel, pytorch_half_pixel or asymmetric, and rounding",
+                    format!("{coordinates}, {rounding}"),
+                )
             })?;
             value = self.along(node, &value, axis, &list)?;
         }
@@ -424,7 +454,9 @@ impl<'a> Importer<'a> {
         };
         let sound = |t: &f64| (1.0..=most).contains(t);
         if targets.len() != dims.len() || !targets.iter().all(sound) {
-            return Err(node.form(format!("a factor for each of {} axes", dims.len()), format!("{targets:?}")));
+            return Err(
+                node.form(format!("a factor for each of {} axes", dims.len()), format!("{targets:?}"))
+            );
         }
         Ok(targets.into_iter().map(|t| t as usize).collect())
     }

@@ -90,8 +90,10 @@ impl Builder {
             return;
         }
         let taps = c / group * side * side;
-        let (weights, bias) =
-            (self.weights(&[outputs, c / group, side, side], 1.0 / (taps as f64).sqrt()), self.weights(&[outputs], 0.5));
+        let (weights, bias) = (
+            self.weights(&[outputs, c / group, side, side], 1.0 / (taps as f64).sqrt()),
+            self.weights(&[outputs], 0.5),
+        );
         let attributes = vec![int("group", group), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
         let name = self.node("Conv", &[&x.name, &weights, &bias], attributes);
         let along = |extent: i64| (extent + 2 * pad - side) / stride + 1;

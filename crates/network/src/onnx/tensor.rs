@@ -133,7 +133,9 @@ fn raw<'a>(name: &str, tensor: &'a proto::Tensor) -> Result<Option<&'a [u8]>, Er
     if tensor.data_location != 0 {
         return Err(Error::Mismatch {
             what: format!("place of tensor {name:?}"),
-            expected: "data within the model file, or the file read by its path (export without external data)".into(),
+            expected:
+                "data within the model file, or the file read by its path (export without external data)"
+                    .into(),
             actual: "external data".into(),
         });
     }

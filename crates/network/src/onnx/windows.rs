@@ -64,10 +64,14 @@ impl<'a> Importer<'a> {
             let expected = format!("weights for {} input channels", input.channels);
             return Err(node.form(expected, format!("dimensions {dims:?}")));
         }
-        let groups = groups(node, input.channels, input.channels / (node.int("group", 1)?.max(1) as usize).max(1))?;
+        let groups =
+            groups(node, input.channels, input.channels / (node.int("group", 1)?.max(1) as usize).max(1))?;
         let window = window(node, input, rank, kernel)?;
         let more = two(node.sizes_of("output_padding", rank - 1)?, 0);
-        let lists = [stuffed(node, &window, 0, input.height, more[0])?, stuffed(node, &window, 1, input.width, more[1])?];
+        let lists = [
+            stuffed(node, &window, 0, input.height, more[0])?,
+            stuffed(node, &window, 1, input.width, more[1])?,
+        ];
         let extents = [lists[0].len(), lists[1].len()];
         let stuffed_dims = [input.channels, extents[0], extents[1]];
         let all = (0..input.channels).map(Some).collect();
@@ -98,7 +102,8 @@ impl<'a> Importer<'a> {
         )?;
         let (source, image) = self.image(node)?;
         let (input, rank) = (shape_of(&image), image.len());
-        let kernel = node.sizes_of("kernel_shape", rank - 1)?.ok_or_else(|| node.form("a kernel_shape", "none"))?;
+        let kernel =
+            node.sizes_of("kernel_shape", rank - 1)?.ok_or_else(|| node.form("a kernel_shape", "none"))?;
         let window = window(node, input, rank, two(Some(kernel), 1))?;
         if window.dilation != [1, 1] {
             return Err(node.form("no dilation", format!("{:?}", window.dilation)));
@@ -111,7 +116,9 @@ impl<'a> Importer<'a> {
             let more = overhang(&layer, input);
             if more != [0, 0] && include_padding && padding != Padding::default() {
                 let expected = "ceil_mode without padding, or with padding that is left out of the mean";
-                return Err(node.form(expected, format!("{padding:?} that counts in the mean (count_include_pad)")));
+                return Err(
+                    node.form(expected, format!("{padding:?} that counts in the mean (count_include_pad)"))
+                );
             }
             layer.include_padding &= more == [0, 0];
             layer.padding.bottom += more[0];
@@ -175,7 +182,11 @@ impl<'a> Importer<'a> {
 
 /// The dimensions after the batch, as many as `rank`, of an image.
 fn dims_of(shape: Shape, rank: usize) -> Vec<usize> {
-    if rank == 2 { vec![shape.channels, shape.width] } else { vec![shape.channels, shape.height, shape.width] }
+    if rank == 2 {
+        vec![shape.channels, shape.width]
+    } else {
+        vec![shape.channels, shape.height, shape.width]
+    }
 }
 
 /// One or two sizes as two, down and to the right.
@@ -196,7 +207,9 @@ fn kernel_of(node: &Node<'_>, dims: &[usize], rank: usize) -> Result<[[usize; 2]
     };
     let declared = node.sizes_of("kernel_shape", rank - 1)?.map_or(kernel, |sizes| two(Some(sizes), 1));
     if declared != kernel {
-        return Err(node.form(format!("the weights' kernel {kernel:?}"), format!("kernel_shape {declared:?}")));
+        return Err(
+            node.form(format!("the weights' kernel {kernel:?}"), format!("kernel_shape {declared:?}"))
+        );
     }
     Ok([[first; 2], [second; 2], kernel])
 }
@@ -277,7 +290,8 @@ fn stuffed(
     let reach = (window.kernel[axis] - 1) * window.dilation[axis];
     let whole = (extent - 1) * stride + more + 2 * reach + 1;
     let left = whole.checked_sub(before + after).filter(|left| *left > reach);
-    let left = left.ok_or_else(|| node.form("an output", format!("padding {before} and {after} of {whole}")))?;
+    let left =
+        left.ok_or_else(|| node.form("an output", format!("padding {before} and {after} of {whole}")))?;
     crate::shape::check_dimension(&node.name, "extent", left, 1)?;
     let pixel = |at: usize| {
         let at = (at + before).checked_sub(reach)?;

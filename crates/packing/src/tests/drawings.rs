@@ -142,8 +142,10 @@ fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -
             bias: Bias::PerChannel(vec![1.0; *maps]),
         };
         shape = convolution.output_shape("conv", shape).unwrap();
-        layers
-            .extend([layer("conv", Operator::Convolution(convolution)), layer("square", Operator::square(*maps))]);
+        layers.extend([
+            layer("conv", Operator::Convolution(convolution)),
+            layer("square", Operator::square(*maps)),
+        ]);
     }
     let mut columns = shape.elements();
     for rows in rows {

@@ -212,8 +212,9 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
         layer("dense", Operator::Dense(Dense { rows, columns: width, weights, bias: vec![bias; rows] }))
     };
     let mut layers = vec![dense(width, 0.3, 0.85, 1e-4), layer("square", Operator::square(width))];
-    (1..squares)
-        .for_each(|_| layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", Operator::square(width))]));
+    (1..squares).for_each(|_| {
+        layers.extend([dense(width, 0.5, 0.5, 1e-4), layer("square", Operator::square(width))])
+    });
     layers.push(dense(3, 1.0, 0.0, 0.3));
     let mut model = model(&super::CRYPTONETS).unwrap();
     model.graph = Graph::chain(Shape::new(1, 2, 4), layers);

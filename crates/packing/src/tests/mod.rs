@@ -16,9 +16,7 @@ use blindsight_circuit::encrypted::Program;
 use blindsight_ckks::{
     Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys,
 };
-use blindsight_network::{
-    Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape,
-};
+use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -103,8 +101,10 @@ pub fn model(f: &Figures) -> Option<Model> {
         bias: Bias::PerChannel(weights(f.outputs, 10, 1.0)),
     };
     let mut shape = convolution.output_shape("conv", f.input).ok()?;
-    let mut layers =
-        vec![layer("conv", Operator::Convolution(convolution)), layer("square1", Operator::square(f.outputs))];
+    let mut layers = vec![
+        layer("conv", Operator::Convolution(convolution)),
+        layer("square1", Operator::square(f.outputs)),
+    ];
     if let Some((maps, kernel, stride, padding)) = f.second {
         let taps = shape.channels * kernel * kernel;
         let convolution = Convolution {
