@@ -12,7 +12,7 @@ use crate::{FusedOperation, LinearMap, Metadata, Polynomial, Shape, Source, limi
 /// How far from the layer's median a channel may be.
 const BAND: f64 = 16.0;
 /// How far from one a layer's median may be.
-const WIDE_BAND: f64 = 1024.0;
+const WIDE_BAND: f64 = 64.0;
 /// How much larger than on the one image a value may be on others.
 const ROOM: f64 = 2.0;
 

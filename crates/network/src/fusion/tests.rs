@@ -122,7 +122,8 @@ fn check(graph: &Graph) -> Result<(), TestCaseError> {
     let fused = fused(graph);
     let input = numbers(1, graph.input.elements());
     assert_close(&fused.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-8);
-    prop_assert!(matches!(fused.nodes.last().unwrap().operation, FusedOperation::Linear { .. }));
+    let linear = matches!(fused.nodes.last().unwrap().operation, FusedOperation::Linear { .. });
+    prop_assert!(linear, "the last node is linear");
     for node in &fused.nodes {
         if let FusedOperation::Polynomial { polynomial, .. } = &node.operation {
             prop_assert!(polynomial.is_square() || polynomial.degree() > 2);
@@ -326,7 +327,7 @@ fn neighbouring_convolutions_only_where_the_padding_allows() {
 fn completing_the_square() {
     // -4 x^2 + 8 x + 1 = -(2 x - 2)^2 + 5, and x is three times the input.
     let layers = folded(&[affine(3.0, 0.0), quadratics(-4.0, 8.0, 1.0)]);
-    let [Operator::Convolution(before), Operator::square(1), Operator::Convolution(after)] =
+    let [Operator::Convolution(before), Operator::Polynomial(_), Operator::Convolution(after)] =
         layers.as_slice()
     else {
         panic!("expected convolution, square, convolution, got {layers:?}");
@@ -403,5 +404,229 @@ fn overflowing_products_are_refused() {
         let graph = Graph::chain(Shape::new(1, 1, 3), layers);
         let refused = graph.fused(&Metadata::new(graph.input, 0));
         assert!(matches!(refused, Err(Error::NotFinite { .. })), "{refused:?}");
+    }
+}
+
+/// A graph of named operators, each reading the nodes at these places, or the input where the place is -1.
+fn graph_of(input: Shape, nodes: Vec<(&str, Operator, &[isize])>) -> Graph {
+    let source = |place: &isize| usize::try_from(*place).map_or(Source::Input, Source::Node);
+    let nodes: Vec<Node> = nodes
+        .into_iter()
+        .map(|(name, operator, reads)| Node {
+            name: name.into(),
+            operator,
+            inputs: reads.iter().map(source).collect(),
+        })
+        .collect();
+    let output = Source::Node(nodes.len() - 1);
+    Graph { input, nodes, output }
+}
+
+/// The node's terms, each by the kernel of its convolution and what it reads.
+fn terms(fused: &Fused, node: usize) -> Vec<([usize; 2], Source)> {
+    let FusedOperation::Linear { terms, .. } = &fused.nodes[node].operation else { panic!("{fused:?}") };
+    let kernel = |map: &LinearMap| match map {
+        LinearMap::Convolution(c) => c.kernel,
+        other => panic!("{other:?}"),
+    };
+    terms.iter().map(|term| (kernel(&term.map), term.source)).collect()
+}
+
+/// A convolution of so many channels to as many, padded so that the image stays as large.
+fn same(channels: usize, side: usize, seed: u64) -> Operator {
+    Operator::Convolution(Convolution {
+        input_channels: channels,
+        output_channels: channels,
+        groups: 1,
+        kernel: [side; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        padding: Padding::uniform(side / 2),
+        weights: numbers(seed, channels * channels * side * side),
+        bias: Bias::PerChannel(numbers(seed + 1, channels)),
+    })
+}
+
+const IMAGE: Shape = Shape::new(2, 5, 5);
+
+#[test]
+fn a_projection_is_a_term_of_the_sum() {
+    let graph = graph_of(
+        IMAGE,
+        vec![
+            ("a", same(2, 3, 1), &[-1]),
+            ("act", Operator::square(2), &[0]),
+            ("b", same(2, 3, 3), &[1]),
+            ("project", same(2, 1, 5), &[-1]),
+            ("sum", Operator::Sum, &[2, 3]),
+            ("last", Operator::square(2), &[4]),
+            ("end", same(2, 3, 7), &[5]),
+        ],
+    );
+    check(&graph).unwrap();
+    let fused = fused(&graph);
+    assert_eq!(fused.nodes.len(), 5);
+    assert_eq!(terms(&fused, 2), [([3, 3], Source::Node(1)), ([1, 1], Source::Input)]);
+    assert_eq!(fused.nodes[2].name, "b");
+}
+
+#[test]
+fn a_skip_reads_a_completed_square_with_its_factor() {
+    let act = Operator::Polynomial(Polynomial {
+        coefficients: vec![vec![0.5; 2], vec![0.2, 0.4], vec![0.5, -0.25]],
+    });
+    let graph = graph_of(
+        IMAGE,
+        vec![
+            ("a", same(2, 3, 1), &[-1]),
+            ("act", act, &[0]),
+            ("b", same(2, 3, 3), &[1]),
+            ("square", Operator::square(2), &[2]),
+            ("c", same(2, 3, 5), &[3]),
+            ("sum", Operator::Sum, &[4, 1]),
+            ("last", Operator::square(2), &[5]),
+            ("end", same(2, 3, 7), &[6]),
+        ],
+    );
+    check(&graph).unwrap();
+    let fused = fused(&graph);
+    assert_eq!(fused.nodes.len(), 7);
+    let FusedOperation::Linear { terms, .. } = &fused.nodes[4].operation else { panic!("{fused:?}") };
+    assert_eq!(terms[1].map.channel_factors(), Some(&[1.0, -1.0][..]));
+}
+
+#[test]
+fn parallel_branches_of_one_value_are_one_term() {
+    let graph = graph_of(
+        IMAGE,
+        vec![
+            ("three", same(2, 3, 1), &[-1]),
+            ("one", same(2, 1, 3), &[-1]),
+            ("sum", Operator::Sum, &[0, 1, -1]),
+            ("act", Operator::square(2), &[2]),
+            ("end", same(2, 1, 5), &[3]),
+        ],
+    );
+    check(&graph).unwrap();
+    let fused = fused(&graph);
+    assert_eq!(terms(&fused, 0), [([3, 3], Source::Input)]);
+    assert_eq!(fused.nodes.len(), 3);
+}
+
+#[test]
+fn a_linear_layer_moves_into_a_sum_of_activations() {
+    let graph = graph_of(
+        IMAGE,
+        vec![
+            ("a", same(2, 3, 1), &[-1]),
+            ("b", same(2, 3, 3), &[-1]),
+            ("qa", Operator::square(2), &[0]),
+            ("qb", Operator::square(2), &[1]),
+            ("sum", Operator::Sum, &[2, 3]),
+            ("end", same(2, 3, 5), &[4]),
+        ],
+    );
+    check(&graph).unwrap();
+    let fused = fused(&graph);
+    assert_eq!(terms(&fused, 4), [([3, 3], Source::Node(2)), ([3, 3], Source::Node(3))]);
+}
+
+#[test]
+fn a_reader_of_a_concatenation_has_a_term_for_each_part() {
+    let mut end = same(4, 3, 5);
+    if let Operator::Convolution(c) = &mut end {
+        c.bias = Bias::PerChannel(vec![0.0; 4]);
+    }
+    let graph = graph_of(
+        IMAGE,
+        vec![
+            ("a", same(2, 3, 1), &[-1]),
+            ("b", same(2, 3, 3), &[-1]),
+            ("qa", Operator::square(2), &[0]),
+            ("qb", Operator::square(2), &[1]),
+            ("concat", Operator::Concat, &[2, 3]),
+            ("end", end, &[4]),
+        ],
+    );
+    check(&graph).unwrap();
+    let fused = fused(&graph);
+    assert_eq!(terms(&fused, 4), [([3, 3], Source::Node(2)), ([3, 3], Source::Node(3))]);
+}
+
+#[test]
+fn powers_of_two_are_squares_of_squares() {
+    let power = |n: usize| {
+        let mut coefficients = vec![vec![0.0; 2]; n];
+        coefficients.push(vec![1.0; 2]);
+        Operator::Polynomial(Polynomial { coefficients })
+    };
+    let graph = graph_of(
+        IMAGE,
+        vec![("a", same(2, 3, 1), &[-1]), ("act", power(4), &[0]), ("end", same(2, 1, 5), &[1])],
+    );
+    check(&graph).unwrap();
+    assert_eq!(fused(&graph).nodes.len(), 4);
+    let graph = graph_of(
+        IMAGE,
+        vec![("a", same(2, 3, 1), &[-1]), ("act", power(5), &[0]), ("end", same(2, 1, 5), &[1])],
+    );
+    check(&graph).unwrap();
+    assert_eq!(fused(&graph).nodes.len(), 3);
+}
+
+/// The largest value that the polynomial of a fused network reads.
+fn largest_argument(fused: &Fused, input: &[f64]) -> f64 {
+    let trace = fused.trace(input).unwrap();
+    let argument = fused.nodes.iter().find_map(|node| match &node.operation {
+        FusedOperation::Polynomial { source: Source::Node(read), .. } => Some(&trace[*read]),
+        _ => None,
+    });
+    argument.unwrap().iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+#[test]
+fn arguments_of_high_degree_are_about_one_at_most() {
+    let cube = Polynomial { coefficients: vec![vec![0.1; 2], vec![0.5; 2], vec![0.0; 2], vec![1.0; 2]] };
+    let mut first = same(2, 3, 1);
+    if let Operator::Convolution(c) = &mut first {
+        c.weights.iter_mut().for_each(|w| *w *= 50.0);
+    }
+    let nodes = vec![
+        ("a", first, &[-1][..]),
+        ("act", Operator::Polynomial(cube), &[0]),
+        ("end", same(2, 1, 5), &[1]),
+    ];
+    let graph = graph_of(IMAGE, nodes);
+    check(&graph).unwrap();
+    let input: Vec<f64> = numbers(1, 50).iter().map(|v| (v + 1.0) / 2.0).collect();
+    let largest = largest_argument(&fused(&graph), &input);
+    assert!((0.05..=1.5).contains(&largest), "{largest}");
+    let mut metadata = Metadata::new(IMAGE, 0);
+    metadata.ranges.insert("a".into(), crate::ValueRange { max: 400.0, rms: 100.0 });
+    let unscaled = graph.trace(&input).unwrap()[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let by_range = largest_argument(&graph.fused(&metadata).unwrap(), &input);
+    assert!((by_range * 400.0 / unscaled - 1.0).abs() < 1e-9, "{by_range}, {unscaled}");
+}
+
+#[test]
+fn a_channel_far_larger_than_the_others_is_scaled_and_undone() {
+    let twin = |factor: f64| {
+        let (mut first, mut end) = (same(2, 3, 1), same(2, 1, 5));
+        if let (Operator::Convolution(f), Operator::Convolution(e)) = (&mut first, &mut end) {
+            f.weights[18..].iter_mut().for_each(|w| *w *= factor);
+            let Bias::PerChannel(bias) = &mut f.bias else { unreachable!() };
+            bias[1] *= factor;
+            e.weights.iter_mut().skip(1).step_by(2).for_each(|w| *w /= factor * factor);
+        }
+        graph_of(IMAGE, vec![("a", first, &[-1]), ("act", Operator::square(2), &[0]), ("end", end, &[1])])
+    };
+    let input: Vec<f64> = numbers(1, 50).iter().map(|v| (v + 1.0) / 2.0).collect();
+    let good = fused(&twin(1.0));
+    for factor in [1000.0, 1e-4, 1e6] {
+        check(&twin(factor)).unwrap();
+        let scaled = fused(&twin(factor));
+        let [largest, expected] = [&scaled, &good].map(|f| largest_argument(f, &input));
+        assert!(largest / expected < 16.0 && expected / largest < 16.0, "{factor}: {largest}, {expected}");
+        assert_close(&scaled.infer(&input).unwrap(), &good.infer(&input).unwrap(), 1e-9);
     }
 }

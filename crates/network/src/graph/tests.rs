@@ -55,7 +55,7 @@ fn small_network_by_hand() {
 
 fn refused(graph: &Graph, words: &[&str]) {
     let input = vec![0.0; graph.input.elements().min(100)];
-    let metadata = Metadata::new(graph.input, 1);
+    let metadata = Metadata::new(Shape::vector(1), 1);
     for message in [
         graph.infer(&input).unwrap_err(),
         graph.trace(&input).unwrap_err(),
