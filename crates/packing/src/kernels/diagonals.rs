@@ -3,7 +3,7 @@ use crate::Layout;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::slot_set::SlotSet;
-use blindsight_circuit::{Babies, Builder, Giant, Numbers, Plain, Role, Term, TransformShape, Value};
+use blindsight_circuit::{Babies, Builder, Giant, Hoisting, Numbers, Plain, Term, TransformShape, Value};
 use blindsight_ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,8 @@ pub struct Split {
     pub stride: usize,
     /// How giant steps are made: as a chain they take fewer keys.
     pub order: GiantOrder,
+    /// How much of the babies' key-switches is shared.
+    pub hoisting: Hoisting,
 }
 
 /// The rotations that make a diagonal, one after another.
@@ -105,10 +107,6 @@ impl Stamps {
         Self { giants: vec![0; slots], within: vec![0; slots], last: 0 }
     }
 
-    pub fn slots(&self) -> usize {
-        self.giants.len()
-    }
-
     fn next(&mut self) -> u32 {
         self.last += 1;
         self.last
@@ -121,6 +119,7 @@ fn first(stamps: &mut [u32], place: usize, now: u32) -> bool {
 }
 
 /// All diagonals of a layer, split into giant steps; how each of these is made is open.
+#[derive(Clone)]
 pub(crate) struct GiantSteps {
     origin: usize,
     pub span: usize,
@@ -131,6 +130,7 @@ pub(crate) struct GiantSteps {
 }
 
 /// Those of one ciphertext of the output.
+#[derive(Clone)]
 struct GiantRow {
     giants: usize,
     turned: usize,
@@ -167,15 +167,23 @@ impl GiantSteps {
         self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }
 
+    /// The same, giant steps made in this order.
+    pub fn ordered(&self, order: GiantOrder) -> Self {
+        Self { order, ..self.clone() }
+    }
+
     /// What it costs with copies so many diagonals apart.
     pub fn shapes(&self, stride: usize, stamps: &mut Stamps) -> Shapes {
-        let split = Split { origin: self.origin, span: self.span, stride, order: self.order };
+        let (order, hoisting) = (self.order, Hoisting::default());
+        let split = Split { origin: self.origin, span: self.span, stride, order, hoisting };
         let keys = stamps.next();
         let transform = |row: &GiantRow| TransformShape {
             babies: vec![],
             giants: row.giants,
             turned: row.turned,
             terms: row.terms,
+            order,
+            hoisting,
         };
         let transforms = self.rows.iter().map(transform).collect();
         let mut shapes = Shapes { split, transforms, copies: 0, keys: self.keys };
@@ -199,6 +207,15 @@ impl GiantSteps {
         }
         shapes.keys += usize::from(shapes.copies > 0);
         shapes
+    }
+}
+
+impl Shapes {
+    /// The same, hoisted so.
+    pub fn hoisted(mut self, hoisting: Hoisting) -> Self {
+        self.split.hoisting = hoisting;
+        self.transforms.iter_mut().for_each(|shape| shape.hoisting = hoisting);
+        self
     }
 }
 
@@ -241,6 +258,38 @@ impl Meetings {
 }
 
 impl Diagonals {
+    /// The slots that they go around.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The rotations that a split makes, each once: for each a key is needed.
+    pub fn rotations(&self, split: &Split) -> Vec<usize> {
+        let mut rotations = vec![];
+        let steps = |diagonals: &[usize]| -> Vec<Steps> {
+            diagonals.iter().map(|diagonal| split.of(*diagonal, self.slots)).collect()
+        };
+        let sorted = |mut all: Vec<usize>| {
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let rows = self.pairs.iter().map(|row| row.iter().map(|pair| steps(pair)).collect());
+        let rows: Vec<Vec<Vec<Steps>>> = rows.collect();
+        for row in &rows {
+            rotations.extend(row.iter().flatten().map(|steps| steps.baby));
+            let giants = sorted(row.iter().flatten().map(|steps| steps.giant).collect());
+            rotations.extend(split.order.rotations(&giants));
+        }
+        for input in 0..rows[0].len() {
+            let copies = rows.iter().flat_map(|row| &row[input]).map(|steps| steps.copy);
+            let copies = sorted(copies.collect());
+            rotations.extend(GiantOrder::Chained.rotations(&copies));
+        }
+        rotations.retain(|rotation| *rotation != 0);
+        sorted(rotations)
+    }
+
     /// How many products there are for each ciphertext of output and input.
     pub fn terms(&self) -> Vec<Vec<usize>> {
         self.pairs.iter().map(|row| row.iter().map(Vec::len).collect()).collect()
@@ -543,7 +592,7 @@ impl DiagonalKernel {
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, row, column))
         };
         let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
-        b.plain(Role::ExtendedFactor, level, scale, Numbers::per_slot(slots, weight))
+        b.plain(self.split.hoisting.role(), level, scale, Numbers::per_slot(slots, weight))
     }
 }
 
