@@ -192,6 +192,9 @@ fn grids(chain: &Chain, setting: Setting<'_>) -> Vec<Grid> {
     if !setting.windows {
         origins.push((chain.input, 0));
     }
+    // Where a stride left gaps that were not filled, later maps lie closer in a picture that begins after it.
+    let within = (1..made).map(|first| (chain.links[first].linear.output, first + 1));
+    origins.extend(within.filter(|(shape, _)| !shape.is_vector()));
     let mut grids = vec![];
     for (origin, first) in origins.into_iter().filter(|(_, first)| *first <= made) {
         let layers = &chain.links[first..made];
@@ -201,7 +204,13 @@ fn grids(chain: &Chain, setting: Setting<'_>) -> Vec<Grid> {
         let picture = row * origin.height.next_power_of_two();
         grids.extend([packed, Grid { row, picture, gap }]);
     }
-    grids.dedup();
+    let mut seen: Vec<Grid> = vec![];
+    grids.retain(|grid| {
+        !seen.contains(grid) && {
+            seen.push(*grid);
+            true
+        }
+    });
     grids
 }
 
