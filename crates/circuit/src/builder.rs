@@ -149,8 +149,10 @@ impl Builder {
     }
 
     /// The sum over the giants of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
-    /// reads. Every value is at one level and is read, and all products are at one scale. Plaintexts are all extended or none is: what that
-    /// means for the cost, [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need, and nothing else:
+    /// reads. Every value is at one level and is read, and all products are at one scale. Plaintexts are all
+    /// extended or none is: what that
+    /// means for the cost, [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need,
+    /// and nothing else:
     /// see [`GiantOrder`]. The result is at the products' scale and the values' level; rescaled, over the prime and a level below.
     pub fn transform(
         &mut self,

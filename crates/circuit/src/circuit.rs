@@ -77,7 +77,8 @@ pub enum Operation {
     },
     /// A rotation by itself.
     Rotate(Value, usize),
-    /// A linear transform of several values in baby and giant steps: the babies of a value share one decomposition. Where plaintexts are extended it is
+    /// A linear transform of several values in baby and giant steps: the babies of a value share one
+    /// decomposition. Where plaintexts are extended it is
     /// hoisted twice, and each giant step has one mod-down (ia.cr/2020/1203, algorithm 6).
     Transform {
         /// What is transformed.

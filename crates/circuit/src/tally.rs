@@ -61,7 +61,8 @@ pub struct TransformShape {
 /// How much of the babies' key-switches is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Hoisting {
-    /// Their decomposition: each baby is brought down by itself. What many giant steps read is cheaper so, as products and plaintexts have no
+    /// Their decomposition: each baby is brought down by itself. What many giant steps read is cheaper so, as
+    /// products and plaintexts have no
     /// special primes.
     Once,
     /// The mod-down, too: sums are kept in the extended basis.
@@ -110,7 +111,8 @@ impl TransformShape {
         }
     }
 
-    /// How many giant steps have to be brought down before they are rotated, and how many inner sums to be raised to the extended basis.
+    /// How many giant steps have to be brought down before they are rotated, and how many inner sums to be
+    /// raised to the extended basis.
     fn lowered_and_raised(&self) -> [usize; 2] {
         match (self.hoisting, self.order) {
             (Hoisting::Twice, _) => [self.turned, 0],
@@ -260,7 +262,8 @@ impl<'a> Cost<'a> {
         }
     }
 
-    /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself; all left in the extended basis, or
+    /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself;
+    /// all left in the extended basis, or
     /// each brought down, written to memory and read from it.
     pub fn babies(&self, babies: Babies, hoisting: Hoisting) -> Counts {
         let work = match hoisting {

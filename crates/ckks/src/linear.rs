@@ -15,8 +15,10 @@ use std::collections::BTreeSet;
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
 /// `sum_g rotate_g(sum_(i, b) factor_gib * rotate_b(v_i))` (Bossuat et al., ia.cr/2020/1203, section 5).
 ///
-/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: babies need no mod-down each, but every
-/// product and factor has the special primes, too. With plain ones babies are brought down: where each is read many times, that is less.
+/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: babies
+/// need no mod-down each, but every
+/// product and factor has the special primes, too. With plain ones babies are brought down: where each is
+/// read many times, that is less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearTransform<'a> {
     /// The giant steps.
@@ -99,18 +101,22 @@ const BABIES: usize = 128;
 const INPUTS: usize = 8;
 
 impl Evaluator<'_> {
-    /// Applies a linear map to ciphertexts of one level; its factors are at that level, all extended or none, all products at one scale.
+    /// Applies a linear map to ciphertexts of one level; its factors are at that level, all extended or none,
+    /// all products at one scale.
     ///
     /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
     /// decomposition for all babies of an input, and for each giant a mod-down of one half, a decomposition and a key product; one division
-    /// at the end, fused with the rescale. With plain factors each baby has a mod-down, and giant steps only where they are chained.
-    /// Error: that of the babies' key products (and mod-downs) times the factors, of the giants', and of the division.
+    /// at the end, fused with the rescale. With plain factors each baby has a mod-down, and giant steps only
+    /// where they are chained.
+    /// Error: that of the babies' key products (and mod-downs) times the factors, of the giants', and of the
+    /// division.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
     ///
     /// # Panics
-    /// Where there are no terms at all, a term reads an input that is not there, or some factors are extended and others are not.
+    /// Where there are no terms at all, a term reads an input that is not there, or some factors are extended
+    /// and others are not.
     pub fn transform(
         &self,
         inputs: &[&Ciphertext],
@@ -173,7 +179,8 @@ impl Evaluator<'_> {
         sums
     }
 
-    /// The same for factors that are not extended: babies are brought down, and all is modulo the primes of the level.
+    /// The same for factors that are not extended: babies are brought down, and all is modulo the primes of
+    /// the level.
     fn plain_inner_sums(
         &self,
         inputs: &[&Ciphertext],

@@ -1,8 +1,12 @@
-//! Keys that layers share: of a choice that was found layer by layer, splits are chosen anew, with the keys that other layers need at hand.
+//! Keys that layers share: of a choice that was found layer by layer, splits are chosen anew, with the keys
+//! that
+//! other layers need at hand.
 //!
-//! The search adds up what steps cost, so it takes every layer to need keys of its own. But a rotation that is made in two layers needs one key, for
-//! the higher level of the two. Layer by layer, the split is taken that costs least in time and in what it adds to the keys of all others, until
-//! nothing changes.
+//! The search adds up what steps cost, so it takes every layer to need keys of its own. But a rotation that
+//! is made
+//! in two layers needs one key, for the higher level of the two. Layer by layer, the split is taken that
+//! costs least
+//! in time and in what it adds to the keys of all others, until nothing changes.
 
 use crate::assemble;
 use crate::kernels::{Diagonals, Differences, Meetings, Shapes, Split, Stamps};
@@ -18,7 +22,8 @@ use std::sync::Arc;
 /// How often all layers are looked at, at most.
 const ROUNDS: usize = 4;
 
-/// From how many bytes of keys on they are many: a server then holds more for a client than it does for a small model.
+/// From how many bytes of keys on they are many: a server then holds more for a client than for a small
+/// model.
 const MANY: f64 = (64 << 20) as f64;
 /// How much more keys are worth where they are many.
 const OF_MANY: f64 = 3.0;

@@ -172,7 +172,8 @@ impl<'a> Prices<'a> {
         terms.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
     }
 
-    /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of which meets all babies.
+    /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
+    /// which meets all babies.
     fn least_row(&self, cost: &Cost<'_>, row: &[usize]) -> Price {
         let ways = HOISTINGS.map(|hoisting| self.least_hoisted(cost, row, hoisting));
         ways.into_iter().min().expect("there are ways")
@@ -340,7 +341,8 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
     (0..=parameters.max_level().0).map(at).collect()
 }
 
-/// What a mebibyte of the encoded model is worth, in microseconds: less than it takes to read it, for all clients share it.
+/// What a mebibyte of the encoded model is worth, in microseconds: less than it takes to read it, for all
+/// clients share it.
 const MODEL_WORTH: f64 = 20.0;
 
 /// The ways to hoist a transform.
@@ -366,7 +368,8 @@ pub(crate) fn spans(diagonals: &Diagonals, origin: usize, units: &BTreeSet<usize
     units.iter().flat_map(spans).filter(|s| *s <= diagonals.slots()).collect()
 }
 
-/// How far apart copies may lie: as far as the strides of the layouts, times powers of two; the last is the span, for none.
+/// How far apart copies may lie: as far as the strides of the layouts, times powers of two; the last is the
+/// span, for none.
 pub(crate) fn strides(units: &BTreeSet<usize>, span: usize) -> BTreeSet<usize> {
     let multiples =
         |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < span);
