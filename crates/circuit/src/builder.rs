@@ -168,7 +168,10 @@ impl Builder {
     }
 
     /// The sum over the giants of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
-    /// reads. Every value is at one level and is read, and all products are at one scale. `order` decides which keys giant steps need, and nothing else:
+    /// reads. Every value is at one level and is read, and all products are at one scale. Plaintexts are all
+    /// extended or none is: what that
+    /// means for the cost, [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need,
+    /// and nothing else:
     /// see [`GiantOrder`]. The result is at the products' scale and the values' level; rescaled, over the prime and a level below.
     pub fn transform(
         &mut self,
@@ -179,7 +182,7 @@ impl Builder {
     ) -> Result<Value, Error> {
         const NAME: &str = "linear transform";
         let mut sum: Option<(Level, Scale)> = None;
-        let (count, mut read) = (values.len(), vec![false; values.len()]);
+        let (count, mut read, mut role) = (values.len(), vec![false; values.len()], None);
         for giant in &giants {
             self.check_rotation(NAME, giant.rotation)?;
             if giant.terms.is_empty() {
@@ -188,7 +191,8 @@ impl Builder {
             for &Term { input, baby, plain } in &giant.terms {
                 *read.get_mut(input).ok_or(Error::TermInput { input, count })? = true;
                 self.check_rotation(NAME, baby)?;
-                let product = self.product(NAME, values[input], plain, Role::ExtendedFactor)?;
+                let role = *role.get_or_insert(self.transform_role(plain));
+                let product = self.product(NAME, values[input], plain, role)?;
                 self.check_same(NAME, *sum.get_or_insert(product), product)?;
             }
         }
@@ -197,6 +201,12 @@ impl Builder {
             return Err(Error::UnreadInput { input, count });
         }
         self.push_rescaled(Operation::Transform { values, giants, order, rescale }, level, scale, rescale)
+    }
+
+    /// What all plaintexts of a transform are, whose first one this is: factors, extended unless it is not.
+    fn transform_role(&self, plain: Plain) -> Role {
+        let role = self.circuit.plains.get(plain.0).map(|spec| spec.role);
+        role.filter(|role| *role == Role::Factor).unwrap_or(Role::ExtendedFactor)
     }
 
     /// The value folded stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a

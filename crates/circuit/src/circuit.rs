@@ -77,8 +77,9 @@ pub enum Operation {
     },
     /// A rotation by itself.
     Rotate(Value, usize),
-    /// A linear transform of several values in baby and giant steps, hoisted twice: the babies of a value share one decomposition, and
-    /// each giant step has one mod-down (ia.cr/2020/1203, algorithm 6).
+    /// A linear transform of several values in baby and giant steps: the babies of a value share one
+    /// decomposition. Where plaintexts are extended it is
+    /// hoisted twice, and each giant step has one mod-down (ia.cr/2020/1203, algorithm 6).
     Transform {
         /// What is transformed.
         values: Vec<Value>,

@@ -49,4 +49,4 @@ pub use error::Error;
 pub use plain::{Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
 pub use scalar::{ScalarRows, SumStage};
-pub use tally::{Babies, Cost, TransformShape};
+pub use tally::{Babies, Cost, Hoisting, TransformShape};

@@ -41,9 +41,9 @@ impl std::fmt::Debug for Numbers {
 /// What a plaintext is used for, which decides the form it is kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Multiplied with ciphertexts (modulo `Q`).
+    /// Multiplied with ciphertexts (modulo `Q`), also inside a linear transform that is hoisted once.
     Factor,
-    /// Multiplied inside a linear transform, where sums are kept modulo `QP`.
+    /// Multiplied inside a linear transform that is hoisted twice, where sums are kept modulo `QP`.
     ExtendedFactor,
     /// Added to ciphertexts.
     Summand(Encoding),

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
 use crate::clear::{Clear, fold_stage};
 use crate::interpret::{self, Executor, Live};
+use crate::plain::Role;
 use crate::scalar::SumStage;
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::pointwise::rounded_weight;
@@ -271,11 +272,16 @@ fn transform_variance(
     giants: &[Giant],
     mut mean_squares: impl Iterator<Item = f64>,
 ) -> Variance {
+    let division = noise::division(circuit.parameters());
     let giant = |giant: &Giant| {
         let babies = giant.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby != 0);
-        let amplified =
-            |(term, factor): (&Term, f64)| key * factor * circuit.plain(term.plain).scale.0.powi(2);
-        let switched = if giant.rotation == 0 { 0.0 } else { key + noise::division(circuit.parameters()) };
+        let amplified = |(term, factor): (&Term, f64)| {
+            let plain = circuit.plain(term.plain);
+            // Of a transform that is hoisted once each baby has been brought down.
+            let down = if plain.role == Role::Factor { division } else { 0.0 };
+            (key + down) * factor * plain.scale.0.powi(2)
+        };
+        let switched = if giant.rotation == 0 { 0.0 } else { key + division };
         babies.map(amplified).sum::<f64>() + switched
     };
     giants.iter().map(giant).sum()

@@ -2,7 +2,9 @@
 
 use crate::circuit::{Circuit, Giant, Node, Operation, Output};
 use crate::counts::{Counts, Work};
-use blindsight_ckks::{Level, Parameters, Rescale, ScalarRow};
+use crate::plain::Role;
+use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale, ScalarRow};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The counts of one node.
@@ -24,7 +26,9 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, rescale, .. } => cost.transform(&TransformShape::of(giants), *rescale),
+        Operation::Transform { giants, order, rescale, .. } => {
+            cost.transform(&TransformShape::of(circuit, giants, *order), *rescale)
+        }
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
@@ -48,6 +52,32 @@ pub struct TransformShape {
     pub turned: usize,
     /// How many products there are.
     pub terms: usize,
+    /// How giant steps are made.
+    pub order: GiantOrder,
+    /// Where sums over babies are kept.
+    pub hoisting: Hoisting,
+}
+
+/// How much of the babies' key-switches is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum Hoisting {
+    /// Their decomposition: each baby is brought down by itself. What many giant steps read is cheaper so, as
+    /// products and plaintexts have no
+    /// special primes.
+    Once,
+    /// The mod-down, too: sums are kept in the extended basis.
+    #[default]
+    Twice,
+}
+
+impl Hoisting {
+    /// The role of the plaintexts of a transform that is hoisted so.
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Once => Role::Factor,
+            Self::Twice => Role::ExtendedFactor,
+        }
+    }
 }
 
 /// What the giants of a transform read of one of its inputs.
@@ -60,7 +90,9 @@ pub struct Babies {
 }
 
 impl TransformShape {
-    pub(crate) fn of(giants: &[Giant]) -> Self {
+    pub(crate) fn of(circuit: &Circuit, giants: &[Giant], order: GiantOrder) -> Self {
+        let first = giants.iter().flat_map(|giant| &giant.terms).next();
+        let plain = first.is_some_and(|term| circuit.plain(term.plain).role == Role::Factor);
         let terms = giants.iter().flat_map(|giant| &giant.terms);
         let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
         let mut babies = BTreeMap::<usize, Babies>::new();
@@ -74,6 +106,19 @@ impl TransformShape {
             giants: giants.len(),
             turned: giants.iter().filter(|g| g.rotation != 0).count(),
             terms: giants.iter().map(|g| g.terms.len()).sum(),
+            order,
+            hoisting: if plain { Hoisting::Once } else { Hoisting::Twice },
+        }
+    }
+
+    /// How many giant steps have to be brought down before they are rotated, and how many inner sums to be
+    /// raised to the extended basis.
+    fn lowered_and_raised(&self) -> [usize; 2] {
+        match (self.hoisting, self.order) {
+            (Hoisting::Twice, _) => [self.turned, 0],
+            (Hoisting::Once, _) if self.turned == 0 => [0, 0],
+            (Hoisting::Once, GiantOrder::Apart) => [0, self.giants - self.turned],
+            (Hoisting::Once, GiantOrder::Chained) => [self.turned - 1, self.giants - 1],
         }
     }
 }
@@ -183,20 +228,28 @@ impl<'a> Cost<'a> {
     /// A linear transform.
     pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
         let terms = shape.terms as u64;
-        let inner = Work {
-            multiply_accumulates: 2 * terms * self.extended,
-            streamed: terms * self.extended,
-            ..Work::default()
-        };
+        let limbs = if shape.hoisting == Hoisting::Twice { self.extended } else { self.limbs };
+        let inner =
+            Work { multiply_accumulates: 2 * terms * limbs, streamed: terms * limbs, ..Work::default() };
         let products = Counts {
             plaintext_multiplications: terms,
             additions: terms - 1,
-            work: inner,
+            work: inner + self.moves(shape),
             ..Counts::default()
         };
-        let giant = Counts { rotations: 1, work: self.giant_step(), ..Counts::default() };
-        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies)).sum();
-        products + babies + giant * shape.turned + self.divide(rescale)
+        let giant = Counts { rotations: 1, work: self.giant_step(shape.hoisting), ..Counts::default() };
+        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies, shape.hoisting)).sum();
+        let end = match (shape.hoisting, shape.turned) {
+            (Hoisting::Once, 0) => self.rescale(rescale),
+            _ => self.divide(rescale),
+        };
+        products + babies + giant * shape.turned + end
+    }
+
+    /// What it takes to bring inner sums to the basis that they are needed in.
+    fn moves(&self, shape: &TransformShape) -> Work {
+        let [lowered, raised] = shape.lowered_and_raised();
+        self.division(1, self.special, self.limbs) * lowered + self.special_multiple(2) * raised
     }
 
     /// One or no rescale by itself.
@@ -209,11 +262,20 @@ impl<'a> Cost<'a> {
         }
     }
 
-    /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself; all left in the extended basis.
-    pub fn babies(&self, babies: Babies) -> Counts {
-        let unrotated =
-            if babies.unrotated { self.special_multiple(2) + self.passes(2) } else { Work::default() };
-        self.hoisted(babies.rotated) + Counts { work: unrotated, ..Counts::default() }
+    /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself;
+    /// all left in the extended basis, or
+    /// each brought down, written to memory and read from it.
+    pub fn babies(&self, babies: Babies, hoisting: Hoisting) -> Counts {
+        let work = match hoisting {
+            Hoisting::Twice if babies.unrotated => self.special_multiple(2) + self.passes(2),
+            Hoisting::Twice => Work::default(),
+            Hoisting::Once => {
+                let read = Work { streamed: 2 * self.limbs, ..Work::default() };
+                let down = self.division(2, self.special, self.limbs);
+                (down + read) * babies.rotated + read * usize::from(babies.unrotated)
+            }
+        };
+        self.hoisted(babies.rotated) + Counts { work, ..Counts::default() }
     }
 
     /// Rotations of one ciphertext that share its decomposition, left in the extended basis.
@@ -228,9 +290,13 @@ impl<'a> Cost<'a> {
         Counts { rotations, hoisted_rotations, work, ..Counts::default() }
     }
 
-    fn giant_step(&self) -> Work {
-        let down = self.division(1, self.special, self.limbs);
-        down + self.decompose() + self.key_product() + self.passes(1) + self.permute_extended()
+    /// A giant step, but for the mod-down before it.
+    fn giant_step(&self, hoisting: Hoisting) -> Work {
+        let first = match hoisting {
+            Hoisting::Once => self.special_multiple(1),
+            Hoisting::Twice => self.passes(1),
+        };
+        self.decompose() + self.key_product() + first + self.permute_extended()
     }
 
     /// Digits: all limbs to coefficients, and each digit to the limbs outside of it.

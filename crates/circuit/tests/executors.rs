@@ -2,8 +2,8 @@
 
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, Counts, Error, Giant, Numbers, Output, Reading, Role, ScalarRows, Term, Value, Work,
-    clear, dry_run, predict,
+    Builder, Circuit, Counts, Error, Giant, Hoisting, Numbers, Output, Reading, Role, ScalarRows, Term,
+    Value, Work, clear, dry_run, predict,
 };
 use blindsight_ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, GiantOrder, Level, ParametersLiteral,
@@ -113,13 +113,14 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
             if babies * giants > 1 {
                 inputs.push(b.rotate(v, 7)?);
             }
+            let hoisting = if seed % 3 == 0 { Hoisting::Once } else { Hoisting::Twice };
             let mut steps = vec![];
             for g in 0..*giants {
                 let mut terms = vec![];
                 for baby in 0..*babies {
                     let input = (g + baby) % inputs.len();
                     let numbers = constant(seed + (g * babies + baby) as u64);
-                    let plain = b.plain(Role::ExtendedFactor, level, scale, numbers)?;
+                    let plain = b.plain(hoisting.role(), level, scale, numbers)?;
                     // Babies and giants that go backwards, cyclically.
                     terms.push(Term { input, baby: baby * (DEGREE - 3) % DEGREE, plain });
                 }
@@ -389,6 +390,7 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
     let plain = factor(b, Role::ExtendedFactor, v)?;
     let giants = vec![Giant { rotation: 1, terms: vec![term(0, 0, plain)] }];
     let w = b.transform(vec![v], giants, GiantOrder::Apart, Rescale::No)?;
+    let w = hoisted_once(b, w)?;
     let w = b.rescale(w)?;
     let w = b.fold(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
     let plain = factor(b, Role::Factor, v)?;
@@ -399,6 +401,24 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
     let w = b.drop_level(w, Level(0))?;
     let read = Output { value: v, reading: Reading::Coefficients(vec![0, 3]) };
     builder.finish(vec![read, Output { value: w, reading: Reading::Slots }])
+}
+
+/// Transforms whose babies are brought down: without and with giant steps, apart and chained.
+fn hoisted_once(b: &mut Builder, value: Value) -> Result<Value, Error> {
+    let (level, mut sum) = (b.level(value)?, value);
+    for (rotations, order) in [
+        (vec![0], GiantOrder::Apart),
+        (vec![0, 8, 16], GiantOrder::Apart),
+        (vec![8, 16], GiantOrder::Chained),
+        (vec![0, 16], GiantOrder::Chained),
+    ] {
+        let scale = Scale(1.0);
+        let plain = b.plain(Role::Factor, level, scale, constant(level.0 as u64))?;
+        let terms = || [0, 1, 2].map(|baby| Term { input: 0, baby, plain }).to_vec();
+        let giants = rotations.into_iter().map(|rotation| Giant { rotation, terms: terms() }).collect();
+        sum = b.transform(vec![sum], giants, order, Rescale::No)?;
+    }
+    Ok(sum)
 }
 
 /// The dry run's transforms are those of a run, whatever the digits and special primes.

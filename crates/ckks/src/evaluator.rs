@@ -222,14 +222,16 @@ impl<'a> Evaluator<'a> {
     pub fn hoisted_rotations(&self, a: &Ciphertext, steps: &[usize]) -> Result<Vec<Ciphertext>, Error> {
         let digits = steps.iter().any(|&k| k != 0).then(|| Digits::new(self.context, &a.c1, a.level));
         let rotation = |&k: &usize| match (&digits, k) {
-            (Some(digits), 1..) => self.rotate_digits(a, digits, k),
+            (Some(digits), 1..) => {
+                self.rotate_digits(a, &Rotation::new(digits, self.keys.rotation(k, a.level)?))
+            }
             _ => Ok(a.clone()),
         };
         steps.iter().map(rotation).collect()
     }
 
-    fn rotate_digits(&self, a: &Ciphertext, digits: &Digits<'_>, steps: usize) -> Result<Ciphertext, Error> {
-        let rotation = Rotation::new(digits, self.keys.rotation(steps, a.level)?);
+    /// A rotation of `a`, whose second half was decomposed.
+    pub(crate) fn rotate_digits(&self, a: &Ciphertext, rotation: &Rotation<'_>) -> Result<Ciphertext, Error> {
         let mut rotated = self.extended_scratch(a.level);
         each_block(&mut rotated, |block, out| {
             let add_first =
@@ -253,7 +255,7 @@ impl<'a> Evaluator<'a> {
         Ok(Reply { c0: indices.iter().map(|&i| c0.words()[i]).collect(), c1: a.c1.clone(), scale: a.scale })
     }
 
-    fn finish(&self, a: Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
+    pub(crate) fn finish(&self, a: Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
         match rescale {
             Rescale::No => Ok(a),
             Rescale::Yes => self.rescale(a),

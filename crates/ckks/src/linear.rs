@@ -1,4 +1,4 @@
-//! Linear maps of slots: double-hoisted baby-step giant-step transforms, and hoisted folds.
+//! Linear maps of slots: baby-step giant-step transforms, hoisted once or twice, and hoisted folds.
 
 use crate::blocks::{Block, each_block, each_block_of};
 use crate::ciphertext::Ciphertext;
@@ -9,10 +9,16 @@ use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
 use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::{Poly, Values, parallel};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
 /// `sum_g rotate_g(sum_(i, b) factor_gib * rotate_b(v_i))` (Bossuat et al., ia.cr/2020/1203, section 5).
+///
+/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: babies
+/// need no mod-down each, but every
+/// product and factor has the special primes, too. With plain ones babies are brought down: where each is
+/// read many times, that is less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearTransform<'a> {
     /// The giant steps.
@@ -65,7 +71,7 @@ pub struct Term<'a> {
     pub input: usize,
     /// Its rotation.
     pub baby: usize,
-    /// What multiplies it; extended.
+    /// What multiplies it; extended in all terms of a map, or in none.
     pub factor: &'a PlainFactor,
 }
 
@@ -74,6 +80,12 @@ struct Baby<'a> {
     input: usize,
     steps: usize,
     key: Option<&'a RotationKey>,
+}
+
+/// A sum over baby steps: in the extended basis, or not.
+struct Inner {
+    halves: Halves,
+    extension: Extension,
 }
 
 /// The ciphertext that a baby is a rotation of, and the rotation; none where it is the ciphertext itself.
@@ -89,26 +101,39 @@ const BABIES: usize = 128;
 const INPUTS: usize = 8;
 
 impl Evaluator<'_> {
-    /// Applies a linear map to ciphertexts of one level; its factors are extended and at that level, all products at one scale.
+    /// Applies a linear map to ciphertexts of one level; its factors are at that level, all extended or none,
+    /// all products at one scale.
     ///
     /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
     /// decomposition for all babies of an input, and for each giant a mod-down of one half, a decomposition and a key product; one division
-    /// at the end, fused with the rescale. Error: that of the babies' key products times the factors, of the giants', and of the division.
+    /// at the end, fused with the rescale. With plain factors each baby has a mod-down, and giant steps only
+    /// where they are chained.
+    /// Error: that of the babies' key products (and mod-downs) times the factors, of the giants', and of the
+    /// division.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
     ///
     /// # Panics
-    /// Where there are no terms at all, a term reads an input that is not there, or a factor is not extended.
+    /// Where there are no terms at all, a term reads an input that is not there, or some factors are extended
+    /// and others are not.
     pub fn transform(
         &self,
         inputs: &[&Ciphertext],
         map: &LinearTransform<'_>,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
-        let (level, scale) = check_transform(inputs, map)?;
+        let (level, scale, extension) = check_transform(inputs, map)?;
         let babies = self.babies(level, map)?;
-        let sums = self.inner_sums(inputs, level, &babies, map);
+        let sums = match extension {
+            Extension::Extended => self.inner_sums(inputs, level, &babies, map),
+            Extension::Plain => self.plain_inner_sums(inputs, level, &babies, map)?,
+        };
+        if extension == Extension::Plain && map.giants.iter().all(|giant| giant.rotation == 0) {
+            let [c0, c1] = self.added(level, sums);
+            return self.finish(Ciphertext { c0, c1, level, scale }, rescale);
+        }
+        let sums = sums.into_iter().map(|halves| Inner { halves, extension }).collect();
         let sum = match map.order {
             GiantOrder::Apart => self.giant_steps(level, map, sums)?,
             GiantOrder::Chained => self.chained_giant_steps(level, map, sums)?,
@@ -152,6 +177,65 @@ impl Evaluator<'_> {
             self.add_products(&rotated.collect::<Vec<_>>(), &terms_of(group, map), &mut sums, index == 0);
         }
         sums
+    }
+
+    /// The same for factors that are not extended: babies are brought down, and all is modulo the primes of
+    /// the level.
+    fn plain_inner_sums(
+        &self,
+        inputs: &[&Ciphertext],
+        level: Level,
+        babies: &[Baby<'_>],
+        map: &LinearTransform<'_>,
+    ) -> Result<Vec<Halves>, Error> {
+        let basis = self.context.basis(level);
+        let mut sums: Vec<Halves> = map.giants.iter().map(|_| [basis.scratch(), basis.scratch()]).collect();
+        for (index, group) in groups(babies).into_iter().enumerate() {
+            let mut rotated: Vec<Cow<'_, Ciphertext>> = vec![];
+            for of_input in group.chunk_by(|a, b| a.input == b.input) {
+                rotated.extend(self.rotations(inputs[of_input[0].input], of_input)?);
+            }
+            let terms = terms_of(group, map);
+            each_block_of(&mut sums, |block, outs| {
+                for (terms, out) in terms.iter().zip(outs) {
+                    let pairs = terms.iter().map(|(baby, factor)| Pair {
+                        left: [block.of(&rotated[*baby].c0), block.of(&rotated[*baby].c1)],
+                        shared: block.of(&factor.poly),
+                    });
+                    let (kernel, m) = (basis.kernel(), basis.modulus(block.limb));
+                    let sum = if index == 0 { kernels::dot_pair } else { kernels::dot_pair_add };
+                    sum(kernel, m, &pairs.collect::<Vec<_>>(), out);
+                }
+            });
+        }
+        Ok(sums)
+    }
+
+    /// The babies of one input as ciphertexts.
+    fn rotations<'c>(
+        &self,
+        input: &'c Ciphertext,
+        babies: &[Baby<'_>],
+    ) -> Result<Vec<Cow<'c, Ciphertext>>, Error> {
+        let turned = babies.iter().any(|baby| baby.key.is_some());
+        let digits = turned.then(|| Digits::new(self.context, &input.c1, input.level));
+        let rotation = |baby: &Baby<'_>| match (&digits, baby.key) {
+            (Some(digits), Some(key)) => {
+                Ok(Cow::Owned(self.rotate_digits(input, &Rotation::new(digits, key))?))
+            }
+            _ => Ok(Cow::Borrowed(input)),
+        };
+        parallel::map(babies.iter(), rotation).into_iter().collect()
+    }
+
+    /// The sum of pairs of halves modulo the primes of a level.
+    fn added(&self, level: Level, sums: Vec<Halves>) -> Halves {
+        let basis = self.context.basis(level);
+        let add = |mut sum: Halves, other: Halves| {
+            sum.iter_mut().zip(&other).for_each(|(a, b)| basis.add(a, b));
+            sum
+        };
+        sums.into_iter().reduce(add).expect("a linear map has giant steps")
     }
 
     /// The sums of products with these babies, written to `sums` (`first`) or added to them. Babies live for a block only: nothing of
@@ -206,18 +290,19 @@ impl Evaluator<'_> {
         &self,
         level: Level,
         map: &LinearTransform<'_>,
-        sums: Vec<Halves>,
+        sums: Vec<Inner>,
     ) -> Result<Halves, Error> {
         let (turned, still): (Vec<_>, Vec<_>) =
             sums.into_iter().zip(&map.giants).partition(|(_, giant)| giant.rotation != 0);
         let with_key =
-            |(sum, giant): (Halves, &Giant<'_>)| Ok((sum, self.keys.rotation(giant.rotation, level)?));
+            |(sum, giant): (Inner, &Giant<'_>)| Ok((sum, self.keys.rotation(giant.rotation, level)?));
         let mut turned = turned.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
         let add = |mut sum: Halves, other: Halves| {
             self.add_extended(&mut sum, &other, level);
             sum
         };
-        let mut sums: Vec<Halves> = still.into_iter().map(|(sum, _)| sum).reduce(add).into_iter().collect();
+        let still = still.into_iter().map(|(sum, _)| self.raised(sum, level));
+        let mut sums: Vec<Halves> = still.reduce(add).into_iter().collect();
         let share = turned.len().div_ceil(parallel::threads()).max(1);
         let shares = turned.chunks_mut(share);
         sums.resize_with(shares.len().max(1), || self.extended_zero(level));
@@ -232,37 +317,62 @@ impl Evaluator<'_> {
         &self,
         level: Level,
         map: &LinearTransform<'_>,
-        sums: Vec<Halves>,
+        sums: Vec<Inner>,
     ) -> Result<Halves, Error> {
-        let mut steps: Vec<(usize, Halves)> =
+        let mut steps: Vec<(usize, Inner)> =
             map.giants.iter().map(|giant| giant.rotation).zip(sums).collect();
         steps.sort_by_key(|(rotation, _)| *rotation);
         let (mut at, mut sum) = steps.pop().expect("a linear map has giant steps");
         while at != 0 {
-            let (next, mut onto) = steps.pop().unwrap_or_else(|| (0, self.extended_zero(level)));
+            let (next, onto) = steps.pop().map_or_else(
+                || (0, self.extended_zero(level)),
+                |(next, onto)| (next, self.raised(onto, level)),
+            );
+            let mut halves = onto;
             if next == at {
-                self.add_extended(&mut sum, &onto, level);
-                continue;
+                self.add_extended(&mut halves, &self.raised(sum, level), level);
+            } else {
+                self.add_giant_step(level, &mut sum, self.keys.rotation(at - next, level)?, &mut halves);
             }
-            self.add_giant_step(level, &mut sum, self.keys.rotation(at - next, level)?, &mut onto);
-            (at, sum) = (next, onto);
+            (at, sum) = (next, Inner { halves, extension: Extension::Extended });
         }
-        Ok(steps.into_iter().fold(sum, |mut sum, (_, other)| {
-            self.add_extended(&mut sum, &other, level);
+        Ok(steps.into_iter().fold(self.raised(sum, level), |mut sum, (_, other)| {
+            self.add_extended(&mut sum, &self.raised(other, level), level);
             sum
         }))
     }
 
-    fn add_giant_step(&self, level: Level, inner: &mut Halves, key: &RotationKey, sum: &mut Halves) {
+    /// Adds an inner sum, rotated; of one in the extended basis the second half is brought down first.
+    fn add_giant_step(&self, level: Level, inner: &mut Inner, key: &RotationKey, sum: &mut Halves) {
         let extended = self.context.extended_basis(level);
-        let [first, second] = inner;
-        self.context.mod_down(level).apply(second);
+        let Inner { halves: [first, second], extension } = inner;
+        if *extension == Extension::Extended {
+            self.context.mod_down(level).apply(second);
+        }
         let digits = Digits::new(self.context, second, level);
         let rotation = Rotation::new(&digits, key);
-        let add_first = |block: &Block, out: &mut [u32]| {
-            kernels::add(extended.kernel(), extended.modulus(block.limb), out, block.of(first));
+        let add_first = |block: &Block, out: &mut [u32]| match extension {
+            Extension::Extended => {
+                kernels::add(extended.kernel(), extended.modulus(block.limb), out, block.of(first));
+            }
+            Extension::Plain => add_special_multiple(self.context, level, first, block, out),
         };
         each_block(sum, |block, out| rotation.block(add_first, block, out, true));
+    }
+
+    /// An inner sum in the extended basis.
+    fn raised(&self, inner: Inner, level: Level) -> Halves {
+        if inner.extension == Extension::Extended {
+            return inner.halves;
+        }
+        let mut raised = self.extended_scratch(level);
+        each_block(&mut raised, |block, outs| {
+            for (half, out) in inner.halves.iter().zip(outs) {
+                out.fill(0);
+                add_special_multiple(self.context, level, half, block, out);
+            }
+        });
+        raised
     }
 
     /// Sums rotations of a ciphertext in stages: in each, `v = v + sum of rotate_k(v)` over the stage's steps.
@@ -315,19 +425,22 @@ impl Evaluator<'_> {
     }
 }
 
-/// The level of the inputs and the scale of all products.
-fn check_transform(inputs: &[&Ciphertext], map: &LinearTransform<'_>) -> Result<(Level, Scale), Error> {
+/// The level of the inputs, the scale of all products, and whether their factors are extended.
+fn check_transform(
+    inputs: &[&Ciphertext],
+    map: &LinearTransform<'_>,
+) -> Result<(Level, Scale, Extension), Error> {
     let mut terms = map.giants.iter().flat_map(|giant| &giant.terms).peekable();
     let product = |term: &Term<'_>| Scale(inputs[term.input].scale.0 * term.factor.scale.0);
     let first = terms.peek().expect("a linear map has terms");
-    let (level, scale) = (inputs[first.input].level, product(first));
+    let (level, scale, extension) = (inputs[first.input].level, product(first), first.factor.extension);
     for term in terms {
-        assert_eq!(term.factor.extension, Extension::Extended, "factors of a linear map are extended");
+        assert_eq!(term.factor.extension, extension, "factors of a linear map are all extended, or none");
         same_level(level, inputs[term.input].level)?;
         same_level(level, term.factor.level)?;
         same_scale(scale, product(term))?;
     }
-    Ok((level, scale))
+    Ok((level, scale, extension))
 }
 
 /// Babies in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABIES`] unless one input has more.

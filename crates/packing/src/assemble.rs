@@ -1,10 +1,9 @@
 //! From a network and a choice to the circuit: one straight line over the layers.
 
 use crate::choice::windows;
-use crate::kernels::{DiagonalKernel, Part, PointwiseKernel, ScoreKernel, WindowKernel, bearer};
+use crate::kernels::{DiagonalKernel, PointwiseKernel, ScoreKernel, WindowKernel, parts};
 use crate::layer_graph::{Layer, LayerGraph, Operand, Pointwise};
 use crate::parameters::nominal_scale;
-use crate::placement::Placement;
 use crate::{Choice, Error, InputLayout, LayerChoice, Layout, ReplyLayout};
 use blindsight_circuit::{Builder, Circuit, Label, LabelInput, Output, Reading, Value};
 use blindsight_ckks::{Level, Parameters, Scale};
@@ -329,19 +328,12 @@ impl<'a> Building<'a> {
         let extended = is_last.then(|| self.reply.extended(self.graph.last()));
         let layer: &Layer = extended.as_ref().unwrap_or(&self.graph.layers[index]);
         let scale = if is_last { self.reply.scale } else { self.scale_of(&self.graph.layers[index], output) };
-        let to = Arc::new(Placement::new(output));
-        if to.elements != layer.rows() {
+        if output.shape.elements() != layer.rows() {
             return Err(Error::Plan("the scores' layout is not one of the reply's values".into()));
         }
         let from = layer.terms.iter().map(|term| self.layout(term.operand.tensor));
-        let from: Vec<Arc<Placement>> =
-            from.map(|layout| Ok(Arc::new(Placement::new(layout?)))).collect::<Result<_, Error>>()?;
-        let bearer = bearer(from.iter().map(|from| &**from));
-        let parts = layer.terms.iter().zip(from).enumerate().map(|(term, (of, from))| {
-            let bias = (bearer == Some(term)).then(|| layer.bias.clone());
-            Part::new(of.linear.clone(), bias, [from, to.clone()], split.origin, *preference)
-        });
-        let parts = parts.collect();
+        let from = from.collect::<Result<Vec<&Layout>, _>>()?;
+        let parts = parts(layer, &from, output, split.origin, *preference);
         Ok(DiagonalKernel::new(parts, layer.bias.clone(), *split, fold.clone(), output, scale))
     }
 

@@ -205,15 +205,20 @@ fn grids(graph: &LayerGraph, setting: Setting<'_>) -> Vec<Grid> {
     if !setting.windows {
         origins.push(0);
     }
-    let mut grids = vec![];
+    // Where a stride left gaps that were not filled, later maps lie closer in a picture that begins after it.
+    origins.extend((2..=made).filter(|tensor| !graph.shape(*tensor).is_vector()));
+    let mut grids: Vec<Grid> = vec![];
     for first in origins.into_iter().filter(|first| *first <= made) {
         let (origin, Some(gap)) = (graph.shape(first), gap(graph, first, made)) else { continue };
         let packed = Grid { row: origin.width, picture: origin.positions(), gap };
         let row = origin.width.next_power_of_two();
         let picture = row * origin.height.next_power_of_two();
-        grids.extend([packed, Grid { row, picture, gap }]);
+        for grid in [packed, Grid { row, picture, gap }] {
+            if !grids.contains(&grid) {
+                grids.push(grid);
+            }
+        }
     }
-    grids.dedup();
     grids
 }
 

@@ -51,6 +51,7 @@ mod probe;
 mod reasons;
 mod reply;
 mod search;
+mod sharing;
 pub mod sizes;
 mod slot_set;
 mod steps;

@@ -12,6 +12,7 @@ use crate::chain::Chain;
 use crate::layer_graph::LayerGraph;
 use crate::parameters::{DEGREES, too_deep};
 use crate::search::{Map, Search};
+use crate::sharing::share_keys;
 use crate::steps::Price;
 use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
 use blindsight_circuit::{CostModel, predict};
@@ -455,7 +456,7 @@ fn within_key_limit(map: &Map<'_>, without: &[Family], best: &Best) -> Result<Op
     });
     let mut least_keys = u64::MAX;
     for choice in std::iter::once(Ok(choice)).chain(priced) {
-        let choice = choice?;
+        let choice = share_keys(search, choice?)?;
         let assembly = assemble(search.graph, search.parameters, &choice, search.bound)?;
         let keys = sizes::evaluation_keys(search.parameters, &assembly.circuit.keys());
         if keys <= limit {

@@ -11,8 +11,8 @@ use crate::placement::Placement;
 use crate::planner::Objective;
 use crate::search::Search;
 use crate::{LayerChoice, ReplyLayout, sizes};
-use blindsight_circuit::{Babies, Cost, Counts, TransformShape};
-use blindsight_ckks::{KeyRequirements, Level, Parameters, Rescale};
+use blindsight_circuit::{Babies, Cost, Counts, Hoisting, TransformShape};
+use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
@@ -108,11 +108,24 @@ pub(crate) struct Prices<'a> {
     search: &'a Search<'a>,
     /// Bytes of a rotation's key at each level.
     key_bytes: Vec<f64>,
+    /// Bytes of a factor's special limbs.
+    special_bytes: f64,
+    /// What a mebibyte of the encoded model is worth, in the units of the objective.
+    model_worth: f64,
 }
 
 impl<'a> Prices<'a> {
     pub fn new(search: &'a Search<'a>) -> Self {
-        Self { search, key_bytes: key_bytes(search.parameters) }
+        let parameters = search.parameters;
+        let special_bytes = (parameters.special().len() * parameters.slots() * size_of::<u32>()) as f64;
+        let is_time = matches!(search.options.objective, Objective::Latency | Objective::Throughput);
+        let model_worth = if is_time { MODEL_WORTH } else { 0.0 };
+        Self { search, key_bytes: key_bytes(parameters), special_bytes, model_worth }
+    }
+
+    /// Bytes of a rotation's key at a level.
+    pub fn key_bytes(&self, level: Level) -> f64 {
+        self.key_bytes[level.0]
     }
 
     /// What it costs to read an image from so many ciphertexts.
@@ -179,28 +192,34 @@ impl<'a> Prices<'a> {
         terms.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
     }
 
-    /// The same for one ciphertext of the output: by the best number of giant steps, each of which meets all babies.
+    /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
+    /// which meets all babies.
     fn least_row(&self, cost: &Cost<'_>, row: &[usize]) -> Price {
-        let total = row.iter().sum::<usize>().max(1);
+        let ways = HOISTINGS.map(|hoisting| self.least_hoisted(cost, row, hoisting));
+        ways.into_iter().min().expect("there are ways")
+    }
+
+    fn least_hoisted(&self, cost: &Cost<'_>, row: &[usize], hoisting: Hoisting) -> Price {
+        let terms = row.iter().sum::<usize>().max(1);
         let read = || row.iter().filter(|terms| **terms > 0);
         let price = |counts| self.price(counts, 0.0, 0);
-        let mut least = Price::NEVER;
-        for giants in 1..=total {
-            let products = TransformShape { babies: vec![], giants, turned: giants - 1, terms: total };
-            let products = cost.transform(&products, Rescale::Yes);
+        let (order, mut least) = (GiantOrder::Apart, Price::NEVER);
+        for giants in 1..=terms {
+            let shape = TransformShape { babies: vec![], giants, turned: giants - 1, terms, order, hoisting };
+            let products = cost.transform(&shape, Rescale::Yes);
             if price(products) >= least {
                 break;
             }
-            let babies = read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giants))).sum();
+            let babies = read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giants), hoisting)).sum();
             least = least.min(price(products + babies));
         }
         least
     }
 
     /// So many babies of one input: the input itself is one of them where that is cheaper than a rotation.
-    fn fewest_babies(&self, cost: &Cost<'_>, count: usize) -> Counts {
-        let with_it = cost.babies(Babies { rotated: count - 1, unrotated: true });
-        let without = cost.babies(Babies { rotated: count, unrotated: false });
+    fn fewest_babies(&self, cost: &Cost<'_>, count: usize, hoisting: Hoisting) -> Counts {
+        let with_it = cost.babies(Babies { rotated: count - 1, unrotated: true }, hoisting);
+        let without = cost.babies(Babies { rotated: count, unrotated: false }, hoisting);
         [with_it, without]
             .into_iter()
             .min_by_key(|counts| self.price(*counts, 0.0, 0))
@@ -220,23 +239,40 @@ impl<'a> Prices<'a> {
         let units = || units(step.layouts(), step.to.output.slots);
         let mut best: Option<(Price, Split, FoldChoice)> = None;
         for way in decided.ways(units) {
-            let Some((price, fold, least_copied)) = self.shapes_price(&way.plain, step, bias) else {
-                continue;
-            };
+            let plain = self.hoisted(way.plain.clone(), step.layer.level);
+            let Some((price, fold, least_copied)) = self.shapes_price(&plain, step, bias) else { continue };
             if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                best = Some((price, way.plain.split, fold));
+                best = Some((price, plain.split, fold));
             }
             if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
                 continue;
             }
             for shapes in way.copied(units) {
-                let Some((price, fold, _)) = self.shapes_price(shapes, step, bias) else { continue };
+                let shapes = self.hoisted(shapes.clone(), step.layer.level);
+                let Some((price, fold, _)) = self.shapes_price(&shapes, step, bias) else { continue };
                 if best.as_ref().is_none_or(|(least, ..)| price < *least) {
                     best = Some((price, shapes.split, fold));
                 }
             }
         }
         best
+    }
+
+    /// A split in the cheapest way to hoist it.
+    pub fn hoisted(&self, shapes: Shapes, level: Level) -> Shapes {
+        let cost = Cost::new(self.search.parameters, level);
+        let counts = |shapes: &Shapes| -> Counts {
+            shapes.transforms.iter().map(|shape| cost.transform(shape, Rescale::Yes)).sum()
+        };
+        let once = shapes.clone().hoisted(Hoisting::Once);
+        let saved =
+            self.special_bytes * shapes.transforms.iter().map(|shape| shape.terms as f64).sum::<f64>();
+        let worth = Price([self.model_worth * saved / (1 << 20) as f64, 0.0, 0.0, 0.0]);
+        if self.price(counts(&once), 0.0, 0) < self.price(counts(&shapes), 0.0, 0) + worth {
+            once
+        } else {
+            shapes
+        }
     }
 
     /// What a split costs with its best fold; and what it would cost at least with copies, which save keys and nothing else.
@@ -246,16 +282,20 @@ impl<'a> Prices<'a> {
         step: &Step<'_>,
         bias: bool,
     ) -> Option<(Price, FoldChoice, Price)> {
-        let cost = Cost::new(self.search.parameters, step.layer.level);
-        let copying = cost.rotate(1) * shapes.copies;
-        let product = |rescale| {
-            shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum::<Counts>() + copying
-        };
-        let (counts, fold_keys, fold) = self.folded(step.layer.level, &step.to.output, bias, product)?;
-        let keys = shapes.keys as f64 * self.key_bytes[step.layer.level.0];
-        let least_copied =
-            self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[step.layer.level.0], 0);
+        let level = step.layer.level;
+        let cost = Cost::new(self.search.parameters, level);
+        let product = |rescale| self.products(shapes, level, rescale);
+        let (counts, fold_keys, fold) = self.folded(level, &step.to.output, bias, product)?;
+        let keys = shapes.keys as f64 * self.key_bytes[level.0];
+        let least_copied = self.price(counts + cost.rotate(1), fold_keys + self.key_bytes[level.0], 0);
         Some((self.price(counts, fold_keys + keys, 0), fold, least_copied))
+    }
+
+    /// The products of a split, and its copies.
+    pub fn products(&self, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
+        let cost = Cost::new(self.search.parameters, level);
+        let copying = cost.rotate(1) * shapes.copies;
+        shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum::<Counts>() + copying
     }
 
     /// The best fold of a product, for all ciphertexts of the output: the counts of product, fold and bias, and the bytes of the fold's keys.
@@ -291,7 +331,8 @@ impl<'a> Prices<'a> {
         best.map(|(_, counts, keys, fold)| (counts, keys, fold))
     }
 
-    fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
+    /// What such work costs, with so many bytes of keys and for so many ciphertexts of the input.
+    pub fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
         let (parameters, options) = (self.search.parameters, self.search.options);
         let (hops, switches) = (counts.hops() as f64, counts.key_switches() as f64);
         let limbs = inputs * parameters.max_level().limbs();
@@ -319,16 +360,42 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
     (0..=parameters.max_level().0).map(at).collect()
 }
 
+/// What a mebibyte of the encoded model is worth, in microseconds: less than it takes to read it, for all
+/// clients share it.
+const MODEL_WORTH: f64 = 20.0;
+
+/// The ways to hoist a transform.
+const HOISTINGS: [Hoisting; 2] = [Hoisting::Twice, Hoisting::Once];
+
 /// Numbers of giant steps that are aimed at.
 const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
 
 /// Distances at which diagonals repeat.
-type Units = BTreeSet<usize>;
+pub(crate) type Units = BTreeSet<usize>;
 
 /// The strides of the layouts.
-fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> Units {
+pub(crate) fn units<'a>(layouts: impl Iterator<Item = &'a Layout>, slots: usize) -> Units {
     let strides = layouts.flat_map(|layout| &layout.digits).map(|d| d.stride);
     strides.chain([1]).filter(|u| (1..slots).contains(u)).collect()
+}
+
+/// Spans of giant steps that are worth a look.
+pub(crate) fn spans(diagonals: &Diagonals, origin: usize, units: &Units) -> BTreeSet<usize> {
+    let (range, terms) = (diagonals.range(origin), diagonals.products());
+    let spans = |unit: &usize| {
+        let (unit, steps) = (*unit, range.div_ceil(*unit));
+        let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
+        giants.map(move |giants| steps.div_ceil(giants) * unit)
+    };
+    units.iter().flat_map(spans).filter(|s| *s <= diagonals.slots()).collect()
+}
+
+/// How far apart copies may lie: as far as the strides of the layouts, times powers of two; the last is the
+/// span, for none.
+pub(crate) fn strides(units: &Units, span: usize) -> BTreeSet<usize> {
+    let multiples =
+        |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < span);
+    units.iter().flat_map(multiples).chain([span]).collect()
 }
 
 /// Splits into giant steps, for each number of them: the one with the fewest baby steps.
@@ -338,15 +405,8 @@ fn useful_splits(
     units: &Units,
     stamps: &mut Stamps,
 ) -> Vec<GiantSteps> {
-    let (range, terms) = (diagonals.range(origin), diagonals.products());
-    let spans = |unit: &usize| {
-        let (unit, steps) = (*unit, range.div_ceil(*unit));
-        let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
-        giants.map(move |giants| steps.div_ceil(giants) * unit)
-    };
-    let spans: BTreeSet<usize> = units.iter().flat_map(spans).filter(|s| *s <= stamps.slots()).collect();
     let mut best: BTreeMap<usize, GiantSteps> = BTreeMap::new();
-    for span in spans {
+    for span in spans(diagonals, origin, units) {
         let steps = diagonals.giant_steps(origin, span, stamps);
         if !steps.is_whole() {
             return vec![];
@@ -362,10 +422,8 @@ fn useful_splits(
 /// Ways to make babies of copies: those that take fewer keys than all with as few copies.
 fn ways_to_copy(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
     let mut stamps = Stamps::new(steps.slots());
-    let multiples =
-        |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < steps.span);
-    let strides: BTreeSet<usize> = units.iter().flat_map(multiples).collect();
-    let mut ways: Vec<Shapes> = strides.into_iter().map(|stride| steps.shapes(stride, &mut stamps)).collect();
+    let strides = strides(units, steps.span).into_iter().filter(|stride| *stride < steps.span);
+    let mut ways: Vec<Shapes> = strides.map(|stride| steps.shapes(stride, &mut stamps)).collect();
     ways.sort_by_key(|shapes| (shapes.copies, shapes.keys));
     let mut least = usize::MAX;
     ways.retain(|shapes| {

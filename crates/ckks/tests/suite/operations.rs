@@ -188,13 +188,15 @@ fn transforms_with_every_split() {
     let evaluator = Evaluator::new(&setup.context, &setup.keys);
     let parameters = setup.context.parameters();
     for level in levels().skip(1) {
-        for (babies, giants) in [(4, 4), (1, 4), (4, 1)] {
+        let extensions = [Extension::Extended, Extension::Plain];
+        let splits = [(4, 4), (1, 4), (4, 1)].into_iter().flat_map(|split| extensions.map(|e| (split, e)));
+        for ((babies, giants), extension) in splits {
             let x = random_slots(N, 11);
             let diagonal = |d: usize| random_slots(N, 300 + d as u64);
             let scale = Scale(SCALE / 4.0);
             let factor = |(g, b)| {
                 let shifted = rotated(&diagonal(4 * g + b), N - 4 * g);
-                setup.context.encode_factor(&shifted, level, scale, Extension::Extended).unwrap()
+                setup.context.encode_factor(&shifted, level, scale, extension).unwrap()
             };
             let splits = (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b)));
             let factors: Vec<_> = splits.map(factor).collect();
@@ -209,9 +211,13 @@ fn transforms_with_every_split() {
             let third = 1.0 / 3.0;
             let terms = (babies * giants) as f64;
             let product = |v| noise::plain_product(parameters, (v, third, Scale(SCALE)), (third, scale));
-            // Baby products are added before the mod-down: no rounding there.
             let rotated_babies = ((babies - 1) * giants) as f64;
-            let switched = noise::key_product(parameters, level) * third * scale.0 * scale.0;
+            let baby = match extension {
+                // Baby products are added before the mod-down: no rounding there.
+                Extension::Extended => noise::key_product(parameters, level),
+                Extension::Plain => noise::key_switch(parameters, level),
+            };
+            let switched = baby * third * scale.0 * scale.0;
             let giant_steps = (giants - 1) as f64 * noise::key_switch(parameters, level);
             let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + giant_steps;
             let q = parameters.modulus(level);

@@ -1,9 +1,10 @@
 use super::{FoldChoice, add_bias, folded};
 use crate::Layout;
+use crate::layer_graph::Layer;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::slot_set::SlotSet;
-use blindsight_circuit::{Babies, Builder, Giant, Numbers, Role, Term, TransformShape, Value};
+use blindsight_circuit::{Babies, Builder, Giant, Hoisting, Numbers, Term, TransformShape, Value};
 use blindsight_ckks::{GiantOrder, Scale};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,8 @@ pub struct Split {
     pub stride: usize,
     /// How giant steps are made: as a chain they take fewer keys.
     pub order: GiantOrder,
+    /// How much of the babies' key-switches is shared.
+    pub hoisting: Hoisting,
 }
 
 /// The rotations that make a diagonal, one after another.
@@ -93,6 +96,7 @@ pub(crate) struct Meetings {
 }
 
 /// For each ciphertext of output and input its diagonals, in order: all that counts of a layer depend on.
+#[derive(Clone)]
 pub(crate) struct Diagonals {
     slots: usize,
     pairs: Vec<Vec<Vec<usize>>>,
@@ -119,10 +123,6 @@ impl Stamps {
         Self { giants: vec![0; slots], within: vec![0; slots], last: 0 }
     }
 
-    pub fn slots(&self) -> usize {
-        self.giants.len()
-    }
-
     fn next(&mut self) -> u32 {
         self.last += 1;
         self.last
@@ -135,6 +135,7 @@ fn first(stamps: &mut [u32], place: usize, now: u32) -> bool {
 }
 
 /// All diagonals of a layer, split into giant steps; how each of these is made is open.
+#[derive(Clone)]
 pub(crate) struct GiantSteps {
     slots: usize,
     origin: usize,
@@ -146,6 +147,7 @@ pub(crate) struct GiantSteps {
 }
 
 /// Those of one ciphertext of the output.
+#[derive(Clone)]
 struct GiantRow {
     giants: usize,
     turned: usize,
@@ -187,15 +189,23 @@ impl GiantSteps {
         self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }
 
+    /// The same, giant steps made in this order.
+    pub fn ordered(&self, order: GiantOrder) -> Self {
+        Self { order, ..self.clone() }
+    }
+
     /// What it costs with copies so many diagonals apart.
     pub fn shapes(&self, stride: usize, stamps: &mut Stamps) -> Shapes {
-        let split = Split { origin: self.origin, span: self.span, stride, order: self.order };
+        let (order, hoisting) = (self.order, Hoisting::default());
+        let split = Split { origin: self.origin, span: self.span, stride, order, hoisting };
         let keys = stamps.next();
         let transform = |row: &GiantRow| TransformShape {
             babies: vec![],
             giants: row.giants,
             turned: row.turned,
             terms: row.terms,
+            order,
+            hoisting,
         };
         let transforms = self.rows.iter().map(transform).collect();
         let mut shapes = Shapes { split, transforms, copies: 0, keys: self.keys };
@@ -219,6 +229,15 @@ impl GiantSteps {
         }
         shapes.keys += usize::from(shapes.copies > 0);
         shapes
+    }
+}
+
+impl Shapes {
+    /// The same, hoisted so.
+    pub fn hoisted(mut self, hoisting: Hoisting) -> Self {
+        self.split.hoisting = hoisting;
+        self.transforms.iter_mut().for_each(|shape| shape.hoisting = hoisting);
+        self
     }
 }
 
@@ -274,6 +293,33 @@ impl Diagonals {
     /// How many slots a ciphertext has.
     pub fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// The rotations that a split makes, each once: for each a key is needed.
+    pub fn rotations(&self, split: &Split) -> Vec<usize> {
+        let mut rotations = vec![];
+        let steps = |diagonals: &[usize]| -> Vec<Steps> {
+            diagonals.iter().map(|diagonal| split.of(*diagonal, self.slots)).collect()
+        };
+        let sorted = |mut all: Vec<usize>| {
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let rows = self.pairs.iter().map(|row| row.iter().map(|pair| steps(pair)).collect());
+        let rows: Vec<Vec<Vec<Steps>>> = rows.collect();
+        for row in &rows {
+            rotations.extend(row.iter().flatten().map(|steps| steps.baby));
+            let giants = sorted(row.iter().flatten().map(|steps| steps.giant).collect());
+            rotations.extend(split.order.rotations(&giants));
+        }
+        for input in 0..rows[0].len() {
+            let copies = rows.iter().flat_map(|row| &row[input]).map(|steps| steps.copy);
+            let copies = sorted(copies.collect());
+            rotations.extend(GiantOrder::Chained.rotations(&copies));
+        }
+        rotations.retain(|rotation| *rotation != 0);
+        sorted(rotations)
     }
 
     /// How many products there are for each ciphertext of output and input.
@@ -476,8 +522,26 @@ impl Pair {
 /// The value of each input and copy.
 type Copies = BTreeMap<(usize, usize), Value>;
 
+/// The terms of a layer, each with its diagonals between these layouts.
+pub(crate) fn parts(
+    layer: &Layer,
+    from: &[&Layout],
+    to: &Layout,
+    origin: usize,
+    preference: Preference,
+) -> Vec<Part> {
+    let to = Arc::new(Placement::new(to));
+    let from: Vec<Arc<Placement>> = from.iter().map(|layout| Arc::new(Placement::new(layout))).collect();
+    let bearer = bearer(from.iter().map(|from| &**from));
+    let part = |(index, (term, from)): (usize, (&crate::layer_graph::Term, Arc<Placement>))| {
+        let bias = (bearer == Some(index)).then(|| layer.bias.clone());
+        Part::new(term.linear.clone(), bias, [from, to.clone()], origin, preference)
+    };
+    layer.terms.iter().zip(from).enumerate().map(part).collect()
+}
+
 impl Part {
-    pub fn new(
+    fn new(
         linear: Arc<Linear>,
         bias: Option<Arc<[f64]>>,
         [from, to]: [Arc<Placement>; 2],
@@ -487,6 +551,11 @@ impl Part {
         let differences = Differences::new(&linear, bias.as_deref(), &from, &to);
         let meetings = Arc::new(Meetings::new(&differences, from, to, origin, preference));
         Self { linear, meetings, bias }
+    }
+
+    /// Its diagonals.
+    pub fn diagonals(&self) -> Diagonals {
+        self.meetings.diagonals.clone()
     }
 
     /// The weights of a diagonal, rotated back by the giant step that will come.
@@ -590,7 +659,7 @@ impl DiagonalKernel {
                 });
                 let weights = part.weights(b.slots(), [to, from], *diagonal, giant);
                 let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
-                let plain = b.plain(Role::ExtendedFactor, level, scale, weights)?;
+                let plain = b.plain(self.split.hoisting.role(), level, scale, weights)?;
                 giants.entry(giant).or_default().push(Term { input, baby, plain });
             }
         }

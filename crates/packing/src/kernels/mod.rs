@@ -11,7 +11,7 @@ mod scores;
 mod windows;
 
 pub(crate) use diagonals::{
-    DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Part, Shapes, Stamps, bearer,
+    DiagonalKernel, Diagonals, Differences, GiantSteps, Meetings, Part, Shapes, Stamps, bearer, parts,
 };
 pub use diagonals::{Preference, Split};
 pub(crate) use maps::{Cut, scalar_sum};

@@ -9,7 +9,7 @@ use crate::{
     Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm,
     ReplyLayout, Split, Verdict, explain, parameters,
 };
-use blindsight_circuit::{CostModel, dry_run};
+use blindsight_circuit::{CostModel, Hoisting, dry_run};
 use blindsight_ckks::GiantOrder;
 use blindsight_ckks::wire::{self, Header, Kind};
 use blindsight_network::{Model, Operator, Padding, Shape};
@@ -52,7 +52,7 @@ fn transforms_of_the_cryptonets_network() {
     let dense = LayerChoice::Diagonals {
         output: Layout::packed(Shape::vector(100), 8192).with_blocks(Blocks::cyclic(64, 8192, 64)),
         preference: Preference::First,
-        split: Split { origin: 0, span: 4, stride: 4, order: GiantOrder::Apart },
+        split: Split { origin: 0, span: 4, stride: 4, order: GiantOrder::Apart, hoisting: Hoisting::Twice },
         fold: fold(vec![2; 6], false),
     };
     let choice = Choice { image: None, layers: vec![windows, dense, LayerChoice::Scores] };
