@@ -48,6 +48,11 @@ impl<'a> Clear<'a> {
         Ok(Self { circuit, inputs, slots, embedding: Embedding::new(circuit.slots()) })
     }
 
+    /// The slots of an input.
+    pub fn given(&self, index: usize) -> &'a [f64] {
+        &self.inputs[index]
+    }
+
     /// How many slots a value has.
     pub fn slots(&self) -> usize {
         self.slots
@@ -168,7 +173,7 @@ impl Executor for Trace<'_> {
 }
 
 /// `sum += factor * value rotated by steps`.
-fn accumulate(sum: &mut [f64], factor: &[f64], value: &[f64], steps: usize) {
+pub(crate) fn accumulate(sum: &mut [f64], factor: &[f64], value: &[f64], steps: usize) {
     let rotated = value[steps..].iter().chain(&value[..steps]);
     sum.iter_mut().zip(factor).zip(rotated).for_each(|((s, f), v)| *s += f * v);
 }

@@ -9,7 +9,7 @@
 
 use crate::Error;
 use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
-use crate::clear::{Clear, fold_stage};
+use crate::clear::{Clear, accumulate, fold_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
 use crate::scalar::SumStage;
@@ -45,40 +45,131 @@ const MOST_NODES_TO_REPEAT: usize = 10_000;
 /// # Errors
 /// Where the probe does not fit the inputs, and where a value of the probe would overflow the modulus of its level.
 pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>, Error> {
-    let mut checked =
-        Checked { circuit, clear: Clear::new(circuit, probe)?, read_in_part: read_in_part(circuit) };
-    let exact = interpret::run(circuit, &mut checked)?;
-    let mut predictions: Vec<Prediction> = circuit
-        .outputs()
-        .iter()
-        .zip(exact)
-        .map(|(output, slots)| {
-            let values = checked.clear.read(output, slots);
-            Prediction { deviation: 0.0, deviations: vec![0.0; values.len()], values }
-        })
-        .collect();
-    let runs = runs(circuit);
-    for run in 1..=runs {
-        let mut noisy = Noisy { circuit, clear: Clear::new(circuit, probe)?, random: Random(run) };
-        let wrong = interpret::run(circuit, &mut noisy)?;
-        for ((prediction, output), slots) in predictions.iter_mut().zip(circuit.outputs()).zip(wrong) {
-            let read = noisy.clear.read(output, slots);
-            for ((square, a), b) in prediction.deviations.iter_mut().zip(&read).zip(&prediction.values) {
-                *square += (a - b).powi(2) / runs as f64;
+    let clear = Clear::new(circuit, probe)?;
+    let noisy =
+        (1..=runs(circuit)).map(|run| Noisy { circuit, clear: &clear, random: Random(run) }).collect();
+    let checked = Checked { circuit, clear: &clear, read_in_part: read_in_part(circuit) };
+    let mut lanes = Lanes { checked, noisy };
+    let outputs = interpret::run(circuit, &mut lanes)?;
+    let predictions = circuit.outputs().iter().zip(outputs).map(|(output, lanes)| {
+        let mut read = lanes.into_iter().map(|slots| clear.read(output, slots));
+        let values = read.next().expect("the first lane is the exact one");
+        let mut deviations = vec![0.0; values.len()];
+        let runs = read.len() as f64;
+        for wrong in read {
+            for ((square, a), b) in deviations.iter_mut().zip(&wrong).zip(&values) {
+                *square += (a - b).powi(2) / runs;
             }
         }
+        deviations.iter_mut().for_each(|square| *square = square.sqrt());
+        Prediction { deviation: mean_square(&deviations).sqrt(), deviations, values }
+    });
+    Ok(predictions.collect())
+}
+
+/// All runs at once, so that each plaintext is made once: the exact one first, then those with errors.
+struct Lanes<'a> {
+    checked: Checked<'a>,
+    noisy: Vec<Noisy<'a>>,
+}
+
+impl Lanes<'_> {
+    /// Sums of products with plaintexts in all lanes, giant step by giant step, each with its rotation; and the mean square of each plaintext.
+    fn sums<'v>(&mut self, steps: &[(usize, Vec<Product<'v>>)]) -> Result<(Vec<Vec<f64>>, Vec<f64>), Error> {
+        let slots = self.checked.clear.slots();
+        let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
+        for (rotation, products) in steps {
+            let mut parts = vec![vec![0.0; slots]; sums.len()];
+            for Product { plain, lanes, baby } in products {
+                let mut factor = self.checked.clear.plain(*plain)?;
+                mean_squares.push(mean_square(&factor));
+                accumulate(&mut parts[0], &factor, &lanes[0], *baby);
+                let exact = factor.clone();
+                for ((noisy, part), value) in self.noisy.iter_mut().zip(&mut parts[1..]).zip(&lanes[1..]) {
+                    factor.copy_from_slice(&exact);
+                    noisy.round(&mut factor, *plain);
+                    accumulate(part, &factor, value, *baby);
+                }
+            }
+            for (sum, part) in sums.iter_mut().zip(&mut parts) {
+                part.rotate_left(*rotation);
+                sum.iter_mut().zip(part).for_each(|(s, p)| *s += *p);
+            }
+        }
+        Ok((sums, mean_squares))
     }
-    for prediction in &mut predictions {
-        prediction.deviations.iter_mut().for_each(|square| *square = square.sqrt());
-        prediction.deviation = mean_square(&prediction.deviations).sqrt();
+
+    /// An operation that is a sum of products with plaintexts; `None` for any other.
+    fn products<'v>(
+        operation: &Operation,
+        values: &'v Live<Vec<Vec<f64>>>,
+    ) -> Option<Vec<(usize, Vec<Product<'v>>)>> {
+        match operation {
+            Operation::Dot { terms, .. } => {
+                let product = |(value, plain): &(Value, Plain)| Product {
+                    plain: *plain,
+                    lanes: values.get(*value),
+                    baby: 0,
+                };
+                Some(vec![(0, terms.iter().map(product).collect())])
+            }
+            Operation::Transform { values: read, giants, .. } => {
+                let product = |term: &Term| Product {
+                    plain: term.plain,
+                    lanes: values.get(read[term.input]),
+                    baby: term.baby,
+                };
+                let step = |giant: &Giant| (giant.rotation, giant.terms.iter().map(product).collect());
+                Some(giants.iter().map(step).collect())
+            }
+            _ => None,
+        }
     }
-    Ok(predictions)
+}
+
+/// A product of a plaintext and a value, in all lanes, rotated.
+struct Product<'v> {
+    plain: Plain,
+    lanes: &'v [Vec<f64>],
+    baby: usize,
+}
+
+impl Executor for Lanes<'_> {
+    type Value = Vec<Vec<f64>>;
+
+    fn input(&mut self, index: usize, node: &Node) -> Result<Self::Value, Error> {
+        let exact = self.checked.clear.given(index);
+        let noisy = self.noisy.iter_mut().map(|noisy| noisy.input(exact, node));
+        Ok(std::iter::once(exact.to_vec()).chain(noisy).collect())
+    }
+
+    fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
+        if let Some(steps) = Self::products(&node.operation, values) {
+            let (mut sums, mean_squares) = self.sums(&steps)?;
+            for (noisy, sum) in self.noisy.iter_mut().zip(&mut sums[1..]) {
+                noisy.add_own(node, sum, &mean_squares);
+            }
+            return Ok(sums);
+        }
+        let exact = self.checked.clear.compute(
+            &node.operation,
+            |v| values.get(v)[0].as_slice(),
+            |p| self.checked.clear.plain(p),
+        )?;
+        let noisy = self.noisy.iter_mut().enumerate();
+        let noisy = noisy.map(|(lane, noisy)| noisy.evaluate(node, |v| values.get(v)[1 + lane].as_slice()));
+        std::iter::once(Ok(exact)).chain(noisy).collect()
+    }
+
+    fn observe(&mut self, value: Value, node: &Node, computed: &Self::Value) -> Result<(), Error> {
+        self.checked.observe(value, node, &computed[0])
+    }
 }
 
 /// Computes exact slots, and checks that the moduli hold them.
 struct Checked<'a> {
     circuit: &'a Circuit,
-    clear: Clear<'a>,
+    clear: &'a Clear<'a>,
     /// For each value that nothing but coefficients of outputs depends on, those coefficients.
     read_in_part: Vec<Option<BTreeSet<usize>>>,
 }
@@ -97,20 +188,9 @@ impl Checked<'_> {
             }
         }
     }
-}
 
-impl Executor for Checked<'_> {
-    type Value = Vec<f64>;
-
-    fn input(&mut self, index: usize, node: &Node) -> Result<Vec<f64>, Error> {
-        self.clear.input(index, node)
-    }
-
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
-        self.clear.evaluate(node, values)
-    }
-
-    fn observe(&mut self, value: Value, node: &Node, computed: &Vec<f64>) -> Result<(), Error> {
+    /// Refuses a value whose coefficients would wrap around.
+    fn observe(&self, value: Value, node: &Node, computed: &[f64]) -> Result<(), Error> {
         let magnitude = self.magnitude(value, computed);
         let needed = (magnitude * node.scale.0).log2() + 1.0;
         let available = self.circuit.parameters().log_q(node.level);
@@ -126,7 +206,7 @@ impl Executor for Checked<'_> {
 /// Computes slots with errors.
 struct Noisy<'a> {
     circuit: &'a Circuit,
-    clear: Clear<'a>,
+    clear: &'a Clear<'a>,
     random: Random,
 }
 
@@ -173,17 +253,17 @@ impl Noisy<'_> {
     }
 
     /// A sum with rounded weights; the constant's rounding is nothing beside theirs.
-    fn sum(
+    fn sum<'v>(
         &self,
         stage: &SumStage,
         row: usize,
         node: &Node,
-        values: &Live<Vec<f64>>,
+        get: impl Fn(Value) -> &'v [f64],
     ) -> Result<Vec<f64>, Error> {
         let mut sum = vec![stage.rows.row(row).constant; self.clear.slots()];
         for (value, weight) in stage.terms(row) {
             let weight = f64::from(rounded_weight(weight, stage.scale, node.level)?) / stage.scale.0;
-            sum.iter_mut().zip(values.get(value)).for_each(|(s, v)| *s += weight * v);
+            sum.iter_mut().zip(get(value)).for_each(|(s, v)| *s += weight * v);
         }
         Ok(sum)
     }
@@ -204,24 +284,41 @@ impl Noisy<'_> {
         }
     }
 
-    /// The operation on erroneous operands and rounded plaintexts, and the mean squares of those.
-    fn compute(&mut self, node: &Node, values: &Live<Vec<f64>>) -> Result<(Vec<f64>, Vec<f64>), Error> {
-        let (clear, circuit, random) = (&self.clear, self.circuit, &mut self.random);
-        let mut mean_squares = vec![];
-        let rounded = |plain: Plain| {
-            let mut slots = clear.plain(plain)?;
-            mean_squares.push(mean_square(&slots));
-            random.add_error(&mut slots, noise::rounding(circuit.parameters()), circuit.plain(plain).scale);
-            Ok(slots)
-        };
-        let slots = clear.compute(&node.operation, |v| values.get(v).as_slice(), rounded)?;
-        Ok((slots, mean_squares))
+    /// The rounding of a plaintext.
+    fn round(&mut self, slots: &mut [f64], plain: Plain) {
+        let variance = noise::rounding(self.circuit.parameters());
+        self.random.add_error(slots, variance, self.circuit.plain(plain).scale);
+    }
+
+    fn input(&mut self, exact: &[f64], node: &Node) -> Vec<f64> {
+        let mut slots = exact.to_vec();
+        self.random.add_error(&mut slots, noise::fresh(self.circuit.parameters()), node.scale);
+        slots
+    }
+
+    /// An operation that is no sum of products with plaintexts, on erroneous operands.
+    fn evaluate<'v>(&mut self, node: &Node, get: impl Fn(Value) -> &'v [f64]) -> Result<Vec<f64>, Error> {
+        match &node.operation {
+            Operation::Fold { value, stages, .. } => Ok(self.fold(*value, get(*value), stages, node.scale)),
+            Operation::Sum { stage, row } => self.sum(stage, *row, node, get),
+            operation => {
+                let clear = self.clear;
+                let rounded = |plain: Plain| {
+                    let mut slots = clear.plain(plain)?;
+                    self.round(&mut slots, plain);
+                    Ok(slots)
+                };
+                let mut slots = clear.compute(operation, get, rounded)?;
+                self.add_own(node, &mut slots, &[]);
+                Ok(slots)
+            }
+        }
     }
 }
 
 impl Noisy<'_> {
     /// Adds the error that an operation makes by itself, beyond those of its operands and plaintexts.
-    fn add_own(&mut self, node: &Node, slots: &mut [f64], mean_squares: Vec<f64>) {
+    fn add_own(&mut self, node: &Node, slots: &mut [f64], mean_squares: &[f64]) {
         match &node.operation {
             Operation::Multiply { a, b, .. } => {
                 let scale = Scale(self.scale(*a).0 * self.scale(*b).0);
@@ -232,7 +329,7 @@ impl Noisy<'_> {
                 let Term { input, plain, .. } = giants[0].terms[0];
                 let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
                 let key = self.key(values[0]);
-                let variance = transform_variance(self.circuit, key, giants, mean_squares.into_iter());
+                let variance = transform_variance(self.circuit, key, giants, mean_squares.iter().copied());
                 self.random.add_error(slots, variance, scale);
                 self.add_division(slots, node.scale);
             }
@@ -285,30 +382,6 @@ fn transform_variance(
         babies.map(amplified).sum::<f64>() + switched
     };
     giants.iter().map(giant).sum()
-}
-
-impl Executor for Noisy<'_> {
-    type Value = Vec<f64>;
-
-    fn input(&mut self, index: usize, node: &Node) -> Result<Vec<f64>, Error> {
-        let mut slots = self.clear.input(index, node)?;
-        self.random.add_error(&mut slots, noise::fresh(self.circuit.parameters()), node.scale);
-        Ok(slots)
-    }
-
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
-        match &node.operation {
-            Operation::Fold { value, stages, .. } => {
-                Ok(self.fold(*value, values.get(*value), stages, node.scale))
-            }
-            Operation::Sum { stage, row } => self.sum(stage, *row, node, values),
-            _ => {
-                let (mut slots, mean_squares) = self.compute(node, values)?;
-                self.add_own(node, &mut slots, mean_squares);
-                Ok(slots)
-            }
-        }
-    }
 }
 
 /// For each value, the coefficients that are read of it where nothing else depends on it. Operations that act on each coefficient by

@@ -84,7 +84,7 @@ fn circuit_at(
     let outputs = kernel.build(&mut b, &inputs).unwrap();
     for output in &outputs {
         assert_eq!(b.level(*output).unwrap(), Level(level - kernel.depth()));
-        assert!(b.scale(*output).unwrap().agrees(Scale::bits(26.0)));
+        assert!(b.scale(*output).unwrap().agrees(crate::parameters::nominal_scale(b.parameters())));
     }
     let slots = |value| Output { value, reading: Reading::Slots };
     b.finish(outputs.into_iter().map(slots).collect()).unwrap()
