@@ -6,7 +6,7 @@
 use super::compose::Composition;
 use super::net::Net;
 use crate::layer::Bias;
-use crate::{FusedOperation, LinearMap, LinearTerm, Shape, Source, limits};
+use crate::{FusedNode, FusedOperation, LinearMap, LinearTerm, Shape, Source, limits};
 
 /// The most terms of a node that more than one node reads a copy of.
 const MOST_COPIED_TERMS: usize = 4;
@@ -31,6 +31,12 @@ pub(super) fn all(net: &mut Net, structured: bool) {
 
 /// Lets every reader of a linear node compute it, if all of them can.
 pub(super) fn repeated(net: &Net, node: usize) -> Option<Net> {
+    let source = Source::Node(node);
+    let mut readers = net.nodes().iter().filter(|reader| reader.sources().contains(&source));
+    let linear = |node: &FusedNode| matches!(node.operation, FusedOperation::Linear { .. });
+    if net.linear(source).is_none() || net.output == source || !readers.all(linear) {
+        return None;
+    }
     let mut copy = Net { fused: net.fused.clone(), output: net.output, recorded: net.recorded.clone() };
     let mut readers = copy.readers();
     for index in node + 1..copy.nodes().len() {

@@ -19,7 +19,8 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-use crate::{Error, Fused, FusedOperation, Graph, LinearMap, Metadata, Operator, Source};
+use crate::layer::{Padding, product};
+use crate::{Error, Fused, FusedOperation, Graph, LinearMap, Metadata, Operator, Shape, Source, limits};
 use net::Net;
 
 /// How many times the multiplications may become so that a level is saved.
@@ -45,9 +46,11 @@ impl Graph {
     ///
     /// A merged node has the name of the part with the most multiplications.
     ///
-    /// Fails on a graph that [`Graph::shapes`] refuses, and where merged weights overflow.
+    /// Fails on a graph that [`Graph::shapes`] refuses, on windows of pools above [`crate::limits`], and where merged
+    /// weights overflow.
     pub fn fused(&self, metadata: &Metadata) -> Result<Fused, Error> {
         let shapes = self.shapes()?;
+        self.check_pools(&shapes)?;
         let mut net = lower::lowered(self, &shapes);
         net.recorded = self.recorded(metadata);
         net.sweep();
@@ -62,6 +65,19 @@ impl Graph {
         finish(&mut net);
         net.check_finite()?;
         Ok(net.fused)
+    }
+
+    /// Refuses pools whose windows would take absurdly many weights.
+    fn check_pools(&self, shapes: &[Shape]) -> Result<(), Error> {
+        let mut weights = 0u64;
+        for (node, shape) in self.nodes.iter().zip(shapes) {
+            if let Operator::AveragePool(pool) = &node.operator {
+                let even = pool.include_padding || pool.padding == Padding::default();
+                let outputs = if even { shape.channels } else { shape.elements() };
+                weights = weights.saturating_add(product(&[outputs, pool.kernel[0], pool.kernel[1]]) as u64);
+            }
+        }
+        limits::check(|| "weights of all pools' windows".into(), weights, limits::PARAMETERS as u64)
     }
 
     /// For polynomials by name what is recorded of the node that they read.
