@@ -1,5 +1,5 @@
-//! Networks that people have, from `../shared/cases` beside the repository, against the values that another runtime
-//! gives, and against an independent runtime here. Says so and passes where they are not there.
+//! Networks that people have, from `../shared/cases` beside the repository, against the values that another
+//! runtime gives, and against an independent runtime here. Says so and passes where they are not there.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -129,8 +129,8 @@ fn levels(fused: &Fused) -> usize {
 
 #[test]
 fn residual_networks() {
-    // Four levels a block with two quadratics, three with one; the first and the last layer, which takes in what
-    // is linear of the last block.
+    // Four levels a block with two quadratics, three with one; the first and the last layer, which takes in
+    // what is linear of the last block.
     for (name, expected) in [("resnet8", 15), ("resnet14", 27), ("resnet20", 39), ("one4", 13), ("one8", 25)]
     {
         let Some(path) = case(&format!("resnets/{name}.onnx")) else { return };

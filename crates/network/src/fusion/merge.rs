@@ -1,7 +1,7 @@
 //! Merging of linear nodes into the linear nodes that read them.
 //!
-//! The bias of a composition is its value at zero: the second map's value at the first one's bias. That is a bias for
-//! each element where the second map pads, and comes out as one for each channel where it does not.
+//! The bias of a composition is its value at zero: the second map's value at the first one's bias. That is a
+//! bias for each element where the second map pads, and comes out as one for each channel where it does not.
 
 use super::compose::Composition;
 use super::net::Net;
@@ -101,8 +101,8 @@ impl Merging<'_> {
         terms.collect()
     }
 
-    /// Whether merging is sound and either takes no more multiplications, or makes pooling or a mere sum vanish: they
-    /// are worth no level of a ciphertext of their own.
+    /// Whether merging is sound and either takes no more multiplications, or makes pooling or a mere sum
+    /// vanish: they are worth no level of a ciphertext of their own.
     fn is_worth_it(&self, index: usize, position: usize) -> bool {
         let Some(producer) = self.producer(index, position) else { return false };
         let own = self.terms(producer);
@@ -176,7 +176,8 @@ impl Merging<'_> {
         Bias::from_elements(sum, to)
     }
 
-    /// Makes one term of those that read the same, where that is as cheap, and leaves out those that are zero.
+    /// Makes one term of those that read the same, where that is as cheap, and leaves out those that are
+    /// zero.
     fn combine(&mut self, index: usize) {
         let to = self.net.nodes()[index].shape;
         let mut terms = self.terms(index).to_vec();

@@ -1,4 +1,5 @@
-//! Random graphs against an independent runtime: branches, sums, products, polynomials and names for the same value.
+//! Random graphs against an independent runtime: branches, sums, products, polynomials and names for the same
+//! value.
 
 use proptest::prelude::*;
 
