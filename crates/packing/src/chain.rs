@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::linear::Linear;
 use blindsight_network::{
-    Bias, FusedNode, FusedOperation, Graph, LinearMap, LinearTerm, Metadata, Operator, Shape, Source,
+    Bias, FusedNode, FusedOperation, Graph, LinearMap, LinearTerm, Metadata, Operator, Padding, Shape, Source,
 };
 use std::sync::Arc;
 
@@ -42,7 +42,9 @@ impl Chain {
                     });
                 }
                 None => links.last_mut().expect("it is not empty").squares.push(node.name.clone()),
-                Some(_) if node.name == "identity" => links.push(Link::new(Linear::identity(input))),
+                Some(operator) if is_identity(&operator) && index + 1 == fused.nodes.len() => {
+                    links.push(Link::new(Linear::identity(input)))
+                }
                 Some(operator) => {
                     let linear = Linear::new(&node.name, &operator, input, node.shape);
                     links.push(Link::new(linear.ok_or_else(|| refusal(operator.name()))?));
@@ -113,6 +115,17 @@ fn operator(map: &LinearMap, bias: &Bias, shape: Shape) -> Result<Operator, Erro
         }
         _ => Err(refusal("another linear map")),
     }
+}
+
+/// Whether a linear operator changes nothing.
+fn is_identity(operator: &Operator) -> bool {
+    let Operator::Convolution(c) = operator else { return false };
+    c.kernel == [1, 1]
+        && c.groups == c.input_channels
+        && c.groups == c.output_channels
+        && (c.stride, c.padding) == ([1, 1], Padding::default())
+        && c.weights.iter().all(|w| *w == 1.0)
+        && c.bias.values().iter().all(|b| *b == 0.0)
 }
 
 fn refusal(found: &str) -> Error {
