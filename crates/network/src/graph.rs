@@ -35,8 +35,8 @@ impl Graph {
         Self { input, nodes, output }
     }
 
-    /// The shape of each node's output. Checks that every node is consistent in itself and fits what it reads, and
-    /// that the whole is within [`limits`]; a graph that passes can be run.
+    /// The shape of each node's output. Checks that every node is consistent in itself and fits what it
+    /// reads, and that the whole is within [`limits`]; a graph that passes can be run.
     pub fn shapes(&self) -> Result<Vec<Shape>, Error> {
         self.input.check("the input")?;
         let (mut elements, mut multiplications) = (0u64, 0u64);
@@ -66,8 +66,8 @@ impl Graph {
         Ok(self.shape(self.output, &self.shapes()?))
     }
 
-    /// Multiplications of one inference; see [`Operator::multiplications`]. Fails on a graph that does not fit
-    /// together.
+    /// Multiplications of one inference; see [`Operator::multiplications`]. Fails on a graph that does not
+    /// fit together.
     pub fn multiplications(&self) -> Result<u64, Error> {
         let shapes = self.shapes()?;
         self.nodes.iter().try_fold(0u64, |sum, node| {
@@ -117,7 +117,8 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// The scores of each of `inputs`, computed in parallel on rayon's current pool; fails as [`Graph::infer`] does.
+    /// The scores of each of `inputs`, computed in parallel on rayon's current pool; fails as
+    /// [`Graph::infer`] does.
     pub fn infer_batch(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
         use rayon::prelude::*;
         inputs.par_iter().map(|input| self.infer(input)).collect()

@@ -1,29 +1,31 @@
 //! Convolutional networks in the clear: what a Blindsight model is before anything is encrypted.
 //!
-//! The crate reads an ONNX file into a typed graph of operators, checks every shape, fuses it to linear nodes,
-//! polynomials and products, and runs it on ordinary numbers. It also reads the images and data sets that networks are
-//! evaluated on. It knows nothing of encryption: the `packing` crate takes a fused network from here.
+//! The crate reads an ONNX file into a typed graph of operators, checks every shape, fuses it to linear
+//! nodes, polynomials and products, and runs it on ordinary numbers. It also reads the images and data sets
+//! that networks are evaluated on. It knows nothing of encryption: the `packing` crate takes a fused network
+//! from here.
 //!
 //! # The path of a model
 //!
-//! 1. [`Model::load`] reads ONNX bytes into a [`Graph`] and its [`Metadata`]. Arithmetic, element by element, is a
-//!    polynomial here whichever way a file spells it; constants are computed away.
+//! 1. [`Model::load`] reads ONNX bytes into a [`Graph`] and its [`Metadata`]. Arithmetic, element by element,
+//!    is a polynomial here whichever way a file spells it; constants are computed away.
 //! 2. [`Graph::infer`] computes the scores of one input; [`Graph::trace`] keeps every node's output.
-//! 3. [`Graph::fused`] gives the equal network that an encrypted plan is made of, a [`Fused`]: linear nodes of one or
-//!    more terms, squares and polynomials of higher degree, and products.
+//! 3. [`Graph::fused`] gives the equal network that an encrypted plan is made of, a [`Fused`]: linear nodes
+//!    of one or more terms, squares and polynomials of higher degree, and products.
 //!
 //! # Contract
 //!
-//! - A tensor is a `Vec<f64>` in the order channel, row, column of its [`Shape`]; a vector of n is `(n, 1, 1)`.
-//! - A [`Graph`] may be built by hand: every operation checks it first and answers an inconsistent one with an
-//!   [`Error`], never a panic.
+//! - A tensor is a `Vec<f64>` in the order channel, row, column of its [`Shape`]; a vector of n is `(n, 1,
+//!   1)`.
+//! - A [`Graph`] may be built by hand: every operation checks it first and answers an inconsistent one with
+//!   an [`Error`], never a panic.
 //! - Bytes from outside are checked against [`limits`] before memory is taken for them.
 //! - Arithmetic is in `f64`. The fused network equals the graph but for rounding, about 1e-12 relative.
 //!
 //! # Not meant for
 //!
-//! Training, general ONNX (several inputs or outputs, sequences, control flow, quantised types), and speed beyond what
-//! an accuracy over a test set asks for.
+//! Training, general ONNX (several inputs or outputs, sequences, control flow, quantised types), and speed
+//! beyond what an accuracy over a test set asks for.
 
 mod dataset;
 mod error;

@@ -29,7 +29,8 @@ pub enum Operator {
     Selection(Selection),
 }
 
-/// Elements of the input, and zeros: transposition, slicing, padding, nearest-neighbour resizing, broadcasting.
+/// Elements of the input, and zeros: transposition, slicing, padding, nearest-neighbour resizing,
+/// broadcasting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// The output's shape.
@@ -80,8 +81,8 @@ impl Operator {
         }
     }
 
-    /// The output's shape for inputs of these shapes. Checks that the operator is consistent in itself, that the
-    /// inputs fit and that the output is within [`crate::limits`]; `name` is what errors call it.
+    /// The output's shape for inputs of these shapes. Checks that the operator is consistent in itself, that
+    /// the inputs fit and that the output is within [`crate::limits`]; `name` is what errors call it.
     pub fn output_shape(&self, name: &str, inputs: &[Shape]) -> Result<Shape, Error> {
         let least = match self {
             Self::Sum | Self::Concat => inputs.len().max(1),
@@ -108,8 +109,8 @@ impl Operator {
         Ok(output)
     }
 
-    /// Multiplications of one inference on inputs of these shapes, at the least one for each element of the output
-    /// (border taps on padding count, too). Needs an operator that [`Operator::output_shape`] accepts.
+    /// Multiplications of one inference on inputs of these shapes, at the least one for each element of the
+    /// output (border taps on padding count, too). Needs an operator that [`Operator::output_shape`] accepts.
     pub fn multiplications(&self, name: &str, inputs: &[Shape]) -> Result<u64, Error> {
         let outputs = self.output_shape(name, inputs)?.elements() as u64;
         Ok(match self {

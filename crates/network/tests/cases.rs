@@ -1,10 +1,10 @@
-//! Networks that people have, from `../shared/cases` beside the repository, against the values that another runtime
-//! gives, and against an independent runtime here. Says so and passes where they are not there.
+//! Networks that people have, from `../shared/cases` beside the repository, against the values that another
+//! runtime gives, and against an independent runtime here. Says so and passes where they are not there.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use blindsight_network::{Fused, FusedOperation, Image, Model, Polynomial};
+use blindsight_network::{Fused, FusedOperation, Image, Model, Polynomial, Shape, Source};
 use tract_onnx::prelude::*;
 
 fn case(name: &str) -> Option<PathBuf> {
@@ -33,8 +33,9 @@ fn scores_are(name: &str, input: impl Fn(&Model, &Path) -> Vec<f64>, expected: &
 }
 
 fn image(model: &Model, folder: &Path) -> Vec<f64> {
-    let image = Image::open(&folder.join("img.png")).unwrap();
-    image.pixels().iter().map(|p| f64::from(*p) / 255.0).take(model.graph.input.elements()).collect()
+    let shape = if model.graph.input.is_vector() { Shape::new(1, 28, 28) } else { model.graph.input };
+    let image = Image::open(&folder.join("img.png"), shape).unwrap();
+    image.pixels().iter().map(|p| f64::from(*p) / 255.0).collect()
 }
 
 fn ramp(model: &Model, _: &Path) -> Vec<f64> {
@@ -72,7 +73,7 @@ fn means_over_the_image() {
     for name in ["gap_dynamo", "gap_torchscript"] {
         let Some(path) = case(&format!("default-export/{name}.onnx")) else { return };
         let model = Model::load(&path).unwrap();
-        let scores = model.scores(&Image::open(&path.with_file_name("img.png")).unwrap()).unwrap();
+        let scores = model.graph.infer(&image(&model, path.parent().unwrap())).unwrap();
         assert_eq!(Model::class_of(&scores), 8);
         assert!((scores[8] - 0.3897).abs() < 1e-4, "{scores:?}");
     }
@@ -114,8 +115,8 @@ fn levels(fused: &Fused) -> usize {
     let mut levels: Vec<usize> = vec![];
     for node in &fused.nodes {
         let before = node.sources().into_iter().map(|source| match source {
-            blindsight_network::Source::Input => 0,
-            blindsight_network::Source::Node(index) => levels[index],
+            Source::Input => 0,
+            Source::Node(index) => levels[index],
         });
         let own = match &node.operation {
             FusedOperation::Polynomial { polynomial, .. } => Polynomial::depth(polynomial),
@@ -128,8 +129,8 @@ fn levels(fused: &Fused) -> usize {
 
 #[test]
 fn residual_networks() {
-    // Four levels a block with two quadratics, three with one; the first and the last layer, which takes in what
-    // is linear of the last block.
+    // Four levels a block with two quadratics, three with one; the first and the last layer, which takes in
+    // what is linear of the last block.
     for (name, expected) in [("resnet8", 15), ("resnet14", 27), ("resnet20", 39), ("one4", 13), ("one8", 25)]
     {
         let Some(path) = case(&format!("resnets/{name}.onnx")) else { return };

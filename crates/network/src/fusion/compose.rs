@@ -31,8 +31,8 @@ pub(super) struct Cost {
 }
 
 impl<'a> Composition<'a> {
-    /// The composition of `second` after `first`, where one map computes it. Shapes are those of the input, between
-    /// the two, and of the output. `structured`: no convolution may become a list of weights.
+    /// The composition of `second` after `first`, where one map computes it. Shapes are those of the input,
+    /// between the two, and of the output. `structured`: no convolution may become a list of weights.
     pub(super) fn of(
         first: &'a LinearMap,
         second: &'a LinearMap,
@@ -158,8 +158,8 @@ fn convolution_of_dense(first: &Dense, second: &Convolution) -> Vec<f64> {
     (0..second.output_channels).flat_map(row).collect()
 }
 
-/// Each row of the dense layer goes back through the convolution: every weight of the row adds, times each tap, to the
-/// input that the tap meets.
+/// Each row of the dense layer goes back through the convolution: every weight of the row adds, times each
+/// tap, to the input that the tap meets.
 fn dense_of_convolution(first: &Convolution, second: &Dense, input: Shape, middle: Shape) -> Vec<f64> {
     let mut weights = vec![0.0; second.rows * input.elements()];
     for (r, row) in weights.chunks_mut(input.elements()).enumerate() {
@@ -199,8 +199,8 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// None where a position that the second convolution takes as zero padding is one that the first one's window,
-    /// taken further, would not see as zero.
+    /// None where a position that the second convolution takes as zero padding is one that the first one's
+    /// window, taken further, would not see as zero.
     fn of(first: &Convolution, second: &Convolution, [input, middle, output]: [Shape; 3]) -> Option<Self> {
         let (p, q) = (first.padding, second.padding);
         let axis = |axis: usize, extents: [usize; 3], padding: [usize; 3]| Axis {
@@ -250,8 +250,8 @@ impl Outline {
         }
     }
 
-    /// Adds up the merged taps of output channel `o`: each pair of a tap of the second and one of the first is a tap,
-    /// where the first one's lies, shifted by the second one's times the first one's stride.
+    /// Adds up the merged taps of output channel `o`: each pair of a tap of the second and one of the first
+    /// is a tap, where the first one's lies, shifted by the second one's times the first one's stride.
     fn add_channel(&self, first: &Convolution, second: &Convolution, o: usize, taps: &mut [f64]) {
         let first_middle = o / second.group_outputs() * second.group_inputs();
         let first_input = o / (second.output_channels / self.groups) * (first.input_channels / self.groups);
@@ -302,8 +302,8 @@ struct Merged {
 impl Axis {
     fn merged(&self) -> Option<Merged> {
         let ([input, middle, output], [first, before, after]) = (self.extents, self.padding);
-        // The second one's padding must be what the first one's window gives there, zero: steps -1 and `middle` of it
-        // must lie wholly outside the input, and so must those farther out.
+        // The second one's padding must be what the first one's window gives there, zero: steps -1 and
+        // `middle` of it must lie wholly outside the input, and so must those farther out.
         let outside_before = before == 0 || self.span <= self.stride + first;
         let outside_after = after == 0 || middle.saturating_mul(self.stride) >= input + first;
         let kernel = (self.next_span - 1).saturating_mul(self.stride).saturating_add(self.span);
@@ -316,7 +316,8 @@ impl Axis {
             return None;
         }
         let after = (output - 1).saturating_mul(stride).saturating_add(kernel).saturating_sub(input + before);
-        // No step more fits: what the second window leaves over is less than its stride, the first one's, too.
+        // No step more fits: what the second window leaves over is less than its stride, the first one's,
+        // too.
         debug_assert_eq!((input + before + after - kernel) / stride + 1, output);
         (after <= limits::DIMENSION).then_some(Merged { kernel, stride, before, after })
     }

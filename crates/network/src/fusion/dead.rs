@@ -1,9 +1,9 @@
 //! Units that need not be computed: constant ones, and those that nothing reads.
 //!
-//! A *unit* is a channel of a linear node's output: a map of a convolution, or a row of a dense layer. One whose
-//! weights are all zero is constant, and what reads it has that constant in its bias. One whose weights are all zero
-//! in every reader is read by nobody. Networks that were pruned have many of both. Polynomials lie between a node and
-//! its readers as they please.
+//! A *unit* is a channel of a linear node's output: a map of a convolution, or a row of a dense layer. One
+//! whose weights are all zero is constant, and what reads it has that constant in its bias. One whose weights
+//! are all zero in every reader is read by nobody. Networks that were pruned have many of both. Polynomials
+//! lie between a node and its readers as they please.
 
 use super::net::Net;
 use crate::layer::{Bias, Convolution, Dense};
@@ -95,8 +95,8 @@ fn linear_mut(net: &mut Net, node: usize, term: usize) -> Option<(&mut LinearMap
 }
 
 impl Region {
-    /// Moves what constant units contribute to their readers into the readers' biases. A convolution may see less of a
-    /// constant at its border, so it gives up zeros only.
+    /// Moves what constant units contribute to their readers into the readers' biases. A convolution may see
+    /// less of a constant at its border, so it gives up zeros only.
     fn absorb_constants(&self, net: &mut Net) {
         let shape = net.nodes()[self.node].shape;
         for unit in 0..shape.channels {

@@ -1,10 +1,11 @@
 //! Channels of about one magnitude.
 //!
-//! A file may compute one channel a thousand times as large as its neighbours and undo that in the next layer. In
-//! numbers of fixed precision the small ones would drown. So a channel whose magnitude is far from what is usual in
-//! its layer is scaled to that, and its readers take the inverse; through a square the inverse squared. Magnitudes are
-//! those on one image, of the terms as if they were independent: a sum that happens to cancel there may not elsewhere.
-//! What enters a polynomial of a higher degree is scaled to magnitudes of at most about one: its powers would not fit.
+//! A file may compute one channel a thousand times as large as its neighbours and undo that in the next
+//! layer. In numbers of fixed precision the small ones would drown. So a channel whose magnitude is far from
+//! what is usual in its layer is scaled to that, and its readers take the inverse; through a square the
+//! inverse squared. Magnitudes are those on one image, of the terms as if they were independent: a sum that
+//! happens to cancel there may not elsewhere. What enters a polynomial of a higher degree is scaled to
+//! magnitudes of at most about one: its powers would not fit.
 
 use super::net::Net;
 use crate::{FusedOperation, LinearMap, Metadata, Polynomial, Shape, Source, limits, probe};
@@ -58,8 +59,8 @@ fn compute(net: &Net, index: usize, input: &[f64], values: &[Vec<f64>]) -> Vec<f
     })
 }
 
-/// The factors by which a node's channels should be multiplied; `None` where its readers cannot undo that, or nothing
-/// is known.
+/// The factors by which a node's channels should be multiplied; `None` where its readers cannot undo that, or
+/// nothing is known.
 fn factors(
     net: &Net,
     index: usize,

@@ -1,8 +1,8 @@
 //! Every operator as a linear map, a polynomial or a product.
 //!
-//! A reshaped tensor is the same elements in the same order, so that reshaping is remembered, not computed: what reads
-//! elements by their place (dense layers, selections) reads through it, and so does what treats all elements of a
-//! channel alike. Anything else reads a node that is the identity.
+//! A reshaped tensor is the same elements in the same order, so that reshaping is remembered, not computed:
+//! what reads elements by their place (dense layers, selections) reads through it, and so does what treats
+//! all elements of a channel alike. Anything else reads a node that is the identity.
 
 use super::maps::no_bias;
 use super::net::Net;
@@ -91,8 +91,8 @@ impl Lowering {
         }
     }
 
-    /// A map with one scale and shift for each channel. On an image that has been flattened these are one for each
-    /// element: one for each channel will do where a channel's are all equal.
+    /// A map with one scale and shift for each channel. On an image that has been flattened these are one for
+    /// each element: one for each channel will do where a channel's are all equal.
     fn affine(&mut self, name: &str, affine: &Affine, view: View) -> Source {
         let physical = self.net.shape(view.source);
         let [scale, shift] =
@@ -171,7 +171,8 @@ fn channels(values: &[f64], logical: Shape, physical: Shape) -> Option<Vec<f64>>
     per_channel(&elements, physical)
 }
 
-/// Average pooling as a depthwise convolution; with the weights of each position where padding is left out of the mean.
+/// Average pooling as a depthwise convolution; with the weights of each position where padding is left out of
+/// the mean.
 fn pooling(pool: &AveragePool, from: Shape, to: Shape) -> LinearMap {
     if !pool.include_padding && pool.padding != Padding::default() {
         return LinearMap::Sparse(Sparse::of_pool(pool, from, to));

@@ -1,12 +1,12 @@
 //! Merging of linear nodes into the linear nodes that read them.
 //!
-//! The bias of a composition is its value at zero: the second map's value at the first one's bias. That is a bias for
-//! each element where the second map pads, and comes out as one for each channel where it does not.
+//! The bias of a composition is its value at zero: the second map's value at the first one's bias. That is a
+//! bias for each element where the second map pads, and comes out as one for each channel where it does not.
 
 use super::compose::Composition;
 use super::net::Net;
 use crate::layer::Bias;
-use crate::{FusedOperation, LinearMap, LinearTerm, Shape, Source, limits};
+use crate::{FusedNode, FusedOperation, LinearMap, LinearTerm, Shape, Source, limits};
 
 /// The most terms of a node that more than one node reads a copy of.
 const MOST_COPIED_TERMS: usize = 4;
@@ -31,6 +31,12 @@ pub(super) fn all(net: &mut Net, structured: bool) {
 
 /// Lets every reader of a linear node compute it, if all of them can.
 pub(super) fn repeated(net: &Net, node: usize) -> Option<Net> {
+    let source = Source::Node(node);
+    let mut readers = net.nodes().iter().filter(|reader| reader.sources().contains(&source));
+    let linear = |node: &FusedNode| matches!(node.operation, FusedOperation::Linear { .. });
+    if net.linear(source).is_none() || net.output == source || !readers.all(linear) {
+        return None;
+    }
     let mut copy = Net { fused: net.fused.clone(), output: net.output, recorded: net.recorded.clone() };
     let mut readers = copy.readers();
     for index in node + 1..copy.nodes().len() {
@@ -95,8 +101,8 @@ impl Merging<'_> {
         terms.collect()
     }
 
-    /// Whether merging is sound and either takes no more multiplications, or makes pooling or a mere sum vanish: they
-    /// are worth no level of a ciphertext of their own.
+    /// Whether merging is sound and either takes no more multiplications, or makes pooling or a mere sum
+    /// vanish: they are worth no level of a ciphertext of their own.
     fn is_worth_it(&self, index: usize, position: usize) -> bool {
         let Some(producer) = self.producer(index, position) else { return false };
         let own = self.terms(producer);
@@ -170,7 +176,8 @@ impl Merging<'_> {
         Bias::from_elements(sum, to)
     }
 
-    /// Makes one term of those that read the same, where that is as cheap, and leaves out those that are zero.
+    /// Makes one term of those that read the same, where that is as cheap, and leaves out those that are
+    /// zero.
     fn combine(&mut self, index: usize) {
         let to = self.net.nodes()[index].shape;
         let mut terms = self.terms(index).to_vec();

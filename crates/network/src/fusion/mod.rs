@@ -1,10 +1,10 @@
 //! Fusion: the same function with fewer nodes.
 //!
-//! Between two activations everything is linear. First every operator becomes a linear map, a polynomial or a product
-//! ([`lower`]). Then linear nodes are merged into the linear nodes that read them ([`merge`], [`compose`]) and units
-//! that are constant or that nothing reads are dropped ([`dead`]), over and over. Quadratic polynomials become squares,
-//! what is before and after them linear ([`polynomials`]), and is merged in turn. Channels that are far larger or
-//! smaller than their neighbours are scaled ([`equalise`]).
+//! Between two activations everything is linear. First every operator becomes a linear map, a polynomial or a
+//! product ([`lower`]). Then linear nodes are merged into the linear nodes that read them ([`merge`],
+//! [`compose`]) and units that are constant or that nothing reads are dropped ([`dead`]), over and over.
+//! Quadratic polynomials become squares, what is before and after them linear ([`polynomials`]), and is
+//! merged in turn. Channels that are far larger or smaller than their neighbours are scaled ([`equalise`]).
 
 mod compose;
 mod dead;
@@ -19,7 +19,8 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-use crate::{Error, Fused, FusedOperation, Graph, LinearMap, Metadata, Operator, Source};
+use crate::layer::{Padding, product};
+use crate::{Error, Fused, FusedOperation, Graph, LinearMap, Metadata, Operator, Shape, Source, limits};
 use net::Net;
 
 /// How many times the multiplications may become so that a level is saved.
@@ -30,24 +31,28 @@ const MOST_TRIED: usize = 256;
 impl Graph {
     /// The equal network that an encrypted plan is made of: linear nodes, polynomials and products.
     ///
-    /// - Batch normalisation, other affine maps and average pooling become part of the neighbouring linear node; where
-    ///   there is none, a 1x1 depthwise convolution, or a depthwise one, is left.
-    /// - A linear node is merged into the one linear node that reads it where that is sound at the padding and takes
-    ///   no more multiplications; pooling, and a sum of what is not linear, are merged in any case. A constant that
-    ///   enters a zero-padded convolution becomes a bias that depends on the position ([`crate::Bias::PerElement`]).
+    /// - Batch normalisation, other affine maps and average pooling become part of the neighbouring linear
+    ///   node; where there is none, a 1x1 depthwise convolution, or a depthwise one, is left.
+    /// - A linear node is merged into the one linear node that reads it where that is sound at the padding
+    ///   and takes no more multiplications; pooling, and a sum of what is not linear, are merged in any case.
+    ///   A constant that enters a zero-padded convolution becomes a bias that depends on the position
+    ///   ([`crate::Bias::PerElement`]).
     /// - A sum is a linear node with a term for each summand; so is what reads a concatenation.
-    /// - `a x^2 + b x + c` is `s (sqrt|a| x + s sqrt|a| b/2a)^2 + (c - b^2/4a)` with `s` the sign of `a`, where `x` is
-    ///   linear and read by nothing else, and the vertex is near: what is before and after the square is linear.
-    ///   Elsewhere what reads it reads `x^2` and `x`. `x^2` itself is left exactly as it is.
+    /// - `a x^2 + b x + c` is `s (sqrt|a| x + s sqrt|a| b/2a)^2 + (c - b^2/4a)` with `s` the sign of `a`,
+    ///   where `x` is linear and read by nothing else, and the vertex is near: what is before and after the
+    ///   square is linear. Elsewhere what reads it reads `x^2` and `x`. `x^2` itself is left exactly as it
+    ///   is.
     /// - Polynomials of a higher degree are left, their arguments scaled to magnitudes of about one at most.
     /// - Units of a linear node that are constant or that nothing reads are left out.
     /// - Channels far from the usual magnitude are scaled to it; `metadata` says how large inputs are.
     ///
     /// A merged node has the name of the part with the most multiplications.
     ///
-    /// Fails on a graph that [`Graph::shapes`] refuses, and where merged weights overflow.
+    /// Fails on a graph that [`Graph::shapes`] refuses, on windows of pools above [`crate::limits`], and
+    /// where merged weights overflow.
     pub fn fused(&self, metadata: &Metadata) -> Result<Fused, Error> {
         let shapes = self.shapes()?;
+        self.check_pools(&shapes)?;
         let mut net = lower::lowered(self, &shapes);
         net.recorded = self.recorded(metadata);
         net.sweep();
@@ -64,6 +69,19 @@ impl Graph {
         Ok(net.fused)
     }
 
+    /// Refuses pools whose windows would take absurdly many weights.
+    fn check_pools(&self, shapes: &[Shape]) -> Result<(), Error> {
+        let mut weights = 0u64;
+        for (node, shape) in self.nodes.iter().zip(shapes) {
+            if let Operator::AveragePool(pool) = &node.operator {
+                let even = pool.include_padding || pool.padding == Padding::default();
+                let outputs = if even { shape.channels } else { shape.elements() };
+                weights = weights.saturating_add(product(&[outputs, pool.kernel[0], pool.kernel[1]]) as u64);
+            }
+        }
+        limits::check(|| "weights of all pools' windows".into(), weights, limits::PARAMETERS as u64)
+    }
+
     /// For polynomials by name what is recorded of the node that they read.
     fn recorded(&self, metadata: &Metadata) -> std::collections::HashMap<String, f64> {
         let polynomials = self.nodes.iter().filter(|n| matches!(n.operator, Operator::Polynomial(_)));
@@ -75,8 +93,8 @@ impl Graph {
     }
 }
 
-/// Merges and drops until nothing changes. Every round but the last leaves fewer nodes, units or weights. Fails where
-/// weights overflow.
+/// Merges and drops until nothing changes. Every round but the last leaves fewer nodes, units or weights.
+/// Fails where weights overflow.
 fn reduce(net: &mut Net) -> Result<(), Error> {
     loop {
         let before = net.fused.clone();
@@ -91,7 +109,8 @@ fn reduce(net: &mut Net) -> Result<(), Error> {
     }
 }
 
-/// The network with linear nodes repeated in their readers, where that shortens the longest path at little cost.
+/// The network with linear nodes repeated in their readers, where that shortens the longest path at little
+/// cost.
 fn shortened(mut net: Net) -> Result<Net, Error> {
     if net.nodes().len() > MOST_TRIED {
         return Ok(net);

@@ -4,12 +4,12 @@ use super::net::Net;
 use crate::layer::Bias;
 use crate::{FusedOperation, LinearMap, LinearTerm, Polynomial, Source};
 
-/// The largest |b/2a| of a completed square. The square is of x + b/2a, and b^2/4a is subtracted from it: for x of
-/// magnitude 1 the error of an approximate square counts up to about (b/2a)^2 times, 2^12 here.
+/// The largest |b/2a| of a completed square. The square is of x + b/2a, and b^2/4a is subtracted from it: for
+/// x of magnitude 1 the error of an approximate square counts up to about (b/2a)^2 times, 2^12 here.
 const FARTHEST_VERTEX: f64 = 64.0;
 
-/// The same network with every polynomial of degree 2 a plain square, and powers of two of the argument repeated
-/// squares.
+/// The same network with every polynomial of degree 2 a plain square, and powers of two of the argument
+/// repeated squares.
 pub(super) fn rewritten(net: Net) -> Net {
     let readers = net.readers();
     let mut rewriting = Rewriting { net: Net::new(net.fused.input), places: vec![] };
@@ -118,8 +118,9 @@ struct Parts {
 }
 
 impl Parts {
-    /// `a x^2 + b x + c = s (sqrt|a| x + s b / 2 sqrt|a|)^2 + (c - b^2/4a)` with `s` the sign of `a`, where `free`:
-    /// what is before the square may be chosen. Elsewhere, and where the vertex is far out, readers read `x`, too.
+    /// `a x^2 + b x + c = s (sqrt|a| x + s b / 2 sqrt|a|)^2 + (c - b^2/4a)` with `s` the sign of `a`, where
+    /// `free`: what is before the square may be chosen. Elsewhere, and where the vertex is far out, readers
+    /// read `x`, too.
     fn of([a, b, c]: [f64; 3], free: bool) -> Self {
         // A channel that is constant, as pruning leaves them, needs no vertex.
         let vertex = if b == 0.0 { 0.0 } else { b / (2.0 * a) };

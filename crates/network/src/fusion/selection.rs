@@ -1,4 +1,5 @@
-//! Selections that are convolutions by 1x1 kernels: slices with steps, padding, and channels in another order.
+//! Selections that are convolutions by 1x1 kernels: slices with steps, padding, and channels in another
+//! order.
 
 use crate::layer::{Bias, Convolution, Padding};
 use crate::{Selection, Shape};

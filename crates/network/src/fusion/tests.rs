@@ -197,8 +197,8 @@ fn rows(rows: &[&[f64]]) -> Operator {
 
 #[test]
 fn units_that_are_constant_or_not_read_are_dropped() {
-    // The second unit is always 3, squared 9; nobody reads the third; the second layer's second row is read by nobody, and with it the
-    // fourth unit is not either.
+    // The second unit is always 3, squared 9; nobody reads the third; the second layer's second row is read
+    // by nobody, and with it the fourth unit is not either.
     let first =
         rows(&[&[1.0, 2.0, 4.0, 0.5], &[0.0, 0.0, 0.0, 3.0], &[1.0, 1.0, 1.0, 1.0], &[5.0, 6.0, 7.0, 0.0]]);
     let second = rows(&[&[1.0, 2.0, 0.0, 0.0, 0.25], &[1.0, 1.0, 0.0, 8.0, 0.0]]);
@@ -316,7 +316,8 @@ fn constant_before_an_unpadded_convolution_is_one_bias() {
 
 #[test]
 fn neighbouring_convolutions_only_where_the_padding_allows() {
-    // (1 + x)(1 + 2x) = 1 + 3x + 2x^2 costs one output's 3 taps, where the two cost 2 + 2 for two and one outputs.
+    // (1 + x)(1 + 2x) = 1 + 3x + 2x^2 costs one output's 3 taps, where the two cost 2 + 2 for two and one
+    // outputs.
     let c = only_convolution(&folded(&[row(&[1.0, 1.0], 0.0, 0, 0), row(&[1.0, 2.0], 0.0, 0, 0)]));
     assert_eq!(c.weights, [1.0, 3.0, 2.0]);
     // The second one's padding is zero, but the first one's window there would meet the image.

@@ -43,8 +43,8 @@ impl Array {
         Self { dims, data }
     }
 
-    /// `operation` element by element, with broadcasting; `None` where dimensions or types do not fit, or a whole
-    /// number overflows.
+    /// `operation` element by element, with broadcasting; `None` where dimensions or types do not fit, or a
+    /// whole number overflows.
     pub(super) fn combined(&self, other: &Self, operation: &str) -> Option<Self> {
         let dims = broadcast(&self.dims, &other.dims)?;
         let places = |own: &[usize]| broadcast_places(own, &dims);
@@ -113,8 +113,8 @@ pub(super) fn broadcast_places(own: &[usize], dims: &[usize]) -> Vec<usize> {
     places(&padded, &some).into_iter().flatten().collect()
 }
 
-/// For each element of a tensor that has along each axis the listed indices of another, of dimensions `dims`, the
-/// element of the other; `None` where one of the indices is none.
+/// For each element of a tensor that has along each axis the listed indices of another, of dimensions `dims`,
+/// the element of the other; `None` where one of the indices is none.
 pub(super) fn places(dims: &[usize], lists: &[Vec<Option<usize>>]) -> Vec<Option<usize>> {
     let mut places = vec![Some(0)];
     for (extent, list) in dims.iter().zip(lists) {
@@ -127,8 +127,8 @@ pub(super) fn places(dims: &[usize], lists: &[Vec<Option<usize>>]) -> Vec<Option
     places
 }
 
-/// For each element of a tensor whose axis `i` is the axis `order[i]` of another, of dimensions `dims`, the element of
-/// the other.
+/// For each element of a tensor whose axis `i` is the axis `order[i]` of another, of dimensions `dims`, the
+/// element of the other.
 pub(super) fn transposed_places(dims: &[usize], order: &[usize]) -> Vec<usize> {
     let stride = |axis: usize| product(&dims[axis + 1..]);
     let mut places = vec![0];

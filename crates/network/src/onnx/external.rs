@@ -7,8 +7,9 @@ use super::proto;
 use crate::model::read_bounded;
 use crate::{Error, limits};
 
-/// Reads into `model` the numbers that lie in other files of its folder, and answers all bytes of those files, in the
-/// order of their names. Refuses a path that is more than a file's name, and more than [`limits::MODEL_BYTES`] in all.
+/// Reads into `model` the numbers that lie in other files of its folder, and answers all bytes of those
+/// files, in the order of their names. Refuses a path that is more than a file's name, and more than
+/// [`limits::MODEL_BYTES`] in all.
 pub(crate) fn gathered(model: &mut proto::Model, folder: &Path) -> Result<Vec<Vec<u8>>, Error> {
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
     let Some(graph) = &mut model.graph else { return Ok(vec![]) };

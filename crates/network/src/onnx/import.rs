@@ -1,8 +1,8 @@
 //! The walk over the nodes.
 //!
-//! A name stands for a value: a constant, or a tensor that depends on the input. Such a tensor is a polynomial, element
-//! by element, in a node of the graph; it becomes a node of its own once something else than arithmetic on that same
-//! node reads it. Nothing ever changes a node that is there.
+//! A name stands for a value: a constant, or a tensor that depends on the input. Such a tensor is a
+//! polynomial, element by element, in a node of the graph; it becomes a node of its own once something else
+//! than arithmetic on that same node reads it. Nothing ever changes a node that is there.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -322,7 +322,8 @@ impl<'a> Importer<'a> {
     ) -> Result<Polynomial, Error> {
         let dims = constant.dims(name)?;
         let channels = tensor.first().copied().unwrap_or(1);
-        // Broadcasting aligns dimensions at the end: channels lie as far from it as the tensor has dimensions.
+        // Broadcasting aligns dimensions at the end: channels lie as far from it as the tensor has
+        // dimensions.
         let from_end = tensor.len().saturating_sub(1);
         let fits = dims.iter().rev().enumerate().all(|(i, &d)| d == 1 || (i == from_end && d == channels));
         if dims.len() > tensor.len() + 1 || !fits {
@@ -486,8 +487,8 @@ fn declared_input(input: &proto::ValueInfo) -> Result<Vec<usize>, Error> {
     }
 }
 
-/// The shape of a tensor of these dimensions after the batch: a row of a single channel's length is an image of
-/// height 1.
+/// The shape of a tensor of these dimensions after the batch: a row of a single channel's length is an image
+/// of height 1.
 pub(super) fn shape_of(dims: &[usize]) -> Shape {
     match *dims {
         [] => Shape::vector(1),

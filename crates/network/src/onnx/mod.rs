@@ -1,8 +1,9 @@
 //! ONNX files into graphs.
 //!
-//! A file is decoded within bounds ([`wire`]), its nodes are walked once in their order ([`import`]); each becomes a
-//! node of the graph ([`operators`], [`windows`], [`places`]) or, where it is element-wise arithmetic, a polynomial
-//! ([`polynomial`]) that becomes a node once something reads it; constants are computed away ([`array`]).
+//! A file is decoded within bounds ([`wire`]), its nodes are walked once in their order ([`import`]); each
+//! becomes a node of the graph ([`operators`], [`windows`], [`places`]) or, where it is element-wise
+//! arithmetic, a polynomial ([`polynomial`]) that becomes a node once something reads it; constants are
+//! computed away ([`array`]).
 
 mod array;
 mod external;

@@ -271,7 +271,8 @@ impl<'a> Importer<'a> {
         self.push_bound(node, Operator::Dense(layer), vec![source], |shape| vec![shape.channels])
     }
 
-    /// The dense layer, without bias, of the matrix at input 1: `[in, out]`, or `[out, in]` where `transposed`.
+    /// The dense layer, without bias, of the matrix at input 1: `[in, out]`, or `[out, in]` where
+    /// `transposed`.
     fn dense(&mut self, node: &Node<'a>, transposed: bool) -> Result<(Source, Dense), Error> {
         let (source, tensor) = self.read(node, 0)?;
         let &[inputs] = tensor.as_slice() else {

@@ -323,7 +323,8 @@ impl<'a> Importer<'a> {
         self.side_by_side(node, read, axis, target)
     }
 
-    /// Tensors one after the other along rows or columns: the sum of all, each with zeros where the others are.
+    /// Tensors one after the other along rows or columns: the sum of all, each with zeros where the others
+    /// are.
     fn side_by_side(
         &mut self,
         node: &Node<'a>,

@@ -3,7 +3,8 @@
 use crate::layer::Affine;
 use crate::{Operator, Polynomial as Coefficients};
 
-/// A polynomial in the elements of a tensor, with coefficients for each channel or, where they are all equal, one.
+/// A polynomial in the elements of a tensor, with coefficients for each channel or, where they are all equal,
+/// one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Polynomial {
     /// The coefficients of x^0, x^1, ...; each one value, or one for each channel.
@@ -69,7 +70,8 @@ impl Polynomial {
         }
     }
 
-    /// The operator that computes this polynomial on `channels`; needs a degree of at most [`Self::MAX_DEGREE`].
+    /// The operator that computes this polynomial on `channels`; needs a degree of at most
+    /// [`Self::MAX_DEGREE`].
     pub(super) fn operator(&self, channels: usize) -> Operator {
         if self.degree() < 2 {
             return Operator::Affine(Affine { scale: self.term(1, channels), shift: self.term(0, channels) });

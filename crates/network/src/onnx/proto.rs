@@ -1,5 +1,5 @@
-//! The messages of onnx.proto3 that a model needs, written out by hand: subgraphs, training, sparse and quantised
-//! tensors are left out, and skipped where a file has them.
+//! The messages of onnx.proto3 that a model needs, written out by hand: subgraphs, training, sparse and
+//! quantised tensors are left out, and skipped where a file has them.
 
 use prost::Message;
 

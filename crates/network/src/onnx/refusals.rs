@@ -382,3 +382,64 @@ fn aliases_take_no_memory() {
     let model = Model::from_bytes("aliases", &file.output("n20000").bytes()).unwrap();
     assert_eq!(model.graph.nodes.len(), 1);
 }
+
+/// A model whose weights lie in a file beside it, as said by these entries.
+fn beside(entries: &[(&str, &str)], data: Option<&[u8]>) -> Result<Model, crate::Error> {
+    let name = entries.iter().map(|(k, v)| format!("{k}{v}")).collect::<String>();
+    let seed = name.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+    let folder = std::env::temp_dir().join(format!("blindsight-beside-{seed}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut file = File::new(&[4]).node("MatMul", &["x", "w"], "y", vec![]).output("y");
+    let mut w = floats("w", &[4, 3], &[]);
+    (w.raw_data, w.data_location) = (None, 1);
+    let entry = |(key, value): &(&str, &str)| proto::Entry { key: key.to_string(), value: value.to_string() };
+    w.external_data = entries.iter().map(entry).collect();
+    file.graph().initializer.push(w);
+    let path = folder.join("net.onnx");
+    std::fs::write(&path, file.bytes()).unwrap();
+    if let Some(data) = data {
+        std::fs::write(folder.join("net.data"), data).unwrap();
+    }
+    let model = Model::load(&path);
+    std::fs::remove_dir_all(&folder).unwrap();
+    model
+}
+
+#[test]
+fn weights_beside_the_model() {
+    let bytes: Vec<u8> = [0; 8].into_iter().chain((0..12).flat_map(|i| (i as f32).to_le_bytes())).collect();
+    let place = [("location", "net.data"), ("offset", "8"), ("length", "48")];
+    let model = beside(&place, Some(&bytes)).unwrap();
+    assert_eq!(model.graph.infer(&[1.0, 0.0, 0.0, 1.0]).unwrap(), [9.0, 11.0, 13.0]);
+    let mut other = bytes.clone();
+    other[8] = 1;
+    assert_ne!(beside(&place, Some(&other)).unwrap().digest, model.digest, "the digest covers the weights");
+    for (entries, words) in [
+        (&[("location", "../net.data")][..], &["\"w\"", "folder"][..]),
+        (&[("location", "/etc/hostname")], &["\"w\"", "folder"]),
+        (&[("location", "a/net.data")], &["\"w\"", "folder"]),
+        (&[("location", "a\\net.data")], &["\"w\"", "folder"]),
+        (&[("location", "..")], &["\"w\"", "folder"]),
+        (&[("location", "")], &["\"w\"", "folder"]),
+        (&[("offset", "8")], &["\"w\"", "none"]),
+        (&[("location", "missing")], &["cannot read", "missing"]),
+        (&[("location", "net.data"), ("offset", "-1")], &["\"w\"", "-1"]),
+        (&[("location", "net.data"), ("offset", "57")], &["\"w\"", "56 bytes"]),
+        (&[("location", "net.data"), ("length", "57")], &["\"w\"", "56 bytes"]),
+        (&[("location", "net.data"), ("offset", "12")], &["bytes", "48", "44"]),
+    ] {
+        let message = beside(entries, Some(&bytes)).unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "expected {word:?} in: {message}");
+        }
+    }
+}
+
+#[test]
+fn pools_of_absurd_windows_are_not_fused() {
+    let pool = vec![ints("kernel_shape", &[500, 500]), ints("pads", &[100, 100, 100, 100])];
+    let file = File::new(&[1, 500, 500]).node("AveragePool", &["x"], "y", pool).output("y");
+    let model = Model::from_bytes("pool", &file.bytes()).unwrap();
+    let refused = model.fused().unwrap_err().to_string();
+    assert!(refused.contains("windows") && refused.contains("limit"), "{refused}");
+}

@@ -298,3 +298,160 @@ fn difference_from_a_constant() {
     let graph = Model::from_bytes("sub", &file.output("y").bytes()).unwrap().graph;
     assert_eq!(graph.infer(&[1.0, 2.0, 3.0, 4.0]).unwrap(), [-1.5, -3.5, -4.0, -5.0]);
 }
+
+/// The scores of a file for a ramp 1, 2, 3, ..., both of the graph and fused.
+#[track_caller]
+fn of_ramp(file: File) -> Vec<f64> {
+    let model = Model::from_bytes("test", &file.bytes()).unwrap_or_else(|e| panic!("{e}"));
+    let input: Vec<f64> = (1..=model.graph.input.elements()).map(|i| i as f64).collect();
+    let scores = model.graph.infer(&input).unwrap();
+    assert_close(&model.fused().unwrap().infer(&input).unwrap(), &scores, 1e-12);
+    scores
+}
+
+#[test]
+fn elements_that_move() {
+    let file = || File::new(&[2, 2, 3]);
+    let transposed = file().node("Transpose", &["x"], "y", vec![ints("perm", &[0, 2, 3, 1])]).output("y");
+    assert_eq!(of_ramp(transposed), [1.0, 7.0, 2.0, 8.0, 3.0, 9.0, 4.0, 10.0, 5.0, 11.0, 6.0, 12.0]);
+    let slice = |starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]| {
+        let n = starts.len() as i64;
+        let file = file().integers("s", &[n], starts).integers("e", &[n], ends);
+        let file = file.integers("a", &[n], axes).integers("t", &[n], steps);
+        of_ramp(file.node("Slice", &["x", "s", "e", "a", "t"], "y", vec![]).output("y"))
+    };
+    assert_eq!(slice(&[0], &[i64::MAX], &[3], &[2]), [1.0, 3.0, 4.0, 6.0, 7.0, 9.0, 10.0, 12.0]);
+    assert_eq!(slice(&[-1, 1], &[-100, 2], &[3, 1], &[-1, 1]), [9.0, 8.0, 7.0, 12.0, 11.0, 10.0]);
+    let pads = file().integers("p", &[8], &[0, 0, 1, 0, 0, 1, 0, -2]);
+    let padded = of_ramp(pads.node("Pad", &["x", "p"], "y", vec![]).output("y"));
+    assert_eq!(padded, [0.0, 1.0, 4.0, 0.0, 7.0, 10.0, 0.0, 0.0, 0.0]);
+    let scales = file().floats("r", &[0], &[]).floats("s", &[4], &[1.0, 1.0, 1.0, 2.0]);
+    let form = vec![string("coordinate_transformation_mode", "asymmetric"), string("nearest_mode", "floor")];
+    let resized = of_ramp(scales.node("Resize", &["x", "r", "s"], "y", form).output("y"));
+    assert_eq!(resized[..8], [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+    let mut split = file().node("Split", &["x"], "a", vec![int("axis", 1)]);
+    split.graph().node[0].output.push("b".into());
+    let difference = split.node("Sub", &["b", "a"], "y", vec![]).output("y");
+    assert_eq!(of_ramp(difference), [6.0; 6]);
+    let gather = file().integers("i", &[], &[1]).node("Gather", &["x", "i"], "y", vec![int("axis", 2)]);
+    assert_eq!(of_ramp(gather.output("y")), [4.0, 5.0, 6.0, 10.0, 11.0, 12.0]);
+    let rows = file().node("Concat", &["x", "x"], "y", vec![int("axis", 2)]).output("y");
+    assert_eq!(of_ramp(rows)[..7], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1.0]);
+}
+
+#[test]
+fn transposed_convolutions() {
+    // Each pixel times the kernel 1 10 100, two columns apart; one column is cut off on the left.
+    let file =
+        File::new(&[1, 1, 3]).floats("w", &[1, 1, 1, 3], &[1.0, 10.0, 100.0]).floats("b", &[1], &[0.5]);
+    let form = vec![ints("strides", &[1, 2]), ints("pads", &[0, 1, 0, 0])];
+    let file = file.node("ConvTranspose", &["x", "w", "b"], "y", form).output("y");
+    assert_eq!(of_ramp(file), [10.5, 102.5, 20.5, 203.5, 30.5, 300.5]);
+    // Two groups, each of one map to two, with a row more at the end.
+    let file = File::new(&[2, 1, 1]).floats("w", &[2, 2, 2, 1], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let form = vec![int("group", 2), ints("output_padding", &[1, 0]), ints("strides", &[2, 1])];
+    let file = file.node("ConvTranspose", &["x", "w"], "y", form).output("y");
+    assert_eq!(of_ramp(file), [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 10.0, 12.0, 0.0, 14.0, 16.0, 0.0]);
+}
+
+#[test]
+fn reductions_over_the_image() {
+    for (operator, by_input, keep, expected) in [
+        ("ReduceMean", false, 1, [3.5, 9.5]),
+        ("ReduceMean", true, 0, [3.5, 9.5]),
+        ("ReduceSum", true, 1, [21.0, 57.0]),
+        ("ReduceSum", false, 0, [21.0, 57.0]),
+    ] {
+        let file = File::new(&[2, 2, 3]).integers("a", &[2], &[-1, 2]);
+        let file = if by_input {
+            file.node(operator, &["x", "a"], "y", vec![int("keepdims", keep)])
+        } else {
+            file.node(operator, &["x"], "y", vec![int("keepdims", keep), ints("axes", &[2, 3])])
+        };
+        assert_eq!(of_ramp(file.output("y")), expected, "{operator}");
+    }
+}
+
+#[test]
+fn shapes_that_a_file_computes() {
+    // x.view(x.size(0), -1), as exporters write it.
+    let file = File::new(&[2, 2, 3]).integers("zero", &[], &[0]).integers("axes", &[1], &[0]);
+    let file = file.integers("rest", &[1], &[-1]).node("Shape", &["x"], "shape", vec![]);
+    let file = file.node("Gather", &["shape", "zero"], "batch", vec![int("axis", 0)]);
+    let file = file.node("Unsqueeze", &["batch", "axes"], "first", vec![]);
+    let file = file.node("Concat", &["first", "rest"], "target", vec![int("axis", 0)]);
+    let file = file.node("Reshape", &["x", "target"], "f", vec![]).random("w", &[12, 3], 1.0);
+    agrees(file.node("MatMul", &["f", "w"], "y", vec![]).output("y"), &[2, 2, 3]);
+    // A mean without dimensions kept, and then unsqueezed and squeezed again.
+    let file = File::new(&[2, 2, 3]).node("GlobalAveragePool", &["x"], "p", vec![]);
+    let file = file.integers("axes", &[2], &[2, 3]).node("Squeeze", &["p", "axes"], "s", vec![]);
+    let file = file.node("Unsqueeze", &["s", "axes"], "u", vec![]).node("Flatten", &["u"], "y", vec![]);
+    assert_eq!(of_ramp(file.output("y")), [3.5, 9.5]);
+}
+
+#[test]
+fn constants_are_computed_away() {
+    let file = File::new(&[2]).floats("w", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let file = file.node("Transpose", &["w"], "t", vec![]).floats("k", &[3], &[1.0, 10.0, 100.0]);
+    let file = file.node("Mul", &["t", "k"], "v", vec![]).node("MatMul", &["x", "v"], "y", vec![]);
+    assert_eq!(of_ramp(file.output("y")), [5.0, 110.0, 1700.0]);
+}
+
+#[test]
+fn a_constant_goes_to_one_reader_of_a_value_only() {
+    // The sum with b is read; the convolution is read, too, under its own and other names.
+    let aliases: [(&str, &[&str]); 5] = [
+        ("Identity", &["c"]),
+        ("Dropout", &["c"]),
+        ("Add", &["c", "zero"]),
+        ("Mul", &["one", "c"]),
+        ("Pow", &["c", "one"]),
+    ];
+    for (operator, inputs) in aliases {
+        let file = File::new(&[2, 6, 6]).random("w", &[3, 2, 3, 3], 0.5).floats("zero", &[], &[0.0]);
+        let file = file.floats("one", &[1], &[1.0]).random("b", &[3, 1, 1], 1.0);
+        let file = file.node("Conv", &["x", "w"], "c", vec![]).node(operator, inputs, "alias", vec![]);
+        let file = file.node("Add", &["c", "b"], "sum", vec![]).node("Mul", &["sum", "alias"], "y", vec![]);
+        agrees(file.output("y"), &[2, 6, 6]);
+    }
+}
+
+#[test]
+fn polynomials_however_spelled() {
+    let horner = |f: File, degree: usize| {
+        let mut f = f.floats("k0", &[], &[0.3]);
+        let mut last = "k0".to_string();
+        for i in 0..degree {
+            let (product, sum) = (format!("p{i}"), format!("s{i}"));
+            f = f.floats(&format!("a{i}"), &[3, 1, 1], &[0.1, -0.2, 0.3]);
+            f = f.node("Mul", &[&last, "c"], &product, vec![]);
+            f = f.node("Add", &[&product, &format!("a{i}")], &sum, vec![]);
+            last = sum;
+        }
+        f.node("Identity", &[&last], "y", vec![])
+    };
+    for degree in [3, 5, 9] {
+        let model = agrees(activated(|f| horner(f, degree)), &[2, 6, 6]);
+        assert_eq!(operations(&model.fused().unwrap()), ["convolution", "polynomial", "convolution"]);
+    }
+    let spelled: [&dyn Fn(File) -> File; 3] = [
+        &|f| f.integers("n", &[], &[3]).node("Pow", &["c", "n"], "y", vec![]),
+        &|f| f.node("Mul", &["c", "c"], "1", vec![]).node("Mul", &["c", "1"], "y", vec![]),
+        &|f| {
+            let f = normalised(f, 3).node(
+                "BatchNormalization",
+                &["c", "gain", "offset", "mean", "variance"],
+                "n",
+                vec![],
+            );
+            f.node("Mul", &["n", "c"], "1", vec![]).node("Mul", &["1", "n"], "y", vec![])
+        },
+    ];
+    for spelling in spelled {
+        let model = agrees(activated(spelling), &[2, 6, 6]);
+        assert_eq!(operations(&model.fused().unwrap())[1], "polynomial");
+    }
+    let fourth = |f: File| f.node("Mul", &["c", "c"], "1", vec![]).node("Mul", &["1", "1"], "y", vec![]);
+    let model = agrees(activated(fourth), &[2, 6, 6]);
+    assert_eq!(operations(&model.fused().unwrap()), ["convolution", "square", "square", "convolution"]);
+}

@@ -47,8 +47,8 @@ impl<'a> Importer<'a> {
         self.push_bound(node, Operator::Convolution(layer), vec![source], |shape| dims_of(shape, rank))
     }
 
-    /// A transposed convolution: zeros between the image's pixels and around them, then a convolution by the kernel
-    /// turned around.
+    /// A transposed convolution: zeros between the image's pixels and around them, then a convolution by the
+    /// kernel turned around.
     pub(super) fn transposed_convolution(&mut self, node: &Node<'a>) -> Result<(), Error> {
         let attributes =
             ["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"];

@@ -1,8 +1,9 @@
 //! Parsing, with its memory bounded before it starts.
 //!
-//! Decoding takes memory for every field: an empty node is two bytes in the file and over a hundred in memory. So the
-//! fields are counted first, over the bytes alone, and a file with absurdly many is refused. A tensor's numbers, the
-//! one thing that a model may have many of, take no more memory than they take in the file.
+//! Decoding takes memory for every field: an empty node is two bytes in the file and over a hundred in
+//! memory. So the fields are counted first, over the bytes alone, and a file with absurdly many is refused. A
+//! tensor's numbers, the one thing that a model may have many of, take no more memory than they take in the
+//! file.
 
 use prost::Message as _;
 use prost::encoding::{WireType, decode_key, decode_varint};
