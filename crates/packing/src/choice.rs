@@ -2,6 +2,7 @@
 
 use crate::kernels::{FoldChoice, Preference, Split};
 use crate::layer_graph::Layer;
+use crate::options::Family;
 use crate::{Error, Layout, Windows};
 use blindsight_network::Convolution;
 use serde::{Deserialize, Serialize};
@@ -62,10 +63,10 @@ impl Choice {
     }
 
     /// The name of the family that the choice belongs to: `taps-T`, or `image`.
-    pub fn family(&self) -> crate::planner::Family {
+    pub fn family(&self) -> Family {
         match &self.layers[..] {
-            [LayerChoice::Windows { output, .. }, ..] => crate::planner::Family::Taps(output.blocks.classes),
-            _ => crate::planner::Family::Image,
+            [LayerChoice::Windows { output, .. }, ..] => Family::Taps(output.blocks.classes),
+            _ => Family::Image,
         }
     }
 }

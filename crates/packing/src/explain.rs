@@ -1,7 +1,6 @@
 //! What a plan will cost, in the words and figures of the command line.
 
-use crate::planner::Objective;
-use crate::search::KEY_WORTH;
+use crate::objective::{Objective, PlanCost};
 use crate::{Error, Plan, reasons, sizes};
 use blindsight_circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
 use blindsight_ckks::Parameters;
@@ -105,16 +104,18 @@ pub struct LayerExplanation {
 }
 
 impl Explanation {
-    /// What the plan costs by an objective, the less the better. Latency is that of a request from its bytes on; keys cost a little.
+    /// What the plan costs by an objective: see [`Objective::value`].
     pub fn cost(&self, objective: Objective) -> f64 {
-        let keys_ms = KEY_WORTH * self.evaluation_key_bytes as f64 / 1024.0 / 1e3;
-        match objective {
-            Objective::Latency => self.predicted_ms + self.predicted_expand_ms + keys_ms,
-            Objective::Operations => self.totals.hops as f64,
-            Objective::KeySwitches => self.totals.key_switches as f64,
-            Objective::Upload => self.upload_bytes as f64,
-            Objective::Throughput => self.predicted_ms / self.images as f64,
-        }
+        objective.value(&PlanCost {
+            hops: self.totals.hops,
+            key_switches: self.totals.key_switches,
+            inference_ms: self.predicted_ms,
+            expand_ms: self.predicted_expand_ms,
+            key_bytes: self.evaluation_key_bytes,
+            model_bytes: self.server_bytes,
+            upload_bytes: self.upload_bytes,
+            images: self.images,
+        })
     }
 }
 

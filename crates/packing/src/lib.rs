@@ -43,6 +43,8 @@ mod layer_graph;
 mod layout;
 mod linear;
 mod literature;
+mod objective;
+mod options;
 mod parameters;
 mod placement;
 mod plan;

@@ -10,168 +10,17 @@ use crate::assemble::{Assembly, assemble, input_level};
 use crate::batch;
 use crate::chain::Chain;
 use crate::layer_graph::LayerGraph;
+use crate::objective::Price;
+pub use crate::objective::{Objective, PlanCost};
+pub use crate::options::{Family, OFFERED, Options, ReplyKind};
 use crate::parameters::{DEGREES, too_deep};
-use crate::search::{Map, Search};
+use crate::search::Map;
 use crate::sharing::share_keys;
-use crate::steps::Price;
-use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, explain, parameters, probe, sizes};
-use blindsight_circuit::{CostModel, predict};
+use crate::steps::Search;
+use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, probe, sizes};
+use blindsight_circuit::predict;
 use blindsight_ckks::Parameters;
 use blindsight_network::Model;
-use std::fmt;
-use std::str::FromStr;
-
-/// What a plan should be best at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Objective {
-    /// Predicted time on the server from a request's bytes to the reply; a megabyte of keys counts as 0.3 ms.
-    #[default]
-    Latency,
-    /// Homomorphic operations, then key-switches, then time.
-    Operations,
-    /// Key-switches, then operations, then time.
-    KeySwitches,
-    /// Bytes of a request, then time.
-    Upload,
-    /// Images a second: a batch, unless a plan for single images is asked for.
-    Throughput,
-}
-
-impl FromStr for Objective {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let not_offered = |reason| Error::NotOffered { what: "objective", asked: name.into(), reason };
-        match name {
-            "latency" => Ok(Self::Latency),
-            "operations" => Ok(Self::Operations),
-            "key-switches" => Ok(Self::KeySwitches),
-            "upload" => Ok(Self::Upload),
-            "throughput" => Ok(Self::Throughput),
-            _ => Err(not_offered("there are latency, operations, key-switches, upload and throughput")),
-        }
-    }
-}
-
-impl fmt::Display for Objective {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Latency => "latency",
-            Self::Operations => "operations",
-            Self::KeySwitches => "key-switches",
-            Self::Upload => "upload",
-            Self::Throughput => "throughput",
-        })
-    }
-}
-
-/// Which plans are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Family {
-    /// All that are offered.
-    #[default]
-    Auto,
-    /// Those with so many taps of the first layer in each input ciphertext.
-    Taps(usize),
-    /// Those whose input is the image itself.
-    Image,
-    /// LoLa's plans.
-    Lola(Lola),
-    /// The one for batches of images.
-    Batch,
-}
-
-/// The names of [`Family`] for help texts; `taps-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), taps-1, taps-2, ... taps-T (T taps of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
-
-impl FromStr for Family {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let refused = |reason| Error::Representation { asked: name.into(), reason, offered: OFFERED.into() };
-        match name {
-            "auto" => return Ok(Self::Auto),
-            "image" => return Ok(Self::Image),
-            "lola" => return Ok(Self::Lola(Lola::Offsets)),
-            "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
-            "cryptonets" => return Ok(Self::Batch),
-            _ => {}
-        }
-        let taps = name.strip_prefix("taps-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
-        taps.map(Self::Taps).ok_or_else(|| refused("unknown"))
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Taps(taps) => write!(f, "taps-{taps}"),
-            Self::Image => f.write_str("image"),
-            Self::Batch => f.write_str("cryptonets"),
-            Self::Lola(Lola::Offsets) => f.write_str("lola"),
-            Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
-        }
-    }
-}
-
-/// What the reply may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReplyKind {
-    /// Nothing but the scores (and what proves them) can be read.
-    #[default]
-    Clean,
-}
-
-impl FromStr for ReplyKind {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let reason = match name {
-            "clean" => return Ok(Self::Clean),
-            "raw" => {
-                "the clean reply of these plans is a single product, so a raw one would cost more bytes and save nothing"
-            }
-            _ => "there is clean",
-        };
-        Err(Error::NotOffered { what: "reply", asked: name.into(), reason })
-    }
-}
-
-impl fmt::Display for ReplyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("clean")
-    }
-}
-
-/// What is asked of the planner.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Which plans are looked at.
-    pub family: Family,
-    /// What the plan should be best at.
-    pub objective: Objective,
-    /// The ring degree; without it the smallest that fits.
-    pub ring_degree: Option<usize>,
-    /// What the reply may hold.
-    pub reply: ReplyKind,
-    /// The most bytes that evaluation keys may take.
-    pub max_key_bytes: Option<u64>,
-    /// The most bytes that the encoded model may take in the server's memory.
-    pub max_model_bytes: Option<u64>,
-    /// The largest predicted error (root mean square) of a score; an eighth of what the sentinels of the reply tolerate is never exceeded.
-    pub max_error: Option<f64>,
-    /// How long operations take.
-    pub cost: CostModel,
-}
-
-impl Options {
-    /// Whether a plan for batches is asked for.
-    fn is_batch(&self) -> bool {
-        let fastest = self.family == Family::Auto && self.objective == Objective::Throughput;
-        self.family == Family::Batch || fastest
-    }
-}
 
 /// How many times the predicted error must fit into the sentinels' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
@@ -266,7 +115,9 @@ impl<'a> Task<'a> {
 
     /// What a plan costs by the objective.
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
-        Ok(explain(plan, self.model, &self.options.cost)?.cost(self.options.objective))
+        let (circuit, public) = (plan.circuit(self.model)?, &plan.public);
+        let cost = PlanCost::of(&circuit, &public.input, public.input_level, &self.options.cost);
+        Ok(self.options.objective.value(&cost))
     }
 
     /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
@@ -467,7 +318,7 @@ fn within_key_limit(map: &Map<'_>, without: &[Family], best: &Best) -> Result<Op
     Err(Error::Limit { what: KEY_BYTES, actual: least_keys as f64, allowed: limit as f64 })
 }
 
-/// What a finished plan of this price costs, in the units of [`crate::Explanation::cost`].
+/// What a finished plan of this price costs, in the units of [`Objective::value`].
 fn at_this_price(Price([first, ..]): Price, search: &Search<'_>) -> f64 {
     match search.options.objective {
         Objective::Latency | Objective::Throughput => first / 1e3,

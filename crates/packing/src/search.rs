@@ -7,41 +7,18 @@
 
 use crate::forms;
 use crate::kernels::{Differences, bearer};
-use crate::layer_graph::{Layer, LayerGraph};
+use crate::layer_graph::Layer;
 use crate::layout::{Blocks, Layout};
-use crate::planner::{Family, Options};
-use crate::steps::{Decided, Price, Prices, Step, Tensor};
+use crate::objective::Price;
+use crate::options::Family;
+use crate::steps::{Decided, Prices, Search, Step, Tensor};
 use crate::{Choice, Error, LayerChoice, ReplyLayout};
-use blindsight_ckks::{Level, Parameters};
+use blindsight_ckks::Level;
 use blindsight_ring::parallel;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-
-/// What is searched.
-#[derive(Clone, Copy)]
-pub(crate) struct Search<'a> {
-    pub graph: &'a LayerGraph,
-    pub parameters: &'a Parameters,
-    pub options: &'a Options,
-    /// What no score's magnitude should exceed.
-    pub bound: f64,
-    /// What a kilobyte of keys is worth, in microseconds.
-    pub key_worth: f64,
-    /// What a kilobyte of keys costs beside, in the units of the objective.
-    pub key_price: f64,
-}
-
-impl<'a> Search<'a> {
-    /// Of everything that is offered, where keys are not limited.
-    pub fn new(graph: &'a LayerGraph, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
-        Self { graph, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0 }
-    }
-}
-
-/// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
-pub(crate) const KEY_WORTH: f64 = 0.3;
 
 /// All layouts of all tensors.
 pub(crate) struct Map<'a> {
@@ -510,6 +487,7 @@ fn patterns(layers: &[Layer]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
     use crate::tests::{check_search, figures, options};
     use proptest::prelude::*;
 

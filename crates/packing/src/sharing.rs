@@ -8,8 +8,8 @@
 use crate::assemble;
 use crate::kernels::{Diagonals, Part, Shapes, Split, Stamps, parts};
 use crate::layer_graph;
-use crate::search::Search;
-use crate::steps::{Price, Prices, Units, spans, strides, units};
+use crate::objective::Price;
+use crate::steps::{Prices, Search, Units, spans, strides, units};
 use crate::{Choice, Error, LayerChoice, Layout};
 use blindsight_ckks::{GiantOrder, Level, Rescale};
 use std::collections::{BTreeMap, BTreeSet};

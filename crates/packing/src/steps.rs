@@ -5,48 +5,36 @@ use crate::kernels::{
     DiagonalKernel, Diagonals, Differences, FoldChoice, GiantSteps, Meetings, PointwiseKernel, Preference,
     ScoreKernel, Shapes, Split, Stamps, WindowKernel, bearer,
 };
-use crate::layer_graph::Layer;
+use crate::layer_graph::{Layer, LayerGraph};
 use crate::layout::Layout;
+use crate::objective::{KEY_WORTH, Objective, Price, StepCost};
+use crate::options::Options;
 use crate::placement::Placement;
-use crate::planner::Objective;
-use crate::search::Search;
 use crate::{LayerChoice, ReplyLayout, sizes};
 use blindsight_circuit::{Babies, Cost, Counts, Hoisting, TransformShape};
 use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
 use std::sync::{Arc, OnceLock};
 
-/// What a step costs, most important first; the last figures break ties.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Price(pub [f64; 4]);
-
-impl Price {
-    /// More than anything costs.
-    pub const NEVER: Self = Self([f64::INFINITY; 4]);
+/// What is searched.
+#[derive(Clone, Copy)]
+pub(crate) struct Search<'a> {
+    pub graph: &'a LayerGraph,
+    pub parameters: &'a Parameters,
+    pub options: &'a Options,
+    /// What no score's magnitude should exceed.
+    pub bound: f64,
+    /// What a kilobyte of keys is worth, in microseconds.
+    pub key_worth: f64,
+    /// What a kilobyte of keys costs beside, in the units of the objective.
+    pub key_price: f64,
 }
 
-impl Eq for Price {}
-
-impl Ord for Price {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    }
-}
-
-impl PartialOrd for Price {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Add for Price {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+impl<'a> Search<'a> {
+    /// Of everything that is offered, where keys are not limited.
+    pub fn new(graph: &'a LayerGraph, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
+        Self { graph, parameters, options, bound, key_worth: KEY_WORTH, key_price: 0.0 }
     }
 }
 
@@ -334,17 +322,19 @@ impl<'a> Prices<'a> {
     /// What such work costs, with so many bytes of keys and for so many ciphertexts of the input.
     pub fn price(&self, counts: Counts, keys: f64, inputs: usize) -> Price {
         let (parameters, options) = (self.search.parameters, self.search.options);
-        let (hops, switches) = (counts.hops() as f64, counts.key_switches() as f64);
         let limbs = inputs * parameters.max_level().limbs();
         let time = options.cost.microseconds(&counts.work, parameters.degree())
             + options.cost.expansion_microseconds(limbs, parameters.degree())
             + self.search.key_worth * keys / 1024.0;
-        let priced = self.search.key_price * keys / 1024.0;
-        Price(match options.objective {
-            Objective::Latency | Objective::Throughput => [time + priced, keys, hops, switches],
-            Objective::Operations => [hops + priced, switches, time, keys],
-            Objective::KeySwitches => [switches + priced, hops, time, keys],
-            Objective::Upload => [inputs as f64 + priced, time, keys, hops],
+        let (hops, key_switches) = (counts.hops() as f64, counts.key_switches() as f64);
+        let surcharge = self.search.key_price * keys / 1024.0;
+        options.objective.price(&StepCost {
+            time,
+            keys,
+            hops,
+            key_switches,
+            inputs: inputs as f64,
+            surcharge,
         })
     }
 }

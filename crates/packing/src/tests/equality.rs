@@ -5,10 +5,10 @@ use super::{
 };
 use crate::assemble::{Assembly, assemble};
 use crate::layer_graph::LayerGraph;
+use crate::objective::Price;
 use crate::placement::Placement;
 use crate::planner::{self, Family, Objective, Options};
 use crate::search::Map;
-use crate::steps::Price;
 use crate::{Choice, Error, Lola, Recipe, Verdict};
 use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::SecretKey;

@@ -11,7 +11,7 @@ mod plans;
 use crate::assemble::Assembly;
 use crate::layer_graph::LayerGraph;
 use crate::planner::{self, Family, Objective, Options};
-use crate::search::Search;
+use crate::steps::Search;
 use crate::{Plan, parameters};
 use blindsight_circuit::Counts;
 use blindsight_circuit::encrypted::Program;

@@ -4,7 +4,8 @@ use super::{CRYPTONETS, Figures, figures, image, model, planned, with_squares};
 use crate::assemble::assemble;
 use crate::layer_graph::LayerGraph;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
-use crate::search::{Map, Search};
+use crate::search::Map;
+use crate::steps::Search;
 use crate::{
     Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm,
     ReplyLayout, Split, Verdict, explain, parameters,
