@@ -3,6 +3,9 @@
 //! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`](crate::Client) whose secret
 //! key lies in a folder and whose evaluation keys are registered at a server: open it, then classify.
 //!
+//! What the server and others on the way can see does not depend on images, nor on what replies decrypt to: which requests are sent, their
+//! order and their sizes follow from the plan and from the server's own answers. `tests/visible.rs` lists them.
+//!
 //! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on where they broke off, so a
 //! repeated request does no harm. The secret key never leaves the folder.
 
@@ -49,6 +52,9 @@ pub enum Error {
     /// An answer that the protocol does not know.
     #[error("the server's answer is not understood: {0}")]
     Answer(String),
+    /// The plan costs more than was agreed to.
+    #[error("the plan asks for {0}: not agreed to")]
+    Declined(crate::Cost),
     /// There is not exactly one model to choose.
     #[error("the server serves {}: name one", .0.join(", "))]
     Choose(Vec<String>),
