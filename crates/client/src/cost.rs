@@ -1,5 +1,6 @@
 //! What a plan asks of a client, to be shown before it agrees.
 
+use crate::Error;
 use blindsight_ckks::{Parameters, wire};
 use blindsight_packing::PublicPlan;
 use std::fmt;
@@ -24,8 +25,17 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Of a plan.
+    ///
+    /// # Errors
+    /// Where the plan's parameters are refused.
+    pub fn of(plan: &PublicPlan) -> Result<Self, Error> {
+        let parameters = plan.parameters.validate()?;
+        Ok(Self::with(plan, &parameters))
+    }
+
     /// Of a plan with these parameters.
-    pub(crate) fn of(plan: &PublicPlan, parameters: &Parameters) -> Self {
+    pub(crate) fn with(plan: &PublicPlan, parameters: &Parameters) -> Self {
         let frame = |payload: usize| (payload + wire::FRAME_BYTES) as u64;
         let key_bytes = frame(wire::evaluation_keys_bytes(parameters, &plan.keys));
         let (inputs, replies) = (plan.input.ciphertexts(), plan.reply.ciphertexts());

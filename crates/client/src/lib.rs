@@ -23,6 +23,7 @@
 
 mod cost;
 mod error;
+mod printable;
 #[cfg(feature = "http")]
 pub mod remote;
 mod replies;
@@ -31,6 +32,7 @@ mod store;
 
 pub use cost::Cost;
 pub use error::Error;
+pub use printable::{is_harmful, printable};
 pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
@@ -98,7 +100,8 @@ impl std::fmt::Display for Warning {
         match self {
             Self::LargeScore { label, score, bound } => write!(
                 f,
-                "the score of {label} is {score:.2}, expected at most {bound} in size: the image is unlike those the model was made for"
+                "the score of {} is {score:.2}, expected at most {bound} in size: the image is unlike those the model was made for",
+                printable(label)
             ),
             Self::Clamped { values, range: (least, largest) } => write!(
                 f,
@@ -302,7 +305,7 @@ impl Client {
 
     /// What the plan asks of this client.
     pub fn cost(&self) -> Cost {
-        Cost::of(&self.plan, self.context.parameters())
+        Cost::with(&self.plan, self.context.parameters())
     }
 
     fn decrypt_batch(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {

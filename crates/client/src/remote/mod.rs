@@ -47,16 +47,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The server refused.
-    #[error("the server refused ({}): {}", .0.status, .0.detail)]
+    #[error("the server refused ({}): {}", .0.status, crate::printable(&.0.detail))]
     Refused(Problem),
     /// An answer that the protocol does not know.
-    #[error("the server's answer is not understood: {0}")]
+    #[error("the server's answer is not understood: {}", crate::printable(.0))]
     Answer(String),
     /// The plan costs more than was agreed to.
     #[error("the plan asks for {0}: not agreed to")]
     Declined(crate::Cost),
     /// There is not exactly one model to choose.
-    #[error("the server serves {}: name one", .0.join(", "))]
+    #[error("the server serves {}: name one", crate::printable(&.0.join(", ")))]
     Choose(Vec<String>),
     /// A plan that cannot be used.
     #[error(transparent)]
