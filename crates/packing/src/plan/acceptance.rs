@@ -12,11 +12,11 @@ use blindsight_ckks::{Level, Parameters};
 /// No plan asks for more keys.
 const MOST_KEYS: usize = 1 << 12;
 /// No plan's evaluation keys take more bytes. What a client agrees to is less.
-const MOST_KEY_BYTES: usize = 16 << 30;
+const MOST_KEY_BYTES: u64 = 16 << 30;
 /// No plan's request takes more bytes.
-const MOST_REQUEST_BYTES: usize = 4 << 30;
+const MOST_REQUEST_BYTES: u64 = 4 << 30;
 /// No plan's reply takes more bytes.
-const MOST_REPLY_BYTES: usize = 1 << 30;
+const MOST_REPLY_BYTES: u64 = 1 << 30;
 /// Bits that an encoded input leaves unused, for the rounding of the encoder's floating-point numbers.
 const SPARE_BITS: f64 = 0.01;
 /// Integers of the encoder's type have so many bits beside the sign.
@@ -155,7 +155,7 @@ impl PublicPlan {
             ("request", request, MOST_REQUEST_BYTES),
             ("reply", wire::replies_bytes(parameters, replies, each), MOST_REPLY_BYTES),
         ];
-        match sizes.into_iter().find(|(_, bytes, most)| bytes > most) {
+        match sizes.into_iter().find(|(_, bytes, most)| *bytes as u64 > *most) {
             Some((what, bytes, most)) => {
                 Err(Error::does_not_fit(format!("bytes of the {what}"), bytes, format!("at most {most}")))
             }
