@@ -36,7 +36,9 @@ pub fn agree(cost: &Cost, most: u64) -> Outcome {
         return Ok(());
     }
     let needed = cost.key_bytes;
-    Err(Failure::new(format!("that is more than {most} bytes of keys: allow it with --max-key-bytes {needed}")))
+    Err(Failure::new(format!(
+        "that is more than {most} bytes of keys: allow it with --max-key-bytes {needed}"
+    )))
 }
 
 /// The client of a model on a server, its keys registered; what was needed to get there is remembered.
@@ -48,7 +50,7 @@ pub fn open(
 ) -> Outcome<RemoteClient> {
     let url = url.trim_end_matches('/');
     let known = known(flags, url)?;
-    let server = Server::connect(url, &known.token, &trust(&known)?)?;
+    let server = connect(flags, url)?;
     let bar = progress::bar("registering keys, bytes", 0);
     let mut agreed = Ok(());
     let agree = |cost: &Cost| {
@@ -64,6 +66,19 @@ pub fn open(
     let client = client?;
     configuration::remember_server(url, known)?;
     Ok(client)
+}
+
+/// The server, by what is known of it.
+pub fn connect(flags: &ServerFlags, url: &str) -> Outcome<Server> {
+    let known = known(flags, url)?;
+    Ok(Server::connect(url, &known.token, &trust(&known)?)?)
+}
+
+impl ServerFlags {
+    /// A server that this user has been to.
+    pub fn known(url: &str) -> Self {
+        Self { url: Some(url.into()), fingerprint: None, ca: None }
+    }
 }
 
 /// What is known of the server, from the arguments, the environment, and the last time.

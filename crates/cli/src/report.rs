@@ -8,7 +8,8 @@ use std::io::Write;
 
 /// Prints a report: one JSON document, or its text.
 pub fn emit<R: Serialize + Display>(report: &R, json: bool) -> Outcome {
-    let text = if json { escaped(&serde_json::to_string_pretty(report)?) } else { lines(&report.to_string()) };
+    let text =
+        if json { escaped(&serde_json::to_string_pretty(report)?) } else { lines(&report.to_string()) };
     let written = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     match written {
         // The reader of a pipe may stop early (`| head`): that is no failure of ours.

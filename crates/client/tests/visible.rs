@@ -5,7 +5,7 @@
 //! the replies decrypt to. Contents of ciphertexts and keys are encryption's to hide and are left out here.
 
 use blindsight_ckks::wire::{self, Header, Kind};
-use blindsight_client::remote::{RemoteClient, Server, Trust};
+use blindsight_client::remote::{RemoteClient, Server, Trust, stored_keys};
 use blindsight_network::{Image, Model, Shape};
 use blindsight_packing::planner::{self, Options};
 use blindsight_packing::{Plan, PublicPlan};
@@ -159,7 +159,9 @@ fn framed(key: wire::KeyId, second: &[u32], first: &[u32]) -> Vec<u8> {
     let bits = (public().parameters.moduli[0] - 1).ilog2() as usize + 1;
     let packed = |words: &[u32]| {
         let mut bytes = vec![0u8; (words.len() * bits).div_ceil(8)];
-        for (at, bit) in words.iter().enumerate().flat_map(|(i, w)| (0..bits).map(move |b| (i * bits + b, w >> b & 1))) {
+        for (at, bit) in
+            words.iter().enumerate().flat_map(|(i, w)| (0..bits).map(move |b| (i * bits + b, w >> b & 1)))
+        {
             bytes[at / 8] |= (bit as u8) << (at % 8);
         }
         bytes
@@ -181,7 +183,8 @@ fn forgeries() -> Vec<Forgery> {
         Box::new(move |key| forged(key, &values))
     };
     let capacity = layout.capacity;
-    let mut all: Vec<Forgery> = (0..scores).map(|class| with(capacity / 4.0, class, 0.0, capacity / 4.0)).collect();
+    let mut all: Vec<Forgery> =
+        (0..scores).map(|class| with(capacity / 4.0, class, 0.0, capacity / 4.0)).collect();
     all.push(with(0.99 * capacity, 3, 0.0, 0.99 * capacity));
     all.push(with(0.5 * capacity, 3, 0.0, 2.5 * capacity));
     all.push(with(0.5, 3, 0.9 * capacity, 0.5));
@@ -209,7 +212,8 @@ fn images() -> Vec<Image> {
         Image::new(shape, (0..shape.elements()).map(pixel).collect()).expect("as many pixels")
     };
     let single = [0, 27, 392, 783].map(|at| image(&move |i| if i == at { 255 } else { 0 }));
-    let mut images = vec![image(&|_| 0), image(&|_| 255), image(&|i| (i * i % 251) as u8), image(&|i| (i % 2) as u8)];
+    let mut images =
+        vec![image(&|_| 0), image(&|_| 255), image(&|i| (i * i % 251) as u8), image(&|i| (i % 2) as u8)];
     images.extend(single);
     images
 }
@@ -219,7 +223,8 @@ fn what_is_sent_depends_neither_on_images_nor_on_replies() {
     let (recorder, folder) = (Recorder::start(), Folder::new("same"));
     drop(open(&recorder, &folder));
     let registration = recorder.take();
-    let lines: Vec<&str> = registration.iter().map(|act| act.line.split(' ').next().expect("a method")).collect();
+    let lines: Vec<&str> =
+        registration.iter().map(|act| act.line.split(' ').next().expect("a method")).collect();
     assert!(lines.starts_with(&["GET", "GET", "PUT"]) && lines[2..].iter().all(|m| *m == "PUT"), "{lines:?}");
     let (images, forgeries) = (images(), forgeries());
     let (mut expected, mut sound) = (None, 0);
@@ -278,6 +283,13 @@ fn each_server_has_a_secret_of_its_own() {
     let ids = [&one, &two, &one].map(|recorder| open(recorder, &folder).client().key_id());
     assert_eq!(ids[0], ids[2]);
     assert_ne!(ids[0], ids[1]);
+    let keys = stored_keys(&folder.0).expect("readable");
+    let servers: Vec<&str> = keys.iter().map(|key| key.about.server.as_str()).collect();
+    assert!(keys.len() == 2 && [&one, &two].iter().all(|r| servers.contains(&r.address.as_str())));
+    keys.iter().find(|key| key.about.server == one.address).expect("listed").delete().expect("deleted");
+    assert_eq!(stored_keys(&folder.0).expect("readable").len(), 1);
+    assert_ne!(open(&one, &folder).client().key_id(), ids[0]);
+    assert_eq!(open(&two, &folder).client().key_id(), ids[1]);
 }
 
 #[test]

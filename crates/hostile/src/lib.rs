@@ -11,8 +11,8 @@
 
 use blindsight_client::Client;
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::{Plan, PublicPlan};
 use blindsight_packing::planner::{Options, plan};
+use blindsight_packing::{Plan, PublicPlan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
 use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
@@ -95,7 +95,8 @@ fn encrypts_everything(plan: PublicPlan) {
         let request = client.encrypt_input(&values).expect("every input encrypts");
         assert_eq!(request.len() as u64, client.cost().request_bytes);
     }
-    let pixels = [0, 255].map(|pixel| Image::new(shape, vec![pixel; shape.elements()]).expect("as many pixels"));
+    let pixels =
+        [0, 255].map(|pixel| Image::new(shape, vec![pixel; shape.elements()]).expect("as many pixels"));
     for image in pixels {
         let request = client.encrypt(&image).expect("every image encrypts");
         assert_eq!(request.len() as u64, client.cost().request_bytes);
@@ -201,8 +202,7 @@ static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
     let reply = server.infer(&keys, &request[..]).expect("a reply");
     Exchange { plan, server, client, keys, key_frame, request, reply }
 });
-static PUBLIC_PLAN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan));
+static PUBLIC_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan));
 static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
 
 /// A frame with the edits that the input lists.

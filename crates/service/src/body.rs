@@ -47,9 +47,10 @@ impl Pieces {
                 Ok(Some(Ok(frame))) => frame,
             };
             if let Ok(piece) = frame.into_data() {
-                self.missing = self.missing.checked_sub(piece.len() as u64).ok_or_else(|| {
-                    Refusal::new(Code::BadRequest, "the body goes on behind its length")
-                })?;
+                self.missing = self
+                    .missing
+                    .checked_sub(piece.len() as u64)
+                    .ok_or_else(|| Refusal::new(Code::BadRequest, "the body goes on behind its length"))?;
                 return Ok(Some(piece));
             }
         }

@@ -193,7 +193,8 @@ mod tests {
         drop(client.visit());
         gate.enter(address(1)).expect("room is made");
         assert!(is_displaced(&idle) && !is_displaced(&client) && !is_displaced(&running));
-        let visits: Vec<Visit> = (0..2).map(|_| gate.enter(address(1)).expect("room is made").visit()).collect();
+        let visits: Vec<Visit> =
+            (0..2).map(|_| gate.enter(address(1)).expect("room is made").visit()).collect();
         assert!(is_displaced(&client));
         assert!(gate.enter(address(1)).is_none(), "all have requests under way");
         drop((visit, visits));

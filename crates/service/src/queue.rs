@@ -56,7 +56,8 @@ impl Places {
 
     /// A place, if there is one for this client now.
     pub fn enter(&self, client: &ClientName) -> Outcome<Place> {
-        let busy = |who| Refusal::for_now(Code::Busy, &format!("{who} {}: try again after a moment", self.what));
+        let busy =
+            |who| Refusal::for_now(Code::Busy, &format!("{who} {}: try again after a moment", self.what));
         let mut held = lock(&self.held);
         let mine = held.get(client).copied().unwrap_or(0);
         if mine >= self.per_client {
@@ -171,7 +172,11 @@ impl Queue {
         let jobs: Arc<Turns> = Arc::default();
         for index in 0..limits.threads {
             let jobs = jobs.clone();
-            let work_off = move || while let Some(job) = jobs.next() { job() };
+            let work_off = move || {
+                while let Some(job) = jobs.next() {
+                    job()
+                }
+            };
             thread::Builder::new().name(format!("compute-{index}")).spawn(work_off)?;
         }
         let places =
@@ -293,7 +298,10 @@ mod tests {
     async fn work_that_waits_too_long_is_refused_and_never_done() {
         let queue = queue(Duration::from_millis(20));
         let busy = keep_busy(&queue).await;
-        let refused = queue.compute(&name("alice"), || unreachable!("it was refused")).await.expect_err("no thread is free");
+        let refused = queue
+            .compute(&name("alice"), || unreachable!("it was refused"))
+            .await
+            .expect_err("no thread is free");
         assert_eq!(refused.code, Code::Unavailable);
         drop(busy);
     }
@@ -301,7 +309,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_thread_goes_on() {
         let queue = queue(Duration::from_secs(60));
-        let refused = queue.compute(&name("alice"), || -> () { panic!("as asked") }).await.expect_err("a panic");
+        let refused =
+            queue.compute(&name("alice"), || -> () { panic!("as asked") }).await.expect_err("a panic");
         assert_eq!(refused.code, Code::Internal);
         assert_eq!(said(&*catch_unwind(|| panic!("as {}", "asked")).expect_err("a panic")), "as asked");
         assert_eq!(queue.compute(&name("alice"), || 7).await.expect("the thread goes on"), 7);

@@ -120,7 +120,10 @@ fn admitted(request: &Request) -> Result<Option<Guest>, ()> {
 }
 
 fn crowded() -> Refusal {
-    Refusal::for_now(Code::Busy, "this address has as many requests under way as one may: try again after a moment")
+    Refusal::for_now(
+        Code::Busy,
+        "this address has as many requests under way as one may: try again after a moment",
+    )
 }
 
 /// Logs and counts every request: its route as it stands in the table, never its path, and nothing of what it carries.

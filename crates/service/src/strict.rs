@@ -76,7 +76,9 @@ fn after(head: &[u8]) -> Option<Reader> {
     if !head.ends_with(b"\r\n\r\n") {
         return (head.len() > LONGEST_HEAD).then_some(Reader::Rest);
     }
-    let fields = || head.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'));
+    let fields = || {
+        head.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'))
+    };
     let named = |name: &'static str| fields().filter(move |(n, _)| n.trim().eq_ignore_ascii_case(name));
     if named("transfer-encoding").next().is_some() {
         return Some(Reader::Rest);

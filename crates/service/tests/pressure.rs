@@ -152,7 +152,15 @@ fn clients_that_hang_up_leave_nothing_behind() {
 /// A service with one thread, a short queue and two places for each client, whose bodies may stall. Both clients have registered keys.
 fn with_few_places(folder: &Folder, queue: usize) -> Running {
     let stall = Duration::from_secs(600);
-    let limits = Limits { queue, threads: 1, places_per_client: 2, reserve: 0, stall, body: stall, ..Limits::default() };
+    let limits = Limits {
+        queue,
+        threads: 1,
+        places_per_client: 2,
+        reserve: 0,
+        stall,
+        body: stall,
+        ..Limits::default()
+    };
     let service = Running::plain(folder.path(), limits);
     for token in [&service.alice, &service.bob] {
         assert_eq!(service.put_keys(token, &PARTIES.keys).status, 201);

@@ -83,8 +83,11 @@ impl Classify {
         let images = [image.load(model.graph.input)?];
         let session = Session::open(model, &self.plan)?;
         let round = session.classify(&images)?;
-        let report = Report::new(&session, round, session.plain_scores(&images)?, self.precision.exact_scores);
-        let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else { return report };
+        let report =
+            Report::new(&session, round, session.plain_scores(&images)?, self.precision.exact_scores);
+        let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else {
+            return report;
+        };
         let mut report = report.during(|| far_out.to_string())?;
         report.warnings.push(far_out.to_string());
         Ok(report)

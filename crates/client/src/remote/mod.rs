@@ -12,10 +12,12 @@
 mod connection;
 mod registered;
 mod server;
+mod stored;
 mod trust;
 
 pub use registered::{Answer, RemoteClient};
 pub use server::{Reply, Server, Timing};
+pub use stored::{About, StoredKey, stored_keys};
 pub use trust::{Fingerprint, Trust};
 
 use blindsight_protocol::{Code, Problem};

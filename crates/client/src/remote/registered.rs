@@ -1,6 +1,6 @@
 //! A client whose secret key lies in a folder, and whose evaluation keys are registered at a server.
 
-use super::{Error, Server, Timing};
+use super::{About, Error, Server, Timing};
 use crate::{Classification, Client, Cost, ReplyCount};
 use blindsight_ckks::wire::{PlanDigest, hex};
 use blindsight_network::Image;
@@ -64,6 +64,7 @@ impl RemoteClient {
             return Err(Error::Declined(cost));
         }
         if is_new {
+            About::new(server.address(), &model.id, hex(&digest)).write(folder, &name)?;
             client.save(&secret)?;
         }
         let keys = match noted {

@@ -85,7 +85,9 @@ impl PublicPlan {
             return wrong("its score bound is not positive or beyond the reply's capacity");
         }
         if !(0.0..=self.reply.tolerance()).contains(&self.predicted_error) {
-            return wrong("its predicted error is not a number, negative, or beyond what its reply tolerates");
+            return wrong(
+                "its predicted error is not a number, negative, or beyond what its reply tolerates",
+            );
         }
         Ok(())
     }

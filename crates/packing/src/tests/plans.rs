@@ -6,12 +6,12 @@ use crate::chain::Chain;
 use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::search::{Map, Search};
 use crate::{
-    Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, PublicPlan, ReplyForm,
-    ReplyLayout, Split, Verdict, explain, parameters,
+    Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, PublicPlan,
+    ReplyForm, ReplyLayout, Split, Verdict, explain, parameters,
 };
 use blindsight_circuit::{CostModel, dry_run};
-use blindsight_ckks::{GiantOrder, Level};
 use blindsight_ckks::wire::{self, Header, Kind};
+use blindsight_ckks::{GiantOrder, Level};
 use blindsight_network::{LayerKind, Model, Padding, Shape};
 use proptest::prelude::*;
 
