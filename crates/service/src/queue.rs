@@ -56,18 +56,19 @@ impl Places {
 
     /// A place, if there is one for this client now.
     pub fn enter(&self, client: &ClientName) -> Outcome<Place> {
-        let busy =
-            |who| Refusal::for_now(Code::Busy, &format!("{who} {}: try again after a moment", self.what));
+        let what = self.what;
+        let busy = |why: String| Refusal::for_now(Code::Busy, &format!("{why}: try again after a moment"));
         let mut held = lock(&self.held);
         let mine = held.get(client).copied().unwrap_or(0);
         if mine >= self.per_client {
-            return Err(busy("this client has as many as one may of"));
+            return Err(busy(format!("this client has as many {what} under way as one may")));
         }
         let mut permit = self.common.clone().try_acquire_owned();
         if permit.is_err() && mine == 0 {
             permit = self.reserve.clone().try_acquire_owned();
         }
-        let permit = permit.map_err(|_| busy("there are as many as there may be of"))?;
+        let permit =
+            permit.map_err(|_| busy(format!("there are as many {what} under way as there may be")))?;
         *held.entry(client.clone()).or_default() += 1;
         Ok(Place { held: self.held.clone(), client: client.clone(), _permit: permit })
     }
