@@ -53,7 +53,8 @@ fn idlers(service: &Running, last: u8, count: usize) -> Vec<TcpStream> {
     let begin = |n: usize| {
         let mut stream = connect_from(last, service.address);
         // It may be displaced by then.
-        let _ = stream.write_all(&b"GET /healthz HTTP/1.1\r\nhost: loc"[..if n % 2 == 0 { 0 } else { 32 }]);
+        let _ = stream
+            .write_all(&b"GET /healthz HTTP/1.1\r\nhost: loc"[..if n.is_multiple_of(2) { 0 } else { 32 }]);
         stream
     };
     (0..count).map(begin).collect()
@@ -152,6 +153,29 @@ fn bare_line_feeds_are_refused() {
     assert_eq!(status(b"GET /healthz HTTP/1.1\r\nhost: a\nx: y\r\n\r\n"), 400);
 }
 
+/// What became of honest clients' requests.
+#[derive(Default)]
+struct Tally {
+    refused: AtomicUsize,
+    wrong: AtomicUsize,
+}
+
+/// Registers keys, then asks so many times.
+fn be_honest(service: &Running, token: &str, requests: usize, tally: &Tally) {
+    while service.put_keys(token, &PARTIES.keys).status != 201 {
+        tally.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    for _ in 0..requests {
+        let answer = infer(service, token);
+        if [429, 503].contains(&answer.status) {
+            tally.refused.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
+        let read = PARTIES.client.decrypt(&answer.body[..]).map(|read| read.label);
+        tally.wrong.fetch_add(usize::from(read.ok().as_deref() != Some("4")), Ordering::Relaxed);
+    }
+}
+
 /// All three attacks at once, and so many honest clients with so many requests each, all beside one another.
 fn everything_at_once(name: &str, clients: usize, requests: usize) {
     let folder = Folder::new(name);
@@ -159,47 +183,25 @@ fn everything_at_once(name: &str, clients: usize, requests: usize) {
     let service = Running::plain(folder.path(), limits);
     assert_eq!(service.put_keys(&service.alice, &PARTIES.keys).status, 201);
     let tokens: Vec<String> = (0..clients).map(|n| token(&service, &format!("honest-{n}"))).collect();
-    let (over, refused, wrong) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (over, tally, start) = (AtomicBool::new(false), Tally::default(), Instant::now());
     let _uploads = slow_uploads(&service, &service.alice, 16);
     let _idlers = [2, 3].map(|last| idlers(&service, last, 150));
-    let start = Instant::now();
     thread::scope(|scope| {
         let flood = || {
             while !over.load(Ordering::Relaxed) {
-                drop(infer(&service, &service.alice))
+                drop(infer(&service, &service.alice));
             }
         };
         (0..40).for_each(|_| drop(scope.spawn(flood)));
-        let honest: Vec<_> = tokens
-            .iter()
-            .map(|token| {
-                let (service, refused, wrong) = (&service, &refused, &wrong);
-                scope.spawn(move || {
-                    while service.put_keys(token, &PARTIES.keys).status != 201 {
-                        refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    for _ in 0..requests {
-                        match infer(service, token) {
-                            answer if answer.status == 200 => {
-                                let read = PARTIES.client.decrypt(&answer.body[..]).map(|read| read.label);
-                                wrong.fetch_add(
-                                    usize::from(read.ok().as_deref() != Some("4")),
-                                    Ordering::Relaxed,
-                                );
-                            }
-                            answer if [429, 503].contains(&answer.status) => {
-                                drop(refused.fetch_add(1, Ordering::Relaxed))
-                            }
-                            _ => drop(wrong.fetch_add(1, Ordering::Relaxed)),
-                        }
-                    }
-                })
-            })
-            .collect();
+        let (service, tally) = (&service, &tally);
+        let honest =
+            tokens.iter().map(|token| scope.spawn(move || be_honest(service, token, requests, tally)));
+        let honest: Vec<_> = honest.collect();
         honest.into_iter().for_each(|client| client.join().expect("no panic"));
         over.store(true, Ordering::Relaxed);
     });
-    let (refused, wrong, all) = (refused.into_inner(), wrong.into_inner(), clients * (requests + 1));
+    let (refused, wrong, all) =
+        (tally.refused.into_inner(), tally.wrong.into_inner(), clients * (requests + 1));
     println!("{all} requests in {:.1?}: {refused} refused for the moment, {wrong} wrong", start.elapsed());
     assert_eq!(wrong, 0);
     assert!(20 * refused <= all, "{refused} of {all} were refused for the moment");
