@@ -1,4 +1,5 @@
-//! What the command line shows, and what it asks before: of labels that steer a terminal, of scores, of plans that cost much.
+//! What the command line shows, and what it asks before: of labels that steer a terminal, of scores, of plans
+//! that cost much.
 
 mod common;
 

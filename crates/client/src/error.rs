@@ -78,8 +78,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same, with figures that were decrypted no finer than powers of two times what is allowed: an exact one is an equation of the
-    /// secret key, and messages get passed on.
+    /// The same, with figures that were decrypted no finer than powers of two times what is allowed: an exact
+    /// one is an equation of the secret key, and messages get passed on.
     pub(crate) fn coarse(self) -> Self {
         let coarse = |found: f64, allowed: f64| allowed * (found / allowed).log2().ceil().exp2();
         match self {

@@ -2,19 +2,22 @@
 //!
 //! # Concepts
 //!
-//! A [`Client`] is made from the public part of a plan and a secret key, new or stored. It writes evaluation keys for the server,
-//! encrypts images into requests, and decrypts replies into a [`Classification`].
+//! A [`Client`] is made from the public part of a plan and a secret key, new or stored. It writes evaluation
+//! keys for the server, encrypts images into requests, and decrypts replies into a [`Classification`].
 //!
 //! # Contract
 //!
-//! - Everything that leaves is framed with the plan's digest and the key's identity (`blindsight_ckks::wire`), and everything that comes is
-//!   checked against both before it is used.
-//! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan makes replies carry
-//!   coefficients whose value is known beforehand, and noise does not hit them.
-//! - What others can see of the client does not depend on secrets. A plan is accepted only if every input of its kind encrypts; values
-//!   outside of its range are clamped, with a [`Warning`] for the user alone. Nothing is sent because of what a reply decrypts to.
-//! - Scores are rounded to the predicted error. Their exact values hold equations of the secret key: [`Client::exact_scores`].
-//! - Scores beyond the plan's bound come with a [`Warning`], and so does a key under which many replies were decrypted.
+//! - Everything that leaves is framed with the plan's digest and the key's identity
+//!   (`blindsight_ckks::wire`), and everything that comes is checked against both before it is used.
+//! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan
+//!   makes replies carry coefficients whose value is known beforehand, and noise does not hit them.
+//! - What others can see of the client does not depend on secrets. A plan is accepted only if every input of
+//!   its kind encrypts; values outside of its range are clamped, with a [`Warning`] for the user alone.
+//!   Nothing is sent because of what a reply decrypts to.
+//! - Scores are rounded to the predicted error. Their exact values hold equations of the secret key:
+//!   [`Client::exact_scores`].
+//! - Scores beyond the plan's bound come with a [`Warning`], and so does a key under which many replies were
+//!   decrypted.
 //! - The secret key is never printed; its file is private and never overwritten.
 //!
 //! # Non-goals
@@ -198,8 +201,8 @@ impl Client {
     /// Encrypts an image, framed for the server.
     ///
     /// # Errors
-    /// For an image of another size or with other colours than the plan takes, and where the system gives no randomness. Never for what
-    /// the image shows.
+    /// For an image of another size or with other colours than the plan takes, and where the system gives no
+    /// randomness. Never for what the image shows.
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
         self.encrypt_images(std::slice::from_ref(image))
     }
@@ -213,8 +216,8 @@ impl Client {
         self.encrypt_inputs(Zeroizing::new(inputs))
     }
 
-    /// Encrypts the network's input: normalised values in the order channel, row, column. Values outside of the plan's range are clamped;
-    /// [`Client::check_input`] tells.
+    /// Encrypts the network's input: normalised values in the order channel, row, column. Values outside of
+    /// the plan's range are clamped; [`Client::check_input`] tells.
     ///
     /// # Errors
     /// For a wrong number of values, and where the system gives no randomness. Never for what the values are.
@@ -250,7 +253,8 @@ impl Client {
         Ok(self.decrypt_images(reply, 1)?.swap_remove(0))
     }
 
-    /// Decrypts a reply to so many images, in the order in which they were encrypted. Scores are rounded to the predicted error.
+    /// Decrypts a reply to so many images, in the order in which they were encrypted. Scores are rounded to
+    /// the predicted error.
     ///
     /// # Errors
     /// As [`Client::decrypt`], and for more images than the plan's input holds.
@@ -260,9 +264,10 @@ impl Client {
 
     /// As [`Client::decrypt_images`], scores as they are decrypted.
     ///
-    /// An exact score is the message plus an error that is linear in the secret key: each is an equation of the key for whoever has the
-    /// reply, and as many as the key has coefficients give it away (Li and Micciancio, ia.cr/2020/1533). Exact scores are for measuring,
-    /// and for nobody but the holder of the key.
+    /// An exact score is the message plus an error that is linear in the secret key: each is an equation of
+    /// the key for whoever has the reply, and as many as the key has coefficients give it away (Li and
+    /// Micciancio, ia.cr/2020/1533). Exact scores are for measuring, and for nobody but the holder of the
+    /// key.
     ///
     /// # Errors
     /// As [`Client::decrypt_images`].
@@ -277,7 +282,8 @@ impl Client {
         decrypted.map_err(Error::coarse)
     }
 
-    /// A classification whose scores, and those in its warnings, are rounded to the predicted error: 1, 2 or 5 times a power of ten.
+    /// A classification whose scores, and those in its warnings, are rounded to the predicted error: 1, 2 or
+    /// 5 times a power of ten.
     pub fn rounded(&self, exact: Classification) -> Classification {
         let error = self.score_error();
         let Classification { label, scores, warnings } = exact;
@@ -294,8 +300,8 @@ impl Client {
         }
     }
 
-    /// The error that scores are rounded to: the one that the plan predicts, which the server wrote, or where that is less than any reply
-    /// can have, the least.
+    /// The error that scores are rounded to: the one that the plan predicts, which the server wrote, or where
+    /// that is less than any reply can have, the least.
     fn score_error(&self) -> f64 {
         let parameters = self.context.parameters();
         let division = noise::division(parameters);

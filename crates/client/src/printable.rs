@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The text with every character escaped that could move a terminal's cursor, change its state, or reorder what is read: controls (line
-/// breaks among them) and marks of direction.
+/// The text with every character escaped that could move a terminal's cursor, change its state, or reorder
+/// what is read: controls (line breaks among them) and marks of direction.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// After so many replies a client is advised to make new keys.
 ///
-/// A server that forges replies and learns labels gets five coefficients of the secret key from each, with scores of two digits ten
-/// (`SECURITY.md`): after so many it has an eighth of the smallest key at most, and the other coefficients are left to be found by lattice
-/// attacks. Where nobody but the user sees results, nothing is lost however many replies there are.
+/// A server that forges replies and learns labels gets five coefficients of the secret key from each, with
+/// scores of two digits ten (`SECURITY.md`). After so many it has an eighth of a key of 4096 coefficients by
+/// labels, a quarter by scores; the others are left to be found by lattice attacks. Where nobody but the user
+/// sees results, nothing is lost however many replies there are.
 pub const REPLIES_OF_A_KEY: u64 = 100;
 
-/// The count of the replies that were decrypted under one secret key, in a file beside the key's. It guards against forgetting, not
-/// against whoever can write the file.
+/// The count of the replies that were decrypted under one secret key, in a file beside the key's. It guards
+/// against forgetting, not against whoever can write the file.
 #[derive(Debug)]
 pub struct ReplyCount(PathBuf);
 

@@ -1,6 +1,7 @@
 //! Scores without the digits that are error.
 
-/// The multiple of a step that is nearest to a score; the step is the least of 1, 2 and 5 times powers of ten that is not below `error`.
+/// The multiple of a step that is nearest to a score; the step is the least of 1, 2 and 5 times powers of ten
+/// that is not below `error`.
 pub(crate) fn round(score: f64, error: f64) -> f64 {
     // What is infinitely wrong says nothing; what is not wrong at all is as it is.
     if !(error.is_finite() && error > 0.0) {

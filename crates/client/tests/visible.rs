@@ -1,8 +1,10 @@
-//! What others can see of a client: held against many inputs and many replies, on a server that writes everything down.
+//! What others can see of a client: held against many inputs and many replies, on a server that writes
+//! everything down.
 //!
-//! The visible acts of a [`RemoteClient`] are its connections, and on each the requests in their order: method, path, headers, the length of
-//! the body and the header of its frame. Nothing else leaves the client. All of them must be the same whatever the images show and whatever
-//! the replies decrypt to. Contents of ciphertexts and keys are encryption's to hide and are left out here.
+//! The visible acts of a [`RemoteClient`] are its connections, and on each the requests in their order:
+//! method, path, headers, the length of the body and the header of its frame. Nothing else leaves the client.
+//! All of them must be the same whatever the images show and whatever the replies decrypt to. Contents of
+//! ciphertexts and keys are encryption's to hide and are left out here.
 
 use blindsight_ckks::wire::{self, Header, Kind};
 use blindsight_client::remote::{RemoteClient, Server, Trust, stored_keys};
@@ -170,8 +172,8 @@ fn framed(key: wire::KeyId, second: &[u32], first: &[u32]) -> Vec<u8> {
     wire::seal(&header, &[packed(second), packed(first)].concat())
 }
 
-/// Replies of every kind: sound ones with each class the largest, scores that wrapped around, sentinels that are not zero, noise that depends
-/// on the secret key, and bytes that are no reply.
+/// Replies of every kind: sound ones with each class the largest, scores that wrapped around, sentinels that
+/// are not zero, noise that depends on the secret key, and bytes that are no reply.
 fn forgeries() -> Vec<Forgery> {
     let layout = &public().reply;
     let scores = layout.scores.len();

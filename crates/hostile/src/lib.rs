@@ -45,8 +45,8 @@ pub fn prepare() {
     LazyLock::force(&WHOLE_PLAN);
 }
 
-/// Public plans of a hostile server: refused, or every input encrypts, and to requests of one length. What a client refused would tell the
-/// server something of the input.
+/// Public plans of a hostile server: refused, or every input encrypts, and to requests of one length. What a
+/// client refused would tell the server something of the input.
 pub fn acceptance(input: &[u8]) {
     let mut plan = EXCHANGE.plan.public.clone();
     let figures = input.len().min(64);
@@ -235,7 +235,8 @@ fn altered(bytes: &[u8], edits: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The frame of a public plan with edits in its payload, its digest and checksum made right again where it still is a plan's.
+/// The frame of a public plan with edits in its payload, its digest and checksum made right again where it
+/// still is a plan's.
 fn redigested(frame: &[u8], edits: &[u8]) -> Vec<u8> {
     let (head, payload) = frame[..frame.len() - 32].split_at(68);
     let payload = altered(payload, edits);

@@ -149,8 +149,8 @@ impl Plan {
         &self.model_digest
     }
 
-    /// What names this plan. It commits to the public part: whoever has that and the [digest of the rest](Self::private_digest) can
-    /// compute it ([`PublicPlan::digest`]).
+    /// What names this plan. It commits to the public part: whoever has that and the [digest of the
+    /// rest](Self::private_digest) can compute it ([`PublicPlan::digest`]).
     pub fn digest(&self) -> [u8; 32] {
         self.public.digest(&self.private_digest())
     }
@@ -256,15 +256,15 @@ impl PublicPlan {
         encoded(self)
     }
 
-    /// What names the plan that this is the public part of: SHA-256 of the text `blindsight plan 1`, the SHA-256 of this encoding, and
-    /// `private`, the SHA-256 of the rest.
+    /// What names the plan that this is the public part of: SHA-256 of the text `blindsight plan 1`, the
+    /// SHA-256 of this encoding, and `private`, the SHA-256 of the rest.
     pub fn digest(&self, private: &[u8; 32]) -> [u8; 32] {
         let hasher = Sha256::new().chain_update(DIGEST_DOMAIN);
         hasher.chain_update(Sha256::digest(self.to_bytes())).chain_update(private).finalize().into()
     }
 
-    /// Brings values into the range that the scales were set for, what is no number to its least; how many were changed by more than half
-    /// a grey level.
+    /// Brings values into the range that the scales were set for, what is no number to its least; how many
+    /// were changed by more than half a grey level.
     pub fn clamp(&self, values: &mut [f64]) -> usize {
         let (least, largest) = self.input_range;
         let slack = acceptance::SLACK * (largest - least);
@@ -285,8 +285,9 @@ impl PublicPlan {
         self.write_images(&[values])
     }
 
-    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth. No value is refused: those out of range are
-    /// [clamped](Self::clamp). Whoever needs every copy of the values wiped clamps them beforehand.
+    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth. No value is
+    /// refused: those out of range are [clamped](Self::clamp). Whoever needs every copy of the values wiped
+    /// clamps them beforehand.
     ///
     /// # Errors
     /// Where there are none or too many, and where the number of values is not an image's.

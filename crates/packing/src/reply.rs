@@ -239,8 +239,9 @@ impl ReplyLayout {
         Err(Error::does_not_fit("number of reply coefficients", actual, expected))
     }
 
-    /// Checks that the capacity is the one at which scores of this scale wrap around modulo `modulus`, so that what it is compared with
-    /// means something. A batch's scale is what its whole-numbered scales come to, not exactly what was aimed at.
+    /// Checks that the capacity is the one at which scores of this scale wrap around modulo `modulus`, so
+    /// that what it is compared with means something. A batch's scale is what its whole-numbered scales come
+    /// to, not exactly what was aimed at.
     pub(crate) fn check_capacity(&self, modulus: f64) -> Result<(), Error> {
         let share = 2.0 * self.scale.0 * self.capacity / modulus;
         let allowed = match self.form {

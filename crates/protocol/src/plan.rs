@@ -41,12 +41,12 @@ fn seal(public: &PublicPlan, private: &[u8; PRIVATE_DIGEST_BYTES], digest: PlanD
     wire::seal(&Header { kind: Kind::PublicPlan, plan: digest, key: KeyId::default() }, &payload)
 }
 
-/// Reads a public plan from outside, and the digest that names it. The digest commits to the public plan: no two are named alike. What
-/// else it stands for, the server alone knows.
+/// Reads a public plan from outside, and the digest that names it. The digest commits to the public plan: no
+/// two are named alike. What else it stands for, the server alone knows.
 ///
 /// # Errors
-/// For bytes that are no frame of a public plan, for a digest that is not its own, and for a plan that is inconsistent, below 128 bits of
-/// security, or does not encrypt every input of its kind.
+/// For bytes that are no frame of a public plan, for a digest that is not its own, and for a plan that is
+/// inconsistent, below 128 bits of security, or does not encrypt every input of its kind.
 pub fn read_plan(bytes: &[u8]) -> Result<(PublicPlan, PlanDigest), Error> {
     let length = Length::AtMost(PRIVATE_DIGEST_BYTES + LARGEST_PLAN_BYTES);
     let expected = Expected { kind: Kind::PublicPlan, plan: None, key: None, length };

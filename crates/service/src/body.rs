@@ -20,8 +20,8 @@ pub fn length(headers: &HeaderMap) -> Outcome<u64> {
     })
 }
 
-/// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the body's, and together they are
-/// exactly as long as was announced.
+/// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the
+/// body's, and together they are exactly as long as was announced.
 pub struct Pieces {
     body: Body,
     missing: u64,

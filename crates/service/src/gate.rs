@@ -1,9 +1,10 @@
 //! Which connections stay when there are too many.
 //!
-//! A new connection is always let in. Where its address has as many as one may, or all addresses together, another one is closed for it: of
-//! the address that has the most, the one that has been without a request for longest; one that never showed a token goes before one that
-//! has. A connection with a request under way is never closed. So connections that say nothing, or say it slowly, displace each other and
-//! nobody else, and clients that share an address with them lose their idle connections at most, which they open again.
+//! A new connection is always let in. Where its address has as many as one may, or all addresses together,
+//! another one is closed for it: of the address that has the most, the one that has been without a request
+//! for longest; one that never showed a token goes before one that has. A connection with a request under way
+//! is never closed. So connections that say nothing, or say it slowly, displace each other and nobody else,
+//! and clients that share an address with them lose their idle connections at most, which they open again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -58,7 +59,8 @@ impl Gate {
         Arc::new(Self { open: Mutex::default(), all, per_address, proxies })
     }
 
-    /// Lets a connection in, at the cost of another one where there are too many; none where all others have requests under way.
+    /// Lets a connection in, at the cost of another one where there are too many; none where all others have
+    /// requests under way.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Arc<Ticket>> {
         let mut open = self.lock();
         let of_address = open.connections.values().filter(|c| c.address == address).count();
@@ -110,7 +112,8 @@ impl Ticket {
         self.gate.proxies.contains(&self.address)
     }
 
-    /// A request that a proxy passes on for an address begins; none where that has as many as it could have connections.
+    /// A request that a proxy passes on for an address begins; none where that has as many as it could have
+    /// connections.
     pub fn guest(&self, address: IpAddr) -> Option<Guest> {
         let mut open = self.gate.lock();
         let requests = open.guests.entry(address).or_default();

@@ -18,7 +18,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Uploads of keys at once of one client.
     pub uploads_per_client: usize,
-    /// Connections at once; beyond them, those that have waited longest without a request are closed for new ones.
+    /// Connections at once; beyond them, those that have waited longest without a request are closed for new
+    /// ones.
     pub connections: usize,
     /// Connections at once from one address; several clients may share one.
     pub connections_per_address: usize,

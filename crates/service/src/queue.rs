@@ -14,9 +14,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Places for requests that are received, wait or are computed, and threads for those computed. The threads do nothing else: one that is done takes
-/// the next request at once, with its memory and its caches warm. Clients take turns: each that waits has one request computed before any
-/// has a second one, so a client with many requests delays its own and nobody else's.
+/// Places for requests that are received, wait or are computed, and threads for those computed. The threads
+/// do nothing else: one that is done takes the next request at once, with its memory and its caches warm.
+/// Clients take turns: each that waits has one request computed before any has a second one, so a client with
+/// many requests delays its own and nobody else's.
 pub struct Queue {
     places: Places,
     jobs: Arc<Turns>,
@@ -190,7 +191,8 @@ impl Queue {
         self.places.enter(client)
     }
 
-    /// Computes for a client on a thread, when it is its turn. A request whose client has gone gives up its turn; a computation that has begun ends.
+    /// Computes for a client on a thread, when it is its turn. A request whose client has gone gives up its
+    /// turn; a computation that has begun ends.
     pub async fn compute<T: Send + 'static>(
         &self,
         client: &ClientName,

@@ -108,8 +108,9 @@ async fn check_version(request: Request, next: Next) -> Response {
     }
 }
 
-/// The guest that a proxy's request is from, where it is from a proxy that is known here and names one: the last address in
-/// `X-Forwarded-For`, which the proxy itself wrote. An error where that address has as many requests under way as one may.
+/// The guest that a proxy's request is from, where it is from a proxy that is known here and names one: the
+/// last address in `X-Forwarded-For`, which the proxy itself wrote. An error where that address has as many
+/// requests under way as one may.
 fn admitted(request: &Request) -> Result<Option<Guest>, ()> {
     let Some(ticket) = request.extensions().get::<Arc<Ticket>>().filter(|ticket| ticket.is_proxy()) else {
         return Ok(None);

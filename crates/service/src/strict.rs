@@ -1,8 +1,8 @@
 //! Line ends as HTTP has them.
 //!
-//! The HTTP library takes a bare line feed for the end of a line, as old servers do. A proxy in front that does not would see other
-//! requests than we do, and whoever finds such a difference can slip requests past it. So heads with bare line feeds are spoilt on their
-//! way to the library, which then refuses them.
+//! The HTTP library takes a bare line feed for the end of a line, as old servers do. A proxy in front that
+//! does not would see other requests than we do, and whoever finds such a difference can slip requests past
+//! it. So heads with bare line feeds are spoilt on their way to the library, which then refuses them.
 
 use std::io;
 use std::pin::Pin;

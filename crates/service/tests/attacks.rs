@@ -1,4 +1,5 @@
-//! Clients that want everything for themselves, each from an address of its own on loopback, and honest ones beside them.
+//! Clients that want everything for themselves, each from an address of its own on loopback, and honest ones
+//! beside them.
 
 mod common;
 

@@ -11,8 +11,9 @@ use std::fmt;
 
 /// The secret keys that this user keeps, one for each plan of each server
 ///
-/// A server that sees results of many replies learns the secret key bit by bit: rotate it where results get there. `rotate` has the server
-/// delete the evaluation keys, deletes the secret key, and makes and registers new ones. `delete` stops before that.
+/// A server that sees results of many replies learns the secret key bit by bit: rotate it where results get
+/// there. `rotate` has the server delete the evaluation keys, deletes the secret key, and makes and registers
+/// new ones. `delete` stops before that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a")]
 pub struct Keys {

@@ -70,8 +70,8 @@ struct TransportFlags {
     /// Names what speaks TLS in front of this server: only then --plain-http is allowed beyond loopback
     #[arg(long, value_name = "NAME", requires = "plain_http")]
     tls_proxy: Option<String>,
-    /// The address that a proxy in front connects from: its connections carry many clients, each bounded by the last address in
-    /// X-Forwarded-For; may be given several times
+    /// The address that a proxy in front connects from: its connections carry many clients, each bounded by
+    /// the last address in X-Forwarded-For; may be given several times
     #[arg(long = "proxy-address", value_name = "IP")]
     proxies: Vec<IpAddr>,
 }

@@ -1,13 +1,15 @@
 //! A server over HTTPS.
 //!
-//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`](crate::Client) whose secret
-//! key lies in a folder and whose evaluation keys are registered at a server: open it, then classify.
+//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a
+//! [`Client`](crate::Client) whose secret key lies in a folder and whose evaluation keys are registered at a
+//! server: open it, then classify.
 //!
-//! What the server and others on the way can see does not depend on images, nor on what replies decrypt to: which requests are sent, their
-//! order and their sizes follow from the plan and from the server's own answers. `tests/visible.rs` lists them.
+//! What the server and others on the way can see does not depend on images, nor on what replies decrypt to:
+//! which requests are sent, their order and their sizes follow from the plan and from the server's own
+//! answers. `tests/visible.rs` lists them.
 //!
-//! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on where they broke off, so a
-//! repeated request does no harm. The secret key never leaves the folder.
+//! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on
+//! where they broke off, so a repeated request does no harm. The secret key never leaves the folder.
 
 mod connection;
 mod registered;

@@ -33,14 +33,15 @@ pub struct Answer {
 }
 
 impl RemoteClient {
-    /// The client of `model` (or of the only one) whose secret key lies in `folder`. A secret key belongs to one plan of one server: it is
-    /// filed under the server's identity (its pinned certificate, or else its address) and the plan's digest, which commits to all of the
-    /// public plan. At the first time `agree` is shown what the plan costs; where it agrees, the key is made and stored (mode 0600),
-    /// evaluation keys are registered, and `progress` is told how many of how many of their bytes have arrived.
+    /// The client of `model` (or of the only one) whose secret key lies in `folder`. A secret key belongs to
+    /// one plan of one server: it is filed under the server's identity (its pinned certificate, or else its
+    /// address) and the plan's digest, which commits to all of the public plan. At the first time `agree` is
+    /// shown what the plan costs; where it agrees, the key is made and stored (mode 0600), evaluation keys
+    /// are registered, and `progress` is told how many of how many of their bytes have arrived.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), and where the folder cannot be read or
-    /// written.
+    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), and where
+    /// the folder cannot be read or written.
     pub fn open(
         server: Server,
         model: Option<&str>,
@@ -94,8 +95,9 @@ impl RemoteClient {
         self.keys
     }
 
-    /// Classifies an image: encrypted here, classified there, decrypted here; scores are rounded to the predicted error. Keys that the
-    /// server has forgotten are registered anew. What the server sees does not depend on the image, nor on what its reply decrypts to.
+    /// Classifies an image: encrypted here, classified there, decrypted here; scores are rounded to the
+    /// predicted error. Keys that the server has forgotten are registered anew. What the server sees does not
+    /// depend on the image, nor on what its reply decrypts to.
     ///
     /// # Errors
     /// As [`Client::encrypt`], [`Server::infer`] and [`Client::decrypt`].
@@ -105,7 +107,8 @@ impl RemoteClient {
         Ok(answer)
     }
 
-    /// As [`RemoteClient::classify`], with [exact scores](Client::exact_scores): for nobody but the holder of the key.
+    /// As [`RemoteClient::classify`], with [exact scores](Client::exact_scores): for nobody but the holder of
+    /// the key.
     ///
     /// # Errors
     /// As [`RemoteClient::classify`].
@@ -150,7 +153,8 @@ fn register(
     Ok(address)
 }
 
-/// The name of the files of one plan of one server: the address for people, a digest of identity and plan to tell apart.
+/// The name of the files of one plan of one server: the address for people, a digest of identity and plan to
+/// tell apart.
 fn file_name(server: &Server, plan: &PlanDigest) -> String {
     let identity = server.identity();
     let hasher = Sha256::new().chain_update(b"blindsight secret 1").chain_update(Sha256::digest(identity));

@@ -82,8 +82,9 @@ impl StoredKey {
         })
     }
 
-    /// Deletes the secret key and what lies beside it. What was encrypted under it cannot be read again. Files are unlinked, not
-    /// overwritten. Registered evaluation keys are the server's to delete: [`Server::delete_keys`](super::Server::delete_keys).
+    /// Deletes the secret key and what lies beside it. What was encrypted under it cannot be read again.
+    /// Files are unlinked, not overwritten. Registered evaluation keys are the server's to delete:
+    /// [`Server::delete_keys`](super::Server::delete_keys).
     ///
     /// # Errors
     /// Where a file cannot be deleted.

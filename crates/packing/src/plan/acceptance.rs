@@ -1,7 +1,8 @@
 //! Which public plans a client accepts.
 //!
-//! A client that refused some images under a plan and not others would tell whoever wrote the plan something of the image: a request comes,
-//! or does not. So all that could be wrong is looked for here, before there is an image: what is accepted encrypts every input.
+//! A client that refused some images under a plan and not others would tell whoever wrote the plan something
+//! of the image: a request comes, or does not. So all that could be wrong is looked for here, before there is
+//! an image: what is accepted encrypts every input.
 
 use super::{LARGEST_INPUT_SCALE, PublicPlan};
 use crate::kernels::NOMINAL_SCALE;
@@ -21,12 +22,14 @@ const MOST_REPLY_BYTES: u64 = 1 << 30;
 const SPARE_BITS: f64 = 0.01;
 /// Integers of the encoder's type have so many bits beside the sign.
 const INTEGER_BITS: f64 = 62.0;
-/// How far a pixel may lie outside of the range, as a share of it: half a grey level, which clamping then takes away.
+/// How far a pixel may lie outside of the range, as a share of it: half a grey level, which clamping then
+/// takes away.
 pub(super) const SLACK: f64 = 1.0 / 510.0;
 
 impl PublicPlan {
-    /// Checks a public plan, whoever it came from: what passes is consistent in itself, of 128 bits of security, and encrypts every input
-    /// of its kind: every image, and every vector once its values are clamped.
+    /// Checks a public plan, whoever it came from: what passes is consistent in itself, of 128 bits of
+    /// security, and encrypts every input of its kind: every image, and every vector once its values are
+    /// clamped.
     ///
     /// # Errors
     /// With what is wrong with it.
@@ -122,8 +125,9 @@ impl PublicPlan {
         shape.height > 1 && shape.width > 1
     }
 
-    /// Checks that every input in range can be encoded. A coefficient of a polynomial is a mean of its slots times cosines, so no larger
-    /// than the largest slot; besides the input's values there are zeros and ones.
+    /// Checks that every input in range can be encoded. A coefficient of a polynomial is a mean of its slots
+    /// times cosines, so no larger than the largest slot; besides the input's values there are zeros and
+    /// ones.
     fn validate_magnitude(&self, parameters: &Parameters) -> Result<(), Error> {
         let (least, largest) = self.input_range;
         let magnitude = least.abs().max(largest.abs()).max(1.0);
