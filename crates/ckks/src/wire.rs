@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 /// The first eight bytes of every file.
 pub const MAGIC: [u8; 8] = *b"BLINDSGT";
 /// The version of the formats; a reader accepts no other.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of a frame besides its payload.
 pub const FRAME_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
 /// Bytes of a frame before its payload.
@@ -81,7 +81,7 @@ pub enum WireError {
     Magic([u8; 8]),
     /// Another version of the formats.
     #[error(
-        "format version {0}: this program reads version {VERSION}; use the program that wrote the file, or make the file anew"
+        "format version {0}: this program reads version {VERSION}; plan anew, and make keys and requests anew by that plan, or use the program that wrote the file"
     )]
     Version(u16),
     /// Something else than expected.

@@ -80,6 +80,15 @@ impl PlanFlags {
     }
 }
 
+/// How exact scores are shown.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct PrecisionFlags {
+    /// Scores as they are decrypted, not rounded to the predicted error. Each is then an equation of the
+    /// secret key for whoever has the reply: show them to nobody, or they give the key away
+    #[arg(long)]
+    pub exact_scores: bool,
+}
+
 /// An image: a PNG, or a test image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageArgument {

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match arguments.command.run(arguments.json) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", report::lines(&failure.to_string()));
             ExitCode::FAILURE
         }
     }

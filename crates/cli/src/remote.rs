@@ -3,6 +3,7 @@
 use crate::configuration::{self, KnownServer};
 use crate::failure::{During, Failure, Outcome};
 use crate::progress;
+use blindsight_client::Cost;
 use blindsight_client::remote::{Fingerprint, RemoteClient, Server, Trust};
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ pub struct ServerFlags {
     #[arg(
         long = "server",
         value_name = "URL",
-        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "max_key_bytes", "memory"]
+        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "memory"]
     )]
     pub url: Option<String>,
     /// SHA-256 of the server's certificate, as `serve` prints it: that one is trusted, no other. Remembered
@@ -25,19 +26,59 @@ pub struct ServerFlags {
     pub ca: Option<PathBuf>,
 }
 
+/// The most bytes of evaluation keys that are made for a plan from elsewhere, unless more are allowed.
+pub const MOST_KEY_BYTES: u64 = 1 << 30;
+
+/// Says on stderr what a plan costs before anything is made for it; a failure where it is too much.
+pub fn agree(cost: &Cost, most: u64) -> Outcome {
+    eprintln!("the plan asks for {cost}");
+    if cost.key_bytes <= most {
+        return Ok(());
+    }
+    let needed = cost.key_bytes;
+    Err(Failure::new(format!(
+        "that is more than {most} bytes of keys: allow it with --max-key-bytes {needed}"
+    )))
+}
+
 /// The client of a model on a server, its keys registered; what was needed to get there is remembered.
-pub fn open(flags: &ServerFlags, url: &str, model: Option<&str>) -> Outcome<RemoteClient> {
+pub fn open(
+    flags: &ServerFlags,
+    url: &str,
+    model: Option<&str>,
+    max_key_bytes: Option<u64>,
+) -> Outcome<RemoteClient> {
     let url = url.trim_end_matches('/');
     let known = known(flags, url)?;
-    let server = Server::connect(url, &known.token, &trust(&known)?)?;
+    let server = connect(flags, url)?;
     let bar = progress::bar("registering keys, bytes", 0);
-    let client = RemoteClient::open(server, model, &configuration::secrets_folder()?, |sent, all| {
+    let mut agreed = Ok(());
+    let agree = |cost: &Cost| {
+        agreed = agree(cost, max_key_bytes.unwrap_or(MOST_KEY_BYTES));
+        agreed.is_ok()
+    };
+    let client = RemoteClient::open(server, model, &configuration::secrets_folder()?, agree, |sent, all| {
         bar.set_length(all);
         bar.set_position(sent);
-    })?;
+    });
     bar.finish_and_clear();
+    agreed?;
+    let client = client?;
     configuration::remember_server(url, known)?;
     Ok(client)
+}
+
+/// The server, by what is known of it.
+pub fn connect(flags: &ServerFlags, url: &str) -> Outcome<Server> {
+    let known = known(flags, url)?;
+    Ok(Server::connect(url, &known.token, &trust(&known)?)?)
+}
+
+impl ServerFlags {
+    /// A server that this user has been to.
+    pub fn known(url: &str) -> Self {
+        Self { url: Some(url.into()), fingerprint: None, ca: None }
+    }
 }
 
 /// What is known of the server, from the arguments, the environment, and the last time.

@@ -1,19 +1,39 @@
 //! How results are shown: as JSON for scripts, or as aligned text with units.
 
 use crate::failure::Outcome;
+use blindsight_client::{is_harmful, printable};
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::io::Write;
 
 /// Prints a report: one JSON document, or its text.
 pub fn emit<R: Serialize + Display>(report: &R, json: bool) -> Outcome {
-    let text = if json { serde_json::to_string_pretty(report)? } else { report.to_string() };
+    let text =
+        if json { escaped(&serde_json::to_string_pretty(report)?) } else { lines(&report.to_string()) };
     let written = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     match written {
         // The reader of a pipe may stop early (`| head`): that is no failure of ours.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// Lines without characters that steer a terminal, whoever wrote what is said in them.
+pub fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON with the characters escaped that steer a terminal, which JSON allows in strings.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => text.push(c),
+            c if is_harmful(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// Rows of text in aligned columns: the first column to the left, the others to the right.
@@ -37,7 +57,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell.into()).into_owned()).collect());
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -78,7 +98,7 @@ pub struct Facts(Vec<(String, String)>);
 impl Facts {
     /// Adds a fact.
     pub fn fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.push((name.into(), value.into()));
+        self.0.push((printable(&name.into()).into_owned(), printable(&value.into()).into_owned()));
         self
     }
 }
@@ -123,6 +143,17 @@ mod tests {
     fn units_change_where_they_should() {
         assert_eq!([0, 1023, 1024, 5 << 20].map(bytes), ["0 B", "1023 B", "1.0 KiB", "5.0 MiB"]);
         assert_eq!([0.05, 5.25, 52.5, 5250.0].map(milliseconds), ["50 us", "5.25 ms", "52.5 ms", "5.25 s"]);
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped_in_text_and_json() {
+        assert_eq!(lines("a\n\u{1b}[2Jb\r"), "a\n\\u{1b}[2Jb\\u{d}");
+        let json = serde_json::to_string("\u{1b}\u{9b}\u{202e}").expect("JSON");
+        assert_eq!(escaped(&json), r#""\u001b\u009b\u202e""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped(&json)).expect("JSON"), "\u{1b}\u{9b}\u{202e}");
+        let mut table = Table::new(["class"]);
+        table.row(["7\nwarning: all is well"]);
+        assert_eq!(table.to_string().lines().count(), 3);
     }
 
     #[test]

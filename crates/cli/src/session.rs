@@ -84,13 +84,18 @@ impl Session {
         });
         let reply = reply?;
         let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
-        let (classifications, decrypt) = timed(|| self.client.decrypt_images(&reply[..], images.len()));
+        let (classifications, decrypt) = timed(|| self.client.exact_scores(&reply[..], images.len()));
         Ok(Round {
             classifications,
             times: Times { encrypt, expand, latency, processor, decrypt },
             upload_bytes: request.len() as u64,
             download_bytes: reply.len() as u64,
         })
+    }
+
+    /// A classification as it is shown: rounded to the predicted error, unless exact scores were asked for.
+    pub fn shown(&self, classification: Classification, exact: bool) -> Classification {
+        if exact { classification } else { self.client.rounded(classification) }
     }
 
     /// The latencies of so many inferences of these images, after one that is not counted.

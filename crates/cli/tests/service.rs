@@ -53,6 +53,13 @@ fn two_commands_classify_over_https() {
     assert!(folder.says(&classify).contains("label: 7"));
     let named = format!("classify --server {} {MODEL} {}", serving.url(), digit(2));
     assert_eq!(folder.json(&named)["label"], "2");
+    let keys = |command: &str| folder.json(&format!("keys {command}"))["keys"].clone();
+    let before = keys("list")[0].clone();
+    let name = before["name"].as_str().expect("a name");
+    assert_eq!((before["replies"].as_u64(), &before["model"]), (Some(3), &MODEL.into()));
+    assert_eq!(keys(&format!("rotate {name}"))[0]["replies"], 0);
+    assert_eq!(folder.json(&named)["label"], "2");
+    assert_eq!(keys(&format!("delete {name}")), serde_json::json!([]));
     // The page's address carries the token where browsers do not send it.
     let page = serving.report["page"].as_str().expect("a page");
     assert!(page.starts_with(&format!("{}/#token=bst_", serving.url())), "{page}");

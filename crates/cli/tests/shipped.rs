@@ -88,7 +88,7 @@ fn models_give_the_same_label_encrypted() {
                 folder.file("black.png", &black).display().to_string()
             }
         };
-        let document = folder.json(&format!("classify {name} {image}"));
+        let document = folder.json(&format!("classify {name} {image} --exact-scores"));
         let scores = |field: &str| -> Vec<f64> {
             document[field].as_array().expect("scores").iter().filter_map(Value::as_f64).collect()
         };

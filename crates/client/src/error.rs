@@ -51,7 +51,7 @@ pub enum Error {
     Image(#[from] blindsight_network::Error),
     /// The reply decrypts to noise.
     #[error(
-        "the reply makes no sense under this key: a coefficient that must be zero is {found:.3}, at most {allowed:.3} is allowed; either the keys are wrong (make evaluation keys and request with one secret key, and send both again), or the image is so unlike any the model was made for that values overflowed"
+        "the reply makes no sense under this key: a coefficient that must be zero is up to {found:.3}, at most {allowed:.3} is allowed; either the keys are wrong (make evaluation keys and request with one secret key, and send both again), or the image is so unlike any the model was made for that values overflowed"
     )]
     Garbage {
         /// The largest coefficient that should be zero.
@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// A score left the range that the plan can carry.
     #[error(
-        "a score is out of the range that the plan can carry: it and its coarse copy are {found:.3} apart, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
+        "a score is out of the range that the plan can carry: it and its coarse copy are up to {found:.3} apart, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
     )]
     WrappedAround {
         /// By how much a score and its coarse copy disagree at most.
@@ -69,7 +69,7 @@ pub enum Error {
         /// By how much they may.
         allowed: f64,
     },
-    /// A plan that does not fit, or an input outside of the range that its scales were set for.
+    /// A plan that does not fit.
     #[error(transparent)]
     Plan(#[from] blindsight_packing::Error),
     /// An error of the cryptography.
@@ -78,6 +78,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, with figures that were decrypted no finer than powers of two times what is allowed: an exact
+    /// one is an equation of the secret key, and messages get passed on.
+    pub(crate) fn coarse(self) -> Self {
+        let coarse = |found: f64, allowed: f64| allowed * (found / allowed).log2().ceil().exp2();
+        match self {
+            Self::Garbage { found, allowed } => Self::Garbage { found: coarse(found, allowed), allowed },
+            Self::WrappedAround { found, allowed } => {
+                Self::WrappedAround { found: coarse(found, allowed), allowed }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::File { action, path: path.to_path_buf(), source }
     }

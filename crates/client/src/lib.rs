@@ -2,37 +2,49 @@
 //!
 //! # Concepts
 //!
-//! A [`Client`] is made from the public part of a plan and a secret key, new or stored. It writes evaluation keys for the server,
-//! encrypts images into requests, and decrypts replies into a [`Classification`].
+//! A [`Client`] is made from the public part of a plan and a secret key, new or stored. It writes evaluation
+//! keys for the server, encrypts images into requests, and decrypts replies into a [`Classification`].
 //!
 //! # Contract
 //!
-//! - Everything that leaves is framed with the plan's digest and the key's identity (`blindsight_ckks::wire`), and everything that comes is
-//!   checked against both before it is used.
-//! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan makes replies carry
-//!   coefficients whose value is known beforehand, and noise does not hit them.
-//! - An input outside of the range that the plan's scales were set for is refused; scores beyond the plan's bound come with a
-//!   [`Warning`].
+//! - Everything that leaves is framed with the plan's digest and the key's identity
+//!   (`blindsight_ckks::wire`), and everything that comes is checked against both before it is used.
+//! - A reply that was not computed with this client's keys is an [`Error`], never a confident label: a plan
+//!   makes replies carry coefficients whose value is known beforehand, and noise does not hit them.
+//! - What others can see of the client does not depend on secrets. A plan is accepted only if every input of
+//!   its kind encrypts; values outside of its range are clamped, with a [`Warning`] for the user alone.
+//!   Nothing is sent because of what a reply decrypts to.
+//! - Scores are rounded to the predicted error. Their exact values hold equations of the secret key:
+//!   [`Client::exact_scores`].
+//! - Scores beyond the plan's bound come with a [`Warning`], and so does a key under which many replies were
+//!   decrypted.
 //! - The secret key is never printed; its file is private and never overwritten.
 //!
 //! # Non-goals
 //!
 //! The client knows nothing of weights and needs no model, only the public plan.
 
+mod cost;
 mod error;
+mod printable;
 #[cfg(feature = "http")]
 pub mod remote;
+mod replies;
+mod rounding;
 mod store;
 
+pub use cost::Cost;
 pub use error::Error;
+pub use printable::{is_harmful, printable};
+pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys};
+use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};
 use blindsight_network::{Image, Metadata, Model};
 use blindsight_packing::{PublicPlan, ReplyForm, Scores, Verdict};
 use blindsight_ring::Kernel;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -72,6 +84,18 @@ pub enum Warning {
         /// The plan's bound on scores.
         bound: f64,
     },
+    /// Values of an input that were brought into the plan's range.
+    Clamped {
+        /// How many.
+        values: usize,
+        /// The range.
+        range: (f64, f64),
+    },
+    /// Many replies were decrypted under one secret key.
+    ManyReplies {
+        /// How many.
+        replies: u64,
+    },
 }
 
 impl std::fmt::Display for Warning {
@@ -79,7 +103,16 @@ impl std::fmt::Display for Warning {
         match self {
             Self::LargeScore { label, score, bound } => write!(
                 f,
-                "the score of {label} is {score:.2}, expected at most {bound} in size: the image is unlike those the model was made for"
+                "the score of {} is {score:.2}, expected at most {bound} in size: the image is unlike those the model was made for",
+                printable(label)
+            ),
+            Self::Clamped { values, range: (least, largest) } => write!(
+                f,
+                "{values} values of the input were outside of {least} to {largest} and were brought into that range: the input is unlike those the model was made for"
+            ),
+            Self::ManyReplies { replies } => write!(
+                f,
+                "{replies} replies were decrypted under this secret key, more than {REPLIES_OF_A_KEY}: if others see any of the results, make new keys"
             ),
         }
     }
@@ -106,7 +139,8 @@ impl Client {
     /// For a file that is not such a key, is damaged, or belongs to another plan.
     pub fn load(plan: PublicPlan, digest: PlanDigest, path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-        Self::read(plan, digest, BufReader::new(file))
+        // Without a buffer, which nobody would wipe.
+        Self::read(plan, digest, file)
     }
 
     /// As [`Client::load`], from any source.
@@ -167,7 +201,8 @@ impl Client {
     /// Encrypts an image, framed for the server.
     ///
     /// # Errors
-    /// For an image of another size or with other colours than the plan takes, and as [`Client::encrypt_input`].
+    /// For an image of another size or with other colours than the plan takes, and where the system gives no
+    /// randomness. Never for what the image shows.
     pub fn encrypt(&self, image: &Image) -> Result<Vec<u8>, Error> {
         self.encrypt_images(std::slice::from_ref(image))
     }
@@ -178,20 +213,31 @@ impl Client {
     /// As [`Client::encrypt`], and for none or too many.
     pub fn encrypt_images(&self, images: &[Image]) -> Result<Vec<u8>, Error> {
         let inputs = images.iter().map(|image| self.normalise(image)).collect::<Result<Vec<_>, _>>()?;
-        let inputs = Zeroizing::new(inputs);
-        self.encrypt_inputs(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        self.encrypt_inputs(Zeroizing::new(inputs))
     }
 
-    /// Encrypts the network's input: normalised values in the order channel, row, column.
+    /// Encrypts the network's input: normalised values in the order channel, row, column. Values outside of
+    /// the plan's range are clamped; [`Client::check_input`] tells.
     ///
     /// # Errors
-    /// For a wrong number of values, and for a value outside of the range that the plan's scales were set for.
+    /// For a wrong number of values, and where the system gives no randomness. Never for what the values are.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        self.encrypt_inputs(&[input])
+        self.encrypt_inputs(Zeroizing::new(vec![input.to_vec()]))
     }
 
-    fn encrypt_inputs(&self, inputs: &[&[f64]]) -> Result<Vec<u8>, Error> {
-        let slots = Zeroizing::new(self.plan.write_images(inputs)?);
+    /// What is to be said, here and to nobody else, of an input before it is encrypted.
+    pub fn check_input(&self, input: &[f64]) -> Option<Warning> {
+        let mut clamped = Zeroizing::new(input.to_vec());
+        let values = self.plan.clamp(&mut clamped);
+        (values > 0).then_some(Warning::Clamped { values, range: self.plan.input_range })
+    }
+
+    fn encrypt_inputs(&self, mut inputs: Zeroizing<Vec<Vec<f64>>>) -> Result<Vec<u8>, Error> {
+        inputs.iter_mut().for_each(|input| {
+            self.plan.clamp(input);
+        });
+        let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
+        let slots = Zeroizing::new(self.plan.write_images(&inputs)?);
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let mut randomness = Randomness::from_system()?;
         let ciphertexts = self.secret.encrypt_all(&self.context, &slots, level, scale, &mut randomness)?;
@@ -199,32 +245,73 @@ impl Client {
         Ok(wire::seal(&self.header(Kind::Ciphertexts), &payload))
     }
 
-    /// Decrypts a reply.
+    /// Decrypts a reply. Scores are rounded to the predicted error.
     ///
     /// # Errors
     /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
-        match self.plan.reply.form {
-            ReplyForm::Batch { .. } => {
-                let mut first = self.decrypt_batch(reply, 1)?;
-                Ok(first.swap_remove(0))
-            }
-            _ => self.decrypt_coefficients(reply),
-        }
+        Ok(self.decrypt_images(reply, 1)?.swap_remove(0))
     }
 
-    /// Decrypts a reply to so many images, in the order in which they were encrypted.
+    /// Decrypts a reply to so many images, in the order in which they were encrypted. Scores are rounded to
+    /// the predicted error.
     ///
     /// # Errors
     /// As [`Client::decrypt`], and for more images than the plan's input holds.
     pub fn decrypt_images(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
+        Ok(self.exact_scores(reply, images)?.into_iter().map(|exact| self.rounded(exact)).collect())
+    }
+
+    /// As [`Client::decrypt_images`], scores as they are decrypted.
+    ///
+    /// An exact score is the message plus an error that is linear in the secret key: each is an equation of
+    /// the key for whoever has the reply, and as many as the key has coefficients give it away (Li and
+    /// Micciancio, ia.cr/2020/1533). Exact scores are for measuring, and for nobody but the holder of the
+    /// key.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt_images`].
+    pub fn exact_scores(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {
         let most = self.plan.input.images();
-        match self.plan.reply.form {
+        let decrypted = match self.plan.reply.form {
             ReplyForm::Batch { .. } if (1..=most).contains(&images) => self.decrypt_batch(reply, images),
             ReplyForm::Batch { .. } => Err(Error::Images { actual: images, most }),
-            _ if images == 1 => Ok(vec![self.decrypt_coefficients(reply)?]),
+            _ if images == 1 => self.decrypt_coefficients(reply).map(|read| vec![read]),
             _ => Err(Error::Images { actual: images, most }),
+        };
+        decrypted.map_err(Error::coarse)
+    }
+
+    /// A classification whose scores, and those in its warnings, are rounded to the predicted error: 1, 2 or
+    /// 5 times a power of ten.
+    pub fn rounded(&self, exact: Classification) -> Classification {
+        let error = self.score_error();
+        let Classification { label, scores, warnings } = exact;
+        let rounded = |warning| match warning {
+            Warning::LargeScore { label, score, bound } => {
+                Warning::LargeScore { label, score: rounding::round(score, error), bound }
+            }
+            other => other,
+        };
+        Classification {
+            label,
+            scores: scores.into_iter().map(|score| rounding::round(score, error)).collect(),
+            warnings: warnings.into_iter().map(rounded).collect(),
         }
+    }
+
+    /// The error that scores are rounded to: the one that the plan predicts, which the server wrote, or where
+    /// that is less than any reply can have, the least.
+    fn score_error(&self) -> f64 {
+        let parameters = self.context.parameters();
+        let division = noise::division(parameters);
+        let least = noise::coefficient_deviation(parameters, division, self.plan.reply.scale);
+        self.plan.predicted_error.max(least)
+    }
+
+    /// What the plan asks of this client.
+    pub fn cost(&self) -> Cost {
+        Cost::with(&self.plan, self.context.parameters())
     }
 
     fn decrypt_batch(&self, reply: impl Read, images: usize) -> Result<Vec<Classification>, Error> {

@@ -1,7 +1,7 @@
 //! What a client does with its key, its inputs and bytes from outside.
 
 use blindsight_ckks::wire::{self, Expected, Kind, Length};
-use blindsight_client::{Client, Error};
+use blindsight_client::{Classification, Client, Error, Warning};
 use blindsight_network::{Image, Model, Shape};
 use blindsight_packing::Plan;
 use blindsight_packing::planner::{self, Options};
@@ -93,17 +93,85 @@ fn two_clients_differ_and_so_do_two_encryptions_of_one_image() {
 fn inputs_that_do_not_fit_are_refused_with_figures() {
     let short = client().encrypt_input(&[0.0; 783]).expect_err("one value short").to_string();
     assert!(short.contains("783") && short.contains("784"), "{short}");
-    let (least, largest) = plan().public.input_range;
-    for value in [least - 1.0, largest + 1.0, f64::NAN, f64::INFINITY] {
-        let mut input = vec![least; 784];
-        input[300] = value;
-        let refused = client().encrypt_input(&input).expect_err("out of range").to_string();
-        assert!(refused.contains("300") && refused.contains(&largest.to_string()), "{refused}");
-    }
     let shape = Shape::new(3, 28, 28);
     let coloured = Image::new(shape, vec![0; shape.elements()]).expect("as many pixels");
     let refused = client().encrypt(&coloured).expect_err("three channels").to_string();
     assert!(refused.contains("3x28x28") && refused.contains("1x28x28"), "{refused}");
+}
+
+/// A refusal could be seen: no request would come.
+#[test]
+fn no_value_of_an_input_is_refused() {
+    let (least, largest) = plan().public.input_range;
+    let sound = client().encrypt_input(&vec![least; 784]).expect("in range").len();
+    assert_eq!(client().check_input(&vec![largest; 784]), None);
+    for value in [least - 1.0, largest + 1.0, 1e300, -1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut input = vec![least; 784];
+        input[300] = value;
+        let encrypted = client().encrypt_input(&input).expect("it is clamped");
+        assert_eq!(encrypted.len(), sound, "{value}");
+        assert!(matches!(client().check_input(&input), Some(Warning::Clamped { values: 1, .. })), "{value}");
+    }
+}
+
+/// A reply with these coefficients under every key.
+fn forged(coefficients: &[f64]) -> Vec<u8> {
+    let (q, scale) = (plan().public.parameters.moduli[0], plan().public.reply.scale.0);
+    let mut packed = vec![0; reply_length(coefficients.len())];
+    let start = plan().public.parameters.degree * 28 / 8;
+    for (i, c) in coefficients.iter().enumerate() {
+        let word = (c * scale).round().rem_euclid(f64::from(q)) as u32;
+        let set = (0..28).filter(|bit| word >> bit & 1 == 1).map(|bit| 28 * i + bit);
+        set.for_each(|at| packed[start + at / 8] |= 1 << (at % 8));
+    }
+    let header = wire::Header { kind: Kind::Reply, plan: plan().digest(), key: client().key_id() };
+    wire::seal(&header, &packed)
+}
+
+/// Exact scores are multiples of one over the scale, each an equation of the secret key.
+#[test]
+fn scores_are_rounded_to_the_predicted_error_unless_asked_for() {
+    let public = &plan().public;
+    let score = 1.234_567_8;
+    let mut values = vec![0.0; public.reply.indices().len()];
+    values[4] = score;
+    let copy = public.reply.scores.len() + public.reply.sentinels.len() + 4;
+    values[copy] = score / public.reply.coarse_divisor;
+    let exact = client().exact_scores(&forged(&values)[..], 1).expect("a sound reply").swap_remove(0);
+    assert!((exact.scores[4] - score).abs() < 1.0 / public.reply.scale.0, "{exact:?}");
+    let rounded = client().decrypt(&forged(&values)[..]).expect("a sound reply");
+    assert_eq!((rounded.label.as_str(), &exact.label), ("4", &rounded.label));
+    assert_ne!(rounded.scores[4], exact.scores[4]);
+    let off = (rounded.scores[4] - score).abs();
+    assert!(off <= 1.26 * public.predicted_error, "{off} off, predicted {}", public.predicted_error);
+    let step = rounded.scores[4] / public.predicted_error;
+    assert!(rounded.scores[4].to_string().len() <= 7, "{} of step {step}", rounded.scores[4]);
+}
+
+/// What a message says of a bad reply is no equation of the key either.
+#[test]
+fn what_a_refused_reply_held_is_told_in_powers_of_two() {
+    let public = &plan().public;
+    let found = [0.3, 0.301, 0.31].map(|share| {
+        let mut values = vec![0.0; public.reply.indices().len()];
+        values[public.reply.scores.len()] = share * public.reply.capacity;
+        match client().decrypt(&forged(&values)[..]) {
+            Err(Error::Garbage { found, allowed }) => found / allowed,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(found, [128.0; 3]);
+}
+
+/// A server that writes no predicted error gets none of the digits below the least that replies have.
+#[test]
+fn a_plan_cannot_ask_for_exact_scores() {
+    let mut public = plan().public.clone();
+    public.predicted_error = 0.0;
+    public.validate().expect("as small as can be");
+    let exact = Classification { label: "0".into(), scores: vec![1.234_567_890_123], warnings: vec![] };
+    let liar = Client::generate(public, plan().digest()).expect("a client");
+    assert_ne!(liar.rounded(exact.clone()), exact);
 }
 
 #[test]

@@ -11,8 +11,8 @@
 
 use blindsight_client::Client;
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::Plan;
 use blindsight_packing::planner::{Options, plan};
+use blindsight_packing::{Plan, PublicPlan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
 use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
@@ -28,7 +28,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    Target { name: "acceptance", feed: acceptance },
     Target { name: "documents", feed: documents },
     Target { name: "evaluation_keys", feed: evaluation_keys },
     Target { name: "image", feed: image },
@@ -42,6 +43,64 @@ pub const TARGETS: [Target; 7] = [
 pub fn prepare() {
     LazyLock::force(&PUBLIC_PLAN);
     LazyLock::force(&WHOLE_PLAN);
+}
+
+/// Public plans of a hostile server: refused, or every input encrypts, and to requests of one length. What a
+/// client refused would tell the server something of the input.
+pub fn acceptance(input: &[u8]) {
+    let mut plan = EXCHANGE.plan.public.clone();
+    let figures = input.len().min(64);
+    input[..figures].chunks_exact(10).for_each(|edit| tamper(&mut plan, edit));
+    for plan in [decoded(&altered(&plan.to_bytes(), &input[figures..])), Some(plan)].into_iter().flatten() {
+        if plan.validate().is_ok() {
+            encrypts_everything(plan);
+        }
+    }
+}
+
+/// Changes one figure: which, how (set or multiplied), and by what number.
+fn tamper(plan: &mut PublicPlan, edit: &[u8]) {
+    let number = f64::from_le_bytes(edit[2..10].try_into().expect("eight bytes"));
+    let figures = [&mut plan.mean[0], &mut plan.std[0], &mut plan.input_range.0, &mut plan.input_range.1];
+    let reply = [&mut plan.reply.scale.0, &mut plan.reply.capacity, &mut plan.reply.coarse_divisor];
+    let others = [&mut plan.input_scale.0, &mut plan.score_bound, &mut plan.predicted_error];
+    let mut all: Vec<&mut f64> = figures.into_iter().chain(reply).chain(others).collect();
+    let (count, which) = (all.len(), usize::from(edit[0]));
+    match all.get_mut(which % (count + 2)) {
+        Some(figure) if edit[1] & 1 == 0 => **figure = number,
+        Some(figure) => **figure *= number,
+        None if which % (count + 2) == count => plan.input_level.0 = usize::from(edit[1]),
+        None => {
+            plan.parameters.moduli.truncate(usize::from(edit[1] % 8));
+        }
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Option<PublicPlan> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// The largest request that is made here: larger ones differ in nothing but time.
+const MOST_REQUEST_BYTES: u64 = 64 << 20;
+
+fn encrypts_everything(plan: PublicPlan) {
+    let (shape, (least, largest)) = (plan.input.shape(), plan.input_range);
+    let client = Client::generate(plan, [0; 32]).expect("a valid plan");
+    if client.cost().request_bytes > MOST_REQUEST_BYTES {
+        return;
+    }
+    let constant = |value| vec![value; shape.elements()];
+    let uneven = (0..shape.elements()).map(|i| if i * i % 7 < 3 { least } else { largest }).collect();
+    for values in [uneven, constant(1e300), constant(f64::NEG_INFINITY), constant(f64::NAN)] {
+        let request = client.encrypt_input(&values).expect("every input encrypts");
+        assert_eq!(request.len() as u64, client.cost().request_bytes);
+    }
+    let pixels =
+        [0, 255].map(|pixel| Image::new(shape, vec![pixel; shape.elements()]).expect("as many pixels"));
+    for image in pixels {
+        let request = client.encrypt(&image).expect("every image encrypts");
+        assert_eq!(request.len() as u64, client.cost().request_bytes);
+    }
 }
 
 /// JSON documents and addresses of the protocol.
@@ -81,7 +140,7 @@ pub fn onnx(input: &[u8]) {
 
 /// Plans, whole and public, and secret keys: refused, or fit to be used.
 pub fn plans(input: &[u8]) {
-    for bytes in [&edited(&PUBLIC_PLAN, input)[..], input] {
+    for bytes in [&edited(&PUBLIC_PLAN, input)[..], &redigested(&PUBLIC_PLAN, input), input] {
         if let Ok((plan, digest)) = blindsight_protocol::read_plan(bytes) {
             let values = vec![plan.input_range.0; plan.input.shape().elements()];
             let _ = plan.write(&values);
@@ -143,8 +202,7 @@ static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
     let reply = server.infer(&keys, &request[..]).expect("a reply");
     Exchange { plan, server, client, keys, key_frame, request, reply }
 });
-static PUBLIC_PLAN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan.public, EXCHANGE.plan.digest()));
+static PUBLIC_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan));
 static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
 
 /// A frame with the edits that the input lists.
@@ -153,20 +211,43 @@ static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
 /// edit that adds nothing cuts the frame off. Where the flags are odd, the checksum is made right again, so that only the parser's own
 /// checks are left.
 pub fn edited(frame: &[u8], input: &[u8]) -> Vec<u8> {
-    let mut frame = frame.to_vec();
-    let Some((&flags, edits)) = input.split_first() else { return frame };
-    for edit in edits.chunks_exact(5) {
-        let at = u32::from_le_bytes([edit[0], edit[1], edit[2], edit[3]]) as usize % frame.len().max(1);
-        match edit[4] {
-            0 => frame.truncate(at),
-            amount if at < frame.len() => frame[at] = frame[at].wrapping_add(amount),
-            _ => {}
-        }
-    }
+    let Some((&flags, edits)) = input.split_first() else { return frame.to_vec() };
+    let mut frame = altered(frame, edits);
     if flags & 1 == 1 && frame.len() >= 32 {
         let body = frame.len() - 32;
         let checksum = Sha256::digest(&frame[..body]);
         frame[body..].copy_from_slice(&checksum);
     }
+    frame
+}
+
+/// Bytes with the edits of five bytes each that the input lists, as [`edited`] says.
+fn altered(bytes: &[u8], edits: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for edit in edits.chunks_exact(5) {
+        let at = u32::from_le_bytes([edit[0], edit[1], edit[2], edit[3]]) as usize % bytes.len().max(1);
+        match edit[4] {
+            0 => bytes.truncate(at),
+            amount if at < bytes.len() => bytes[at] = bytes[at].wrapping_add(amount),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// The frame of a public plan with edits in its payload, its digest and checksum made right again where it
+/// still is a plan's.
+fn redigested(frame: &[u8], edits: &[u8]) -> Vec<u8> {
+    let (head, payload) = frame[..frame.len() - 32].split_at(68);
+    let payload = altered(payload, edits);
+    let mut frame = [head, &payload].concat();
+    if let Some((private, encoded)) = payload.split_first_chunk()
+        && let Some(plan) = decoded(encoded)
+    {
+        frame[12..44].copy_from_slice(&plan.digest(private));
+    }
+    frame[60..68].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    let checksum = Sha256::digest(&frame);
+    frame.extend(checksum);
     frame
 }

@@ -1,12 +1,13 @@
 //! Plans: made once, pinned by a digest, so that client and server never guess.
 
+mod acceptance;
+
 use crate::assemble::{Assembly, assemble};
 use crate::batch;
 use crate::chain::Chain;
 use crate::layer_graph::LayerGraph;
 use crate::options::{Family, Options};
-use crate::parameters::nominal_scale;
-use crate::{Choice, Error, InputLayout, Lola, ReplyForm, ReplyLayout};
+use crate::{Choice, Error, InputLayout, Lola, ReplyLayout};
 use blindsight_circuit::Circuit;
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use blindsight_ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
@@ -101,8 +102,6 @@ impl Recipe {
 pub const LARGEST_PLAN_BYTES: usize = 1 << 20;
 /// No input has a larger scale.
 const LARGEST_INPUT_SCALE: f64 = (1u64 << 40) as f64;
-/// No plan asks for more keys.
-const MOST_KEYS: usize = 1 << 12;
 
 impl Plan {
     pub(crate) fn new(
@@ -151,14 +150,20 @@ impl Plan {
         &self.model_digest
     }
 
-    /// What names this plan: SHA-256 of its encoding.
+    /// What names this plan. It commits to the public part: whoever has that and the [digest of the
+    /// rest](Self::private_digest) can compute it ([`PublicPlan::digest`]).
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.to_bytes()).into()
+        self.public.digest(&self.private_digest())
+    }
+
+    /// SHA-256 of the encoding of all that follows the public part.
+    pub fn private_digest(&self) -> [u8; 32] {
+        Sha256::digest(encoded(&(&self.recipe, &self.model_digest))).into()
     }
 
     /// The encoding, the same for equal plans.
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("a plan has nothing that cannot be encoded")
+        encoded(self)
     }
 
     /// Decodes and checks a plan, whoever it came from. What passes is consistent in itself and of 128 bits of security; whether it
@@ -247,6 +252,32 @@ impl Plan {
 }
 
 impl PublicPlan {
+    /// The encoding, the same for equal public plans.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encoded(self)
+    }
+
+    /// What names the plan that this is the public part of: SHA-256 of the text `blindsight plan 1`, the
+    /// SHA-256 of this encoding, and `private`, the SHA-256 of the rest.
+    pub fn digest(&self, private: &[u8; 32]) -> [u8; 32] {
+        let hasher = Sha256::new().chain_update(DIGEST_DOMAIN);
+        hasher.chain_update(Sha256::digest(self.to_bytes())).chain_update(private).finalize().into()
+    }
+
+    /// Brings values into the range that the scales were set for, what is no number to its least; how many
+    /// were changed by more than half a grey level.
+    pub fn clamp(&self, values: &mut [f64]) -> usize {
+        let (least, largest) = self.input_range;
+        let slack = acceptance::SLACK * (largest - least);
+        let mut outside = 0;
+        for value in values {
+            let inside = *value >= least - slack && *value <= largest + slack;
+            outside += usize::from(!inside);
+            *value = value.max(least).min(largest);
+        }
+        outside
+    }
+
     /// The slots of each input ciphertext for a normalised image.
     ///
     /// # Errors
@@ -255,99 +286,28 @@ impl PublicPlan {
         self.write_images(&[values])
     }
 
-    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth.
+    /// The slots of each input ciphertext for normalised images: one, or up to a batch's worth. No value is
+    /// refused: those out of range are [clamped](Self::clamp). Whoever needs every copy of the values wiped
+    /// clamps them beforehand.
     ///
     /// # Errors
-    /// Where there are none or too many, where the number of values is not an image's, or one is outside the range that the scales were set
-    /// for: it could give a wrong answer that looks right.
+    /// Where there are none or too many, and where the number of values is not an image's.
     pub fn write_images(&self, images: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
         let (least, largest) = self.input_range;
-        let slack = 1e-6 * (largest - least);
-        let within = |v: f64| v >= least - slack && v <= largest + slack;
-        let values = images.iter().flat_map(|image| image.iter().enumerate());
-        if let Some((index, &value)) = values.into_iter().find(|(_, v)| !within(**v)) {
-            return Err(Error::Range { index, value, least, largest });
+        if images.iter().all(|image| image.iter().all(|v| (least..=largest).contains(v))) {
+            return self.input.write_images(images);
         }
-        self.input.write_images(images)
+        let mut clamped: Vec<Vec<f64>> = images.iter().map(|image| image.to_vec()).collect();
+        clamped.iter_mut().for_each(|image| {
+            self.clamp(image);
+        });
+        self.input.write_images(&clamped.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
+}
 
-    /// Checks a public plan, whoever it came from: what passes is consistent in itself and of 128 bits of security.
-    ///
-    /// # Errors
-    /// With what is wrong with it.
-    pub fn validate(&self) -> Result<(), Error> {
-        self.validate_for(&self.parameters.validate()?)
-    }
+/// What the bytes begin with whose SHA-256 is a plan's digest.
+const DIGEST_DOMAIN: &[u8] = b"blindsight plan 2";
 
-    fn validate_for(&self, parameters: &Parameters) -> Result<(), Error> {
-        let wrong = |what: &str| Err(Error::Plan(what.into()));
-        self.input.validate()?;
-        if self.input.slots() != parameters.slots() {
-            return wrong("its input layout is for another ring degree than its parameters");
-        }
-        if self.input_level > parameters.max_level() {
-            return wrong("its input level does not exist");
-        }
-        let is_batch = matches!(self.input, InputLayout::Batch(_));
-        if !is_batch && self.input_scale != nominal_scale(parameters) {
-            return wrong("its input scale is not the nominal one");
-        }
-        if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {
-            return wrong("its input scale is out of range");
-        }
-        if is_batch != matches!(self.reply.form, ReplyForm::Batch { .. }) {
-            return wrong("images and scores are not both in a batch, or both not");
-        }
-        self.reply.validate()?;
-        match self.reply.form {
-            ReplyForm::Batch { slots } if slots == parameters.slots() => {}
-            ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
-            ReplyForm::Constants => {}
-            ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
-            ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => {
-                return wrong("its reply is for another ring degree than its parameters");
-            }
-        }
-        if self.labels.len() != self.reply.scores.len() {
-            return wrong("it has not one label for each score");
-        }
-        let positive = |x: f64| x.is_finite() && x > 0.0;
-        if !positive(self.score_bound) || self.score_bound > self.reply.capacity {
-            return wrong("its score bound is not positive or beyond the reply's capacity");
-        }
-        if !self.predicted_error.is_finite() || self.predicted_error < 0.0 {
-            return wrong("its predicted error is not a number");
-        }
-        self.validate_normalisation()?;
-        self.validate_keys(parameters)
-    }
-
-    fn validate_normalisation(&self) -> Result<(), Error> {
-        let channels = self.input.shape().channels;
-        let (least, largest) = self.input_range;
-        let numbers = self.mean.len() == channels
-            && self.std.len() == channels
-            && self.mean.iter().all(|m| m.is_finite())
-            && self.std.iter().all(|s| s.is_finite() && *s > 0.0)
-            && least.is_finite()
-            && largest.is_finite()
-            && least <= largest;
-        if numbers {
-            Ok(())
-        } else {
-            Err(Error::Plan("its normalisation is not one for each channel of its image".into()))
-        }
-    }
-
-    fn validate_keys(&self, parameters: &Parameters) -> Result<(), Error> {
-        let (slots, levels) = (parameters.slots(), parameters.max_level());
-        let steps = self.keys.rotations.keys().all(|s| (1..slots).contains(s));
-        let exist = self.keys.iter().all(|(_, level)| level <= levels);
-        if steps && exist && self.keys.rotations.len() <= MOST_KEYS {
-            return Ok(());
-        }
-        Err(Error::Plan(format!(
-            "it needs keys for rotations by more than {slots}, above {levels}, or more than {MOST_KEYS}"
-        )))
-    }
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("a plan has nothing that cannot be encoded")
 }

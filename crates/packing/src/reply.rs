@@ -241,6 +241,26 @@ impl ReplyLayout {
         Err(Error::does_not_fit("number of reply coefficients", actual, expected))
     }
 
+    /// Checks that the capacity is the one at which scores of this scale wrap around modulo `modulus`, so
+    /// that what it is compared with means something. A batch's scale is what its whole-numbered scales come
+    /// to, not exactly what was aimed at.
+    pub(crate) fn check_capacity(&self, modulus: f64) -> Result<(), Error> {
+        let share = 2.0 * self.scale.0 * self.capacity / modulus;
+        let allowed = match self.form {
+            ReplyForm::Batch { .. } => 0.5..=2.0,
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Constants => {
+                1.0 - 1e-6..=1.0 + 1e-6
+            }
+        };
+        if allowed.contains(&share) && (self.coarse.is_empty() || self.coarse_divisor == COARSE_DIVISOR) {
+            return Ok(());
+        }
+        Err(Error::Plan(format!(
+            "the reply's capacity of {} is not half the modulus {modulus} over its scale {}, or its copies are not over {COARSE_DIVISOR}",
+            self.capacity, self.scale
+        )))
+    }
+
     /// Checks that the values are numbered in order, and the figures are in range.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let [scores, sentinels, coarse] = [&self.scores, &self.sentinels, &self.coarse].map(Vec::len);

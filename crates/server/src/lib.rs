@@ -109,7 +109,8 @@ impl PreparedModel {
 
     /// Payload bytes of a reply.
     pub fn reply_bytes(&self) -> usize {
-        wire::reply_bytes(self.context.parameters(), self.reply_indices.len())
+        let (replies, each) = (self.plan.reply.ciphertexts(), self.reply_indices.len());
+        wire::replies_bytes(self.context.parameters(), replies, each)
     }
 
     /// Bytes of the encoded model in memory.

@@ -110,6 +110,7 @@ fn a_batch_is_classified_at_once() {
     let images = [digit(&e.model), white, digit(&e.model)];
     let request = e.client.encrypt_images(&images).expect("three images");
     let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
+    assert_eq!(reply.len(), e.server.reply_bytes() + wire::FRAME_BYTES);
     let said = blindsight_packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
     let sizes = [request.len(), reply.len(), e.key_bytes.len(), e.server.bytes()].map(|s| s as u64);
     assert_eq!(sizes, [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes]);

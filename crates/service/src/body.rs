@@ -20,16 +20,19 @@ pub fn length(headers: &HeaderMap) -> Outcome<u64> {
     })
 }
 
-/// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the body's.
+/// A body, piece by piece: no piece may take longer than the stall limit, all of them no longer than the
+/// body's, and together they are exactly as long as was announced.
 pub struct Pieces {
     body: Body,
+    missing: u64,
     stall: Duration,
     end: Instant,
 }
 
 impl Pieces {
-    pub fn new(body: Body, limits: &Limits) -> Self {
-        Self { body, stall: limits.stall, end: Instant::now() + limits.body }
+    /// Those of a body that announced this length.
+    pub fn new(body: Body, length: u64, limits: &Limits) -> Self {
+        Self { body, missing: length, stall: limits.stall, end: Instant::now() + limits.body }
     }
 
     /// The next piece, or none at the end.
@@ -38,19 +41,24 @@ impl Pieces {
             let deadline = self.end.min(Instant::now() + self.stall);
             let frame = match timeout_at(deadline, self.body.frame()).await {
                 Err(_) => return Err(Refusal::new(Code::Timeout, "the body came too slowly: send it again")),
-                Ok(None) => return Ok(None),
+                Ok(None) if self.missing == 0 => return Ok(None),
+                Ok(None) => return Err(Refusal::new(Code::BadRequest, "the body ended before its length")),
                 Ok(Some(Err(_))) => return Err(Refusal::new(Code::BadRequest, "the body broke off")),
                 Ok(Some(Ok(frame))) => frame,
             };
             if let Ok(piece) = frame.into_data() {
+                self.missing = self
+                    .missing
+                    .checked_sub(piece.len() as u64)
+                    .ok_or_else(|| Refusal::new(Code::BadRequest, "the body goes on behind its length"))?;
                 return Ok(Some(piece));
             }
         }
     }
 
-    /// All of a body of this length, which was accepted.
-    pub async fn whole(mut self, length: u64) -> Outcome<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(length as usize);
+    /// All of a body, whose length was accepted.
+    pub async fn whole(mut self) -> Outcome<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.missing as usize);
         while let Some(piece) = self.next().await? {
             bytes.extend_from_slice(&piece);
         }
@@ -105,6 +113,21 @@ impl Drop for Polite {
         // Outside of a runtime nobody listens any more.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(timeout(self.time, read));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the HTTP library lets through.
+    #[tokio::test]
+    async fn a_body_is_exactly_as_long_as_it_announced() {
+        let read = |length| Pieces::new(Body::from("four"), length, &Limits::default()).whole();
+        assert_eq!(read(4).await.expect("as announced"), b"four");
+        for wrong in [0, 3, 5] {
+            assert_eq!(read(wrong).await.expect_err("another length").code, Code::BadRequest, "{wrong}");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Catalogue {
         }
         let prepared = PreparedModel::new(model, plan)?;
         let summary = summary(&id, &prepared, model)?;
-        let plan = blindsight_protocol::write_plan(prepared.plan(), prepared.digest());
+        let plan = blindsight_protocol::write_plan(plan);
         self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
         Ok(())
     }

@@ -25,6 +25,7 @@
 mod body;
 mod cache;
 mod catalogue;
+mod gate;
 mod limits;
 mod listener;
 mod metrics;
@@ -34,6 +35,7 @@ mod refusal;
 mod routes;
 mod service;
 mod store;
+mod strict;
 mod tls;
 mod tokens;
 

@@ -1,5 +1,6 @@
 //! What a request may take.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Bounds on memory, disk and time.
@@ -9,12 +10,21 @@ pub struct Limits {
     pub threads: usize,
     /// Requests that may wait or be received besides those computed; beyond them, 429.
     pub queue: usize,
+    /// Places beyond these for clients that hold none: the others cannot shut them out.
+    pub reserve: usize,
     /// Places that one client may hold at once.
     pub places_per_client: usize,
     /// Uploads of keys at once.
     pub uploads: usize,
-    /// Connections at once; the others wait to be accepted.
+    /// Uploads of keys at once of one client.
+    pub uploads_per_client: usize,
+    /// Connections at once; beyond them, those that have waited longest without a request are closed for new
+    /// ones.
     pub connections: usize,
+    /// Connections at once from one address; several clients may share one.
+    pub connections_per_address: usize,
+    /// Proxies, whose connections carry many clients: they are bounded by `connections` alone.
+    pub proxies: Vec<IpAddr>,
     /// Bytes of keys that one client may store.
     pub quota: u64,
     /// Bytes of expanded keys in memory.
@@ -39,9 +49,13 @@ impl Default for Limits {
         Self {
             threads,
             queue: 64,
+            reserve: 32,
             places_per_client: 48,
-            uploads: 16,
+            uploads: 64,
+            uploads_per_client: 4,
             connections: 512,
+            connections_per_address: 128,
+            proxies: vec![],
             quota: 256 << 20,
             cache: 1 << 30,
             head: Duration::from_secs(10),

@@ -1,9 +1,14 @@
-//! Connections: accepted up to a number, each within its time limits, and finished in peace when the server goes.
+//! Connections: up to a number, each within its time limits, and finished in peace when the server goes.
 
+use crate::gate::{Gate, Ticket};
 use crate::routes::{metrics_router, router};
+use crate::strict::Strict;
 use crate::{Identity, Limits, Service};
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -15,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -75,10 +80,14 @@ impl Listener {
             Transport::Tls(identity) => Some(identity.acceptor()),
             Transport::Plain => None,
         };
-        let doors = Doors { limits: Arc::new(service.limits.clone()), closed };
+        let limits = Arc::new(service.limits.clone());
+        let gate = Gate::new(limits.connections, limits.connections_per_address, limits.proxies.clone());
+        let doors = Doors { limits, gate, closed };
         let mut open = JoinSet::new();
         open.spawn(doors.clone().accept(self.main, acceptor, router(service.clone())));
         if let Some(metrics) = self.metrics {
+            // Figures are for the operator: nobody else displaces that connection.
+            let doors = Doors { gate: Gate::new(64, 64, vec![]), ..doors };
             open.spawn(doors.accept(metrics, None, metrics_router(service.clone())));
         }
         let sweeper = tokio::spawn(sweep(service.clone()));
@@ -107,30 +116,30 @@ async fn sweep(service: Arc<Service>) {
 #[derive(Clone)]
 struct Doors {
     limits: Arc<Limits>,
+    gate: Arc<Gate>,
     closed: watch::Receiver<bool>,
 }
 
 impl Doors {
     /// Accepts connections until the server goes, and waits for those that are open then.
     async fn accept(mut self, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
-        let room = Arc::new(Semaphore::new(self.limits.connections));
         let mut open = JoinSet::new();
         loop {
-            let next = async {
-                let permit = room.clone().acquire_owned().await.expect("never closed");
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
+            let accepted = tokio::select! {
                 _ = self.closed.wait_for(|closed| *closed) => break,
                 Some(_) = open.join_next() => continue,
-                accepted = next => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let connection = self.clone().connection(stream, tls.clone(), router.clone());
+                Ok((stream, peer)) => {
+                    let Some(ticket) = self.gate.enter(peer.ip().to_canonical()) else { continue };
+                    let connection =
+                        self.clone().connection(stream, tls.clone(), router.clone(), ticket.clone());
                     open.spawn(async move {
-                        connection.await;
-                        drop(permit);
+                        tokio::select! {
+                            () = connection => {}
+                            () = ticket.displaced() => {}
+                        }
                     });
                 }
                 Err(error) => {
@@ -144,24 +153,38 @@ impl Doors {
         while open.join_next().await.is_some() {}
     }
 
-    async fn connection(self, stream: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        tls: Option<TlsAcceptor>,
+        router: Router,
+        ticket: Arc<Ticket>,
+    ) {
         let _ = stream.set_nodelay(true);
         let stream = Timed { stream, stall: self.limits.stall, pending: None };
         match tls {
-            None => self.speak(stream, router).await,
+            None => self.speak(stream, router, ticket).await,
             Some(acceptor) => {
                 if let Ok(Ok(stream)) = timeout(self.limits.head, acceptor.accept(stream)).await {
-                    self.speak(stream, router).await;
+                    self.speak(stream, router, ticket).await;
                 }
             }
         }
     }
 
-    async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut self, stream: S, router: Router) {
+    async fn speak<S>(mut self, stream: S, router: Router, ticket: Arc<Ticket>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ticket.clone());
+            router.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            .serve_connection(TokioIo::new(Strict::new(stream)), service);
         let mut connection = pin!(connection);
         // An error here is the client's: it went away, or spoke something else than HTTP.
         tokio::select! {

@@ -5,32 +5,79 @@ use crate::refusal::{Outcome, Refusal};
 use crate::tokens::ClientName;
 use blindsight_protocol::Code;
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Places for requests that are received, wait or are computed, and threads for those computed. The threads do nothing else: one that is done takes
-/// the next request at once, with its memory and its caches warm.
+/// Places for requests that are received, wait or are computed, and threads for those computed. The threads
+/// do nothing else: one that is done takes the next request at once, with its memory and its caches warm.
+/// Clients take turns: each that waits has one request computed before any has a second one, so a client with
+/// many requests delays its own and nobody else's.
 pub struct Queue {
-    places: Arc<Semaphore>,
-    jobs: Sender<Job>,
-    held: Arc<Mutex<HashMap<ClientName, usize>>>,
-    per_client: usize,
+    places: Places,
+    jobs: Arc<Turns>,
     wait: Duration,
-    capacity: usize,
 }
 
-/// A place in the queue: held from before the body is read until the answer is there, so that it bounds memory, too.
+/// A bounded number of places, of which one client may hold so many.
+pub struct Places {
+    common: Arc<Semaphore>,
+    /// For clients that hold no place.
+    reserve: Arc<Semaphore>,
+    capacity: usize,
+    held: Arc<Mutex<HashMap<ClientName, usize>>>,
+    per_client: usize,
+    what: &'static str,
+}
+
+/// A place: held from before a body is read until its answer is there, so that it bounds memory, too.
 pub struct Place {
     held: Arc<Mutex<HashMap<ClientName, usize>>>,
     client: ClientName,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// So many, and a reserve; `what` says in refusals what they are for.
+    pub fn new(common: usize, reserve: usize, per_client: usize, what: &'static str) -> Self {
+        Self {
+            common: Arc::new(Semaphore::new(common)),
+            reserve: Arc::new(Semaphore::new(reserve)),
+            capacity: common + reserve,
+            held: Arc::default(),
+            per_client,
+            what,
+        }
+    }
+
+    /// A place, if there is one for this client now.
+    pub fn enter(&self, client: &ClientName) -> Outcome<Place> {
+        let what = self.what;
+        let busy = |why: String| Refusal::for_now(Code::Busy, &format!("{why}: try again after a moment"));
+        let mut held = lock(&self.held);
+        let mine = held.get(client).copied().unwrap_or(0);
+        if mine >= self.per_client {
+            return Err(busy(format!("this client has as many {what} under way as one may")));
+        }
+        let mut permit = self.common.clone().try_acquire_owned();
+        if permit.is_err() && mine == 0 {
+            permit = self.reserve.clone().try_acquire_owned();
+        }
+        let permit =
+            permit.map_err(|_| busy(format!("there are as many {what} under way as there may be")))?;
+        *held.entry(client.clone()).or_default() += 1;
+        Ok(Place { held: self.held.clone(), client: client.clone(), _permit: permit })
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.capacity - self.common.available_permits() - self.reserve.available_permits()
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -51,47 +98,106 @@ impl<W> Drop for Waiting<W> {
     }
 }
 
+/// Jobs that wait, by client; clients take turns.
+#[derive(Default)]
+struct Turns {
+    waiting: Mutex<Waitlist>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Waitlist {
+    /// The jobs of each client that has any, first come, first served.
+    jobs: HashMap<ClientName, VecDeque<Job>>,
+    /// Those clients, the next one first.
+    clients: VecDeque<ClientName>,
+    /// Whether no more jobs come.
+    closed: bool,
+}
+
+impl Turns {
+    fn add(&self, client: &ClientName, job: Job) {
+        let mut list = lock(&self.waiting);
+        let jobs = list.jobs.entry(client.clone()).or_default();
+        jobs.push_back(job);
+        if jobs.len() == 1 {
+            list.clients.push_back(client.clone());
+        }
+        drop(list);
+        self.more.notify_one();
+    }
+
+    /// The next job, when there is one; none where no more come.
+    fn next(&self) -> Option<Job> {
+        let mut list = lock(&self.waiting);
+        loop {
+            if let Some(job) = list.next() {
+                return Some(job);
+            }
+            if list.closed {
+                return None;
+            }
+            list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        lock(&self.waiting).closed = true;
+        self.more.notify_all();
+    }
+}
+
+impl Waitlist {
+    fn next(&mut self) -> Option<Job> {
+        let client = self.clients.pop_front()?;
+        let jobs = self.jobs.get_mut(&client)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.jobs.remove(&client);
+        } else {
+            self.clients.push_back(client);
+        }
+        job
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
+}
+
 impl Queue {
     /// # Errors
     /// Where the system has no more threads.
     pub fn new(limits: &Limits) -> std::io::Result<Self> {
-        let capacity = limits.threads + limits.queue;
-        let (jobs, next) = channel();
-        let next = Arc::new(Mutex::new(next));
+        let jobs: Arc<Turns> = Arc::default();
         for index in 0..limits.threads {
-            let next = next.clone();
-            thread::Builder::new().name(format!("compute-{index}")).spawn(move || work_off(&next))?;
+            let jobs = jobs.clone();
+            let work_off = move || {
+                while let Some(job) = jobs.next() {
+                    job()
+                }
+            };
+            thread::Builder::new().name(format!("compute-{index}")).spawn(work_off)?;
         }
-        Ok(Self {
-            places: Arc::new(Semaphore::new(capacity)),
-            jobs,
-            held: Arc::default(),
-            per_client: limits.places_per_client,
-            wait: limits.wait,
-            capacity,
-        })
+        let places =
+            Places::new(limits.threads + limits.queue, limits.reserve, limits.places_per_client, "requests");
+        Ok(Self { places, jobs, wait: limits.wait })
     }
 
     /// A place, if there is one for this client now.
     pub fn enter(&self, client: &ClientName) -> Outcome<Place> {
-        let busy = |what| Refusal::for_now(Code::Busy, what);
-        let permit = self.places.clone().try_acquire_owned();
-        let permit =
-            permit.map_err(|_| busy("all places in the queue are taken: try again after a moment"))?;
-        let mut held = lock(&self.held);
-        let mine = held.entry(client.clone()).or_default();
-        if *mine >= self.per_client {
-            return Err(busy(
-                "this client holds all the places that one client may: wait for an answer first",
-            ));
-        }
-        *mine += 1;
-        drop(held);
-        Ok(Place { held: self.held.clone(), client: client.clone(), _permit: permit })
+        self.places.enter(client)
     }
 
-    /// Computes on a thread, when one is free. A request whose client has gone gives up its turn; a computation that has begun ends.
-    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    /// Computes for a client on a thread, when it is its turn. A request whose client has gone gives up its
+    /// turn; a computation that has begun ends.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        client: &ClientName,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting(Arc::new(Mutex::new(Some(work))));
         let turn = waiting.0.clone();
@@ -100,7 +206,7 @@ impl Queue {
             // Nobody may be there any more to hear it.
             let _ = answer.send(catch_unwind(AssertUnwindSafe(work)));
         };
-        self.jobs.send(Box::new(job)).map_err(|_| Refusal::internal(&"no thread computes any more"))?;
+        self.jobs.add(client, Box::new(job));
         let mut answered = pin!(answered);
         let answer = match timeout(self.wait, &mut answered).await {
             Ok(answer) => answer,
@@ -118,7 +224,7 @@ impl Queue {
 
     /// How many places are taken.
     pub fn taken(&self) -> usize {
-        self.capacity - self.places.available_permits()
+        self.places.taken()
     }
 }
 
@@ -140,15 +246,6 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing")
 }
 
-/// What a computing thread does until the queue is gone.
-fn work_off(next: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = lock(next).recv();
-        let Ok(job) = job else { return };
-        job();
-    }
-}
-
 /// No one panics while holding such a lock; if one did, what it guards would still be whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,6 +255,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    fn name(name: &str) -> ClientName {
+        name.parse().expect("a name")
+    }
 
     /// A queue of one thread.
     fn queue(wait: Duration) -> Arc<Queue> {
@@ -172,7 +273,7 @@ mod tests {
             until.recv()
         };
         let queue = queue.clone();
-        tokio::spawn(async move { queue.compute(work).await });
+        tokio::spawn(async move { queue.compute(&name("busy"), work).await });
         has_begun.await.expect("the thread is free");
         end
     }
@@ -185,7 +286,7 @@ mod tests {
         let held = request.clone();
         let waiting = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.compute(move || Arc::strong_count(&held)).await }
+            async move { queue.compute(&name("alice"), move || Arc::strong_count(&held)).await }
         });
         tokio::task::yield_now().await;
         assert_eq!(Arc::strong_count(&request), 2);
@@ -193,14 +294,17 @@ mod tests {
         waiting.await.expect_err("it was aborted");
         assert_eq!(Arc::strong_count(&request), 1);
         drop(busy);
-        assert_eq!(queue.compute(|| 7).await.expect("a free thread"), 7);
+        assert_eq!(queue.compute(&name("alice"), || 7).await.expect("a free thread"), 7);
     }
 
     #[tokio::test]
     async fn work_that_waits_too_long_is_refused_and_never_done() {
         let queue = queue(Duration::from_millis(20));
         let busy = keep_busy(&queue).await;
-        let refused = queue.compute(|| unreachable!("it was refused")).await.expect_err("no thread is free");
+        let refused = queue
+            .compute(&name("alice"), || unreachable!("it was refused"))
+            .await
+            .expect_err("no thread is free");
         assert_eq!(refused.code, Code::Unavailable);
         drop(busy);
     }
@@ -208,9 +312,44 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_thread_goes_on() {
         let queue = queue(Duration::from_secs(60));
-        let refused = queue.compute(|| -> () { panic!("as asked") }).await.expect_err("a panic");
+        let refused =
+            queue.compute(&name("alice"), || -> () { panic!("as asked") }).await.expect_err("a panic");
         assert_eq!(refused.code, Code::Internal);
         assert_eq!(said(&*catch_unwind(|| panic!("as {}", "asked")).expect_err("a panic")), "as asked");
-        assert_eq!(queue.compute(|| 7).await.expect("the thread goes on"), 7);
+        assert_eq!(queue.compute(&name("alice"), || 7).await.expect("the thread goes on"), 7);
+    }
+
+    /// First come, first served would let bob wait for all of alice's.
+    #[tokio::test]
+    async fn clients_take_turns() {
+        let queue = queue(Duration::from_secs(60));
+        let busy = keep_busy(&queue).await;
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let mut all = vec![];
+        for who in ["alice", "alice", "alice", "alice", "bob", "bob", "carol"] {
+            let (queue, order) = (queue.clone(), order.clone());
+            all.push(tokio::spawn(async move {
+                queue.compute(&name(who), move || lock(&order).push(who)).await.map(|()| who)
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        for done in all {
+            done.await.expect("no panic").expect("computed");
+        }
+        let expected = ["alice", "bob", "carol", "alice", "bob", "alice", "alice"];
+        assert_eq!(*lock(&order), expected);
+    }
+
+    #[test]
+    fn clients_without_a_place_find_one_when_others_have_taken_all() {
+        let places = Places::new(3, 1, 3, "places");
+        let held: Vec<Place> = (0..3).map(|_| places.enter(&name("alice")).expect("a place")).collect();
+        assert_eq!(places.enter(&name("alice")).err().map(|refused| refused.code), Some(Code::Busy));
+        let bob = places.enter(&name("bob")).expect("the reserve");
+        assert!(places.enter(&name("bob")).is_err() && places.enter(&name("carol")).is_err());
+        assert_eq!(places.taken(), 4);
+        drop((bob, held));
+        assert_eq!(places.taken(), 0);
     }
 }

@@ -5,6 +5,7 @@ mod keys;
 mod models;
 
 use crate::body::Polite;
+use crate::gate::{Guest, Ticket, Visit};
 use crate::refusal::{Outcome, Refusal};
 use crate::{ClientName, OPENAPI, Service, page};
 use axum::Router;
@@ -47,8 +48,8 @@ pub fn metrics_router(service: Arc<Service>) -> Router {
     Router::new().route("/metrics", get(text)).with_state(service)
 }
 
-/// The client that asks, by its token.
-struct Client(ClientName);
+/// The client that asks, by its token. While its request lasts its connection is not closed for another one.
+struct Client(ClientName, Option<Visit>);
 
 impl FromRequestParts<Arc<Service>> for Client {
     type Rejection = Refusal;
@@ -59,7 +60,8 @@ impl FromRequestParts<Arc<Service>> for Client {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refusal::new(Code::Unauthorized, "expected a header `Authorization: Bearer TOKEN`"));
         }
-        service.authenticate(token.trim()).map(Self)
+        let client = service.authenticate(token.trim())?;
+        Ok(Self(client, parts.extensions.get::<Arc<Ticket>>().map(Ticket::visit)))
     }
 }
 
@@ -106,14 +108,38 @@ async fn check_version(request: Request, next: Next) -> Response {
     }
 }
 
+/// The guest that a proxy's request is from, where it is from a proxy that is known here and names one: the
+/// last address in `X-Forwarded-For`, which the proxy itself wrote. An error where that address has as many
+/// requests under way as one may.
+fn admitted(request: &Request) -> Result<Option<Guest>, ()> {
+    let Some(ticket) = request.extensions().get::<Arc<Ticket>>().filter(|ticket| ticket.is_proxy()) else {
+        return Ok(None);
+    };
+    let named = request.headers().get_all("x-forwarded-for").iter().next_back();
+    let last = named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    last.map(|address| ticket.guest(address).ok_or(())).transpose()
+}
+
+fn crowded() -> Refusal {
+    Refusal::for_now(
+        Code::Busy,
+        "this address has as many requests under way as one may: try again after a moment",
+    )
+}
+
 /// Logs and counts every request: its route as it stands in the table, never its path, and nothing of what it carries.
 async fn observe(State(service): Shared, request: Request, next: Next) -> Response {
     let start = Instant::now();
+    let guest = admitted(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
     let method = request.method().as_str().to_string();
     let received = request.body().size_hint().exact().unwrap_or(0);
     let (most, time) = (service.catalogue.largest_body(), service.limits.body);
-    let mut response = next.run(request.map(|body| Body::new(Polite::new(body, most, time)))).await;
+    let request = request.map(|body| Body::new(Polite::new(body, most, time)));
+    let mut response = match &guest {
+        Ok(_) => next.run(request).await,
+        Err(_) => crowded().into_response(),
+    };
     response.headers_mut().insert(headers::VERSION, HeaderValue::from(VERSION));
     page::secure(response.headers_mut());
     let (status, elapsed) = (response.status().as_u16(), start.elapsed());

@@ -3,7 +3,7 @@
 use crate::cache::Cache;
 use crate::catalogue::{Catalogue, Served};
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::queue::{Places, Queue};
 use crate::refusal::{Outcome, Refusal};
 use crate::store::{Id, Store, StoreError};
 use crate::tokens::{State, TokenError, Tokens, now};
@@ -13,7 +13,9 @@ use blindsight_server::ClientKeys;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Semaphore;
+
+/// What the bounds on uploads are on, in refusals.
+const UPLOADS: &str = "uploads of keys";
 
 /// Models, keys and tokens, ready to answer requests.
 pub struct Service {
@@ -23,7 +25,7 @@ pub struct Service {
     pub(crate) store: Arc<Store>,
     pub(crate) cache: Cache,
     pub(crate) queue: Queue,
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) uploads: Places,
     pub(crate) metrics: Metrics,
     closing: AtomicBool,
 }
@@ -55,7 +57,7 @@ impl Service {
             store: Arc::new(Store::open(folder, limits.quota)?),
             cache: Cache::new(limits.cache),
             queue: Queue::new(&limits).map_err(StartError::Threads)?,
-            uploads: Arc::new(Semaphore::new(limits.uploads)),
+            uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
             metrics: Metrics::new(),
             closing: AtomicBool::new(false),
             limits,

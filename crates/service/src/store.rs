@@ -158,9 +158,9 @@ impl Store {
 
     /// Bytes that count against a client's quota: registered keys, and uploads in full.
     pub(crate) fn used(&self, client: &ClientName) -> Result<u64, StoreError> {
+        let uploads = self.pending();
         let registered: u64 = self.list(client)?.iter().map(|(_, record)| record.bytes).sum();
-        let pending: u64 =
-            self.pending().iter().filter(|(id, _)| &id.0 == client).map(|(_, p)| p.total).sum();
+        let pending: u64 = uploads.iter().filter(|(id, _)| &id.0 == client).map(|(_, p)| p.total).sum();
         Ok(registered + pending)
     }
 
@@ -321,8 +321,9 @@ impl Upload {
     /// Sets aside room for the whole frame, once its length is known.
     pub fn reserve(&self, total: u64) -> Result<(), StoreError> {
         let (store, client) = (&self.store, &self.id.0);
-        let registered: u64 = store.list(client)?.iter().map(|(_, record)| record.bytes).sum();
+        // Under the lock: keys that are registered meanwhile would be counted neither here nor there.
         let mut uploads = store.pending();
+        let registered: u64 = store.list(client)?.iter().map(|(_, record)| record.bytes).sum();
         let others = uploads.iter().filter(|(id, _)| &id.0 == client && **id != self.id);
         let used = registered + others.map(|(_, pending)| pending.total).sum::<u64>();
         if used + total > store.quota {
@@ -504,4 +505,39 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> Id {
+        ("alice".parse().expect("a name"), Address([number; 32]))
+    }
+
+    /// Registered bytes that were read before the lock was taken missed keys that were registered in between.
+    #[test]
+    fn a_quota_holds_while_keys_are_registered() {
+        let folder = std::env::temp_dir().join(format!("blindsight-quota-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        let store = Arc::new(Store::open(&folder, 200).expect("a store"));
+        let record = Record { plan: [0; 32], bytes: 100, created: now(), expires: None };
+        for round in 0..12_u8 {
+            let upload = |number| {
+                let mut upload = store.begin(&id(number)).expect("nobody else sends it");
+                upload.reserve(100).and_then(|()| upload.append(&[0; 100])).map(|()| upload)
+            };
+            let [first, second] = [0, 1].map(|n| upload(3 * round + n).expect("room for two"));
+            let reserved = std::thread::scope(|scope| {
+                let finish = [first, second].map(|upload| scope.spawn(|| upload.register(&record)));
+                let third = scope.spawn(|| (0..200).any(|_| upload(3 * round + 2).is_ok()));
+                finish.into_iter().for_each(|done| done.join().expect("no panic").expect("registered"));
+                third.join().expect("no panic")
+            });
+            assert!(!reserved, "round {round}: room for a third");
+            (0..3).for_each(|n| store.delete(&id(3 * round + n)).expect("deleted"));
+        }
+        drop(store);
+        let _ = fs::remove_dir_all(&folder);
+    }
 }

@@ -36,6 +36,6 @@ fn the_service_does_not_depend_on_the_client() {
         let (dependencies, _) = rest.split_once("[dev-dependencies]").expect("test dependencies");
         let depends =
             |on: &str| dependencies.lines().any(|line| line.starts_with(&format!("{on}.workspace")));
-        assert!(depends("ckks") && !depends("client"), "{dependencies}");
+        assert!(depends("blindsight-ckks") && !depends("blindsight-client"), "{dependencies}");
     }
 }

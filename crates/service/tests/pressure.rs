@@ -127,7 +127,7 @@ fn silent_connections_are_closed() {
 fn clients_that_hang_up_leave_nothing_behind() {
     let (folder, parties) = (Folder::new("gone"), &*PARTIES);
     // One place: were it not given back, nobody could enter again.
-    let limits = Limits { queue: 0, threads: 1, places_per_client: 1, ..Limits::default() };
+    let limits = Limits { queue: 0, reserve: 0, threads: 1, places_per_client: 1, ..Limits::default() };
     let service = Running::plain(folder.path(), limits);
     let path = format!("/v1/keys/{}", parties.address);
     let put = authorized(&service, Request::new("PUT", &path));
@@ -152,7 +152,15 @@ fn clients_that_hang_up_leave_nothing_behind() {
 /// A service with one thread, a short queue and two places for each client, whose bodies may stall. Both clients have registered keys.
 fn with_few_places(folder: &Folder, queue: usize) -> Running {
     let stall = Duration::from_secs(600);
-    let limits = Limits { queue, threads: 1, places_per_client: 2, stall, body: stall, ..Limits::default() };
+    let limits = Limits {
+        queue,
+        threads: 1,
+        places_per_client: 2,
+        reserve: 0,
+        stall,
+        body: stall,
+        ..Limits::default()
+    };
     let service = Running::plain(folder.path(), limits);
     for token in [&service.alice, &service.bob] {
         assert_eq!(service.put_keys(token, &PARTIES.keys).status, 201);

@@ -22,7 +22,8 @@ fn keys_are_made_once_and_digits_are_recognised() {
     let mut parts = vec![];
     let open = |parts: &mut Vec<(u64, u64)>| {
         let progress = |sent, all| parts.push((sent, all));
-        RemoteClient::open(server(&service), Some("mnist"), secrets.path(), progress).expect("registered")
+        RemoteClient::open(server(&service), Some("mnist"), secrets.path(), |_| true, progress)
+            .expect("registered")
     };
     let mut client = open(&mut parts);
     assert_eq!(parts[0].0, 0);

@@ -23,7 +23,7 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
 
 impl Host {
     fn public_plan(&self) -> Vec<u8> {
-        blindsight_protocol::write_plan(&self.plan.public, self.plan.digest())
+        blindsight_protocol::write_plan(&self.plan)
     }
 
     fn answer(&self, keys: &[u8], request: &[u8]) -> Vec<u8> {

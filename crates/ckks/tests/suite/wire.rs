@@ -296,11 +296,11 @@ fn what_belongs_elsewhere_is_refused_with_both_names() {
             assert!(matches!(opened, Err(WireError::Kind { expected, .. }) if expected == other));
         }
     }
-    let mut future = frame.clone();
-    future[8] = 2;
-    let error = wire::open(&future[..], &wanted).unwrap_err();
+    let mut former = frame.clone();
+    former[8] = 1;
+    let error = wire::open(&former[..], &wanted).unwrap_err();
     assert!(
-        matches!(error, WireError::Version(2)) && error.to_string().contains("reads version 1"),
+        matches!(error, WireError::Version(1)) && error.to_string().contains("reads version 2"),
         "{error}"
     );
 }

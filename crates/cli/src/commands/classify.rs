@@ -1,11 +1,11 @@
 //! `classify`: one image, encrypted end to end.
 
-use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
+use crate::arguments::{ImageArgument, ModelArgument, PlanFlags, PrecisionFlags};
 use crate::failure::{During, Failure, Outcome};
 use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
-use blindsight_client::Classification;
+use blindsight_client::{Classification, printable};
 use serde::Serialize;
 use std::fmt;
 
@@ -31,6 +31,8 @@ pub struct Classify {
     server: ServerFlags,
     #[command(flatten)]
     plan: PlanFlags,
+    #[command(flatten)]
+    precision: PrecisionFlags,
 }
 
 /// What a classification gave, as far as it is known.
@@ -52,7 +54,7 @@ pub struct Report {
 impl Classify {
     pub fn run(&self, json: bool) -> Outcome {
         let report = match (&self.server.url, self.words.as_slice()) {
-            (None, [model, image]) => here(parse(model)?, &parse(image)?, &self.plan)?,
+            (None, [model, image]) => self.here(parse(model)?, &parse(image)?)?,
             (Some(url), [image]) => self.there(url, None, &parse(image)?)?,
             (Some(url), [model, image]) => self.there(url, Some(model), &parse(image)?)?,
             _ => usage("two words are expected, MODEL and IMAGE; one is enough with --server URL"),
@@ -61,9 +63,12 @@ impl Classify {
     }
 
     fn there(&self, url: &str, model: Option<&str>, image: &ImageArgument) -> Outcome<Report> {
-        let mut client = remote::open(&self.server, url, model)?;
+        let mut client = remote::open(&self.server, url, model, self.plan.max_key_bytes)?;
         let image = image.load(client.client().plan().input.shape())?;
-        let answer = client.classify(&image)?;
+        let answer = match self.precision.exact_scores {
+            true => client.classify_exactly(&image)?,
+            false => client.classify(&image)?,
+        };
         let labels = client.client().plan().labels.clone();
         Ok(Report {
             latency_ms: answer.timing.step("compute"),
@@ -72,18 +77,21 @@ impl Classify {
             ..Report::decrypted(labels, answer.classification, answer.download_bytes)
         })
     }
-}
 
-fn here(model: ModelArgument, image: &ImageArgument, plan: &PlanFlags) -> Outcome<Report> {
-    let model = model.load()?;
-    let images = [image.load(model.graph.input)?];
-    let session = Session::open(model, plan)?;
-    let round = session.classify(&images)?;
-    let report = Report::new(&session, round, session.plain_scores(&images)?);
-    let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else { return report };
-    let mut report = report.during(|| far_out.to_string())?;
-    report.warnings.push(far_out.to_string());
-    Ok(report)
+    fn here(&self, model: ModelArgument, image: &ImageArgument) -> Outcome<Report> {
+        let model = model.load()?;
+        let images = [image.load(model.graph.input)?];
+        let session = Session::open(model, &self.plan)?;
+        let round = session.classify(&images)?;
+        let report =
+            Report::new(&session, round, session.plain_scores(&images)?, self.precision.exact_scores);
+        let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else {
+            return report;
+        };
+        let mut report = report.during(|| far_out.to_string())?;
+        report.warnings.push(far_out.to_string());
+        Ok(report)
+    }
 }
 
 fn parse<T: std::str::FromStr<Err: fmt::Display>>(word: &str) -> Outcome<T> {
@@ -113,8 +121,8 @@ impl Report {
     }
 
     /// What is known where client and server are one process.
-    pub fn new(session: &Session, round: Round, mut plain: Vec<Vec<f64>>) -> Outcome<Self> {
-        let classification = round.classifications?.swap_remove(0);
+    pub fn new(session: &Session, round: Round, mut plain: Vec<Vec<f64>>, exact: bool) -> Outcome<Self> {
+        let classification = session.shown(round.classifications?.swap_remove(0), exact);
         let plain = plain.swap_remove(0);
         let errors = classification.scores.iter().zip(&plain).map(|(e, p)| (e - p).abs());
         let max_abs_error = errors.fold(0.0, f64::max);
@@ -160,7 +168,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "label: {}\n\n{}\n{}", self.label, self.scores(), self.facts())?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        writeln!(f, "label: {}\n\n{}\n{}", printable(&self.label), self.scores(), self.facts())?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {}", printable(warning)))
     }
 }

@@ -1,10 +1,12 @@
 //! `decrypt`: a reply into scores.
 
 use super::classify::Report;
+use crate::arguments::PrecisionFlags;
 use crate::failure::{During, Outcome};
 use crate::files;
 use crate::report::emit;
 use crate::session::load_client;
+use blindsight_client::ReplyCount;
 use std::path::PathBuf;
 
 /// Client: decrypts a reply to label and scores
@@ -22,13 +24,18 @@ pub struct Decrypt {
     /// The server's reply
     #[arg(long = "in", value_name = "R")]
     reply: PathBuf,
+    #[command(flatten)]
+    precision: PrecisionFlags,
 }
 
 impl Decrypt {
     pub fn run(&self, json: bool) -> Outcome {
         let client = load_client(&self.plan, &self.secret)?;
         let reply = files::open(&self.reply)?;
-        let classification = client.decrypt(reply).during(|| self.reply.display().to_string())?;
+        let many = ReplyCount::of(&self.secret).count()?;
+        let exact = client.exact_scores(reply, 1).during(|| self.reply.display().to_string())?.swap_remove(0);
+        let mut classification = if self.precision.exact_scores { exact } else { client.rounded(exact) };
+        classification.warnings.extend(many);
         let download_bytes = self.reply.metadata()?.len();
         emit(&Report::decrypted(client.plan().labels.clone(), classification, download_bytes), json)
     }

@@ -8,6 +8,7 @@ use crate::preview::half_blocks;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Times, timed};
 use crate::shipped;
+use blindsight_client::printable;
 use blindsight_network::Image;
 use serde::Serialize;
 use std::fmt;
@@ -87,7 +88,7 @@ impl Demo {
             server_bytes: session.server_bytes(),
             total_ms: 0.0,
             peak_rss_bytes: machine::peak_memory(),
-            classification: classify::Report::new(&session, round, plain)?,
+            classification: classify::Report::new(&session, round, plain, false)?,
             told,
         })
     }
@@ -135,7 +136,7 @@ impl fmt::Display for Report {
         let (told, classified) = (&self.told, &self.classification);
         writeln!(f, "The picture, which only the client sees:\n\n{}\n", half_blocks(&told.picture))?;
         writeln!(f, "{}", self.steps())?;
-        writeln!(f, "Decrypted: it is a {}.", classified.label)?;
+        writeln!(f, "Decrypted: it is a {}.", printable(&classified.label))?;
         writeln!(f, "{}", runner_up(classified))?;
         if let Some(error) = classified.max_abs_error {
             writeln!(f, "Computed in the clear, no score differs by more than {error:.5}.")?;

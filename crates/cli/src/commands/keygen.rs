@@ -1,10 +1,12 @@
 //! `keygen`: a secret key for the client, evaluation keys for the server.
 
 use crate::failure::{Failure, Outcome};
+use crate::remote::{MOST_KEY_BYTES, agree};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{generate, timed};
 use crate::{files, plan_file};
 use blindsight_ckks::wire;
+use blindsight_client::Cost;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -25,6 +27,9 @@ pub struct Keygen {
     /// Where the evaluation keys go
     #[arg(long, value_name = "K")]
     keys: PathBuf,
+    /// The most bytes that evaluation keys may take: more are not made
+    #[arg(long, value_name = "BYTES", default_value_t = MOST_KEY_BYTES)]
+    max_key_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,6 +50,7 @@ impl Keygen {
                 self.keys.display()
             )));
         }
+        agree(&Cost::of(&plan.public)?, self.max_key_bytes)?;
         let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;
         client.save(&self.secret)?;

@@ -12,6 +12,7 @@ mod evaluate;
 mod explain;
 mod infer;
 mod keygen;
+mod keys;
 mod models;
 mod plan;
 mod serve;
@@ -38,6 +39,7 @@ pub enum Command {
     Chart(chart::Draw),
     Serve(serve::Serve),
     Token(token::Token),
+    Keys(keys::Keys),
 }
 
 impl Command {
@@ -60,6 +62,7 @@ impl Command {
             Self::Chart(command) => command.run(json),
             Self::Serve(command) => command.run(json),
             Self::Token(command) => command.run(json),
+            Self::Keys(command) => command.run(json),
         }
     }
 }

@@ -10,7 +10,7 @@ use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens,
 use serde::Serialize;
 use std::fmt;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +70,10 @@ struct TransportFlags {
     /// Names what speaks TLS in front of this server: only then --plain-http is allowed beyond loopback
     #[arg(long, value_name = "NAME", requires = "plain_http")]
     tls_proxy: Option<String>,
+    /// The address that a proxy in front connects from: its connections carry many clients, each bounded by
+    /// the last address in X-Forwarded-For; may be given several times
+    #[arg(long = "proxy-address", value_name = "IP")]
+    proxies: Vec<IpAddr>,
 }
 
 /// What clients may take.
@@ -85,6 +89,9 @@ struct LimitFlags {
     /// Requests at once of one client
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..))]
     per_client: u16,
+    /// Connections at once from one address, which several clients may share
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    per_address: u16,
     /// MiB of keys that one client may store
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     quota: u32,
@@ -127,7 +134,8 @@ impl Serve {
         for model in &models {
             catalogue.add(model, &self.pinned_plan(model, &folder)?)?;
         }
-        let service = Service::open(&folder, catalogue, self.limits.limits())?;
+        let limits = Limits { proxies: self.transport.proxies.clone(), ..self.limits.limits() };
+        let service = Service::open(&folder, catalogue, limits)?;
         let identity = transport.then(|| self.transport.identity(&folder, self.address)).transpose()?;
         let names = models.into_iter().map(|model| model.name).collect();
         let runtime = tokio::runtime::Runtime::new()?;
@@ -216,6 +224,7 @@ impl LimitFlags {
             threads: self.threads.map_or(default.threads, usize::from),
             queue: self.queue.into(),
             places_per_client: self.per_client.into(),
+            connections_per_address: self.per_address.into(),
             quota: u64::from(self.quota) << 20,
             cache: (self.key_memory as usize) << 20,
             stall: Duration::from_secs(self.stall.into()),

@@ -27,6 +27,7 @@ const ANSWER: Duration = Duration::from_secs(120);
 /// Where the server is, and what it takes to speak with it.
 pub(super) struct Connection {
     address: String,
+    identity: String,
     host: String,
     authority: String,
     port: u16,
@@ -76,10 +77,15 @@ impl Connection {
         authorization.set_sensitive(true);
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| Error::Connection { address: address.into(), source })?;
+        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         Ok(Self {
             address: address.trim_end_matches('/').into(),
+            identity: match (&tls, trust) {
+                (Some(_), Trust::Pinned(fingerprint)) => format!("certificate {fingerprint}"),
+                _ => format!("{scheme} {}", authority.to_lowercase()),
+            },
             host: host.trim_matches(['[', ']']).into(),
-            authority: uri.authority().map(ToString::to_string).unwrap_or_default(),
+            authority,
             port: uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 }),
             tls,
             authorization,
@@ -90,6 +96,11 @@ impl Connection {
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What tells this server from others: its certificate where that is pinned, else its address.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Sends a request once.

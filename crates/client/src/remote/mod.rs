@@ -1,18 +1,25 @@
 //! A server over HTTPS.
 //!
-//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a [`Client`](crate::Client) whose secret
-//! key lies in a folder and whose evaluation keys are registered at a server: open it, then classify.
+//! [`Server`] speaks the protocol of `docs/server.md`, one request at a time; [`RemoteClient`] is a
+//! [`Client`](crate::Client) whose secret key lies in a folder and whose evaluation keys are registered at a
+//! server: open it, then classify.
 //!
-//! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on where they broke off, so a
-//! repeated request does no harm. The secret key never leaves the folder.
+//! What the server and others on the way can see does not depend on images, nor on what replies decrypt to:
+//! which requests are sent, their order and their sizes follow from the plan and from the server's own
+//! answers. `tests/visible.rs` lists them.
+//!
+//! What fails for the moment is tried again, for a bounded time: inference is stateless and uploads go on
+//! where they broke off, so a repeated request does no harm. The secret key never leaves the folder.
 
 mod connection;
 mod registered;
 mod server;
+mod stored;
 mod trust;
 
 pub use registered::{Answer, RemoteClient};
 pub use server::{Reply, Server, Timing};
+pub use stored::{About, StoredKey, stored_keys};
 pub use trust::{Fingerprint, Trust};
 
 use blindsight_protocol::{Code, Problem};
@@ -44,13 +51,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The server refused.
-    #[error("the server refused ({}): {}", .0.status, .0.detail)]
+    #[error("the server refused ({}): {}", .0.status, crate::printable(&.0.detail))]
     Refused(Problem),
     /// An answer that the protocol does not know.
-    #[error("the server's answer is not understood: {0}")]
+    #[error("the server's answer is not understood: {}", crate::printable(.0))]
     Answer(String),
+    /// The plan costs more than was agreed to.
+    #[error("the plan asks for {0}: not agreed to")]
+    Declined(crate::Cost),
     /// There is not exactly one model to choose.
-    #[error("the server serves {}: name one", .0.join(", "))]
+    #[error("the server serves {}: name one", crate::printable(&.0.join(", ")))]
     Choose(Vec<String>),
     /// A plan that cannot be used.
     #[error(transparent)]

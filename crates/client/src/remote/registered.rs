@@ -1,10 +1,11 @@
 //! A client whose secret key lies in a folder, and whose evaluation keys are registered at a server.
 
-use super::{Error, Server, Timing};
-use crate::{Classification, Client};
-use blindsight_ckks::wire::hex;
+use super::{About, Error, Server, Timing};
+use crate::{Classification, Client, Cost, ReplyCount};
+use blindsight_ckks::wire::{PlanDigest, hex};
 use blindsight_network::Image;
 use blindsight_protocol::{Address, Code, Model};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub struct RemoteClient {
     client: Client,
     keys: Address,
     note: PathBuf,
+    replies: ReplyCount,
 }
 
 /// A classification, and what it took.
@@ -31,36 +33,46 @@ pub struct Answer {
 }
 
 impl RemoteClient {
-    /// The client of `model` (or of the only one) whose secret key lies in `folder`. At the first time the key is made and stored
-    /// (mode 0600), evaluation keys are registered, and `progress` is told how many of how many of their bytes have arrived.
+    /// The client of `model` (or of the only one) whose secret key lies in `folder`. A secret key belongs to
+    /// one plan of one server: it is filed under the server's identity (its pinned certificate, or else its
+    /// address) and the plan's digest, which commits to all of the public plan. At the first time `agree` is
+    /// shown what the plan costs; where it agrees, the key is made and stored (mode 0600), evaluation keys
+    /// are registered, and `progress` is told how many of how many of their bytes have arrived.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, and where the folder cannot be read or written.
+    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), and where
+    /// the folder cannot be read or written.
     pub fn open(
         server: Server,
         model: Option<&str>,
         folder: &Path,
+        agree: impl FnOnce(&Cost) -> bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, Error> {
         let model = server.model(model)?;
         let (plan, digest) = server.plan(&model.id)?;
         fs::create_dir_all(folder).map_err(|source| crate::Error::file("write", folder, source))?;
-        let name = hex(&digest[..8]);
-        let secret = folder.join(format!("{name}.secret"));
-        let client = if secret.exists() {
-            Client::load(plan, digest, &secret)?
-        } else {
-            let client = Client::generate(plan, digest)?;
-            client.save(&secret)?;
-            client
+        let name = file_name(&server, &digest);
+        let [secret, note] = ["secret", "keys"].map(|what| folder.join(format!("{name}.{what}")));
+        let (client, is_new) = match secret.exists() {
+            true => (Client::load(plan, digest, &secret)?, false),
+            false => (Client::generate(plan, digest)?, true),
         };
-        let note = folder.join(format!("{name}.{}.keys", file_name(server.address())));
         let noted = fs::read_to_string(&note).ok().and_then(|text| text.trim().parse().ok());
+        let noted: Option<Address> = noted.filter(|_| !is_new);
+        let cost = client.cost();
+        if noted.is_none() && !agree(&cost) {
+            return Err(Error::Declined(cost));
+        }
+        if is_new {
+            About::new(server.address(), &model.id, hex(&digest)).write(folder, &name)?;
+            client.save(&secret)?;
+        }
         let keys = match noted {
             Some(address) => address,
             None => register(&server, &client, &note, progress)?,
         };
-        Ok(Self { server, model, client, keys, note })
+        Ok(Self { server, model, client, keys, note, replies: ReplyCount::of(&secret) })
     }
 
     /// The model, as the server describes it.
@@ -83,11 +95,24 @@ impl RemoteClient {
         self.keys
     }
 
-    /// Classifies an image: encrypted here, classified there, decrypted here. Keys that the server has forgotten are registered anew.
+    /// Classifies an image: encrypted here, classified there, decrypted here; scores are rounded to the
+    /// predicted error. Keys that the server has forgotten are registered anew. What the server sees does not
+    /// depend on the image, nor on what its reply decrypts to.
     ///
     /// # Errors
     /// As [`Client::encrypt`], [`Server::infer`] and [`Client::decrypt`].
     pub fn classify(&mut self, image: &Image) -> Result<Answer, Error> {
+        let mut answer = self.classify_exactly(image)?;
+        answer.classification = self.client.rounded(answer.classification);
+        Ok(answer)
+    }
+
+    /// As [`RemoteClient::classify`], with [exact scores](Client::exact_scores): for nobody but the holder of
+    /// the key.
+    ///
+    /// # Errors
+    /// As [`RemoteClient::classify`].
+    pub fn classify_exactly(&mut self, image: &Image) -> Result<Answer, Error> {
         let request = self.client.encrypt(image)?;
         let upload_bytes = request.len() as u64;
         let reply = match self.server.infer(&self.model.id, self.keys, request.clone()) {
@@ -97,7 +122,9 @@ impl RemoteClient {
             }
             other => other?,
         };
-        let classification = self.client.decrypt(&reply.frame[..])?;
+        let many = self.replies.count()?;
+        let mut classification = self.client.exact_scores(&reply.frame[..], 1)?.swap_remove(0);
+        classification.warnings.extend(many);
         let download_bytes = reply.frame.len() as u64;
         Ok(Answer { classification, timing: reply.timing, upload_bytes, download_bytes })
     }
@@ -126,8 +153,13 @@ fn register(
     Ok(address)
 }
 
-/// An address as a part of a file's name.
-fn file_name(address: &str) -> String {
-    let (_, host) = address.split_once("://").unwrap_or(("", address));
-    host.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect()
+/// The name of the files of one plan of one server: the address for people, a digest of identity and plan to
+/// tell apart.
+fn file_name(server: &Server, plan: &PlanDigest) -> String {
+    let identity = server.identity();
+    let hasher = Sha256::new().chain_update(b"blindsight secret 1").chain_update(Sha256::digest(identity));
+    let digest = hex(&hasher.chain_update(plan).finalize()[..16]);
+    let (_, host) = server.address().split_once("://").unwrap_or(("", server.address()));
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
+    format!("{}.{digest}", host.chars().map(plain).collect::<String>())
 }

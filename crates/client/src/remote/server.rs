@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// The most bytes of a document or a plan.
 const DOCUMENT: usize = 4 << 20;
+/// The most bytes of a reply.
+const REPLY: usize = 256 << 20;
 /// Bytes of keys sent in one request: small enough to show progress, large enough not to wait for answers.
 const PART: usize = 4 << 20;
 /// How long what fails for the moment is tried again.
@@ -67,6 +69,11 @@ impl Server {
     /// The address.
     pub fn address(&self) -> &str {
         self.connection.address()
+    }
+
+    /// What tells this server from others: its certificate where that is pinned, else its address.
+    pub fn identity(&self) -> &str {
+        self.connection.identity()
     }
 
     /// The models that it serves.
@@ -176,7 +183,7 @@ impl Server {
             path: &format!("/v1/models/{model}/infer"),
             headers: &[(headers::KEYS, keys.to_string())],
             body: request.into(),
-            most: DOCUMENT,
+            most: REPLY,
         })?;
         let timing = answered.headers.get(headers::SERVER_TIMING).and_then(|value| value.to_str().ok());
         Ok(Reply { timing: Timing::parse(timing.unwrap_or_default()), frame: answered.body })

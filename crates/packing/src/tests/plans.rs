@@ -7,12 +7,12 @@ use crate::planner::{self, Family, Objective, Options, ReplyKind};
 use crate::search::Map;
 use crate::steps::Search;
 use crate::{
-    Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, ReplyForm,
-    ReplyLayout, Split, Verdict, explain, parameters,
+    Blocks, Choice, Error, Explanation, FoldChoice, LayerChoice, Layout, Lola, Plan, Preference, PublicPlan,
+    ReplyForm, ReplyLayout, Split, Verdict, explain, parameters,
 };
 use blindsight_circuit::{CostModel, Hoisting, dry_run};
-use blindsight_ckks::GiantOrder;
 use blindsight_ckks::wire::{self, Header, Kind};
+use blindsight_ckks::{GiantOrder, Level};
 use blindsight_network::{Model, Operator, Padding, Shape};
 use proptest::prelude::*;
 
@@ -356,16 +356,61 @@ fn names_are_parsed_or_refused_with_what_is_offered() {
 }
 
 #[test]
-fn an_input_out_of_range_or_of_the_wrong_length_is_refused() {
+fn an_input_out_of_range_is_clamped_and_one_of_the_wrong_length_refused() {
     let model = model(&CRYPTONETS).unwrap();
     let public = planned(&model, Family::Taps(2), Objective::Latency).public;
     let mut image = image(&CRYPTONETS);
     assert_eq!(public.write(&image).unwrap().len(), 13);
     assert!(matches!(public.write(&image[1..]), Err(Error::Length { expected: 784, actual: 783, .. })));
-    image[5] = 1.5;
-    assert!(matches!(public.write(&image), Err(Error::Range { index: 5, .. })));
-    image[5] = f64::NAN;
-    assert!(matches!(public.write(&image), Err(Error::Range { index: 5, .. })));
+    let (least, largest) = public.input_range;
+    for (value, clamped) in [(1.5, largest), (f64::INFINITY, largest), (-1e300, least), (f64::NAN, least)] {
+        image[5] = clamped;
+        let expected = public.write(&image).unwrap();
+        image[5] = value;
+        assert_eq!(public.write(&image).unwrap(), expected, "{value}");
+        assert_eq!(public.clamp(&mut image), 1);
+        assert_eq!(image[5], clamped);
+        assert_eq!(public.clamp(&mut image), 0);
+    }
+}
+
+/// What is changed in a plan, and how.
+type Tampering = (&'static str, fn(&mut PublicPlan));
+
+/// Each of these plans told an image's pixels by which images it refused, or switched the reply's checks off.
+#[test]
+fn plans_that_would_not_encrypt_every_image_are_refused() {
+    let model = model(&CRYPTONETS).unwrap();
+    let plan = planned(&model, Family::Auto, Objective::Latency);
+    plan.public.validate().unwrap();
+    let tamperings: [Tampering; 10] = [
+        ("range", |p| p.input_range = (0.0, 0.5)),
+        ("range", |p| p.input_range = (-1e300, 1e300)),
+        ("mean", |p| p.mean[0] = -3.0),
+        ("std", |p| p.std[0] = 1e-3),
+        ("std", |p| p.std[0] = 1e-320),
+        ("level", |p| (p.input_level, p.input_range.1) = (Level(0), 1e6)),
+        ("capacity", |p| p.reply.capacity = 1e300),
+        ("capacity", |p| p.reply.scale.0 *= 2.0),
+        ("divisor", |p| p.reply.coarse_divisor = 1e9),
+        ("error", |p| p.predicted_error = p.reply.capacity),
+    ];
+    for (what, tamper) in tamperings {
+        let mut public = plan.public.clone();
+        tamper(&mut public);
+        assert!(public.validate().is_err(), "{what}: {public:?}");
+    }
+}
+
+#[test]
+fn a_digest_commits_to_the_public_part() {
+    let model = model(&CRYPTONETS).unwrap();
+    let plan = planned(&model, Family::Auto, Objective::Latency);
+    assert_eq!(plan.public.digest(&plan.private_digest()), plan.digest());
+    let mut other = plan.public.clone();
+    other.labels[0].push('x');
+    assert_ne!(other.digest(&plan.private_digest()), plan.digest());
+    assert_ne!(plan.public.digest(&[0; 32]), plan.digest());
 }
 
 /// The coefficients of a reply with these scores, wrapped around as the modulus would.

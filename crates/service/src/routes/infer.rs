@@ -34,7 +34,7 @@ impl Timing {
 
 pub async fn infer(
     State(service): Shared,
-    Client(client): Client,
+    Client(client, _visit): Client,
     Path(model): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -45,13 +45,13 @@ pub async fn infer(
     service.expect_keys(&served, &id)?;
     let place = service.queue.enter(&id.0)?;
     let start = Instant::now();
-    let request = Pieces::new(body, &service.limits).whole(length).await?;
+    let request = Pieces::new(body, length, &service.limits).whole().await?;
     let received = Instant::now();
     let work = {
-        let service = service.clone();
+        let (service, id) = (service.clone(), id.clone());
         move || (Instant::now(), compute(&service, &served, &id, &request))
     };
-    let (begun, computed) = service.queue.compute(work).await?;
+    let (begun, computed) = service.queue.compute(&id.0, work).await?;
     drop(place);
     let (reply, mut timing) = computed?;
     timing.0.splice(0..0, [("read", received - start), ("queue", begun - received)]);

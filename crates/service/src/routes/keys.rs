@@ -43,7 +43,7 @@ impl IntoResponse for Status {
     }
 }
 
-pub async fn list(State(service): Shared, Client(client): Client) -> Outcome<Json<Keys>> {
+pub async fn list(State(service): Shared, Client(client, _visit): Client) -> Outcome<Json<Keys>> {
     let key = |(address, record): (Address, Record)| Key {
         digest: address.to_string(),
         plan: hex(&record.plan),
@@ -58,7 +58,7 @@ pub async fn list(State(service): Shared, Client(client): Client) -> Outcome<Jso
 
 pub async fn status(
     State(service): Shared,
-    Client(client): Client,
+    Client(client, _visit): Client,
     Path(digest): Path<String>,
 ) -> Outcome<Response> {
     let id = (client, address(&digest)?);
@@ -67,7 +67,7 @@ pub async fn status(
 
 pub async fn delete(
     State(service): Shared,
-    Client(client): Client,
+    Client(client, _visit): Client,
     Path(digest): Path<String>,
 ) -> Outcome<StatusCode> {
     let id = (client, address(&digest)?);
@@ -78,7 +78,7 @@ pub async fn delete(
 
 pub async fn put(
     State(service): Shared,
-    Client(client): Client,
+    Client(client, _visit): Client,
     Path(digest): Path<String>,
     lifetime: Result<Query<Lifetime>, QueryRejection>,
     headers: HeaderMap,
@@ -91,14 +91,12 @@ pub async fn put(
     if service.store.registered(&id)?.is_some() {
         return Ok(state_of(&service, &id)?.into_response());
     }
-    let busy =
-        || Refusal::for_now(Code::Busy, "as many keys as may be are being sent: try again after a moment");
-    let turn = service.uploads.clone().try_acquire_owned().map_err(|_| busy())?;
+    let turn = service.uploads.enter(&id.0)?;
     let upload = service.store.begin(&id)?;
     if offset != upload.received() {
         return Err(Refusal::wrong_offset(offset, upload.received()));
     }
-    let pieces = Pieces::new(body, &service.limits);
+    let pieces = Pieces::new(body, length, &service.limits);
     // A task of its own: whatever becomes of the connection, what has arrived is written down in order.
     let task = tokio::spawn(async move {
         let _turn = turn;
@@ -141,7 +139,8 @@ async fn receive(
         return Ok(Status(StatusCode::ACCEPTED, status));
     }
     let worker = service.clone();
-    service.queue.compute(move || register(&worker, &served, id, upload, expires)).await??;
+    let client = id.0.clone();
+    service.queue.compute(&client, move || register(&worker, &served, id, upload, expires)).await??;
     Ok(Status(StatusCode::CREATED, KeyStatus { digest, received, total: Some(total), complete: true }))
 }
 

@@ -1,0 +1,142 @@
+//! `keys`: the secret keys that this user keeps for servers.
+
+use crate::configuration;
+use crate::failure::{During, Failure, Outcome};
+use crate::remote::{self, ServerFlags};
+use crate::report::{Table, emit};
+use blindsight_client::REPLIES_OF_A_KEY;
+use blindsight_client::remote::{StoredKey, stored_keys};
+use serde::Serialize;
+use std::fmt;
+
+/// The secret keys that this user keeps, one for each plan of each server
+///
+/// A server that sees results of many replies learns the secret key bit by bit: rotate it where results get
+/// there. `rotate` has the server delete the evaluation keys, deletes the secret key, and makes and registers
+/// new ones. `delete` stops before that.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a")]
+pub struct Keys {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Lists them, with the replies that were decrypted under each
+    List,
+    /// Makes a new key in place of one
+    Rotate(Named),
+    /// Deletes one, here and at its server
+    Delete {
+        #[command(flatten)]
+        named: Named,
+        /// Delete it here also where its server cannot be reached
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The beginning of its name, as `keys list` shows it
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The most bytes that new evaluation keys may take
+    #[arg(long, value_name = "BYTES")]
+    max_key_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    server: String,
+    model: String,
+    plan: String,
+    created: u64,
+    replies: u64,
+    registered: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    keys: Vec<Entry>,
+}
+
+impl Keys {
+    pub fn run(&self, json: bool) -> Outcome {
+        match &self.action {
+            Action::List => {}
+            Action::Rotate(named) => {
+                let key = named.find()?;
+                forget(&key)?;
+                key.delete()?;
+                let about = &key.about;
+                let flags = ServerFlags::known(&about.server);
+                remote::open(&flags, &about.server, Some(&about.model), named.max_key_bytes)?;
+            }
+            Action::Delete { named, force } => {
+                let key = named.find()?;
+                match forget(&key) {
+                    Err(failure) if !force => return Err(failure),
+                    _ => key.delete()?,
+                }
+            }
+        }
+        emit(&Report { keys: all()?.iter().map(Entry::new).collect() }, json)
+    }
+}
+
+fn all() -> Outcome<Vec<StoredKey>> {
+    Ok(stored_keys(&configuration::secrets_folder()?)?)
+}
+
+/// Has the key's server delete its evaluation keys.
+fn forget(key: &StoredKey) -> Outcome {
+    let Some(address) = key.registered else { return Ok(()) };
+    let server = remote::connect(&ServerFlags::known(&key.about.server), &key.about.server)?;
+    server.delete_keys(address).during(|| format!("evaluation keys at {}", key.about.server))
+}
+
+impl Named {
+    fn find(&self) -> Outcome<StoredKey> {
+        let mut found = all()?;
+        found.retain(|key| key.name.starts_with(&self.name));
+        match found.len() {
+            1 => Ok(found.swap_remove(0)),
+            count => {
+                Err(Failure::new(format!("{count} keys have names that begin with {}: name one", self.name)))
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(key: &StoredKey) -> Self {
+        let about = key.about.clone();
+        Self {
+            name: key.name.clone(),
+            server: about.server,
+            model: about.model,
+            plan: about.plan,
+            created: about.created,
+            replies: key.replies,
+            registered: key.registered.is_some(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.keys.is_empty() {
+            return writeln!(f, "no keys");
+        }
+        let mut table = Table::new(["name", "server", "model", "replies", ""]).left(3);
+        for key in &self.keys {
+            let advice = if key.replies > REPLIES_OF_A_KEY { "rotate it if others see results" } else { "" };
+            let cells = [&key.name, &key.server, &key.model, &key.replies.to_string(), &advice.to_string()];
+            table.row(cells.map(Clone::clone));
+        }
+        write!(f, "{table}")
+    }
+}
