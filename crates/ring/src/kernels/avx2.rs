@@ -67,6 +67,25 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn load_repeated(self, words: &[u32], repeats: usize) -> __m256i {
+        if repeats >= 8 {
+            return self.splat(words[0]);
+        }
+        debug_assert!(repeats.is_power_of_two() && repeats > 1);
+        let words = &words[..8 / repeats];
+        // SAFETY: each arm loads `8 / repeats` words, and the slice has that many; the loads need no alignment.
+        unsafe {
+            if words.len() == 4 {
+                let words = _mm256_castsi128_si256(_mm_loadu_si128(words.as_ptr().cast()));
+                _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))
+            } else {
+                let words = _mm256_castsi128_si256(_mm_loadl_epi64(words[..2].as_ptr().cast()));
+                _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))
+            }
+        }
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32], v: __m256i) {
         let words = &mut words[..8];
         // SAFETY: the slice has 8 words; the store needs no alignment.

@@ -54,6 +54,14 @@ macro_rules! instructions {
     )*};
 }
 
+/// For 1, 2, 4 and 8 repeats the word of each lane.
+static REPEATED: [[u32; 16]; 4] = [
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7],
+    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3],
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1],
+];
+
 /// The even lanes, for a merge of even and odd results.
 const EVEN: __mmask16 = 0x5555;
 
@@ -80,6 +88,22 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
                 16 => _mm512_loadu_si512(words.as_ptr().cast()),
                 _ => unreachable!("{count} words do not fill a vector evenly"),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn load_repeated(self, words: &[u32], repeats: usize) -> __m512i {
+        if repeats >= 16 {
+            return self.splat(words[0]);
+        }
+        debug_assert!(repeats.is_power_of_two() && repeats > 1);
+        let words = &words[..16 / repeats];
+        let pattern = self.load(&REPEATED[repeats.trailing_zeros() as usize]);
+        // SAFETY: of 16 words those are loaded whose bits are set in the mask, the first `16 / repeats`, and the slice has
+        // that many; the load needs no alignment.
+        unsafe {
+            let words = _mm512_maskz_loadu_epi32(0xffff >> (16 - words.len()), words.as_ptr().cast());
+            _mm512_permutexvar_epi32(pattern, words)
         }
     }
 

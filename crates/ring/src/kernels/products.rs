@@ -107,19 +107,17 @@ fn add_products<S: Simd, const UNROLL: usize>(
 ) {
     let width = UNROLL * S::LANES;
     for term in terms {
-        for words in [term.left[0], term.left[1], term.shared] {
-            for line in (0..width).step_by(16) {
-                simd.prefetch(words, start + line + PREFETCH_WORDS);
-            }
+        let log_repeats = term.log_repeats();
+        for line in (0..width).step_by(16) {
+            simd.prefetch(term.left[0], start + line + PREFETCH_WORDS);
+            simd.prefetch(term.left[1], start + line + PREFETCH_WORDS);
+            simd.prefetch(term.shared, ((start + line) >> log_repeats) + PREFETCH_WORDS);
         }
-        let words = [
-            &term.left[0][start..][..width],
-            &term.left[1][start..][..width],
-            &term.shared[start..][..width],
-        ];
+        let words = [&term.left[0][start..][..width], &term.left[1][start..][..width]];
         for (unit, sums) in sums.iter_mut().enumerate() {
             let at = unit * S::LANES;
-            let shared = Halves::load(simd, &words[2][at..]);
+            let shared = &term.shared[(start + at) >> log_repeats..];
+            let shared = Halves::load_repeated(simd, shared, 1 << log_repeats);
             sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
             sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
         }
