@@ -68,19 +68,20 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_repeated(self, words: &[u32], repeats: usize) -> __m256i {
-        if repeats >= 8 {
-            return self.splat(words[0]);
-        }
-        debug_assert!(repeats.is_power_of_two() && repeats > 1);
-        let words = &words[..8 / repeats];
-        // SAFETY: each arm loads `8 / repeats` words, and the slice has that many; the loads need no alignment.
+        let words = &words[..(8 / repeats).max(1)];
+        // SAFETY: each arm loads as many words as the slice has; the loads need no alignment.
         unsafe {
-            if words.len() == 4 {
-                let words = _mm256_castsi128_si256(_mm_loadu_si128(words.as_ptr().cast()));
-                _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))
-            } else {
-                let words = _mm256_castsi128_si256(_mm_loadl_epi64(words[..2].as_ptr().cast()));
-                _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))
+            match words.len() {
+                4 => {
+                    let words = _mm256_castsi128_si256(_mm_loadu_si128(words.as_ptr().cast()));
+                    _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))
+                }
+                2 => {
+                    let words = _mm256_castsi128_si256(_mm_loadl_epi64(words.as_ptr().cast()));
+                    _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))
+                }
+                1 => _mm256_set1_epi32(words[0] as i32),
+                count => unreachable!("{count} words do not fill a vector evenly"),
             }
         }
     }

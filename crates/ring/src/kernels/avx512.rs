@@ -54,14 +54,6 @@ macro_rules! instructions {
     )*};
 }
 
-/// For 1, 2, 4 and 8 repeats the word of each lane.
-static REPEATED: [[u32; 16]; 4] = [
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
-    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7],
-    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3],
-    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1],
-];
-
 /// The even lanes, for a merge of even and odd results.
 const EVEN: __mmask16 = 0x5555;
 
@@ -93,17 +85,28 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
 
     #[inline(always)]
     fn load_repeated(self, words: &[u32], repeats: usize) -> __m512i {
-        if repeats >= 16 {
-            return self.splat(words[0]);
-        }
-        debug_assert!(repeats.is_power_of_two() && repeats > 1);
-        let words = &words[..16 / repeats];
-        let pattern = self.load(&REPEATED[repeats.trailing_zeros() as usize]);
-        // SAFETY: of 16 words those are loaded whose bits are set in the mask, the first `16 / repeats`, and the slice has
-        // that many; the load needs no alignment.
+        let words = &words[..(16 / repeats).max(1)];
+        // SAFETY: each arm loads as many words as the slice has; the loads need no alignment.
         unsafe {
-            let words = _mm512_maskz_loadu_epi32(0xffff >> (16 - words.len()), words.as_ptr().cast());
-            _mm512_permutexvar_epi32(pattern, words)
+            match words.len() {
+                8 => {
+                    let words = _mm512_castsi256_si512(_mm256_loadu_si256(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                4 => {
+                    let words = _mm512_castsi128_si512(_mm_loadu_si128(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                2 => {
+                    let words = _mm512_broadcastq_epi64(_mm_loadl_epi64(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                1 => _mm512_set1_epi32(words[0] as i32),
+                count => unreachable!("{count} words do not fill a vector evenly"),
+            }
         }
     }
 
