@@ -31,6 +31,23 @@ impl Numbers {
         Self::new(move || parallel::map((0..slots).step_by(PART), &part).concat())
     }
 
+    /// As [`per_slot`](Self::per_slot), for numbers that [repeat](Self::repeating) so often: those of the first part alone are
+    /// made. That the others are the same is the caller's to know, and is looked at with debug assertions only.
+    pub fn periodic(slots: usize, repeats: usize, at: impl Fn(usize) -> f64 + Send + Sync + 'static) -> Self {
+        let (at, period) = (Arc::new(at), slots / repeats);
+        let same = at.clone();
+        let first = Self::per_slot(period, move |slot| at(slot));
+        let make = move || {
+            let numbers = first.make().repeat(repeats);
+            debug_assert!(
+                (period..slots).all(|slot| same(slot) == numbers[slot]),
+                "numbers that do not repeat"
+            );
+            numbers
+        };
+        Self::new(make).repeating(repeats)
+    }
+
     /// The same, which fill all slots and repeat so often, in equal parts: a power of two. Factors that repeat are
     /// smaller, and whoever counts them must know before there are any numbers. Encoding checks it.
     pub fn repeating(self, repeats: usize) -> Self {

@@ -615,7 +615,7 @@ impl Part {
             let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, bias.as_deref(), row, column))
         };
-        Numbers::per_slot(slots, weight).repeating(repeats)
+        Numbers::periodic(slots, repeats, weight)
     }
 }
 

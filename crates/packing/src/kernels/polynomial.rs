@@ -185,13 +185,13 @@ impl Coefficients {
     /// is a constant by itself.
     fn numbers(self: &Arc<Self>, function: usize, ciphertext: usize) -> Numbers {
         let (this, first) = (self.clone(), ciphertext * self.layout.slots);
-        let numbers =
-            Numbers::per_slot(self.layout.slots, move |slot| match this.placement.at(first + slot) {
+        Numbers::periodic(self.layout.slots, self.layout.repeats(), move |slot| {
+            match this.placement.at(first + slot) {
                 None => 0.0,
                 Some((_, one)) if one == this.placement.elements => f64::from(u8::from(function == 0)),
                 Some((_, element)) => this.values[function][coordinates(element, this.layout.shape)[0]],
-            });
-        numbers.repeating(self.layout.repeats())
+            }
+        })
     }
 }
 

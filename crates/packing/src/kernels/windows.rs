@@ -80,7 +80,7 @@ impl WindowKernel {
         let (windows, parts) = (self.windows.clone(), self.parts.clone());
         let first = to * parts.slots;
         let repeats = windows.output.repeats();
-        let numbers = Numbers::per_slot(parts.slots, move |slot| {
+        Numbers::periodic(parts.slots, repeats, move |slot| {
             let Some((block, element)) = parts.at(first + slot) else { return 0.0 };
             let tap = parts.classes * input + block % parts.classes;
             match (windows.taps.get(tap), element == parts.elements) {
@@ -93,7 +93,6 @@ impl WindowKernel {
                 (None, false) if tap == windows.taps.len() && windows.has_constant_tap() => bias[element],
                 (None, false) => 0.0,
             }
-        });
-        numbers.repeating(repeats)
+        })
     }
 }

@@ -9,8 +9,9 @@ use crate::planner::{Family, Objective, Options};
 use crate::search::{Map, Search};
 use crate::steps::Price;
 use crate::{Choice, parameters};
+use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
-use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
+use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
 use blindsight_network::{
     Affine, Bias, Convolution, Dense, Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Padding,
     Polynomial, Shape, Source,
@@ -338,4 +339,10 @@ fn residual_networks() {
         crate::sizes::evaluation_keys(&parameters, &assembly.circuit.keys()) as f64 / 1e6,
         assembly.circuit.keys().rotations.len(),
     );
+    if std::env::var("ENCODE").is_ok() {
+        let context = Context::new(parameters, blindsight_ring::Kernel::detect()).unwrap();
+        let start = std::time::Instant::now();
+        let program = Program::encode(assembly.circuit, &context).unwrap();
+        println!("encoded {:?}: {} bytes", start.elapsed(), program.bytes());
+    }
 }
