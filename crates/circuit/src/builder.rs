@@ -117,7 +117,8 @@ impl Builder {
     ) -> Result<Plain, Error> {
         self.circuit.parameters.check_level(level)?;
         check_scale(scale)?;
-        self.circuit.plains.push(PlainSpec { role, level, scale, numbers });
+        let repeats = if let Role::Summand(_) = role { 1 } else { numbers.repeats(self.slots()) };
+        self.circuit.plains.push(PlainSpec { role, level, scale, numbers, repeats });
         Ok(Plain(self.circuit.plains.len() - 1))
     }
 

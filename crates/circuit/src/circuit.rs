@@ -1,7 +1,7 @@
 //! The circuit itself: a list of nodes in static single assignment, in an order in which they can be computed.
 
 use crate::scalar::SumStage;
-use crate::{PlainSpec, keys};
+use crate::{Factors, PlainSpec, keys};
 use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
@@ -262,6 +262,11 @@ impl Circuit {
     /// One plaintext.
     pub fn plain(&self, plain: Plain) -> &PlainSpec {
         &self.plains[plain.0]
+    }
+
+    /// What one plaintext is to whoever multiplies by it.
+    pub(crate) fn factors(&self, plain: Plain) -> Factors {
+        Factors::repeating(1, self.plain(plain).repeats)
     }
 
     /// The layers, in order.

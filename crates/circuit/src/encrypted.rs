@@ -67,11 +67,15 @@ impl<S: Scheme> Program<S> {
     /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and keeps equal ones once.
     ///
     /// # Errors
-    /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level.
+    /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level, or numbers that do not
+    /// repeat as it says.
     pub fn encode_by(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
         let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
         let positions = parallel::map(circuit.plains().iter(), |spec| {
             let numbers = spec.numbers.make();
+            if !spec.repeats_as_said(&numbers, circuit.slots()) {
+                return Err(Error::Repeats { expected: spec.repeats });
+            }
             let encoded = encode(scheme, spec, &numbers)?;
             Ok(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded))
         });

@@ -134,6 +134,12 @@ pub enum Error {
         /// What came.
         actual: usize,
     },
+    /// A plaintext whose numbers do not repeat as it says.
+    #[error("a plaintext was said to repeat {expected} times over all slots, and its numbers do not")]
+    Repeats {
+        /// How often it was to repeat.
+        expected: usize,
+    },
     /// A value that its modulus cannot hold.
     #[error(
         "{operation} (value {value}) reaches {magnitude:.4} at scale {scale}, which needs {needed:.1} bits: {level} holds {available:.1}"

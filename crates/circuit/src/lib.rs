@@ -46,7 +46,7 @@ pub use counts::{Counts, Work};
 pub use dry::{DryRun, LayerRun, dry_run};
 pub use embedding::Embedding;
 pub use error::Error;
-pub use plain::{Numbers, PlainSpec, Role};
+pub use plain::{Factors, Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
 pub use scalar::{ScalarRows, SumStage};
 pub use tally::{Babies, Cost, Hoisting, TransformShape};

@@ -2,7 +2,7 @@
 
 use crate::circuit::{Circuit, Giant, Node, Operation, Output};
 use crate::counts::{Counts, Work};
-use crate::plain::Role;
+use crate::plain::{Factors, Role};
 use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale, ScalarRow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,9 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::Input | Operation::Sum { .. } => Counts::default(),
         Operation::Square(_) => cost.square(),
         Operation::Reduce { rescales, .. } => cost.reduce(circuit.parts(operand) > 2, *rescales),
-        Operation::Dot { terms, rescale } => cost.dot(terms.len(), *rescale),
+        Operation::Dot { terms, rescale } => {
+            cost.dot(terms.iter().map(|(_, plain)| circuit.factors(*plain)).sum(), *rescale)
+        }
         Operation::Add(..) | Operation::Sub(..) => cost.addition(2),
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
@@ -50,8 +52,8 @@ pub struct TransformShape {
     pub giants: usize,
     /// How many of them rotate.
     pub turned: usize,
-    /// How many products there are.
-    pub terms: usize,
+    /// What multiplies them: a factor for each product.
+    pub factors: Factors,
     /// How giant steps are made.
     pub order: GiantOrder,
     /// Where sums over babies are kept.
@@ -105,7 +107,7 @@ impl TransformShape {
             babies: babies.into_values().collect(),
             giants: giants.len(),
             turned: giants.iter().filter(|g| g.rotation != 0).count(),
-            terms: giants.iter().map(|g| g.terms.len()).sum(),
+            factors: giants.iter().flat_map(|g| &g.terms).map(|term| circuit.factors(term.plain)).sum(),
             order,
             hoisting: if plain { Hoisting::Once } else { Hoisting::Twice },
         }
@@ -145,12 +147,12 @@ impl<'a> Cost<'a> {
     }
 
     /// A sum of products with plaintexts.
-    pub fn dot(&self, terms: usize, rescale: Rescale) -> Counts {
-        let terms = terms as u64;
+    pub fn dot(&self, factors: Factors, rescale: Rescale) -> Counts {
+        let terms = factors.count;
         // Both halves of the ciphertext and the plaintext: many ciphertexts are no more in the caches than many plaintexts.
         let work = Work {
             multiply_accumulates: 2 * terms * self.limbs,
-            streamed: 3 * terms * self.limbs,
+            streamed: 2 * terms * self.limbs + factors.read(self.limbs),
             ..Work::default()
         };
         let sum =
@@ -227,10 +229,10 @@ impl<'a> Cost<'a> {
 
     /// A linear transform.
     pub fn transform(&self, shape: &TransformShape, rescale: Rescale) -> Counts {
-        let terms = shape.terms as u64;
+        let terms = shape.factors.count;
         let limbs = if shape.hoisting == Hoisting::Twice { self.extended } else { self.limbs };
-        let inner =
-            Work { multiply_accumulates: 2 * terms * limbs, streamed: terms * limbs, ..Work::default() };
+        let (products, read) = (2 * terms * limbs, shape.factors.read(limbs));
+        let inner = Work { multiply_accumulates: products, streamed: read, ..Work::default() };
         let products = Counts {
             plaintext_multiplications: terms,
             additions: terms - 1,

@@ -7,7 +7,7 @@ use blindsight_circuit::{
 };
 use blindsight_ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, GiantOrder, Level, ParametersLiteral,
-    Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys,
+    Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys, most_repeats,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -541,4 +541,33 @@ fn a_builder_refuses_what_does_not_fit() {
     assert_eq!(unread, Err(Error::UnreadInput { input: 1, count: 2 }));
     let other_level = b.transform(vec![v, high], giant(1), GiantOrder::Apart, Rescale::No);
     assert!(matches!(other_level, Err(Error::LevelMismatch { .. })));
+}
+
+/// A factor that repeats is as much smaller as it says, in counts and in bytes; numbers that do not are refused.
+#[test]
+fn factors_that_repeat_are_smaller() {
+    let of = |repeats: usize, numbers: Vec<f64>| {
+        let mut b = builder();
+        let input = b.input(Level(1), INPUT_SCALE).unwrap();
+        let numbers = Numbers::new(move || numbers.clone()).repeating(repeats);
+        let plain = b.plain(Role::Factor, Level(1), INPUT_SCALE, numbers).unwrap();
+        let product = b.dot(vec![(input, plain)], Rescale::No).unwrap();
+        b.finish(vec![Output { value: product, reading: Reading::Slots }]).unwrap()
+    };
+    let circuit = |repeats: usize| of(repeats, numbers(1)[..DEGREE / repeats].repeat(repeats));
+    let machine = Machine::new(&circuit(1), 5);
+    let most = most_repeats(DEGREE);
+    for repeats in [1, 2, most, DEGREE] {
+        let (circuit, smaller) = (circuit(repeats), repeats.min(most));
+        assert_eq!(circuit.plains()[0].repeats, smaller);
+        let streamed = dry_run(&circuit).totals.work.streamed;
+        assert_eq!(streamed, 4 + 2u64.div_ceil(smaller as u64));
+        let program = Program::encode(circuit, &machine.context).unwrap();
+        assert_eq!(program.bytes(), 2 * DEGREE / smaller * size_of::<u32>());
+    }
+    let wrong = [numbers(1), numbers(1)[..DEGREE / 2].to_vec()];
+    for wrong in wrong {
+        let error = Program::encode(of(2, wrong), &machine.context).unwrap_err();
+        assert_eq!(error, Error::Repeats { expected: 2 });
+    }
 }

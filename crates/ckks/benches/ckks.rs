@@ -43,7 +43,11 @@ impl Bench {
     }
 
     fn factor(&self, level: Level, extension: Extension) -> PlainFactor {
-        let slots: Vec<f64> = (0..8192).map(|i| f64::from(i).cos()).collect();
+        self.repeating(1, level, extension)
+    }
+
+    fn repeating(&self, repeats: i32, level: Level, extension: Extension) -> PlainFactor {
+        let slots: Vec<f64> = (0..8192).map(|i| f64::from(i % (8192 / repeats)).cos()).collect();
         self.context.encode_factor(&slots, level, SCALE, extension).unwrap()
     }
 }
@@ -90,6 +94,36 @@ fn products(c: &mut Criterion) {
     }
 }
 
+/// Products with factors that fill more than the caches, in full and compact.
+fn repeats(c: &mut Criterion) {
+    let mut bench = Bench::new();
+    let a = bench.ciphertext(Level(5));
+    let evaluator = Evaluator::new(&bench.context, &bench.keys);
+    for repeats in [1, 2, 4, 8, 16] {
+        for count in [16usize, 1024] {
+            let factors: Vec<_> =
+                (0..count).map(|_| bench.repeating(repeats, Level(5), Extension::Plain)).collect();
+            let terms: Vec<_> = factors.iter().map(|factor| (&a, factor)).collect();
+            c.bench_function(&format!("dot product of {count} terms, {repeats} repeats, 6 limbs"), |b| {
+                b.iter(|| evaluator.dot(black_box(&terms), Rescale::No).unwrap());
+            });
+            let term = |k: usize| Term { input: 0, baby: k % 16, factor: &factors[k] };
+            let giant = |g: usize| Giant { rotation: 0, terms: (16 * g..16 * g + 16).map(term).collect() };
+            let map =
+                LinearTransform { giants: (0..count / 16).map(giant).collect(), order: GiantOrder::Apart };
+            c.bench_function(&format!("transform of {count} terms, {repeats} repeats, 6 limbs"), |b| {
+                b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::No).unwrap());
+            });
+        }
+        let slots: Vec<f64> = (0..8192).map(|i| f64::from(i % (8192 / repeats)).cos()).collect();
+        c.bench_function(&format!("encode a factor, {repeats} repeats, 6 limbs"), |b| {
+            b.iter(|| {
+                bench.context.encode_factor(black_box(&slots), Level(5), SCALE, Extension::Plain).unwrap()
+            });
+        });
+    }
+}
+
 fn encryption(c: &mut Criterion) {
     let mut bench = Bench::new();
     let slots: Vec<Vec<f64>> = (0..25).map(|k| (0..8192).map(|i| f64::from(i * k).sin()).collect()).collect();
@@ -110,6 +144,6 @@ fn encryption(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = rotations, products, encryption
+    targets = rotations, products, repeats, encryption
 }
 criterion_main!(benches);

@@ -1,10 +1,10 @@
 //! The tables that parameters imply, made once and shared.
 
-use crate::encoder::Fft;
-use crate::{Error, Level, Parameters};
+use crate::encoder::{Fft, MOST_REPEATS};
+use crate::{Error, Extension, Level, Parameters};
 use blindsight_ring::sampler::{ErrorDistribution, SIGMA};
 use blindsight_ring::{Basis, Conversion, Kernel, Modulus, Poly, Scalar, Values, kernels, parallel};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Everything precomputed from [`Parameters`]: bases, base conversions, the encoder's transform.
 ///
@@ -16,6 +16,18 @@ pub struct Context {
     levels: Vec<LevelTables>,
     fft: Fft,
     errors: ErrorDistribution,
+    /// All primes.
+    full: Basis,
+    /// For each power of two from 2 on the subring of what repeats so often, once it is asked for.
+    subrings: [OnceLock<Subring>; MOST_REPEATS.ilog2() as usize],
+}
+
+/// The ring of polynomials with coefficients at multiples of a power of two, which repeat so often in slots.
+#[derive(Debug)]
+pub(crate) struct Subring {
+    /// All primes.
+    full: Basis,
+    fft: Fft,
 }
 
 #[derive(Debug)]
@@ -54,6 +66,8 @@ impl Context {
             levels: levels.collect(),
             fft: Fft::new(parameters.degree()),
             errors: ErrorDistribution::new(SIGMA),
+            subrings: Default::default(),
+            full,
             parameters,
         }))
     }
@@ -97,8 +111,34 @@ impl Context {
         &self.fft
     }
 
+    /// The subring of what repeats so often: a power of two from 2 on, and at most what
+    /// [`most_repeats`](crate::most_repeats) allows.
+    pub(crate) fn subring(&self, repeats: usize) -> &Subring {
+        self.subrings[repeats.ilog2() as usize - 1].get_or_init(|| {
+            let full =
+                self.full.subring(repeats).expect("primes with roots of a degree have those of smaller ones");
+            Subring { fft: Fft::new(full.degree()), full }
+        })
+    }
+
     pub(crate) fn errors(&self) -> &ErrorDistribution {
         &self.errors
+    }
+}
+
+impl Subring {
+    pub(crate) fn fft(&self) -> &Fft {
+        &self.fft
+    }
+
+    /// The primes of a level, and the special ones where it is extended.
+    pub(crate) fn basis(&self, parameters: &Parameters, level: Level, extension: Extension) -> Basis {
+        let special = match extension {
+            Extension::Plain => 0,
+            Extension::Extended => parameters.special().len(),
+        };
+        let first = parameters.moduli().len();
+        self.full.select((0..level.limbs()).chain(first..first + special))
     }
 }
 

@@ -3,10 +3,12 @@
 //! A polynomial of the conjugate-invariant ring takes `N` real values, at `zeta^(5^j) = exp(2 pi i 5^j / 4N)` for the slots
 //! `j = 0 ... N - 1`.
 
+use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
 use blindsight_ring::{Basis, Coefficients, Factor, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
+use std::ops::Range;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -28,10 +30,24 @@ pub enum Extension {
     Extended,
 }
 
+/// As how few equal parts slots are looked at that repeat, and how often a factor's words repeat at most.
+pub const MOST_REPEATS: usize = 64;
+
+/// How often a factor's words can repeat at this degree, at most: a limb has so many words at least as a vector.
+pub const fn most_repeats(degree: usize) -> usize {
+    let most = degree / blindsight_ring::ntt::MIN_DEGREE;
+    if most < MOST_REPEATS { most } else { MOST_REPEATS }
+}
+
 /// An encoded plaintext that ciphertexts are multiplied by.
+///
+/// Slots that repeat with period `N / R` are those of a polynomial with coefficients at multiples of `R`, whose values are
+/// the same at `R` leaves in a row. Such a factor has one word for each such run.
 #[derive(Clone, PartialEq)]
 pub struct PlainFactor {
+    /// Of degree `N / repeats`.
     pub(crate) poly: Poly<Factor>,
+    repeats: usize,
     pub(crate) level: Level,
     pub(crate) scale: Scale,
     pub(crate) extension: Extension,
@@ -50,9 +66,24 @@ impl PlainFactor {
     pub fn extension(&self) -> Extension {
         self.extension
     }
+    /// How often its slots repeat, as far as that saves words: 1 where they do not.
+    pub fn repeats(&self) -> usize {
+        self.repeats
+    }
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of_val(self.poly.words())
+    }
+    /// The same with other words.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_poly(&self, poly: Poly<Factor>, repeats: usize) -> Self {
+        Self { poly, repeats, ..*self }
+    }
+    /// Its words in a block: one for each [`repeats`](Self::repeats) of the block's.
+    pub(crate) fn block(&self, block: &Block) -> &[u32] {
+        let Range { start, end } = block.words;
+        debug_assert!(start.is_multiple_of(self.repeats) && end.is_multiple_of(self.repeats));
+        &self.poly.limb(block.limb)[start / self.repeats..end / self.repeats]
     }
 }
 
@@ -97,7 +128,8 @@ impl std::fmt::Debug for PlainSummand {
 }
 
 impl Context {
-    /// Encodes real slots (missing ones are zero) as a factor at `level` and `scale`.
+    /// Encodes real slots (missing ones are zero) as a factor at `level` and `scale`. Slots that repeat are found out, and
+    /// make it smaller, and its encoding faster.
     ///
     /// Error: the rounding of coefficients, [`crate::noise::rounding`].
     ///
@@ -110,13 +142,28 @@ impl Context {
         scale: Scale,
         extension: Extension,
     ) -> Result<PlainFactor, Error> {
-        let coefficients = self.to_integers(slots, Encoding::Slots, level, scale)?;
-        let basis = match extension {
+        self.parameters().check_level(level)?;
+        let slots = self.padded(slots)?;
+        let repeats = repeats(&slots);
+        if repeats == 1 {
+            let [coefficients, _] = self.fft().inverse(&slots, &[]);
+            let basis = self.factor_basis(level, extension);
+            let poly = factor(basis, &*self.round(&coefficients, level, scale)?);
+            return Ok(PlainFactor { poly, repeats, level, scale, extension });
+        }
+        let subring = self.subring(repeats);
+        let [coefficients, _] = subring.fft().inverse(&slots[..slots.len() / repeats], &[]);
+        let basis = subring.basis(self.parameters(), level, extension);
+        let poly = factor(&basis, &*self.round(&coefficients, level, scale)?);
+        Ok(PlainFactor { poly, repeats, level, scale, extension })
+    }
+
+    /// The primes of a factor.
+    pub(crate) fn factor_basis(&self, level: Level, extension: Extension) -> &Basis {
+        match extension {
             Extension::Plain => self.basis(level),
             Extension::Extended => self.extended_basis(level),
-        };
-        let poly = basis.to_factor(basis.forward(residues(basis, &coefficients)));
-        Ok(PlainFactor { poly, level, scale, extension })
+        }
     }
 
     /// Encodes real slots or coefficients (missing ones are zero) as a summand at `level` and `scale`.
@@ -206,6 +253,21 @@ impl Context {
     pub fn coefficients_to_slots(&self, coefficients: &[f64]) -> Result<Vec<f64>, Error> {
         Ok(self.fft().forward(&self.padded(coefficients)?))
     }
+}
+
+/// How often the slots repeat, in halves, quarters and so on, as far as factors' words may.
+fn repeats(slots: &[f64]) -> usize {
+    let repeat = |parts: usize| {
+        let period = slots.len() / parts;
+        slots[period..] == slots[..slots.len() - period]
+    };
+    let powers = std::iter::successors(Some(2), |parts| Some(2 * parts));
+    let most = most_repeats(slots.len());
+    powers.take_while(|parts| *parts <= most && repeat(*parts)).last().unwrap_or(1)
+}
+
+fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
+    basis.to_factor(basis.forward(residues(basis, coefficients)))
 }
 
 /// Integer coefficients modulo each prime; the running time does not depend on them beyond whether all are small.

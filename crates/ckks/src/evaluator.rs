@@ -124,7 +124,7 @@ impl<'a> Evaluator<'a> {
         each_block(&mut sum, |block, out| {
             let pairs = terms.iter().map(|(ciphertext, plain)| Pair {
                 left: [block.of(&ciphertext.c0), block.of(&ciphertext.c1)],
-                shared: block.of(&plain.poly),
+                shared: plain.block(block),
             });
             let pairs: Vec<_> = pairs.collect();
             kernels::dot_pair(basis.kernel(), basis.modulus(block.limb), &pairs, out);

@@ -41,7 +41,7 @@ pub mod wire;
 
 pub use ciphertext::{Ciphertext, Reply, SeededCiphertext};
 pub use context::Context;
-pub use encoder::{Encoding, Extension, PlainFactor, PlainSummand};
+pub use encoder::{Encoding, Extension, MOST_REPEATS, PlainFactor, PlainSummand, most_repeats};
 pub use error::Error;
 pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};

@@ -200,7 +200,7 @@ impl Evaluator<'_> {
                 for (terms, out) in terms.iter().zip(outs) {
                     let pairs = terms.iter().map(|(baby, factor)| Pair {
                         left: [block.of(&rotated[*baby].c0), block.of(&rotated[*baby].c1)],
-                        shared: block.of(&factor.poly),
+                        shared: factor.block(block),
                     });
                     let (kernel, m) = (basis.kernel(), basis.modulus(block.limb));
                     let sum = if index == 0 { kernels::dot_pair } else { kernels::dot_pair_add };
@@ -255,7 +255,7 @@ impl Evaluator<'_> {
             for (terms, out) in terms.iter().zip(outs) {
                 let pairs = terms.iter().map(|(baby, factor)| Pair {
                     left: [rotated.limb(2 * baby), rotated.limb(2 * baby + 1)],
-                    shared: block.of(&factor.poly),
+                    shared: factor.block(block),
                 });
                 let (kernel, m, pairs) =
                     (extended.kernel(), extended.modulus(block.limb), pairs.collect::<Vec<_>>());

@@ -1,21 +1,29 @@
 //! What only tests may see: the integers inside plaintexts, the halves of ciphertexts. (Feature `testing`.)
 
-use crate::{
-    Ciphertext, Context, Encoding, Error, Extension, Level, PlainFactor, PlainSummand, Scale, SecretKey,
-};
-use blindsight_ring::{Coefficients, Poly, Values};
+use crate::{Ciphertext, Context, Encoding, Error, Level, PlainFactor, PlainSummand, Scale, SecretKey};
+use blindsight_ring::{Coefficients, Factor, Poly, Values};
 
 /// The coefficients of an encoded factor modulo each of its primes.
 pub fn factor_residues(context: &Context, plain: &PlainFactor) -> Poly<Coefficients> {
-    let basis = match plain.extension {
-        Extension::Plain => context.basis(plain.level),
-        Extension::Extended => context.extended_basis(plain.level),
-    };
-    let mut values = plain.poly.clone();
+    let basis = context.factor_basis(plain.level, plain.extension);
+    let mut values = full_poly(context, plain);
     for (limb, m) in values.iter_mut().zip(basis.moduli()) {
         limb.iter_mut().for_each(|word| *word = m.montgomery_reduce((*word).into()));
     }
     basis.inverse(values.assume())
+}
+
+/// The same factor with a word for each leaf.
+pub fn full_factor(context: &Context, plain: &PlainFactor) -> PlainFactor {
+    plain.with_poly(full_poly(context, plain), 1)
+}
+
+fn full_poly(context: &Context, plain: &PlainFactor) -> Poly<Factor> {
+    let mut full = context.factor_basis(plain.level, plain.extension).scratch();
+    for (word, compact) in full.words_mut().chunks_exact_mut(plain.repeats()).zip(plain.poly.words()) {
+        word.fill(*compact);
+    }
+    full
 }
 
 /// The coefficients of an encoded summand modulo each of its primes.

@@ -1,6 +1,7 @@
 //! Where the elements of a tensor lie: mixed-radix layouts.
 
 use crate::Error;
+use blindsight_ckks::most_repeats;
 use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -145,6 +146,16 @@ impl Layout {
     /// Whether the block repeats over all slots, so that after a fold every slot holds a whole sum or nothing at all.
     pub fn is_cyclic(&self) -> bool {
         self.blocks.is_cyclic(self.slots)
+    }
+
+    /// After how many slots the same elements lie in blocks of the same classes: all, where blocks are not cyclic.
+    pub(crate) fn period(&self) -> usize {
+        if self.is_cyclic() { self.blocks.classes * self.blocks.spacing } else { self.slots }
+    }
+
+    /// How often weights repeat that depend on elements and classes alone, as far as factors are smaller for it.
+    pub(crate) fn repeats(&self) -> usize {
+        (self.slots / self.period()).min(most_repeats(self.slots))
     }
 
     /// Checks that all figures are in range and that no two elements lie in one place.

@@ -17,6 +17,8 @@ pub(crate) struct Placement {
     ascending: Vec<usize>,
     /// How many kinds of blocks there are.
     pub classes: usize,
+    /// After how many slots the same elements lie in blocks of the same classes: all, where blocks are not cyclic.
+    pub period: usize,
     owners: Vec<u64>,
 }
 
@@ -37,7 +39,8 @@ impl Placement {
         let (elements, ciphertexts) = (layout.shape.elements(), layout.ciphertexts);
         let mut ascending = shifts.clone();
         ascending.sort_unstable();
-        Self { slots, ciphertexts, elements, base, shifts, ascending, classes: blocks.classes, owners }
+        let (classes, period) = (blocks.classes, layout.period());
+        Self { slots, ciphertexts, elements, base, shifts, ascending, classes, period, owners }
     }
 
     pub fn carries_one(&self) -> bool {

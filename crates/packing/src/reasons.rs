@@ -90,7 +90,7 @@ fn diagonals(
     let terms = layer.terms.iter().zip(&inputs).enumerate().map(|(index, (term, input))| {
         let bias = (bearer == Some(index)).then_some(&*layer.bias);
         let differences = Differences::new(&term.linear, bias, input, &output);
-        differences.least_terms(1, 1).iter().flatten().sum::<usize>()
+        differences.count()
     });
     let plain: usize = terms.sum();
     let from = tensors[layer.main().operand.tensor].as_ref().unwrap_or(to);

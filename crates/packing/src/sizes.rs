@@ -23,12 +23,13 @@ fn file(payload: usize) -> u64 {
     (FRAME_BYTES + payload) as u64
 }
 
-/// The encoded model in the server's memory; less where plaintexts are equal, which are kept once.
+/// The encoded model in the server's memory; less where plaintexts are equal, which are kept once, or
+/// repeat more often than they say.
 pub fn encoded_model(circuit: &Circuit) -> u64 {
     let special = circuit.parameters().special().len();
     let plain = |spec: &blindsight_circuit::PlainSpec| {
         let special = if spec.role == Role::ExtendedFactor { special } else { 0 };
-        ((spec.level.limbs() + special) * circuit.slots() * size_of::<u32>()) as u64
+        ((spec.level.limbs() + special) * (circuit.slots() / spec.repeats) * size_of::<u32>()) as u64
     };
     circuit.plains().iter().map(plain).sum::<u64>() + circuit.chain_bytes() as u64
 }

@@ -11,8 +11,8 @@ use crate::objective::{KEY_WORTH, Objective, Price, StepCost};
 use crate::options::Options;
 use crate::placement::Placement;
 use crate::{LayerChoice, ReplyLayout, sizes};
-use blindsight_circuit::{Babies, Cost, Counts, Hoisting, TransformShape};
-use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale};
+use blindsight_circuit::{Babies, Cost, Counts, Factors, Hoisting, TransformShape};
+use blindsight_ckks::{GiantOrder, KeyRequirements, Level, MOST_REPEATS, Parameters, Rescale};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Add;
 use std::sync::{Arc, OnceLock};
@@ -130,7 +130,8 @@ impl<'a> Prices<'a> {
         let (inputs, ciphertexts) = (windows.inputs(), windows.ciphertexts());
         let bias = WindowKernel::adds_bias(&windows, &layer.bias);
         let cost = Cost::new(self.search.parameters, level);
-        let product = |rescale| cost.dot(inputs, rescale) * output.ciphertexts;
+        let factors = Factors::repeating(inputs, windows.output.repeats());
+        let product = |rescale| cost.dot(factors, rescale) * output.ciphertexts;
         let (counts, keys, fold) = self.folded(level, output, bias, product)?;
         Some((self.price(counts, keys, ciphertexts), LayerChoice::Windows { output: output.clone(), fold }))
     }
@@ -159,41 +160,45 @@ impl<'a> Prices<'a> {
         ReplyLayout::coefficients(layer.rows(), self.search.bound, modulus, copies).ok()?;
         let adds_bias = layout.one.is_none() && !layer.is_unbiased();
         let bias = if adds_bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
-        let product = Cost::new(parameters, layer.level).dot(1, Rescale::Yes);
+        let product = Cost::new(parameters, layer.level).dot(Factors::full(1), Rescale::Yes);
         Some(self.price(product + bias, 0.0, 0))
     }
 
     /// What a layer costs at least, of which one term is between these tensors.
     pub fn least(&self, layer: &Layer, [from, to]: [&Tensor; 2], differences: &Differences) -> Price {
-        let (copies, classes) = (from.placement.shifts.len(), to.output.blocks.classes);
-        self.least_price(&differences.least_terms(copies, classes), layer.level)
+        self.least_price(&differences.least_factors(&from.placement, &to.to), layer.level)
     }
 
     /// What a step costs at least, once its diagonals are decided.
     pub fn least_decided(&self, step: &Step<'_>, decided: &Decided) -> Price {
-        self.least_price(&decided.diagonals.terms(), step.layer.level)
+        self.least_price(&decided.diagonals.factors(), step.layer.level)
     }
 
     /// What so many products cost at least, given for each ciphertext of output and input.
-    fn least_price(&self, terms: &[Vec<usize>], level: Level) -> Price {
+    fn least_price(&self, factors: &[Vec<Factors>], level: Level) -> Price {
         let cost = Cost::new(self.search.parameters, level);
-        terms.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
+        factors.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
     }
 
     /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
     /// which meets all babies.
-    fn least_row(&self, cost: &Cost<'_>, row: &[usize]) -> Price {
+    fn least_row(&self, cost: &Cost<'_>, row: &[Factors]) -> Price {
         let ways = HOISTINGS.map(|hoisting| self.least_hoisted(cost, row, hoisting));
         ways.into_iter().min().expect("there are ways")
     }
 
-    fn least_hoisted(&self, cost: &Cost<'_>, row: &[usize], hoisting: Hoisting) -> Price {
-        let terms = row.iter().sum::<usize>().max(1);
-        let read = || row.iter().filter(|terms| **terms > 0);
+    fn least_hoisted(&self, cost: &Cost<'_>, row: &[Factors], hoisting: Hoisting) -> Price {
+        let mut factors = row.iter().copied().sum::<Factors>();
+        if factors.count == 0 {
+            factors = Factors::repeating(1, MOST_REPEATS);
+        }
+        let terms = factors.count as usize;
+        let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
         let price = |counts| self.price(counts, 0.0, 0);
         let (order, mut least) = (GiantOrder::Apart, Price::NEVER);
         for giants in 1..=terms {
-            let shape = TransformShape { babies: vec![], giants, turned: giants - 1, terms, order, hoisting };
+            let shape =
+                TransformShape { babies: vec![], giants, turned: giants - 1, factors, order, hoisting };
             let products = cost.transform(&shape, Rescale::Yes);
             if price(products) >= least {
                 break;
@@ -253,8 +258,8 @@ impl<'a> Prices<'a> {
             shapes.transforms.iter().map(|shape| cost.transform(shape, Rescale::Yes)).sum()
         };
         let once = shapes.clone().hoisted(Hoisting::Once);
-        let saved =
-            self.special_bytes * shapes.transforms.iter().map(|shape| shape.terms as f64).sum::<f64>();
+        let parts: u64 = shapes.transforms.iter().map(|shape| shape.factors.parts).sum();
+        let saved = self.special_bytes * parts as f64 / MOST_REPEATS as f64;
         let worth = Price([self.model_worth * saved / (1 << 20) as f64, 0.0, 0.0, 0.0]);
         if self.price(counts(&once), 0.0, 0) < self.price(counts(&shapes), 0.0, 0) + worth {
             once
@@ -463,7 +468,7 @@ impl Decided {
             Self { diagonals: Diagonals::joined(parts.collect()), origin, preference, ways }
         });
         decided
-            .min_by_key(|decided| decided.diagonals.products())
+            .min_by_key(|decided| decided.diagonals.size())
             .filter(|decided| decided.diagonals.products() > 0)
     }
 }

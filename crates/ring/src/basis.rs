@@ -31,6 +31,16 @@ impl Basis {
         Self { tables, degree: self.degree, kernel: self.kernel }
     }
 
+    /// The same primes for polynomials with coefficients at multiples of `repeats` alone: see [`NttTable::subring`].
+    ///
+    /// # Errors
+    /// For a degree that is out of range then.
+    pub fn subring(&self, repeats: usize) -> Result<Self, Error> {
+        let tables = self.tables.iter().map(|table| Ok(Arc::new(table.subring(repeats)?)));
+        let tables = tables.collect::<Result<_, Error>>()?;
+        Ok(Self { tables, degree: self.degree / repeats, kernel: self.kernel })
+    }
+
     /// Words in a limb.
     pub fn degree(&self) -> usize {
         self.degree

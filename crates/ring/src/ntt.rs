@@ -223,7 +223,26 @@ impl NttTable {
     /// Builds the tables; the root of unity is the least that exists, so tables are the same everywhere.
     pub fn new(modulus: Modulus, degree: usize) -> Result<Self, Error> {
         Self::check(modulus, degree)?;
-        let zeta = primitive_root(modulus, degree);
+        Ok(Self::with_root(modulus, degree, primitive_root(modulus, degree)))
+    }
+
+    /// The transform of polynomials with coefficients at multiples of `repeats` alone, a power of two, as polynomials
+    /// of degree `N / repeats`: its leaf `t` holds what leaves `repeats t ... repeats t + repeats - 1` of this one hold.
+    ///
+    /// `repeats t + r` in reverse is the reverse of `t` and a multiple of `N / repeats`, by which `zeta^repeats` does
+    /// not change: it is the smaller transform's root.
+    ///
+    /// # Errors
+    /// For a degree that is out of range then.
+    pub fn subring(&self, repeats: usize) -> Result<Self, Error> {
+        let degree = self.degree / repeats;
+        Self::check(self.modulus, degree)?;
+        // The first node of a depth has half the exponent of what it splits.
+        Ok(Self::with_root(self.modulus, degree, self.forward.get(degree / 2).value))
+    }
+
+    /// The tables of a degree that exists, for this primitive `4N`-th root of unity.
+    fn with_root(modulus: Modulus, degree: usize, zeta: u32) -> Self {
         let exponents = node_exponents(degree);
         let factors = |root| {
             let powers: Vec<u32> =
@@ -233,7 +252,7 @@ impl NttTable {
         let imaginary = modulus.pow(zeta, degree as u64);
         let inverse_degree = modulus.inverse(degree as u32);
         let inverse_double = modulus.inverse(2 * degree as u32);
-        Ok(Self {
+        Self {
             modulus,
             degree,
             forward: factors(zeta),
@@ -243,7 +262,7 @@ impl NttTable {
             inverse_double: modulus.scalar(inverse_double),
             inverse_fold: modulus.scalar(modulus.mul(imaginary, inverse_double)),
             lazy: LazyConstants::new(modulus, degree, modulus.pow(zeta, degree as u64 / 2)),
-        })
+        }
     }
 
     /// The prime.

@@ -125,6 +125,48 @@ proptest! {
         });
     }
 
+    /// What one shared word stands for is what as many equal ones are: in one term and in the next another number.
+    #[test]
+    fn sums_of_products_with_repeated_words((m, degree) in prime_and_degree(), seed: u64, count in 1usize..40) {
+        let mut words = Words(seed);
+        let limbs: Vec<Vec<u32>> = (0..3 * count).map(|_| words.residues(m.value(), degree)).collect();
+        let repeats = |k: usize| degree.min(1 << ((seed as usize >> (3 * (k % 16))) % 8));
+        let full: Vec<Vec<u32>> = (0..count)
+            .map(|k| (0..degree).map(|j| limbs[3 * k + 2][j / repeats(k)]).collect())
+            .collect();
+        let left = |k: usize| [&limbs[3 * k][..], &limbs[3 * k + 1][..]];
+        let wide: Vec<_> = (0..count).map(|k| Pair { left: left(k), shared: &full[k] }).collect();
+        let compact = |k| Pair { left: left(k), shared: &limbs[3 * k + 2][..degree / repeats(k)] };
+        let compact: Vec<_> = (0..count).map(compact).collect();
+        for kernel in Kernel::available() {
+            let dot = |terms: &[Pair<'_>]| {
+                let mut out = [limbs[0].clone(), limbs[1].clone()];
+                kernels::dot_pair_add(kernel, m, terms, out.each_mut().map(Vec::as_mut_slice));
+                let added = out.clone();
+                kernels::dot_pair(kernel, m, terms, out.each_mut().map(Vec::as_mut_slice));
+                (added, out)
+            };
+            prop_assert_eq!(dot(&wide), dot(&compact));
+        }
+    }
+
+    /// Coefficients at multiples of a power of two: neighbouring leaves hold the same, and the subring's hold it once.
+    #[test]
+    fn subrings_repeat_leaves((m, degree) in prime_and_degree(), seed: u64, log in 1usize..8) {
+        let table = NttTable::new(m, degree).unwrap();
+        let repeats = 1 << log;
+        let Ok(subring) = table.subring(repeats) else { return Ok(()) };
+        let small = Words(seed).residues(m.value(), degree / repeats);
+        let mut large = vec![0; degree];
+        small.iter().enumerate().for_each(|(j, x)| large[j * repeats] = *x);
+        for kernel in Kernel::available() {
+            let (mut small, mut large) = (small.clone(), large.clone());
+            kernels::ntt_forward(kernel, &table, &mut large);
+            kernels::ntt_forward(kernel, &subring, &mut small);
+            prop_assert!(large.iter().enumerate().all(|(j, x)| *x == small[j / repeats]));
+        }
+    }
+
     #[test]
     fn sums_of_integer_multiples(
         (m, _) in prime_and_degree(), seed: u64, matrix in sparse_matrix(), edge in 0usize..5, blocks in 1usize..4,

@@ -8,6 +8,7 @@ mod examples;
 mod keys;
 mod operations;
 mod parameters;
+mod repeats;
 mod reply;
 mod statistics;
 mod variants;

@@ -4,8 +4,8 @@ use crate::layer_graph::Layer;
 use crate::linear::Linear;
 use crate::placement::Placement;
 use crate::slot_set::SlotSet;
-use blindsight_circuit::{Babies, Builder, Giant, Hoisting, Numbers, Term, TransformShape, Value};
-use blindsight_ckks::{GiantOrder, Scale};
+use blindsight_circuit::{Babies, Builder, Factors, Giant, Hoisting, Numbers, Term, TransformShape, Value};
+use blindsight_ckks::{GiantOrder, Scale, most_repeats};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -100,6 +100,8 @@ pub(crate) struct Meetings {
 pub(crate) struct Diagonals {
     slots: usize,
     pairs: Vec<Vec<Vec<usize>>>,
+    /// How often the weights of all of these repeat.
+    repeats: Vec<Vec<usize>>,
 }
 
 struct Pair {
@@ -109,6 +111,8 @@ struct Pair {
     chosen: Vec<(u32, u32)>,
     /// The diagonals.
     used: SlotSet,
+    /// How often the weights of each diagonal repeat.
+    repeats: usize,
 }
 
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
@@ -151,7 +155,7 @@ pub(crate) struct GiantSteps {
 struct GiantRow {
     giants: usize,
     turned: usize,
-    terms: usize,
+    factors: Factors,
     /// For each input its diagonals, counted from their giant steps, in order.
     within: Vec<Vec<usize>>,
 }
@@ -176,7 +180,7 @@ impl GiantSteps {
 
     /// Whether every ciphertext of the output has a product.
     pub fn is_whole(&self) -> bool {
-        self.rows.iter().all(|row| row.terms > 0)
+        self.rows.iter().all(|row| row.factors.count > 0)
     }
 
     /// How many giant steps rotate.
@@ -203,7 +207,7 @@ impl GiantSteps {
             babies: vec![],
             giants: row.giants,
             turned: row.turned,
-            terms: row.terms,
+            factors: row.factors,
             order,
             hoisting,
         };
@@ -254,7 +258,8 @@ impl Meetings {
         let pairs: Vec<Vec<Pair>> =
             differences.0.iter().map(|row| row.iter().map(choose).collect()).collect();
         let diagonals = |row: &Vec<Pair>| row.iter().map(|pair| pair.used.iter().collect()).collect();
-        let diagonals = Diagonals { slots: to.slots, pairs: pairs.iter().map(diagonals).collect() };
+        let repeats = pairs.iter().map(|row| row.iter().map(|pair| pair.repeats).collect()).collect();
+        let diagonals = Diagonals { slots: to.slots, pairs: pairs.iter().map(diagonals).collect(), repeats };
         Self { from, to, pairs, diagonals }
     }
 
@@ -286,6 +291,7 @@ impl Diagonals {
         let mut joined = parts.next().expect("a layer has a term");
         for part in parts {
             joined.pairs.iter_mut().zip(part.pairs).for_each(|(row, more)| row.extend(more));
+            joined.repeats.iter_mut().zip(part.repeats).for_each(|(row, more)| row.extend(more));
         }
         joined
     }
@@ -322,14 +328,25 @@ impl Diagonals {
         sorted(rotations)
     }
 
-    /// How many products there are for each ciphertext of output and input.
-    pub fn terms(&self) -> Vec<Vec<usize>> {
-        self.pairs.iter().map(|row| row.iter().map(Vec::len).collect()).collect()
+    /// The factors of the products for each ciphertext of output and input.
+    pub fn factors(&self) -> Vec<Vec<Factors>> {
+        let rows = self.pairs.iter().zip(&self.repeats);
+        rows.map(|(row, repeats)| Self::row_factors(row, repeats).collect()).collect()
+    }
+
+    fn row_factors(row: &[Vec<usize>], repeats: &[usize]) -> impl Iterator<Item = Factors> {
+        row.iter().zip(repeats).map(|(diagonals, repeats)| Factors::repeating(diagonals.len(), *repeats))
     }
 
     /// How many products there are.
     pub fn products(&self) -> usize {
         self.pairs.iter().flatten().map(Vec::len).sum()
+    }
+
+    /// How many products there are, and then how much of their factors.
+    pub fn size(&self) -> (u64, u64) {
+        let factors: Factors = self.factors().into_iter().flatten().sum();
+        (factors.count, factors.parts)
     }
 
     /// One after the last diagonal, counted from the origin.
@@ -341,8 +358,9 @@ impl Diagonals {
     /// All diagonals in giant steps of this span; they are chained where that takes fewer keys.
     pub fn giant_steps(&self, origin: usize, span: usize, stamps: &mut Stamps) -> GiantSteps {
         let (mut rows, mut giants) = (vec![], vec![]);
-        for row in &self.pairs {
-            let (row, of_row) = Self::giant_row(row, [origin, span], stamps);
+        for (row, repeats) in self.pairs.iter().zip(&self.repeats) {
+            let factors = Self::row_factors(row, repeats).sum();
+            let (row, of_row) = Self::giant_row(row, factors, [origin, span], stamps);
             rows.push(row);
             giants.push(of_row);
         }
@@ -359,12 +377,13 @@ impl Diagonals {
     /// Those of a ciphertext of the output, and the rotations of its giant steps.
     fn giant_row(
         row: &[Vec<usize>],
+        factors: Factors,
         [origin, span]: [usize; 2],
         stamps: &mut Stamps,
     ) -> (GiantRow, Vec<usize>) {
         let slots = stamps.giants.len();
         let (now, mut giants) = (stamps.next(), vec![]);
-        let mut found = GiantRow { giants: 0, turned: 0, terms: 0, within: vec![] };
+        let mut found = GiantRow { giants: 0, turned: 0, factors, within: vec![] };
         for diagonals in row {
             let (seen, mut within) = (stamps.next(), vec![]);
             for diagonal in diagonals {
@@ -378,7 +397,6 @@ impl Diagonals {
                 }
             }
             within.sort_unstable();
-            found.terms += diagonals.len();
             found.within.push(within);
         }
         giants.sort_unstable();
@@ -416,11 +434,17 @@ impl Differences {
         Self(present)
     }
 
-    /// The fewest products between layouts of so many copies and classes, for each ciphertext of output and input: each of a diagonal's places may
-    /// serve another difference.
-    pub fn least_terms(&self, copies: usize, classes: usize) -> Vec<Vec<usize>> {
-        let least = |row: &Vec<SlotSet>| row.iter().map(|set| set.len().div_ceil(copies * classes)).collect();
-        self.0.iter().map(least).collect()
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().map(SlotSet::len).sum()
+    }
+
+    /// The fewest and smallest factors between placements, for each ciphertext of output and input: each of a diagonal's
+    /// places may serve another difference.
+    pub fn least_factors(&self, from: &Placement, to: &Placement) -> Vec<Vec<Factors>> {
+        let (copies, repeats) = (from.shifts.len(), repeats(from, to));
+        let least = |set: &SlotSet| Factors::repeating(set.len().div_ceil(copies * to.classes), repeats);
+        self.0.iter().map(|row| row.iter().map(least).collect()).collect()
     }
 
     /// How many slots before its own the first element lies that a row sees, of all terms of a layer: where diagonals are best counted from. They
@@ -440,6 +464,11 @@ impl Differences {
     }
 }
 
+/// How often weights can repeat between placements, as far as that makes factors smaller.
+fn repeats(from: &Placement, to: &Placement) -> usize {
+    (to.slots / from.period.max(to.period)).min(most_repeats(to.slots))
+}
+
 impl Pair {
     fn new(
         present: &SlotSet,
@@ -449,7 +478,8 @@ impl Pair {
         preference: Preference,
     ) -> Self {
         let slots = to.slots;
-        let mut pair = Self { ranges: vec![(0, 0); slots], chosen: vec![], used: SlotSet::new(slots) };
+        let (ranges, used) = (vec![(0, 0); slots], SlotSet::new(slots));
+        let mut pair = Self { ranges, chosen: vec![], used, repeats: 1 };
         for rank in 0..slots {
             // Later copies lie further on, so they offer an early difference the diagonals of later ones: those are chosen first.
             let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
@@ -462,7 +492,26 @@ impl Pair {
                 pair.ranges[difference] = (start, pair.chosen.len() as u32);
             }
         }
+        pair.repeats = pair.repeats(from, to);
+        debug_assert!(preference == Preference::Used || pair.repeats == repeats(from, to));
         pair
+    }
+
+    /// How often weights repeat: after each part of the slots the same elements meet in both placements, and the blocks
+    /// there must meet on the same diagonals.
+    ///
+    /// A block so far on is offered the same diagonals, as the copies are the same. So the first of them is the same, but of
+    /// those that are used another one may be found.
+    fn repeats(&self, from: &Placement, to: &Placement) -> usize {
+        let blocks = to.shifts.len() / to.classes;
+        let repeat = |parts: usize| {
+            let of_part = blocks / parts;
+            let same =
+                |chosen: &[(u32, u32)]| (of_part..chosen.len()).all(|i| chosen[i].1 == chosen[i - of_part].1);
+            self.ranges.iter().all(|(start, end)| same(&self.chosen[*start as usize..*end as usize]))
+        };
+        let halves = std::iter::successors(Some(repeats(from, to)), |parts| Some(parts / 2));
+        halves.take_while(|parts| *parts > 1).find(|parts| repeat(*parts)).unwrap_or(1)
     }
 
     /// The blocks that meet at a difference, and on which diagonal.
@@ -561,11 +610,12 @@ impl Part {
     /// The weights of a diagonal, rotated back by the giant step that will come.
     fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant: usize) -> Numbers {
         let Self { linear, meetings, bias } = self.clone();
+        let repeats = meetings.diagonals.repeats[to][from];
         let weight = move |slot: usize| {
             let visit = meetings.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, bias.as_deref(), row, column))
         };
-        Numbers::per_slot(slots, weight)
+        Numbers::periodic(slots, repeats, weight)
     }
 }
 

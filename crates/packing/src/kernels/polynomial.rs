@@ -9,7 +9,7 @@ use crate::Layout;
 use crate::linear::coordinates;
 use crate::parameters::nominal_scale;
 use crate::placement::Placement;
-use blindsight_circuit::{Builder, Cost, Counts, Error, Numbers, Plain, Role, Value};
+use blindsight_circuit::{Builder, Cost, Counts, Error, Factors, Numbers, Plain, Role, Value};
 use blindsight_ckks::{Encoding, Level, Parameters, Rescale, Scale};
 use blindsight_network::Polynomial;
 use schedule::{Basis, Schedule, Sum, depth, factors};
@@ -130,7 +130,7 @@ impl PolynomialKernel {
     /// [`depth`](Self::depth) or more.
     pub fn cost(&self, parameters: &Parameters, level: Level, ciphertexts: usize) -> Counts {
         let at = |dropped: usize| Cost::new(parameters, Level(level.0 - dropped));
-        let Form::General { basis, schedule, .. } = &self.form else {
+        let Form::General { basis, schedule, coefficients } = &self.form else {
             return at(0).multiply(Rescale::Yes) * ciphertexts;
         };
         let shift = |power: usize| match basis {
@@ -139,7 +139,10 @@ impl PolynomialKernel {
         };
         let power = |&power: &usize| at(depth(power) - 1).multiply(Rescale::Yes) + shift(power);
         let doubled = if *basis == Basis::Chebyshev { at(0).addition(2) } else { Counts::default() };
-        (doubled + schedule.powers.iter().map(power).sum() + schedule.root.cost(&at)) * ciphertexts
+        (doubled
+            + schedule.powers.iter().map(power).sum()
+            + schedule.root.cost(&at, coefficients.layout.repeats()))
+            * ciphertexts
     }
 
     /// Why it is computed as it is, in words and figures.
@@ -182,22 +185,24 @@ impl Coefficients {
     /// is a constant by itself.
     fn numbers(self: &Arc<Self>, function: usize, ciphertext: usize) -> Numbers {
         let (this, first) = (self.clone(), ciphertext * self.layout.slots);
-        Numbers::per_slot(self.layout.slots, move |slot| match this.placement.at(first + slot) {
-            None => 0.0,
-            Some((_, one)) if one == this.placement.elements => f64::from(u8::from(function == 0)),
-            Some((_, element)) => this.values[function][coordinates(element, this.layout.shape)[0]],
+        Numbers::periodic(self.layout.slots, self.layout.repeats(), move |slot| {
+            match this.placement.at(first + slot) {
+                None => 0.0,
+                Some((_, one)) if one == this.placement.elements => f64::from(u8::from(function == 0)),
+                Some((_, element)) => this.values[function][coordinates(element, this.layout.shape)[0]],
+            }
         })
     }
 }
 
 impl Sum {
-    /// What it counts, where `at` gives the costs so many levels below the input.
-    fn cost<'c>(&self, at: &impl Fn(usize) -> Cost<'c>) -> Counts {
+    /// What it counts, where `at` gives the costs so many levels below the input and coefficients repeat so often.
+    fn cost<'c>(&self, at: &impl Fn(usize) -> Cost<'c>, repeats: usize) -> Counts {
         let (inner, rescale) = (at(self.depth - 1), self.rescale());
         let mut counts = inner.multiply(rescale) * self.products.len();
-        counts += self.products.iter().map(|(_, quotient)| quotient.cost(at)).sum();
+        counts += self.products.iter().map(|(_, quotient)| quotient.cost(at, repeats)).sum();
         if !self.terms.is_empty() {
-            counts += inner.dot(self.terms.len(), rescale);
+            counts += inner.dot(Factors::repeating(self.terms.len(), repeats), rescale);
         }
         if rescale == Rescale::No {
             counts += inner.addition(2) * (self.parts() - 1) + inner.rescale(Rescale::Yes);

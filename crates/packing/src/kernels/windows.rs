@@ -79,7 +79,8 @@ impl WindowKernel {
         let (bias, convolution) = (self.bias.clone(), self.convolution.clone());
         let (windows, parts) = (self.windows.clone(), self.parts.clone());
         let first = to * parts.slots;
-        Numbers::per_slot(parts.slots, move |slot| {
+        let repeats = windows.output.repeats();
+        Numbers::periodic(parts.slots, repeats, move |slot| {
             let Some((block, element)) = parts.at(first + slot) else { return 0.0 };
             let tap = parts.classes * input + block % parts.classes;
             match (windows.taps.get(tap), element == parts.elements) {

@@ -15,12 +15,20 @@ use proptest::prelude::*;
 
 /// In a small ring where one is asked for.
 fn assembled(model: &Model, degree: usize) -> Assembly {
-    let chain = Chain::new(&LayerGraph::new(&model.graph, &model.metadata).unwrap()).unwrap();
-    let levels = levels(&chain, 16.0).unwrap();
+    assembled_chain(&chain(model).expect("the network is a chain"), degree)
+}
+
+/// The chain that a network is: none where a layer that scales one map became part of a polynomial, which is read twice.
+fn chain(model: &Model) -> Option<Chain> {
+    Chain::new(&LayerGraph::new(&model.graph, &model.metadata).unwrap()).ok()
+}
+
+fn assembled_chain(chain: &Chain, degree: usize) -> Assembly {
+    let levels = levels(chain, 16.0).unwrap();
     let parameters = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap();
     let small = ParametersLiteral { degree, ..parameters.literal().clone() };
     let parameters = if degree < 1024 { small.validate_insecure().unwrap() } else { parameters };
-    assemble(&chain, &parameters, 16.0).unwrap()
+    assemble(chain, &parameters, 16.0).unwrap()
 }
 
 fn images(model: &Model, count: usize) -> Vec<Vec<f64>> {
@@ -79,7 +87,8 @@ proptest! {
     #[test]
     fn scores_are_those_of_plain_inference(f in figures()) {
         let Some(model) = model(&f) else { return Ok(()) };
-        check_clear(&model, &assembled(&model, 64));
+        let Some(chain) = chain(&model) else { return Ok(()) };
+        check_clear(&model, &assembled_chain(&chain, 64));
     }
 }
 

@@ -10,8 +10,9 @@ use crate::planner::{Family, Objective, Options};
 use crate::search::Map;
 use crate::steps::Search;
 use crate::{Choice, parameters};
+use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
-use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
+use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
 use blindsight_network::{
     Affine, Bias, Convolution, Dense, Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Padding,
     Polynomial, Shape, Source,
@@ -233,7 +234,7 @@ proptest! {
         let fused = network(&parts, input, seed);
         let graph = LayerGraph::of(&fused);
         let parameters = small(&graph, 1024);
-        let Some((Price(price), _, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
+        let Some((Price(price), choice, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
         let image = image(&fused, seed);
         let coefficients = clear::run(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
         let read = assembly.reply.read(&coefficients[0]).unwrap();
@@ -248,6 +249,18 @@ proptest! {
             _ => [price[2], price[3]],
         };
         prop_assert_eq!([hops, switches], counted);
+        let [time, keys] = match options.objective {
+            Objective::Operations | Objective::KeySwitches => [price[2], price[3]],
+            Objective::Upload => [price[1], price[2]],
+            _ => [price[0], price[1]],
+        };
+        let (search, degree) = (Search::new(&graph, &parameters, &options, 64.0), parameters.degree());
+        let limbs = assembly.input.ciphertexts() * parameters.max_level().limbs();
+        let read = Work { ntts: 1, ..Work::default() };
+        // The reply's transform is always there, so no price has it.
+        let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);
+        let ran = ran + options.cost.expansion_microseconds(limbs, degree) + search.key_worth * keys / 1024.0;
+        prop_assert!((time - ran).abs() < 1e-6 * ran, "{} for {}: {:?}", time, ran, choice);
     }
 }
 
@@ -327,4 +340,10 @@ fn residual_networks() {
         crate::sizes::evaluation_keys(&parameters, &assembly.circuit.keys()) as f64 / 1e6,
         assembly.circuit.keys().rotations.len(),
     );
+    if std::env::var("ENCODE").is_ok() {
+        let context = Context::new(parameters, blindsight_ring::Kernel::detect()).unwrap();
+        let start = std::time::Instant::now();
+        let program = Program::encode(assembly.circuit, &context).unwrap();
+        println!("encoded {:?}: {} bytes", start.elapsed(), program.bytes());
+    }
 }

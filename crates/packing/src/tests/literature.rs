@@ -152,7 +152,9 @@ proptest! {
     fn any_network_equals_plain_inference(f in figures(), dense in any::<bool>(), log_degree in 8u32..=11) {
         let Some(Model { graph, .. }) = model(&f) else { return Ok(()) };
         let lola = if dense { Lola::Dense } else { Lola::Offsets };
-        let chain = Chain::new(&LayerGraph::new(&graph, &Metadata::new(graph.input, 0)).unwrap()).unwrap();
+        let fused = LayerGraph::new(&graph, &Metadata::new(graph.input, 0)).unwrap();
+        // A layer that scales one map may become part of a polynomial, which is read twice.
+        let Ok(chain) = Chain::new(&fused) else { return Ok(()) };
         let assembly = match lola.assemble(&chain, &small(1 << log_degree, lola.depth(&chain)), BOUND) {
             Err(Error::DoesNotFit { .. }) => return Ok(()),
             assembly => assembly.unwrap(),

@@ -67,6 +67,26 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn load_repeated(self, words: &[u32], repeats: usize) -> __m256i {
+        let words = &words[..(8 / repeats).max(1)];
+        // SAFETY: each arm loads as many words as the slice has; the loads need no alignment.
+        unsafe {
+            match words.len() {
+                4 => {
+                    let words = _mm256_castsi128_si256(_mm_loadu_si128(words.as_ptr().cast()));
+                    _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))
+                }
+                2 => {
+                    let words = _mm256_castsi128_si256(_mm_loadl_epi64(words.as_ptr().cast()));
+                    _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))
+                }
+                1 => _mm256_set1_epi32(words[0] as i32),
+                count => unreachable!("{count} words do not fill a vector evenly"),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32], v: __m256i) {
         let words = &mut words[..8];
         // SAFETY: the slice has 8 words; the store needs no alignment.

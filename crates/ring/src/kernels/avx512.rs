@@ -84,6 +84,33 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
     }
 
     #[inline(always)]
+    fn load_repeated(self, words: &[u32], repeats: usize) -> __m512i {
+        let words = &words[..(16 / repeats).max(1)];
+        // SAFETY: each arm loads as many words as the slice has; the loads need no alignment.
+        unsafe {
+            match words.len() {
+                8 => {
+                    let words = _mm512_castsi256_si512(_mm256_loadu_si256(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                4 => {
+                    let words = _mm512_castsi128_si512(_mm_loadu_si128(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                2 => {
+                    let words = _mm512_broadcastq_epi64(_mm_loadl_epi64(words.as_ptr().cast()));
+                    let pattern = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+                    _mm512_permutexvar_epi32(pattern, words)
+                }
+                1 => _mm512_set1_epi32(words[0] as i32),
+                count => unreachable!("{count} words do not fill a vector evenly"),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32], v: __m512i) {
         let words = &mut words[..16];
         // SAFETY: the slice has 16 words; the store needs no alignment.

@@ -133,6 +133,17 @@ impl<S: Simd> Halves<S> {
         Self::new(simd, simd.load(words))
     }
 
+    /// The first words of a slice, each `repeats` times, a power of two: odd lanes equal the even ones before them
+    /// where that is more than one.
+    #[inline(always)]
+    pub(super) fn load_repeated(simd: S, words: &[u32], repeats: usize) -> Self {
+        if repeats == 1 {
+            return Self::load(simd, words);
+        }
+        let v = simd.load_repeated(words, repeats);
+        Self { even: v, odd: v }
+    }
+
     /// The same word in every lane.
     #[inline(always)]
     pub(super) fn splat(simd: S, word: u32) -> Self {

@@ -103,12 +103,22 @@ impl Kernel {
 }
 
 /// One term of [`dot_pair`]: two words that are multiplied by the same third.
+///
+/// The third may be given compactly: `1 / 2^k` as many words, each of which stands for `2^k` neighbours.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     /// The two halves: of a ciphertext, or of a key.
     pub left: [&'a [u32]; 2],
     /// What both are multiplied by: a plaintext, or a digit.
     pub shared: &'a [u32],
+}
+
+impl Pair<'_> {
+    /// log2 of how many words one of the shared ones stands for: lengths differ by a power of two.
+    #[inline(always)]
+    fn log_repeats(&self) -> u32 {
+        self.left[0].len().trailing_zeros() - self.shared.len().trailing_zeros()
+    }
 }
 
 /// The source block of an entry of a permutation's block table, modulo a number of blocks that is a power of two.
@@ -231,7 +241,13 @@ fn check_pairs(terms: &[Pair<'_>], out: &[&mut [u32]; 2]) {
     let degree = out[0].len();
     check_lengths(degree, &[out[1].len()]);
     for term in terms {
-        check_lengths(degree, &[term.left[0].len(), term.left[1].len(), term.shared.len()]);
+        check_lengths(degree, &[term.left[0].len(), term.left[1].len()]);
+        let shared = term.shared.len();
+        let repeats = degree.checked_div(shared).unwrap_or(0);
+        assert!(
+            repeats.is_power_of_two() && repeats * shared == degree,
+            "{shared} shared words where {degree}, or a half, a quarter and so on of them were expected"
+        );
     }
 }
 

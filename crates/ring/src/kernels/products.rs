@@ -105,24 +105,45 @@ fn add_products<S: Simd, const UNROLL: usize>(
     start: usize,
     sums: &mut [[Wide<S>; 2]; UNROLL],
 ) {
-    let width = UNROLL * S::LANES;
     for term in terms {
-        for words in [term.left[0], term.left[1], term.shared] {
-            for line in (0..width).step_by(16) {
-                simd.prefetch(words, start + line + PREFETCH_WORDS);
-            }
+        // The number of repeats is known to each copy, so that its loads have no branches.
+        match term.log_repeats() {
+            0 => add_product::<S, UNROLL, 1>(simd, term, start, start, sums),
+            1 => add_product::<S, UNROLL, 2>(simd, term, start, start >> 1, sums),
+            2 => add_product::<S, UNROLL, 4>(simd, term, start, start >> 2, sums),
+            3 => add_product::<S, UNROLL, 8>(simd, term, start, start >> 3, sums),
+            // Up to 16 lanes are one word's.
+            4 => add_product::<S, UNROLL, 16>(simd, term, start, start >> 4, sums),
+            log => add_product::<S, UNROLL, 32>(simd, term, start, start >> log, sums),
         }
-        let words = [
-            &term.left[0][start..][..width],
-            &term.left[1][start..][..width],
-            &term.shared[start..][..width],
-        ];
-        for (unit, sums) in sums.iter_mut().enumerate() {
-            let at = unit * S::LANES;
-            let shared = Halves::load(simd, &words[2][at..]);
-            sums[0] = sums[0].plus_product(simd, Halves::load(simd, &words[0][at..]), shared);
-            sums[1] = sums[1].plus_product(simd, Halves::load(simd, &words[1][at..]), shared);
+    }
+}
+
+/// Adds a term's products at `UNROLL` vectors from `start` on, where a shared word, from `shared` on, stands for `REPEATS`
+/// words: at 32, for as many as are added here, or more.
+#[inline(always)]
+fn add_product<S: Simd, const UNROLL: usize, const REPEATS: usize>(
+    simd: S,
+    term: &Pair<'_>,
+    start: usize,
+    shared: usize,
+    sums: &mut [[Wide<S>; 2]; UNROLL],
+) {
+    let width = UNROLL * S::LANES;
+    for line in (0..width).step_by(16) {
+        simd.prefetch(term.left[0], start + line + PREFETCH_WORDS);
+        simd.prefetch(term.left[1], start + line + PREFETCH_WORDS);
+        if line % (16 * REPEATS) == 0 {
+            simd.prefetch(term.shared, shared + line / REPEATS + PREFETCH_WORDS);
         }
+    }
+    let left = [&term.left[0][start..][..width], &term.left[1][start..][..width]];
+    let shared = &term.shared[shared..][..(width / REPEATS).max(1)];
+    for (unit, sums) in sums.iter_mut().enumerate() {
+        let at = unit * S::LANES;
+        let shared = Halves::load_repeated(simd, &shared[at / REPEATS..], REPEATS);
+        sums[0] = sums[0].plus_product(simd, Halves::load(simd, &left[0][at..]), shared);
+        sums[1] = sums[1].plus_product(simd, Halves::load(simd, &left[1][at..]), shared);
     }
 }
 

@@ -159,7 +159,7 @@ pub fn dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
         for terms in terms.chunks(batch) {
             let (mut sum_0, mut sum_1) = (0u64, 0u64);
             for term in terms {
-                let shared = u64::from(term.shared[j]);
+                let shared = u64::from(term.shared[j >> term.log_repeats()]);
                 sum_0 += u64::from(term.left[0][j]) * shared;
                 sum_1 += u64::from(term.left[1][j]) * shared;
             }

@@ -19,6 +19,9 @@ pub(super) trait Simd: Copy {
     fn load(self, words: &[u32]) -> Self::Vector;
     /// The first `count` words of a slice, over and over: `count` is 2, 4, 8 or 16, and at most the number of lanes.
     fn load_cyclic(self, words: &[u32], count: usize) -> Self::Vector;
+    /// The first words of a slice, each `repeats` times: a power of two from 2 on. Reads a word where that is
+    /// more than the number of lanes.
+    fn load_repeated(self, words: &[u32], repeats: usize) -> Self::Vector;
     /// Writes the first words of a slice.
     fn store(self, words: &mut [u32], v: Self::Vector);
     /// The words of a block of 16 that the first words of a pattern point at.
