@@ -20,9 +20,17 @@ pub(crate) fn round(score: f64, error: f64) -> f64 {
     rounded + 0.0
 }
 
+/// How many decimals a score has once it is rounded to `error`.
+pub(crate) fn decimals(error: f64) -> usize {
+    match error.is_finite() && error > 0.0 {
+        true => (-error.log10().floor()).max(0.0) as usize,
+        false => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::round;
+    use super::{decimals, round};
 
     #[test]
     fn steps_are_one_two_and_five() {
@@ -34,6 +42,11 @@ mod tests {
         assert_eq!(round(123.0, 3.0), 125.0);
         assert_eq!(round(123.0, 30.0), 100.0);
         assert_eq!(round(-0.0001, 0.01).to_string(), "0");
+    }
+
+    #[test]
+    fn rounded_scores_have_so_many_decimals() {
+        assert_eq!([1e-6, 0.0011, 0.01, 0.3, 1.0, 40.0, 0.0].map(decimals), [6, 3, 2, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -37,6 +37,6 @@ impl Decrypt {
         let mut classification = if self.precision.exact_scores { exact } else { client.rounded(exact) };
         classification.warnings.extend(many);
         let download_bytes = self.reply.metadata()?.len();
-        emit(&Report::decrypted(client.plan().labels.clone(), classification, download_bytes), json)
+        emit(&Report::decrypted(classification, download_bytes), json)
     }
 }
