@@ -114,11 +114,12 @@ impl std::fmt::Display for Warning {
             ),
             Self::TooClose { labels: [best, next], margin, predicted_error } => {
                 let (best, next) = (printable(best), printable(next));
-                // One more than a score has, so that the error itself is not rounded to nothing.
-                let decimals = rounding::decimals(*predicted_error) + 1;
+                let decimals = rounding::decimals(*predicted_error);
+                // Two digits of the error.
+                let finer = decimals + 2;
                 write!(
                     f,
-                    "too close to call: {best} or {next}: their scores differ by {margin:.decimals$}, and the predicted error of a score is {predicted_error:.decimals$}"
+                    "too close to call: {best} or {next}: their scores differ by {margin:.decimals$}, and the predicted error of a score is {predicted_error:.finer$}"
                 )
             }
             Self::ManyReplies { replies } => write!(

@@ -63,6 +63,8 @@ pub struct Report {
 
 /// How many classes are ranked.
 const TOP: usize = 5;
+/// Decimals of scores that are not rounded, at least.
+const DECIMALS: usize = 4;
 
 /// A class among the best.
 #[derive(Debug, Serialize)]
@@ -99,7 +101,7 @@ impl Classify {
             latency_ms: answer.timing.step("compute"),
             upload_bytes: Some(answer.upload_bytes),
             evaluation_key_bytes: Some(client.model().evaluation_key_bytes),
-            ..Report::decrypted(answer.classification, answer.download_bytes)
+            ..Report::decrypted(answer.classification, self.precision.exact_scores, answer.download_bytes)
         })
     }
 
@@ -129,8 +131,8 @@ fn usage(message: &str) -> ! {
 }
 
 impl Report {
-    /// What a reply alone tells.
-    pub fn decrypted(answer: Classification, download_bytes: u64) -> Self {
+    /// What a reply alone tells; `exact` where its scores are as they were decrypted.
+    pub fn decrypted(answer: Classification, exact: bool, download_bytes: u64) -> Self {
         Self {
             name: answer.name().into(),
             top: answer.top(TOP).iter().map(Ranked::from).collect(),
@@ -144,7 +146,7 @@ impl Report {
             download_bytes,
             evaluation_key_bytes: None,
             warnings: answer.warnings.iter().map(ToString::to_string).collect(),
-            decimals: answer.decimals().max(4),
+            decimals: if exact { answer.decimals().max(DECIMALS) } else { answer.decimals() },
             label: answer.label,
             scores: answer.scores,
         }
@@ -162,7 +164,7 @@ impl Report {
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
-            ..Self::decrypted(classification, round.download_bytes)
+            ..Self::decrypted(classification, exact, round.download_bytes)
         })
     }
 
@@ -185,7 +187,7 @@ impl Report {
         let mut table = Table::new(headings.chain(plain.map(|_| "in the clear")));
         for Ranked { class, name, score, probability, .. } in &self.top {
             let probability = probability.map(|p| format!("{p:.4}"));
-            let plain = plain.map(|scores| self.figure(scores[*class]));
+            let plain = plain.map(|scores| format!("{:.1$}", scores[*class], self.decimals.max(DECIMALS)));
             table.row([name.clone(), self.figure(*score)].into_iter().chain(probability).chain(plain));
         }
         table
@@ -205,7 +207,7 @@ impl Report {
             facts = facts.fact("margin over the next score", self.figure(margin));
         }
         facts = facts
-            .fact("predicted error of a score", format!("{:.1$}", self.predicted_error, self.decimals + 1));
+            .fact("predicted error of a score", format!("{:.1$}", self.predicted_error, self.decimals + 2));
         if let Some(error) = self.max_abs_error {
             facts = facts.fact("largest error of a score", format!("{error:.6}"));
         }

@@ -159,10 +159,10 @@ impl fmt::Display for Report {
 
 /// The best scores, and how far apart the first two are.
 fn ranking(classified: &classify::Report) -> String {
-    let said = classified.top.iter().map(|best| format!("{}: {:.3}", best.name, best.score));
+    let said = classified.top.iter().map(|best| format!("{}: {}", best.name, classified.figure(best.score)));
     let (said, error) = (said.collect::<Vec<_>>().join(", "), classified.predicted_error);
     let margin = classified.margin.map_or(String::new(), |margin| {
-        format!(" The margin is {margin:.3}, the predicted error of a score {error:.4}.")
+        format!(" The margin is {}, the predicted error of a score {error:.4}.", classified.figure(margin))
     });
     format!("The best scores are {said}.{margin}")
 }
