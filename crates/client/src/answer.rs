@@ -8,8 +8,8 @@ use std::borrow::Cow;
 /// the difference of two scores.
 ///
 /// The predicted error is the deviation of one score, so the difference of two with independent errors has
-/// `sqrt(2)` of it. Beyond four deviations the order is wrong in fewer than one of 30,000 cases. Where the two
-/// errors are wholly opposed, the same distance is still 2.8 deviations.
+/// `sqrt(2)` of it. Beyond four deviations, normal errors turn the order round in fewer than one of 30,000
+/// cases. Where the two errors are wholly opposed, the same distance is still 2.8 deviations.
 const CLOSE: f64 = 4.0 * std::f64::consts::SQRT_2;
 
 /// What a reply says.
