@@ -62,6 +62,8 @@ pub struct Entry {
     pub plain: usize,
     /// The class encrypted; none where the client refused the reply.
     pub encrypted: Option<usize>,
+    /// Whether the client marked it as too close to call.
+    pub too_close: bool,
     pub max_abs_error: f64,
     pub mean_abs_error: f64,
     /// The image's share of the server's time.

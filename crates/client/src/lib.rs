@@ -16,6 +16,8 @@
 //!   Nothing is sent because of what a reply decrypts to.
 //! - Scores are rounded to the predicted error. Their exact values hold equations of the secret key:
 //!   [`Client::exact_scores`].
+//! - An answer whose two best scores are closer than a few predicted errors is marked as too close to call
+//!   ([`Classification::too_close`]), with a [`Warning`].
 //! - Scores beyond the plan's bound come with a [`Warning`], and so does a key under which many replies were
 //!   decrypted.
 //! - The secret key is never printed; its file is private and never overwritten.
@@ -24,6 +26,7 @@
 //!
 //! The client knows nothing of weights and needs no model, only the public plan.
 
+mod answer;
 mod cost;
 mod error;
 mod printable;
@@ -33,6 +36,7 @@ mod replies;
 mod rounding;
 mod store;
 
+pub use answer::{Classification, Ranked};
 pub use cost::Cost;
 pub use error::Error;
 pub use printable::{is_harmful, printable};
@@ -40,7 +44,7 @@ pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};
-use blindsight_network::{Image, Metadata, Model};
+use blindsight_network::{Image, Metadata};
 use blindsight_packing::{PublicPlan, ReplyForm, Scores, Verdict};
 use blindsight_ring::Kernel;
 use std::fs::File;
@@ -58,17 +62,6 @@ pub struct Client {
     context: Arc<Context>,
     secret: SecretKey,
     id: KeyId,
-}
-
-/// What a reply says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Classification {
-    /// The name of the class with the largest score.
-    pub label: String,
-    /// The scores, in the order of the plan's labels.
-    pub scores: Vec<f64>,
-    /// What to keep in mind when using them.
-    pub warnings: Vec<Warning>,
 }
 
 /// Why a classification may be less good than it looks.
@@ -91,6 +84,15 @@ pub enum Warning {
         /// The range.
         range: (f64, f64),
     },
+    /// The two best scores are closer than a few predicted errors: either class may be the right one.
+    TooClose {
+        /// The two classes, the one with the larger score first.
+        labels: [String; 2],
+        /// How far the scores are apart.
+        margin: f64,
+        /// The predicted error of a score.
+        predicted_error: f64,
+    },
     /// Many replies were decrypted under one secret key.
     ManyReplies {
         /// How many.
@@ -110,6 +112,16 @@ impl std::fmt::Display for Warning {
                 f,
                 "{values} values of the input were outside of {least} to {largest} and were brought into that range: the input is unlike those the model was made for"
             ),
+            Self::TooClose { labels: [best, next], margin, predicted_error } => {
+                let (best, next) = (printable(best), printable(next));
+                let decimals = rounding::decimals(*predicted_error);
+                // Two digits of the error.
+                let finer = decimals + 2;
+                write!(
+                    f,
+                    "too close to call: {best} or {next}: their scores differ by {margin:.decimals$}, and the predicted error of a score is {predicted_error:.finer$}"
+                )
+            }
             Self::ManyReplies { replies } => write!(
                 f,
                 "{replies} replies were decrypted under this secret key, more than {REPLIES_OF_A_KEY}: if others see any of the results, make new keys"
@@ -282,22 +294,10 @@ impl Client {
         decrypted.map_err(Error::coarse)
     }
 
-    /// A classification whose scores, and those in its warnings, are rounded to the predicted error: 1, 2 or
-    /// 5 times a power of ten.
+    /// A classification whose scores, margin, and figures in warnings are rounded to the predicted error: 1,
+    /// 2 or 5 times a power of ten. Label and decision stay those of the exact scores.
     pub fn rounded(&self, exact: Classification) -> Classification {
-        let error = self.score_error();
-        let Classification { label, scores, warnings } = exact;
-        let rounded = |warning| match warning {
-            Warning::LargeScore { label, score, bound } => {
-                Warning::LargeScore { label, score: rounding::round(score, error), bound }
-            }
-            other => other,
-        };
-        Classification {
-            label,
-            scores: scores.into_iter().map(|score| rounding::round(score, error)).collect(),
-            warnings: warnings.into_iter().map(rounded).collect(),
-        }
+        exact.rounded(self.score_error())
     }
 
     /// The error that scores are rounded to: the one that the plan predicts, which the server wrote, or where
@@ -350,13 +350,8 @@ impl Client {
             Verdict::WrongKeys { found, allowed } => return Err(Error::Garbage { found, allowed }),
             Verdict::OutOfRange { found, allowed } => return Err(Error::WrappedAround { found, allowed }),
         }
-        let (labels, scores) = (&self.plan.labels, read.scores);
-        let label = labels[Model::class_of(&scores)].clone();
-        let bound = self.plan.score_bound;
-        let large = labels.iter().zip(&scores).filter(|(_, score)| score.abs() > bound);
-        let warnings =
-            large.map(|(label, &score)| Warning::LargeScore { label: label.clone(), score, bound }).collect();
-        Ok(Classification { label, scores, warnings })
+        let (error, bound) = (self.score_error(), self.plan.score_bound);
+        Ok(Classification::new(&self.plan.labels, read.scores, error, bound))
     }
 
     /// The network's input for an image of the plan's size and colours.

@@ -1,7 +1,7 @@
 //! What a client does with its key, its inputs and bytes from outside.
 
 use blindsight_ckks::wire::{self, Expected, Kind, Length};
-use blindsight_client::{Classification, Client, Error, Warning};
+use blindsight_client::{Client, Error, Warning};
 use blindsight_network::{Image, Model, Shape};
 use blindsight_packing::Plan;
 use blindsight_packing::planner::{self, Options};
@@ -128,15 +128,23 @@ fn forged(coefficients: &[f64]) -> Vec<u8> {
     wire::seal(&header, &packed)
 }
 
+/// The coefficients of a sound reply with these scores, the others zero.
+fn scoring(scores: &[(usize, f64)]) -> Vec<f64> {
+    let reply = &plan().public.reply;
+    let mut values = vec![0.0; reply.indices().len()];
+    for &(class, score) in scores {
+        values[class] = score;
+        values[reply.scores.len() + reply.sentinels.len() + class] = score / reply.coarse_divisor;
+    }
+    values
+}
+
 /// Exact scores are multiples of one over the scale, each an equation of the secret key.
 #[test]
 fn scores_are_rounded_to_the_predicted_error_unless_asked_for() {
     let public = &plan().public;
     let score = 1.234_567_8;
-    let mut values = vec![0.0; public.reply.indices().len()];
-    values[4] = score;
-    let copy = public.reply.scores.len() + public.reply.sentinels.len() + 4;
-    values[copy] = score / public.reply.coarse_divisor;
+    let values = scoring(&[(4, score)]);
     let exact = client().exact_scores(&forged(&values)[..], 1).expect("a sound reply").swap_remove(0);
     assert!((exact.scores[4] - score).abs() < 1.0 / public.reply.scale.0, "{exact:?}");
     let rounded = client().decrypt(&forged(&values)[..]).expect("a sound reply");
@@ -169,9 +177,32 @@ fn a_plan_cannot_ask_for_exact_scores() {
     let mut public = plan().public.clone();
     public.predicted_error = 0.0;
     public.validate().expect("as small as can be");
-    let exact = Classification { label: "0".into(), scores: vec![1.234_567_890_123], warnings: vec![] };
+    let exact = client().exact_scores(&forged(&scoring(&[(0, 1.234_567)]))[..], 1).expect("a sound reply");
     let liar = Client::generate(public, plan().digest()).expect("a client");
-    assert_ne!(liar.rounded(exact.clone()), exact);
+    let rounded = liar.rounded(exact[0].clone());
+    assert_ne!(rounded.scores, exact[0].scores);
+    assert!(rounded.predicted_error > 0.0, "{rounded:?}");
+}
+
+/// The margin is that of the exact scores, rounded as they are; so near, nobody can say which is larger.
+#[test]
+fn close_scores_are_told_and_others_are_not() {
+    let error = plan().public.predicted_error;
+    for (apart, too_close) in [(0.3, true), (5.0, true), (6.3, false), (50.0, false)] {
+        let reply = forged(&scoring(&[(3, 1.0), (8, 1.0 + apart * error)]));
+        let exact = client().exact_scores(&reply[..], 1).expect("a sound reply").swap_remove(0);
+        let rounded = client().decrypt(&reply[..]).expect("a sound reply");
+        for answer in [&exact, &rounded] {
+            assert_eq!((answer.label.as_str(), answer.too_close), ("8", too_close), "{answer:?}");
+            assert!((answer.predicted_error / error - 1.0).abs() < 1e-9, "{answer:?}");
+            assert!((answer.margin.expect("ten scores") / error - apart).abs() < 1.3, "{answer:?}");
+            let told: Vec<String> = answer.warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(told.len(), usize::from(too_close), "{told:?}");
+            assert!(told.iter().all(|t| t.starts_with("too close to call: 8 or 3:")), "{told:?}");
+        }
+        assert!((exact.margin.expect("ten scores") / error - apart).abs() < 0.01, "{exact:?}");
+        assert!(rounded.margin.expect("ten scores").to_string().len() <= 7, "{rounded:?}");
+    }
 }
 
 #[test]

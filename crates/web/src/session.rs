@@ -1,6 +1,6 @@
 //! What one visitor has.
 
-use blindsight_client::{Classification, Client};
+use blindsight_client::Client;
 use blindsight_network::{Image, Shape};
 use blindsight_packing::PublicPlan;
 use blindsight_protocol::Address;
@@ -52,6 +52,12 @@ pub struct Answer {
     pub label: String,
     /// The scores, in the order of the plan's labels.
     pub scores: Vec<f64>,
+    /// How far the largest score is above the next one; none where there is one score.
+    pub margin: Option<f64>,
+    /// The predicted error of a score.
+    pub predicted_error: f64,
+    /// Whether the margin is too small for the label to be sure; a warning names both classes.
+    pub too_close: bool,
     /// What to keep in mind, in sentences.
     pub warnings: Vec<String>,
 }
@@ -120,8 +126,15 @@ impl Session {
     /// # Errors
     /// Where there is no key, and as [`Client::decrypt`].
     pub fn decrypt(&self, reply: &[u8]) -> Result<Answer, Error> {
-        let Classification { label, scores, warnings } = self.client()?.decrypt(reply)?;
-        Ok(Answer { label, scores, warnings: warnings.iter().map(ToString::to_string).collect() })
+        let answer = self.client()?.decrypt(reply)?;
+        Ok(Answer {
+            label: answer.label,
+            scores: answer.scores,
+            margin: answer.margin,
+            predicted_error: answer.predicted_error,
+            too_close: answer.too_close,
+            warnings: answer.warnings.iter().map(ToString::to_string).collect(),
+        })
     }
 
     /// The address that evaluation keys are registered under.

@@ -59,6 +59,7 @@ fn answers_equal_plain_inference() {
         let answer = session.decrypt(&HOST.answer(&keys, &request)).expect("the server's reply");
         let plain = HOST.model.scores(&image).expect("the model's shape");
         assert_eq!(answer.label, HOST.model.metadata.labels[Model::class_of(&plain)]);
+        assert!(!answer.too_close && answer.margin > Some(answer.predicted_error), "{answer:?}");
         for (score, plain) in answer.scores.iter().zip(&plain) {
             assert!((score - plain).abs() < 0.1, "{score} encrypted, {plain} plain");
         }

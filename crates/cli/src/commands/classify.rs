@@ -39,7 +39,16 @@ pub struct Classify {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub label: String,
+    /// The label, fit for a terminal.
+    pub name: String,
     pub scores: Vec<f64>,
+    /// The best classes, the best first.
+    pub top: Vec<Ranked>,
+    /// The best score minus the next one; null where there is one score.
+    pub margin: Option<f64>,
+    pub predicted_error: f64,
+    /// Whether the margin is too small beside the predicted error for the label to be sure.
+    pub too_close: bool,
     pub plain_scores: Option<Vec<f64>>,
     pub max_abs_error: Option<f64>,
     pub latency_ms: Option<f64>,
@@ -47,8 +56,27 @@ pub struct Report {
     pub download_bytes: u64,
     pub evaluation_key_bytes: Option<u64>,
     pub warnings: Vec<String>,
+    /// Decimals of a score that say something.
     #[serde(skip)]
-    pub labels: Vec<String>,
+    pub decimals: usize,
+}
+
+/// How many classes are ranked.
+const TOP: usize = 5;
+/// Decimals of scores that are not rounded, at least.
+const DECIMALS: usize = 4;
+
+/// A class among the best.
+#[derive(Debug, Serialize)]
+pub struct Ranked {
+    #[serde(skip)]
+    class: usize,
+    pub label: String,
+    /// The label, fit for a terminal.
+    pub name: String,
+    pub score: f64,
+    /// Null where the network gives scores alone.
+    pub probability: Option<f64>,
 }
 
 impl Classify {
@@ -69,12 +97,11 @@ impl Classify {
             true => client.classify_exactly(&image)?,
             false => client.classify(&image)?,
         };
-        let labels = client.client().plan().labels.clone();
         Ok(Report {
             latency_ms: answer.timing.step("compute"),
             upload_bytes: Some(answer.upload_bytes),
             evaluation_key_bytes: Some(client.model().evaluation_key_bytes),
-            ..Report::decrypted(labels, answer.classification, answer.download_bytes)
+            ..Report::decrypted(answer.classification, self.precision.exact_scores, answer.download_bytes)
         })
     }
 
@@ -104,19 +131,24 @@ fn usage(message: &str) -> ! {
 }
 
 impl Report {
-    /// What a reply alone tells.
-    pub fn decrypted(labels: Vec<String>, classification: Classification, download_bytes: u64) -> Self {
+    /// What a reply alone tells; `exact` where its scores are as they were decrypted.
+    pub fn decrypted(answer: Classification, exact: bool, download_bytes: u64) -> Self {
         Self {
-            label: classification.label,
-            scores: classification.scores,
+            name: answer.name().into(),
+            top: answer.top(TOP).iter().map(Ranked::from).collect(),
+            margin: answer.margin,
+            predicted_error: answer.predicted_error,
+            too_close: answer.too_close,
             plain_scores: None,
             max_abs_error: None,
             latency_ms: None,
             upload_bytes: None,
             download_bytes,
             evaluation_key_bytes: None,
-            warnings: classification.warnings.iter().map(ToString::to_string).collect(),
-            labels,
+            warnings: answer.warnings.iter().map(ToString::to_string).collect(),
+            decimals: if exact { answer.decimals().max(DECIMALS) } else { answer.decimals() },
+            label: answer.label,
+            scores: answer.scores,
         }
     }
 
@@ -132,23 +164,50 @@ impl Report {
             latency_ms: Some(round.times.latency),
             upload_bytes: Some(round.upload_bytes),
             evaluation_key_bytes: Some(session.setup.evaluation_key_bytes),
-            ..Self::decrypted(session.plan.public.labels.clone(), classification, round.download_bytes)
+            ..Self::decrypted(classification, exact, round.download_bytes)
         })
     }
 
-    fn scores(&self) -> Table {
+    /// What is to be said instead of a name alone where another class may be the best.
+    pub fn too_close(&self) -> Option<String> {
+        let [best, next, ..] = self.top.as_slice() else { return None };
+        self.too_close.then(|| format!("too close to call: {} or {}", best.name, next.name))
+    }
+
+    /// A figure with the decimals that say something.
+    pub fn figure(&self, figure: f64) -> String {
+        format!("{figure:.0$}", self.decimals)
+    }
+
+    fn ranking(&self) -> Table {
         // A client that has no model cannot compute in the clear.
         let plain = self.plain_scores.as_ref();
-        let mut table = Table::new(["class", "score"].into_iter().chain(plain.map(|_| "in the clear")));
-        for (i, (label, score)) in self.labels.iter().zip(&self.scores).enumerate() {
-            let plain = plain.map(|scores| format!("{:.4}", scores[i]));
-            table.row([label.clone(), format!("{score:.4}")].into_iter().chain(plain));
+        let probable = self.top.iter().any(|ranked| ranked.probability.is_some());
+        let headings = ["class", "score"].into_iter().chain(probable.then_some("probability"));
+        let mut table = Table::new(headings.chain(plain.map(|_| "in the clear")));
+        for Ranked { class, name, score, probability, .. } in &self.top {
+            let probability = probability.map(|p| format!("{p:.4}"));
+            let plain = plain.map(|scores| format!("{:.1$}", scores[*class], self.decimals.max(DECIMALS)));
+            table.row([name.clone(), self.figure(*score)].into_iter().chain(probability).chain(plain));
         }
         table
     }
 
+    /// What is not in the ranking.
+    fn rest(&self) -> String {
+        match self.scores.len().saturating_sub(self.top.len()) {
+            0 => String::new(),
+            rest => format!("and {rest} more, which --json lists\n"),
+        }
+    }
+
     fn facts(&self) -> Facts {
         let mut facts = Facts::default();
+        if let Some(margin) = self.margin {
+            facts = facts.fact("margin over the next score", self.figure(margin));
+        }
+        facts = facts
+            .fact("predicted error of a score", format!("{:.1$}", self.predicted_error, self.decimals + 2));
         if let Some(error) = self.max_abs_error {
             facts = facts.fact("largest error of a score", format!("{error:.6}"));
         }
@@ -168,7 +227,23 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "label: {}\n\n{}\n{}", printable(&self.label), self.scores(), self.facts())?;
+        writeln!(f, "label: {}", self.name)?;
+        if let Some(too_close) = self.too_close() {
+            writeln!(f, "{too_close}")?;
+        }
+        writeln!(f, "\n{}{}\n{}", self.ranking(), self.rest(), self.facts())?;
         self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {}", printable(warning)))
+    }
+}
+
+impl From<&blindsight_client::Ranked<'_>> for Ranked {
+    fn from(ranked: &blindsight_client::Ranked<'_>) -> Self {
+        Self {
+            class: ranked.class,
+            label: ranked.label.into(),
+            name: ranked.name.clone().into_owned(),
+            score: ranked.score,
+            probability: ranked.probability,
+        }
     }
 }

@@ -34,9 +34,10 @@ impl Decrypt {
         let reply = files::open(&self.reply)?;
         let many = ReplyCount::of(&self.secret).count()?;
         let exact = client.exact_scores(reply, 1).during(|| self.reply.display().to_string())?.swap_remove(0);
-        let mut classification = if self.precision.exact_scores { exact } else { client.rounded(exact) };
+        let as_is = self.precision.exact_scores;
+        let mut classification = if as_is { exact } else { client.rounded(exact) };
         classification.warnings.extend(many);
         let download_bytes = self.reply.metadata()?.len();
-        emit(&Report::decrypted(client.plan().labels.clone(), classification, download_bytes), json)
+        emit(&Report::decrypted(classification, as_is, download_bytes), json)
     }
 }

@@ -8,7 +8,6 @@ use crate::preview::half_blocks;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Times, timed};
 use crate::shipped;
-use blindsight_client::printable;
 use blindsight_network::Image;
 use serde::Serialize;
 use std::fmt;
@@ -136,8 +135,11 @@ impl fmt::Display for Report {
         let (told, classified) = (&self.told, &self.classification);
         writeln!(f, "The picture, which only the client sees:\n\n{}\n", half_blocks(&told.picture))?;
         writeln!(f, "{}", self.steps())?;
-        writeln!(f, "Decrypted: it is a {}.", printable(&classified.label))?;
-        writeln!(f, "{}", runner_up(classified))?;
+        match classified.too_close() {
+            None => writeln!(f, "Decrypted: it is a {}.", classified.name)?,
+            Some(too_close) => writeln!(f, "Decrypted: {too_close}.")?,
+        }
+        writeln!(f, "{}", ranking(classified))?;
         if let Some(error) = classified.max_abs_error {
             writeln!(f, "Computed in the clear, no score differs by more than {error:.5}.")?;
         }
@@ -155,10 +157,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// The best score and the next one.
-fn runner_up(classified: &classify::Report) -> String {
-    let mut ranked: Vec<(&String, &f64)> = classified.labels.iter().zip(&classified.scores).collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(a.1));
-    let said = ranked.iter().take(2).map(|(label, score)| format!("{label}: {score:.3}"));
-    format!("The best two scores are {}.", said.collect::<Vec<_>>().join(" and "))
+/// The best scores, and how far apart the first two are.
+fn ranking(classified: &classify::Report) -> String {
+    let said = classified.top.iter().map(|best| format!("{}: {}", best.name, classified.figure(best.score)));
+    let (said, error) = (said.collect::<Vec<_>>().join(", "), classified.predicted_error);
+    let margin = classified.margin.map_or(String::new(), |margin| {
+        format!(" The margin is {}, the predicted error of a score {error:.4}.", classified.figure(margin))
+    });
+    format!("The best scores are {said}.{margin}")
 }

@@ -6,6 +6,7 @@ use crate::journal::{Entry, Journal, Subject};
 use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, on_threads, timed};
+use blindsight_client::Classification;
 use blindsight_network::{Dataset, Image, Model};
 use blindsight_packing::Plan;
 use blindsight_packing::planner::Objective;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Measures accuracy over a data set's test images, in the clear or encrypted
 ///
 /// With --encrypted every image is encrypted, classified by the server and decrypted, and the result set beside the one in the clear.
+/// Answers whose two best scores are too near each other for the predicted error are counted, as are those that the client refuses.
 /// Ctrl-C ends early, with the figures of the images done so far. With --resume FILE they are kept: the same command goes on where it was
 /// interrupted, whatever interrupted it, and its figures cover all images, those of earlier runs too.
 #[derive(Debug, clap::Args)]
@@ -50,7 +52,7 @@ pub struct Evaluate {
     plan: PlanFlags,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     model: String,
     count: usize,
@@ -62,6 +64,8 @@ struct Report {
     agree: Option<usize>,
     /// Images with scores that the plan cannot carry: the client says so instead of giving a label.
     refused: Option<usize>,
+    /// Images whose two best scores are too near each other for the label to be sure: the client says so.
+    too_close: Option<usize>,
     max_abs_error: Option<f64>,
     mean_abs_error: Option<f64>,
     images_per_second: f64,
@@ -159,15 +163,9 @@ fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool
     Ok(Report {
         model: model.name.clone(),
         count: done,
-        resumed: None,
         correct_plain: correct,
-        correct_encrypted: None,
-        agree: None,
-        refused: None,
-        max_abs_error: None,
-        mean_abs_error: None,
         images_per_second: per_second(done, ms),
-        server_images_per_second: None,
+        ..Report::default()
     })
 }
 
@@ -179,6 +177,7 @@ struct Sums {
     correct_encrypted: usize,
     agree: usize,
     refused: usize,
+    too_close: usize,
     /// Of the images' mean errors.
     errors: f64,
     largest: f64,
@@ -221,30 +220,44 @@ impl Run<'_> {
         let (round, plain) = done?;
         let share = |ms: f64| ms / these.len() as f64;
         let server_ms = share(round.times.expand + round.times.latency);
-        let encrypted = match round.classifications {
-            Ok(classifications) => classifications.into_iter().map(|c| Some(c.scores)).collect(),
-            // The keys are right, so what makes no sense has overflowed.
-            Err(
-                blindsight_client::Error::WrappedAround { .. } | blindsight_client::Error::Garbage { .. },
-            ) => {
-                vec![None; these.len()]
-            }
-            Err(error) => return Err(error.into()),
+        let answers = answers(round.classifications, these.len())?;
+        let entry = |(image, (answer, plain)): (usize, (Option<Classification>, Vec<f64>))| {
+            let class = self.images.label(image)?.into();
+            Ok(Entry { server_ms, ms: share(ms), ..Entry::new(image, class, answer.as_ref(), &plain) })
         };
-        let entry = |(image, (encrypted, plain)): (usize, (Option<Vec<f64>>, &Vec<f64>))| {
-            let errors = || encrypted.iter().flatten().zip(plain).map(|(e, p)| (e - p).abs());
-            Ok(Entry {
-                image,
-                class: self.images.label(image)?.into(),
-                plain: Model::class_of(plain),
-                encrypted: encrypted.as_deref().map(Model::class_of),
-                max_abs_error: errors().fold(0.0, f64::max),
-                mean_abs_error: errors().sum::<f64>() / plain.len().max(1) as f64,
-                server_ms,
-                ms: share(ms),
-            })
-        };
-        these.clone().zip(encrypted.into_iter().zip(&plain)).map(entry).collect()
+        these.clone().zip(answers.into_iter().zip(plain)).map(entry).collect()
+    }
+}
+
+/// The answers to so many images; none where the client refused the reply for its scores.
+fn answers(
+    classified: Result<Vec<Classification>, blindsight_client::Error>,
+    images: usize,
+) -> Outcome<Vec<Option<Classification>>> {
+    use blindsight_client::Error::{Garbage, WrappedAround};
+    match classified {
+        Ok(answers) => Ok(answers.into_iter().map(Some).collect()),
+        // The keys are right, so what makes no sense has overflowed.
+        Err(WrappedAround { .. } | Garbage { .. }) => Ok(vec![None; images]),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Entry {
+    /// What came out for an image, without the time that it took.
+    fn new(image: usize, class: usize, answer: Option<&Classification>, plain: &[f64]) -> Self {
+        let errors = || answer.iter().flat_map(|a| a.scores.iter().zip(plain)).map(|(e, p)| (e - p).abs());
+        Self {
+            image,
+            class,
+            plain: Model::class_of(plain),
+            encrypted: answer.map(|answer| answer.class),
+            too_close: answer.is_some_and(|answer| answer.too_close),
+            max_abs_error: errors().fold(0.0, f64::max),
+            mean_abs_error: errors().sum::<f64>() / plain.len().max(1) as f64,
+            server_ms: 0.0,
+            ms: 0.0,
+        }
     }
 }
 
@@ -252,6 +265,7 @@ impl Sums {
     fn add(&mut self, entry: &Entry) {
         self.count += 1;
         self.refused += usize::from(entry.encrypted.is_none());
+        self.too_close += usize::from(entry.too_close);
         self.correct_encrypted += usize::from(entry.encrypted == Some(entry.class));
         self.correct_plain += usize::from(entry.plain == entry.class);
         self.agree += usize::from(entry.encrypted == Some(entry.plain));
@@ -270,6 +284,7 @@ impl Sums {
             correct_encrypted: Some(self.correct_encrypted),
             agree: Some(self.agree),
             refused: Some(self.refused),
+            too_close: Some(self.too_close),
             max_abs_error: Some(self.largest),
             mean_abs_error: Some(self.errors / (self.count - self.refused).max(1) as f64),
             images_per_second: per_second(self.count, self.ms),
@@ -294,8 +309,10 @@ impl fmt::Display for Report {
         if let (Some(correct), Some(agree)) = (self.correct_encrypted, self.agree) {
             facts = facts.fact("right encrypted", share(correct)).fact("same label in both", share(agree));
         }
-        if let Some(refused) = self.refused.filter(|refused| *refused > 0) {
-            facts = facts.fact("scores out of range, told and not used", share(refused));
+        if let (Some(too_close), Some(refused)) = (self.too_close, self.refused) {
+            facts = facts
+                .fact("too close to call, and told", share(too_close))
+                .fact("scores out of range, told and not used", share(refused));
         }
         if let (Some(largest), Some(mean)) = (self.max_abs_error, self.mean_abs_error) {
             facts = facts

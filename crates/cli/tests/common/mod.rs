@@ -127,15 +127,21 @@ pub fn even_png(width: u32, height: u32, colour: Colour, pixel: u8) -> Vec<u8> {
         Colour::Grey => 1,
         Colour::Rgb => 3,
     };
-    let mut lines = vec![];
-    for _ in 0..height {
-        lines.push(0);
-        lines.extend(vec![pixel; (width * channels) as usize]);
-    }
+    png(width, colour, &vec![pixel; (width * height * channels) as usize])
+}
+
+/// Bytes of a PNG of these pixels, row by row: 8 bits a channel.
+pub fn png(width: u32, colour: Colour, pixels: &[u8]) -> Vec<u8> {
+    let (channels, kind) = match colour {
+        Colour::Grey => (1, 0),
+        Colour::Rgb => (3, 2),
+    };
+    let rows = pixels.chunks((width * channels) as usize);
     let mut header = vec![];
     header.extend(width.to_be_bytes());
-    header.extend(height.to_be_bytes());
-    header.extend([8, if channels == 1 { 0 } else { 2 }, 0, 0, 0]);
+    header.extend((rows.len() as u32).to_be_bytes());
+    header.extend([8, kind, 0, 0, 0]);
+    let lines: Vec<u8> = rows.flat_map(|row| [&[0], row].concat()).collect();
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     for (kind, data) in [(b"IHDR", header), (b"IDAT", stored_zlib(&lines)), (b"IEND", vec![])] {
         png.extend((data.len() as u32).to_be_bytes());
