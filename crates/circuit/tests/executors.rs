@@ -113,7 +113,7 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
             if babies * giants > 1 {
                 inputs.push(b.rotate(v, 7)?);
             }
-            let hoisting = if seed % 3 == 0 { Hoisting::Once } else { Hoisting::Twice };
+            let hoisting = if seed.is_multiple_of(3) { Hoisting::Once } else { Hoisting::Twice };
             let mut steps = vec![];
             for g in 0..*giants {
                 let mut terms = vec![];

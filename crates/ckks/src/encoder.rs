@@ -148,13 +148,13 @@ impl Context {
         if repeats == 1 {
             let [coefficients, _] = self.fft().inverse(&slots, &[]);
             let basis = self.factor_basis(level, extension);
-            let poly = factor(basis, &*self.round(&coefficients, level, scale)?);
+            let poly = factor(basis, &self.round(&coefficients, level, scale)?);
             return Ok(PlainFactor { poly, repeats, level, scale, extension });
         }
         let subring = self.subring(repeats);
         let [coefficients, _] = subring.fft().inverse(&slots[..slots.len() / repeats], &[]);
         let basis = subring.basis(self.parameters(), level, extension);
-        let poly = factor(&basis, &*self.round(&coefficients, level, scale)?);
+        let poly = factor(&basis, &self.round(&coefficients, level, scale)?);
         Ok(PlainFactor { poly, repeats, level, scale, extension })
     }
 

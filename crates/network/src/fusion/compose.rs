@@ -46,10 +46,7 @@ impl<'a> Composition<'a> {
             return Some(Self::ScaledOutputs(first, scale));
         }
         match (first, second) {
-            (LinearMap::Convolution(f), LinearMap::Convolution(s)) => match Outline::of(f, s, shapes) {
-                Some(outline) => Some(Self::Convolutions(f, s, outline)),
-                None => None,
-            },
+            (LinearMap::Convolution(f), LinearMap::Convolution(s)) => Outline::of(f, s, shapes).map(|outline| Self::Convolutions(f, s, outline)),
             (LinearMap::Convolution(f), LinearMap::Dense(s)) => Some(Self::DenseOfConvolution(f, s)),
             (LinearMap::Dense(f), LinearMap::Convolution(s)) => {
                 (s.kernel == [1, 1] && shapes[1].is_vector() && s.padding == Padding::default())

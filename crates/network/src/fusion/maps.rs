@@ -135,9 +135,9 @@ fn sum_with_dense(dense: &Dense, other: &LinearMap, from: Shape, to: Shape) -> L
 fn sum_of_windows(a: &Convolution, b: &Convolution, from: Shape, to: Shape) -> Option<Convolution> {
     let groups = if a.groups == b.groups {
         a.groups
-    } else if a.groups % b.groups == 0 {
+    } else if a.groups.is_multiple_of(b.groups) {
         b.groups
-    } else if b.groups % a.groups == 0 {
+    } else if b.groups.is_multiple_of(a.groups) {
         a.groups
     } else {
         1
@@ -189,7 +189,7 @@ fn outputs_of(c: &Convolution, from: Shape) -> [usize; 2] {
 fn common_dilation(a: &Convolution, b: &Convolution, axis: usize, apart: usize) -> usize {
     let own = |c: &Convolution| (c.kernel[axis] > 1).then_some(c.dilation[axis]);
     let steps = [own(a), own(b), (apart > 0).then_some(apart)];
-    let divisor = |a: usize, b: usize| (1..=a).rev().find(|d| a % d == 0 && b % d == 0).unwrap_or(1);
+    let divisor = |a: usize, b: usize| (1..=a).rev().find(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d)).unwrap_or(1);
     steps.into_iter().flatten().reduce(divisor).unwrap_or(1)
 }
 

@@ -108,7 +108,7 @@ impl Merging<'_> {
         let own = self.terms(producer);
         let scales = own.iter().all(|term| term.map.channel_factors().is_some());
         let only_reader = self.readers[producer] == 1;
-        if !only_reader && !(scales && own.len() == 1) {
+        if !(only_reader || scales && own.len() == 1) {
             return false;
         }
         if self.terms(index).len() + own.len() > MOST_TERMS {

@@ -58,7 +58,7 @@ fn layout() -> impl Strategy<Value = Layout> {
     figures.prop_map(|(channels, height, width, copies, one)| {
         let layout = Layout::packed(Shape { channels, height, width }, SLOTS);
         let elements = layout.shape.elements();
-        let layout = if one && elements % SLOTS != 0 { layout.with_one(elements) } else { layout };
+        let layout = if one && !elements.is_multiple_of(SLOTS) { layout.with_one(elements) } else { layout };
         let spacing = SLOTS / 3;
         if layout.extent() > spacing {
             return layout;
