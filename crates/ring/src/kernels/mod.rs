@@ -325,7 +325,7 @@ pub fn overflow(kernel: Kernel, digits: &[&[u32]], inverses: &[f32], out: &mut [
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`.
 ///
-/// At most [`MOST_SOURCES`](crate::conversion::MOST_SOURCES) digits, each below a prime, and an overflow of
+/// At most [`MOST_SOURCES`] digits, each below a prime, and an overflow of
 /// at most their number.
 pub fn convert(
     kernel: Kernel,
