@@ -1,32 +1,11 @@
 //! The circuit itself: a list of nodes in static single assignment, in an order in which they can be computed.
 
-use crate::scalar::SumStage;
+use crate::sums::SumStage;
+pub use crate::value::{Plain, Value};
 use crate::{Factors, PlainSpec, keys};
 use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A value: the ciphertext that one node computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Value(pub(crate) usize);
-
-/// A plaintext of the circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Plain(pub(crate) usize);
-
-impl Value {
-    /// The position of its node among [`Circuit::nodes`].
-    pub const fn index(self) -> usize {
-        self.0
-    }
-}
-
-impl Plain {
-    /// Its position among [`Circuit::plains`].
-    pub const fn index(self) -> usize {
-        self.0
-    }
-}
 
 /// One giant step of a [`Operation::Transform`]: `rotation` of the sum of `plain * rotated value` over the terms.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,9 @@ mod keys;
 mod plain;
 mod predict;
 pub mod scalar;
+mod sums;
 mod tally;
+mod value;
 
 pub use builder::{Builder, LayerStart};
 pub use circuit::{

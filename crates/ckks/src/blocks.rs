@@ -1,8 +1,10 @@
 //! Pointwise work on polynomials, block by block of each limb: what belongs together meets in the caches, and threads share it evenly.
 
-use crate::evaluator::Halves;
-use blindsight_ring::{Form, Poly, parallel};
+use blindsight_ring::{Form, Poly, Values, parallel};
 use std::ops::Range;
+
+/// Both halves of something: of a ciphertext, or of a key product in the extended basis.
+pub(crate) type Halves = [Poly<Values>; 2];
 
 /// Words of a block: of 4 KiB, so that a block each of more than a hundred polynomials fits the second cache.
 const WORDS: usize = 1024;

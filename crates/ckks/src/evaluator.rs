@@ -1,6 +1,6 @@
 //! Operations on ciphertexts. Everything costs what its level costs: at two limbs, two limbs.
 
-use crate::blocks::each_block;
+use crate::blocks::{Halves, each_block};
 use crate::ciphertext::{Ciphertext, Reply};
 use crate::context::Division;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
@@ -23,9 +23,6 @@ pub struct Evaluator<'a> {
     pub(crate) context: &'a Context,
     pub(crate) keys: &'a EvaluationKeys,
 }
-
-/// Both halves of something: of a ciphertext, or of a key product in the extended basis.
-pub(crate) type Halves = [Poly<Values>; 2];
 
 impl<'a> Evaluator<'a> {
     /// An evaluator for ciphertexts of this context under the key that `keys` belong to.

@@ -1,8 +1,8 @@
 //! Linear maps of slots: baby-step giant-step transforms, hoisted once or twice, and hoisted folds.
 
-use crate::blocks::{Block, each_block, each_block_of};
+use crate::blocks::{Block, Halves, each_block, each_block_of};
 use crate::ciphertext::Ciphertext;
-use crate::evaluator::{Halves, same_level, same_scale};
+use crate::evaluator::{same_level, same_scale};
 use crate::keys::RotationKey;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};

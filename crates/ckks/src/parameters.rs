@@ -2,7 +2,7 @@
 
 use crate::Error;
 use blindsight_ring::Modulus;
-use blindsight_ring::conversion::MOST_SOURCES;
+use blindsight_ring::kernels::MOST_SOURCES;
 use serde::{Deserialize, Serialize};
 
 /// How many rescales a ciphertext has left: at level `l` it has the limbs `q_0 ... q_l`.

@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use crate::failure::{During, Failure, Outcome};
-use crate::session::on_threads;
+use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
 use blindsight_network::{Dataset, Image, Model, Shape};
 use blindsight_packing::Plan;

@@ -19,6 +19,7 @@ mod report;
 mod scatter;
 mod session;
 mod shipped;
+mod threads;
 
 use clap::Parser;
 use std::process::ExitCode;

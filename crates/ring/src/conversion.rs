@@ -4,12 +4,8 @@
 //! `[-Q/2, Q/2]` (Halevi, Polyakov, Shoup, [ia.cr/2018/117](https://ia.cr/2018/117), section 2.2). Centring matters: the error
 //! that key-switching adds is proportional to the size of the lifted digits.
 
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, Kernel, MOST_SOURCES};
 use crate::{Coefficients, Modulus, Poly, Scalar};
-
-/// The most source primes of a conversion: eight special primes, and the one of a rescale that is done with
-/// them.
-pub const MOST_SOURCES: usize = 9;
 
 /// The constants of one conversion.
 #[derive(Debug, Clone)]

@@ -39,6 +39,7 @@ pub mod poly;
 pub mod primes;
 pub mod rows;
 pub mod sampler;
+mod seed;
 
 pub use automorphism::Automorphism;
 pub use basis::Basis;

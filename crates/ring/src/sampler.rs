@@ -15,12 +15,10 @@
 
 use crate::kernels::{self, Kernel};
 use crate::{Basis, Modulus, Poly, Values};
-pub use chacha20::ChaCha20Rng as Generator;
 pub use chacha20::rand_core::{Rng, SeedableRng};
 use zeroize::Zeroize;
 
-/// The seed of a generator.
-pub type Seed = [u8; 32];
+pub use crate::seed::{Generator, Seed};
 
 /// Standard deviation of error coefficients (Security Guidelines for Implementing Homomorphic Encryption, ia.cr/2024/463).
 pub const SIGMA: f64 = 3.19;

@@ -38,6 +38,7 @@ mod store;
 mod strict;
 mod tls;
 mod tokens;
+mod whole;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use limits::Limits;

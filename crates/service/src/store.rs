@@ -240,7 +240,7 @@ impl Store {
         let folder = to.parent().expect("a file of a client's").to_path_buf();
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         fs::rename(&from, &to).map_err(at(&to))?;
-        let kept = sync_folder(&folder).map_err(at(&folder)).and_then(|()| {
+        let kept = crate::whole::sync_folder(&folder).map_err(at(&folder)).and_then(|()| {
             self.index.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ()))
         });
         if kept.is_err() {
@@ -472,39 +472,6 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_path_buf();
     move |source| StoreError::File { path, source }
-}
-
-/// Writes a private file: a reader sees the old one or the new one, whole, even after a crash.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.part", std::process::id()));
-    let written = write_private(&draft, bytes).and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        // What is left of the draft is of no use; that it cannot be removed changes nothing.
-        let _ = fs::remove_file(&draft);
-    }
-    written?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Elsewhere folders cannot be opened, and renames are as durable as the system makes them.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -121,5 +121,5 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
     let failed = |source| TlsError::File { action: "write", path: path.into(), source };
-    crate::store::write_whole(path, bytes).map_err(failed)
+    crate::whole::write_whole(path, bytes).map_err(failed)
 }

@@ -269,7 +269,7 @@ impl Tokens {
         let mut clients = self.parse()?;
         edit(&mut clients)?;
         let text = serde_json::to_vec_pretty(&clients).map_err(|e| failed(e.into()))?;
-        crate::store::write_whole(&self.path, &text).map_err(failed)
+        crate::whole::write_whole(&self.path, &text).map_err(failed)
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> TokenError {

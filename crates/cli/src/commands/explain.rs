@@ -4,7 +4,7 @@ use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
 use crate::machine;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
-use crate::session::on_threads;
+use crate::threads::on_threads;
 use blindsight_packing::explain::CountFields;
 use blindsight_packing::planner::{self, Objective};
 use blindsight_packing::{Explanation, Plan};

@@ -3,7 +3,8 @@
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
 use crate::report::{Facts, bytes, emit, milliseconds};
-use crate::session::{on_threads, timed};
+use crate::session::timed;
+use crate::threads::on_threads;
 use crate::{files, plan_file};
 use blindsight_server::PreparedModel;
 use serde::Serialize;

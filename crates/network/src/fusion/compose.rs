@@ -46,7 +46,9 @@ impl<'a> Composition<'a> {
             return Some(Self::ScaledOutputs(first, scale));
         }
         match (first, second) {
-            (LinearMap::Convolution(f), LinearMap::Convolution(s)) => Outline::of(f, s, shapes).map(|outline| Self::Convolutions(f, s, outline)),
+            (LinearMap::Convolution(f), LinearMap::Convolution(s)) => {
+                Outline::of(f, s, shapes).map(|outline| Self::Convolutions(f, s, outline))
+            }
             (LinearMap::Convolution(f), LinearMap::Dense(s)) => Some(Self::DenseOfConvolution(f, s)),
             (LinearMap::Dense(f), LinearMap::Convolution(s)) => {
                 (s.kernel == [1, 1] && shapes[1].is_vector() && s.padding == Padding::default())

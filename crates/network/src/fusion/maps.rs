@@ -189,7 +189,9 @@ fn outputs_of(c: &Convolution, from: Shape) -> [usize; 2] {
 fn common_dilation(a: &Convolution, b: &Convolution, axis: usize, apart: usize) -> usize {
     let own = |c: &Convolution| (c.kernel[axis] > 1).then_some(c.dilation[axis]);
     let steps = [own(a), own(b), (apart > 0).then_some(apart)];
-    let divisor = |a: usize, b: usize| (1..=a).rev().find(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d)).unwrap_or(1);
+    let divisor = |a: usize, b: usize| {
+        (1..=a).rev().find(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d)).unwrap_or(1)
+    };
     steps.into_iter().flatten().reduce(divisor).unwrap_or(1)
 }
 

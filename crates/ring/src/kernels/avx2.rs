@@ -2,7 +2,7 @@
 
 use super::Pair;
 use super::simd::{Simd, entry_points};
-use crate::sampler::Seed;
+use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
 

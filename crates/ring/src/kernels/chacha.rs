@@ -3,7 +3,7 @@
 //! Bernstein's original layout: a 64-bit block counter in words 12 and 13, a 64-bit stream number in words 14 and 15.
 
 use super::simd::Simd;
-use crate::sampler::Seed;
+use crate::seed::Seed;
 
 /// Words in a block.
 const BLOCK: usize = 16;

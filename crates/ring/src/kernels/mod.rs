@@ -31,8 +31,7 @@ mod simd;
 #[cfg(target_arch = "x86_64")]
 mod words;
 
-use crate::conversion::MOST_SOURCES;
-use crate::sampler::Seed;
+use crate::seed::Seed;
 use crate::{Error, IntegerRows, Modulus, NttTable, Scalar};
 use std::sync::OnceLock;
 
@@ -325,6 +324,10 @@ pub fn overflow(kernel: Kernel, digits: &[&[u32]], inverses: &[f32], out: &mut [
 
 /// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`.
 ///
+/// The most source primes of a conversion: eight special primes, and the one of a rescale that is done with
+/// them.
+pub const MOST_SOURCES: usize = 9;
+
 /// At most [`MOST_SOURCES`] digits, each below a prime, and an overflow of
 /// at most their number.
 pub fn convert(

@@ -1,9 +1,8 @@
 //! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
 
 use super::Pair;
-use crate::conversion::MOST_SOURCES;
 use crate::rows::positive;
-use crate::sampler::{Generator, Seed};
+use crate::seed::{Generator, Seed};
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use chacha20::rand_core::{Rng, SeedableRng};
 
@@ -253,7 +252,7 @@ pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
 /// Bounds: at most nine digits below primes, so below `2^30 - 16`, and an overflow of at most 9, each times a
 /// residue: below `9 * 2^30 q < 2^64`.
 pub fn convert(m: Modulus, digits: &[&[u32]], overflow: &[u32], factors: &[u32], out: &mut [u32]) {
-    debug_assert!(digits.len() <= MOST_SOURCES && factors.len() == digits.len() + 1);
+    debug_assert!(digits.len() <= super::MOST_SOURCES && factors.len() == digits.len() + 1);
     let last = u64::from(factors[digits.len()]);
     for (j, o) in out.iter_mut().enumerate() {
         let mut sum = u64::from(overflow[j]) * last;
