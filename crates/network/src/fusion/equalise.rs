@@ -74,7 +74,7 @@ fn factors(
         return None;
     }
     let shape = net.nodes()[index].shape;
-    let mut squares = vec![0.0; shape.channels];
+    let (mut squares, mut norms) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
     for term in terms {
         let read = match term.source {
             Source::Input => input,
@@ -83,6 +83,7 @@ fn factors(
         let from = net.shape(term.source);
         let means = means_of_squares(read, from);
         add_squares(&term.map, &means, from, shape, &mut squares);
+        add_squares(&term.map, &vec![1.0; means.len()], from, shape, &mut norms);
     }
     let largest = |values: &[f64]| values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let biases: Vec<f64> = bias.elements(shape).chunks(shape.positions()).map(largest).collect();
@@ -91,7 +92,7 @@ fn factors(
     if !usual.iter().chain(&peaks).all(|m| m.is_finite()) {
         return None;
     }
-    let even = evening(&usual);
+    let even = evening(&usual, &norms);
     let [reader] = readers[index][..] else { return Some(even) };
     let FusedOperation::Polynomial { polynomial, .. } = &net.nodes()[reader].operation else {
         return Some(even);
@@ -151,17 +152,21 @@ fn add_squares(map: &LinearMap, means: &[f64], from: Shape, to: Shape, squares: 
 }
 
 /// Factors that bring channels far from the median to it, and a median far from one to one.
-fn evening(usual: &[f64]) -> Vec<f64> {
+///
+/// A channel that is small since what it reads is small gains nothing by larger weights: they multiply the
+/// errors of its inputs, too. So none comes to weights whose squares add up to more than the layer's largest.
+fn evening(usual: &[f64], norms: &[f64]) -> Vec<f64> {
+    let largest = norms.iter().copied().fold(0.0, f64::max);
     let mut sorted: Vec<f64> = usual.iter().copied().filter(|m| *m > 0.0).collect();
     sorted.sort_by(f64::total_cmp);
     let Some(median) = sorted.get(sorted.len() / 2).copied() else { return vec![1.0; usual.len()] };
     let target = if within(median, 1.0, WIDE_BAND) { median } else { 1.0 };
-    let factor = |m: &f64| match *m {
+    let factor = |(m, norm): (&f64, &f64)| match *m {
         0.0 => 1.0,
         m if within(m, median, BAND) => target / median,
-        m => target / m,
+        m => target / median * (median / m).min((largest / norm).sqrt().max(1.0)),
     };
-    usual.iter().map(factor).collect()
+    usual.iter().zip(norms).map(factor).collect()
 }
 
 fn within(value: f64, of: f64, band: f64) -> bool {
