@@ -9,14 +9,14 @@ pub struct Value(pub(crate) usize);
 pub struct Plain(pub(crate) usize);
 
 impl Value {
-    /// The position of its node among [`Circuit::nodes`].
+    /// The position of its node among [`Circuit::nodes`](crate::Circuit::nodes).
     pub const fn index(self) -> usize {
         self.0
     }
 }
 
 impl Plain {
-    /// Its position among [`Circuit::plains`].
+    /// Its position among [`Circuit::plains`](crate::Circuit::plains).
     pub const fn index(self) -> usize {
         self.0
     }

@@ -40,7 +40,7 @@ mod metadata;
 mod model;
 mod onnx;
 mod operator;
-mod probe;
+pub mod probe;
 mod shape;
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::Shape;
 
-/// A bright ring on a dark ground, over the whole range of the input: large areas, edges and both extremes, as in most
-/// images.
-pub(crate) fn image(shape: Shape, (least, largest): (f64, f64)) -> Vec<f64> {
+/// A bright ring on a dark ground, over the whole range of the input, from the least to the largest value: large areas,
+/// edges and both extremes, as in most images. Elements in the order channel, row, column.
+pub fn image(shape: Shape, (least, largest): (f64, f64)) -> Vec<f64> {
     let centre = [shape.height as f64 / 2.0, shape.width as f64 / 2.0];
     let radius = centre[0].min(centre[1]) * 0.6;
     let width = (radius / 4.0).max(0.5);

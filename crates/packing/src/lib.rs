@@ -49,7 +49,6 @@ mod parameters;
 mod placement;
 mod plan;
 pub mod planner;
-mod probe;
 mod reasons;
 mod reply;
 mod search;

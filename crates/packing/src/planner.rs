@@ -17,7 +17,7 @@ use crate::parameters::{DEGREES, too_deep};
 use crate::search::Map;
 use crate::sharing::share_keys;
 use crate::steps::Search;
-use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, probe, sizes};
+use crate::{Choice, Error, InputLayout, Lola, Plan, Recipe, parameters, sizes};
 use blindsight_circuit::predict;
 use blindsight_ckks::Parameters;
 use blindsight_network::Model;
@@ -176,7 +176,7 @@ impl<'a> Task<'a> {
     /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
         let (model, bound) = (self.model, score_bound(self.model));
-        let image = probe::image(self.graph.input, model.metadata.input_range);
+        let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
         let negligible = negligible_error(model);
         let mut best: Option<(f64, Recipe, Assembly)> = None;
         for recipe in recipes {
