@@ -1,7 +1,7 @@
 //! The operators in the clear: plain loops that the compiler vectorises.
 
 use crate::layer::{Affine, AveragePool, Convolution, Dense};
-use crate::{Operator, Padding, Shape};
+use crate::{MaxPool, Operator, Padding, Shape};
 
 /// Taps that one pass over a convolution's output adds.
 const TAPS: usize = 8;
@@ -13,7 +13,11 @@ pub(crate) fn apply(operator: &Operator, from: &[Shape], to: Shape, inputs: &[&[
     match operator {
         Operator::Convolution(layer) => convolve(layer, from[0], to, inputs[0]),
         Operator::Dense(layer) => multiply(layer, inputs[0]),
-        Operator::AveragePool(layer) => pool(layer, from[0], to, inputs[0]),
+        Operator::AveragePool(layer) => average(layer, from[0], to, inputs[0]),
+        Operator::MaxPool(layer) => largest(layer, from[0], to, inputs[0]),
+        Operator::Activation(activation) => {
+            per_channel(inputs[0], to, |channel, x| activation.at(channel, x))
+        }
         Operator::Reshape(_) => inputs[0].to_vec(),
         Operator::Affine(Affine { scale, shift }) => {
             per_channel(inputs[0], to, |channel, x| scale[channel] * x + shift[channel])
@@ -117,7 +121,28 @@ fn gather(layer: &Convolution, from: Shape, to: Shape, planes: &[f64], tap: usiz
     }
 }
 
-fn pool(layer: &AveragePool, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+/// The mean over each window.
+fn average(layer: &AveragePool, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+    windows(layer, from, to, input, |values| {
+        let (sum, inside) = values.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
+        let whole = layer.kernel[0] * layer.kernel[1];
+        sum / if layer.include_padding { whole } else { inside } as f64
+    })
+}
+
+/// The largest value of each window.
+fn largest(layer: &MaxPool, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
+    windows(&layer.windows, from, to, input, |values| values.fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// What `of_window` makes of the values of each window that lie on the input.
+fn windows(
+    layer: &AveragePool,
+    from: Shape,
+    to: Shape,
+    input: &[f64],
+    of_window: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
+) -> Vec<f64> {
     let Padding { top, left, .. } = layer.padding;
     let range = |o: usize, axis: usize, before: usize, extent: usize| {
         let start = o * layer.stride[axis];
@@ -129,14 +154,8 @@ fn pool(layer: &AveragePool, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> 
             let rows = range(oy, 0, top, from.height);
             for ox in 0..to.width {
                 let columns = range(ox, 1, left, from.width);
-                let window = rows.clone().map(|y| &plane[y * from.width..][columns.clone()]);
-                let sum: f64 = window.flatten().sum();
-                let counted = if layer.include_padding {
-                    layer.kernel[0] * layer.kernel[1]
-                } else {
-                    rows.len() * columns.len()
-                };
-                output.push(sum / counted as f64);
+                let window = rows.clone().flat_map(|y| &plane[y * from.width..][columns.clone()]);
+                output.push(of_window(&mut window.copied()));
             }
         }
     }

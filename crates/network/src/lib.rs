@@ -27,6 +27,7 @@
 //! Training, general ONNX (several inputs or outputs, sequences, control flow, quantised types), and speed
 //! beyond what an accuracy over a test set asks for.
 
+mod activation;
 mod dataset;
 mod error;
 mod fused;
@@ -46,6 +47,7 @@ mod shape;
 #[cfg(test)]
 mod testing;
 
+pub use activation::{Activation, MaxPool};
 pub use dataset::{Dataset, Split};
 pub use error::Error;
 pub use fused::{Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Polynomial, Source, Sparse};

@@ -2,7 +2,7 @@
 
 use crate::error::check_length;
 use crate::layer::{Affine, AveragePool, Convolution, Dense, product};
-use crate::{Error, Polynomial, Shape};
+use crate::{Activation, Error, MaxPool, Polynomial, Shape};
 
 /// What a node of a [`crate::Graph`] computes.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,10 @@ pub enum Operator {
     Product,
     /// Elements of the input, and zeros, in another order.
     Selection(Selection),
+    /// An activation that is no polynomial: in the clear alone.
+    Activation(Activation),
+    /// The largest value in a window: in the clear alone.
+    MaxPool(MaxPool),
 }
 
 /// Elements of the input, and zeros: transposition, slicing, padding, nearest-neighbour resizing,
@@ -61,6 +65,8 @@ impl Operator {
             Self::Concat => "concatenation",
             Self::Product => "product",
             Self::Selection(_) => "selection",
+            Self::Activation(activation) => activation.name(),
+            Self::MaxPool(_) => "MaxPool",
         }
     }
 
@@ -77,6 +83,7 @@ impl Operator {
             Self::Affine(l) => vec![&l.scale, &l.shift],
             Self::Polynomial(p) if p.is_square() => vec![],
             Self::Polynomial(p) => p.coefficients.iter().map(Vec::as_slice).collect(),
+            Self::Activation(Activation::LeakyRelu(slopes)) => vec![slopes],
             _ => vec![],
         }
     }
@@ -104,6 +111,8 @@ impl Operator {
             Self::Sum | Self::Product => same(name, inputs)?,
             Self::Concat => stacked(name, inputs)?,
             Self::Selection(selection) => selection.output_shape(name, inputs[0])?,
+            Self::Activation(activation) => activation.output_shape(name, inputs[0])?,
+            Self::MaxPool(pool) => pool.windows.output_shape(name, inputs[0])?,
         };
         output.check(name)?;
         Ok(output)
@@ -116,7 +125,9 @@ impl Operator {
         Ok(match self {
             Self::Convolution(l) => outputs.saturating_mul(l.taps() as u64),
             Self::Dense(l) => outputs.saturating_mul(l.columns as u64),
-            Self::AveragePool(l) => outputs.saturating_mul(product(&l.kernel) as u64),
+            Self::AveragePool(l) | Self::MaxPool(MaxPool { windows: l }) => {
+                outputs.saturating_mul(product(&l.kernel) as u64)
+            }
             Self::Polynomial(p) if !p.is_square() => outputs.saturating_mul(p.degree() as u64),
             Self::Sum => outputs.saturating_mul(inputs.len() as u64),
             _ => outputs,

@@ -9,7 +9,8 @@ use super::net::Net;
 use super::selection;
 use crate::layer::{AveragePool, Bias, Convolution, Padding, per_channel};
 use crate::{
-    Affine, FusedOperation, Graph, LinearMap, LinearTerm, Node, Operator, Polynomial, Shape, Source, Sparse,
+    Affine, Error, FusedOperation, Graph, LinearMap, LinearTerm, Node, Operator, Polynomial, Shape, Source,
+    Sparse,
 };
 
 /// A tensor of the graph: a node's elements under a shape.
@@ -20,15 +21,16 @@ struct View {
 }
 
 /// The network of `graph`, whose nodes have these shapes.
-pub(super) fn lowered(graph: &Graph, shapes: &[Shape]) -> Net {
+/// Refuses one that is no polynomial.
+pub(super) fn lowered(graph: &Graph, shapes: &[Shape]) -> Result<Net, Error> {
     let mut lowering = Lowering { net: Net::new(graph.input), views: vec![] };
     for (node, shape) in graph.nodes.iter().zip(shapes) {
         let inputs: Vec<View> = node.inputs.iter().map(|source| lowering.view(*source)).collect();
-        let source = lowering.node(node, &inputs, *shape);
+        let source = lowering.node(node, &inputs, *shape)?;
         lowering.views.push(View { source, shape: *shape });
     }
     lowering.net.output = lowering.view(graph.output).source;
-    lowering.net
+    Ok(lowering.net)
 }
 
 struct Lowering {
@@ -53,9 +55,9 @@ impl Lowering {
         self.net.push_map(name, view.shape, view.source, map)
     }
 
-    fn node(&mut self, node: &Node, inputs: &[View], shape: Shape) -> Source {
+    fn node(&mut self, node: &Node, inputs: &[View], shape: Shape) -> Result<Source, Error> {
         let name = &node.name;
-        match &node.operator {
+        Ok(match &node.operator {
             Operator::Reshape(_) => inputs[0].source,
             Operator::Convolution(c) => {
                 let source = self.materialised(name, inputs[0]);
@@ -78,7 +80,7 @@ impl Lowering {
             Operator::Sum => self.sum(name, inputs),
             Operator::Concat => self.concatenation(name, inputs, shape),
             Operator::Product => {
-                let [a, b] = self.alike(name, &inputs[..2])[..] else { return inputs[0].source };
+                let [a, b] = self.alike(name, &inputs[..2])[..] else { return Ok(inputs[0].source) };
                 self.net.push(name, self.net.shape(a), FusedOperation::Product([a, b]))
             }
             Operator::Selection(s) => {
@@ -88,7 +90,10 @@ impl Lowering {
                     window.map_or_else(|| LinearMap::Sparse(Sparse::of_selection(s)), LinearMap::Convolution);
                 self.net.push_map(name, shape, inputs[0].source, map)
             }
-        }
+            Operator::Activation(_) | Operator::MaxPool(_) => {
+                return Err(Error::Operator { operator: node.operator.name().into(), node: name.clone() });
+            }
+        })
     }
 
     /// A map with one scale and shift for each channel. On an image that has been flattened these are one for

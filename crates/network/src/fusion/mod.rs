@@ -48,12 +48,12 @@ impl Graph {
     ///
     /// A merged node has the name of the part with the most multiplications.
     ///
-    /// Fails on a graph that [`Graph::shapes`] refuses, on windows of pools above [`crate::limits`], and
+    /// Fails on a graph that [`Graph::shapes`] refuses, on activations that are no polynomials, on windows of pools above [`crate::limits`], and
     /// where merged weights overflow.
     pub fn fused(&self, metadata: &Metadata) -> Result<Fused, Error> {
         let shapes = self.shapes()?;
         self.check_pools(&shapes)?;
-        let mut net = lower::lowered(self, &shapes);
+        let mut net = lower::lowered(self, &shapes)?;
         net.recorded = self.recorded(metadata);
         net.sweep();
         reduce(&mut net)?;

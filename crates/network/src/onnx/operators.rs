@@ -7,7 +7,7 @@ use super::polynomial::Polynomial;
 use super::proto::data_type;
 use crate::error::check_finite;
 use crate::layer::{Bias, Dense};
-use crate::{Error, Operator, Source};
+use crate::{Activation, Error, Operator, Source};
 
 impl<'a> Importer<'a> {
     /// Walks one node.
@@ -53,6 +53,9 @@ impl<'a> Importer<'a> {
             "Div" => self.quotient(node),
             "Pow" => self.power(node),
             "Sqrt" => self.root(node),
+            "Relu" => self.activation(node, &[], |_, _| Ok(Activation::Relu)),
+            "Sigmoid" => self.activation(node, &[], |_, _| Ok(Activation::Sigmoid)),
+            "Tanh" => self.activation(node, &[], |_, _| Ok(Activation::Tanh)),
             operator => Err(Error::Operator { operator: operator.into(), node: node.name.clone() }),
         }
     }
@@ -65,6 +68,19 @@ impl<'a> Importer<'a> {
         }
         let value = self.value(node, 0)?;
         self.bind(node, value)
+    }
+
+    /// An activation that is no polynomial, with these attributes; made for the channels of what it reads.
+    fn activation(
+        &mut self,
+        node: &Node<'a>,
+        attributes: &[&str],
+        make: impl FnOnce(&Node<'a>, usize) -> Result<Activation, Error>,
+    ) -> Result<(), Error> {
+        node.only(1, attributes)?;
+        let (source, dims) = self.read(node, 0)?;
+        let activation = make(node, shape_of(&dims).channels)?;
+        self.push_bound(node, Operator::Activation(activation), vec![source], |_| dims)
     }
 
     fn clip(&mut self, node: &Node<'a>) -> Result<(), Error> {

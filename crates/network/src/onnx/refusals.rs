@@ -39,11 +39,23 @@ fn valid() -> File {
 
 #[test]
 fn operators_outside_the_list() {
-    let file = File::new(&[3]).node("Relu", &["x"], "act1", vec![]).output("act1");
-    refused(&file, &["Relu", "act1", "not supported", "quadratic", "Conv", "Gemm", "AveragePool"]);
+    let file = File::new(&[3]).node("Det", &["x"], "act1", vec![]).output("act1");
+    refused(&file, &["Det", "act1", "not supported", "Conv", "Gemm", "AveragePool"]);
     let mut file = File::new(&[3]).node("Mul", &["x", "x"], "act1", vec![]).output("act1");
     file.graph().node[0].domain = "com.example".into();
     refused(&file, &["com.example::Mul", "act1"]);
+}
+
+/// A graph with one can be run in the clear, and be fitted; a plan cannot be made of it.
+#[test]
+fn activations_that_are_no_polynomials_are_refused_by_fusion() {
+    let file = File::new(&[3]).node("Relu", &["x"], "act1", vec![]).output("act1");
+    let model = Model::from_bytes("relu", &file.bytes()).expect("it can be read");
+    assert_eq!(model.graph.infer(&[-1.0, 0.0, 2.0]).expect("and run"), [0.0, 0.0, 2.0]);
+    let message = model.fused().expect_err("but not fused").to_string();
+    for word in ["Relu", "act1", "not supported", "quadratic"] {
+        assert!(message.contains(word), "expected {word:?} in: {message}");
+    }
 }
 
 #[test]
