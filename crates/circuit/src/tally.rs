@@ -51,7 +51,7 @@ pub struct TransformShape {
     /// How many giant steps there are.
     pub giants: usize,
     /// How many of them rotate.
-    pub turned: usize,
+    pub rotated: usize,
     /// What multiplies them: a factor for each product.
     pub factors: Factors,
     /// How giant steps are made.
@@ -106,7 +106,7 @@ impl TransformShape {
         Self {
             babies: babies.into_values().collect(),
             giants: giants.len(),
-            turned: giants.iter().filter(|g| g.rotation != 0).count(),
+            rotated: giants.iter().filter(|g| g.rotation != 0).count(),
             factors: giants.iter().flat_map(|g| &g.terms).map(|term| circuit.factors(term.plain)).sum(),
             order,
             hoisting: if plain { Hoisting::Once } else { Hoisting::Twice },
@@ -117,10 +117,10 @@ impl TransformShape {
     /// raised to the extended basis.
     fn lowered_and_raised(&self) -> [usize; 2] {
         match (self.hoisting, self.order) {
-            (Hoisting::Twice, _) => [self.turned, 0],
-            (Hoisting::Once, _) if self.turned == 0 => [0, 0],
-            (Hoisting::Once, GiantOrder::Apart) => [0, self.giants - self.turned],
-            (Hoisting::Once, GiantOrder::Chained) => [self.turned - 1, self.giants - 1],
+            (Hoisting::Twice, _) => [self.rotated, 0],
+            (Hoisting::Once, _) if self.rotated == 0 => [0, 0],
+            (Hoisting::Once, GiantOrder::Apart) => [0, self.giants - self.rotated],
+            (Hoisting::Once, GiantOrder::Chained) => [self.rotated - 1, self.giants - 1],
         }
     }
 }
@@ -241,11 +241,11 @@ impl<'a> Cost<'a> {
         };
         let giant = Counts { rotations: 1, work: self.giant_step(shape.hoisting), ..Counts::default() };
         let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies, shape.hoisting)).sum();
-        let end = match (shape.hoisting, shape.turned) {
+        let end = match (shape.hoisting, shape.rotated) {
             (Hoisting::Once, 0) => self.rescale(rescale),
             _ => self.divide(rescale),
         };
-        products + babies + giant * shape.turned + end
+        products + babies + giant * shape.rotated + end
     }
 
     /// What it takes to bring inner sums to the basis that they are needed in.

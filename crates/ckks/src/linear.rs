@@ -217,8 +217,8 @@ impl Evaluator<'_> {
         input: &'c Ciphertext,
         babies: &[Baby<'_>],
     ) -> Result<Vec<Cow<'c, Ciphertext>>, Error> {
-        let turned = babies.iter().any(|baby| baby.key.is_some());
-        let digits = turned.then(|| Digits::new(self.context, &input.c1, input.level));
+        let rotated = babies.iter().any(|baby| baby.key.is_some());
+        let digits = rotated.then(|| Digits::new(self.context, &input.c1, input.level));
         let rotation = |baby: &Baby<'_>| match (&digits, baby.key) {
             (Some(digits), Some(key)) => {
                 Ok(Cow::Owned(self.rotate_digits(input, &Rotation::new(digits, key))?))
@@ -292,19 +292,19 @@ impl Evaluator<'_> {
         map: &LinearTransform<'_>,
         sums: Vec<Inner>,
     ) -> Result<Halves, Error> {
-        let (turned, still): (Vec<_>, Vec<_>) =
+        let (rotated, still): (Vec<_>, Vec<_>) =
             sums.into_iter().zip(&map.giants).partition(|(_, giant)| giant.rotation != 0);
         let with_key =
             |(sum, giant): (Inner, &Giant<'_>)| Ok((sum, self.keys.rotation(giant.rotation, level)?));
-        let mut turned = turned.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
+        let mut rotated = rotated.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
         let add = |mut sum: Halves, other: Halves| {
             self.add_extended(&mut sum, &other, level);
             sum
         };
         let still = still.into_iter().map(|(sum, _)| self.raised(sum, level));
         let mut sums: Vec<Halves> = still.reduce(add).into_iter().collect();
-        let share = turned.len().div_ceil(parallel::threads()).max(1);
-        let shares = turned.chunks_mut(share);
+        let share = rotated.len().div_ceil(parallel::threads()).max(1);
+        let shares = rotated.chunks_mut(share);
         sums.resize_with(shares.len().max(1), || self.extended_zero(level));
         parallel::for_each(sums.iter_mut().zip(shares), |(sum, share)| {
             share.iter_mut().for_each(|(inner, key)| self.add_giant_step(level, inner, key, sum));

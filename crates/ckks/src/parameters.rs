@@ -213,6 +213,19 @@ impl Parameters {
         index * size..((index + 1) * size).min(level.limbs())
     }
 
+    /// The scale that values are brought back to: the power of two that the primes of the levels lie around.
+    ///
+    /// Exactly `2^26` for the parameters of small rings.
+    pub fn nominal_scale(&self) -> Scale {
+        let bits: Vec<f64> = self.moduli().iter().map(|m| f64::from(m.value()).log2()).collect();
+        let mean = match &bits[..] {
+            [_, levels @ ..] if !levels.is_empty() => levels.iter().sum::<f64>() / levels.len() as f64,
+            // A chain without levels has the base prime alone, which is two bits larger.
+            _ => bits.iter().sum::<f64>() - 2.0,
+        };
+        Scale::bits(mean.round())
+    }
+
     /// `log2` of the product of the ciphertext primes up to `level`.
     pub fn log_q(&self, level: Level) -> f64 {
         log2_product(&self.moduli[..level.limbs()])

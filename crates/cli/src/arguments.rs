@@ -4,8 +4,9 @@ use crate::failure::{During, Failure, Outcome};
 use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
 use blindsight_network::{Dataset, Image, Model, Shape};
-use blindsight_packing::Plan;
-use blindsight_packing::planner::{self, Family, Objective, Options, ReplyKind};
+use blindsight_planner as planner;
+use blindsight_planner::Plan;
+use blindsight_planner::{Objective, Options, Packing, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,7 +38,7 @@ impl ModelArgument {
 #[command(next_help_heading = "Plan")]
 pub struct PlanFlags {
     #[arg(long, value_name = "NAME", default_value_t, help = REPRESENTATIONS)]
-    pub representation: Family,
+    pub representation: Packing,
     /// What the plan should be best at: latency, operations, key-switches, upload, throughput
     #[arg(long, value_name = "OBJECTIVE", default_value_t)]
     pub objective: Objective,
@@ -56,7 +57,7 @@ pub struct PlanFlags {
 }
 
 const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
-    taps-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
+    im2col-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured; searched by all cores.
@@ -68,7 +69,7 @@ impl PlanFlags {
     /// The same for the planner.
     pub fn options(&self) -> Outcome<Options> {
         Ok(Options {
-            family: self.representation,
+            packing: self.representation,
             objective: self.objective,
             ring_degree: self.ring_degree,
             reply: self.reply,

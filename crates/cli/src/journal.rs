@@ -3,7 +3,7 @@
 use crate::failure::{During, Failure, Outcome};
 use blindsight_ckks::wire::hex;
 use blindsight_network::{Dataset, Model};
-use blindsight_packing::Plan;
+use blindsight_planner::Plan;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

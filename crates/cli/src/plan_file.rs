@@ -2,7 +2,7 @@
 
 use crate::failure::{During, Outcome};
 use crate::files;
-use blindsight_packing::Plan;
+use blindsight_planner::Plan;
 use std::path::Path;
 
 /// Writes a plan: how many bytes.

@@ -5,7 +5,7 @@ use crate::failure::{During, Outcome};
 use crate::{configuration, machine, plan_file, progress};
 use blindsight_client::{Classification, Client};
 use blindsight_network::{Image, Model};
-use blindsight_packing::{Explanation, Plan};
+use blindsight_planner::{Explanation, Plan};
 use blindsight_server::{ClientKeys, PreparedModel};
 use serde::Serialize;
 use std::path::Path;
@@ -121,7 +121,7 @@ impl Session {
 
     /// What the plan costs, with this machine's figures where they were measured.
     pub fn explain(&self) -> Outcome<Explanation> {
-        Ok(blindsight_packing::explain(&self.plan, &self.model, &configuration::costs()?)?)
+        Ok(blindsight_planner::explain(&self.plan, &self.model, &configuration::costs()?)?)
     }
 
     /// Bytes of the encoded model in the server's memory.

@@ -106,7 +106,7 @@ fn compare_has_a_row_for_each_representation() {
     rows.iter().for_each(|row| assert_consistent(&row["totals"]));
     assert!(folder.says("compare cryptonets-mnist").contains("auto"));
     let row = |name: &str| rows.iter().find(|row| row["representation"] == name).expect("a row");
-    for name in ["image", "taps-1", "taps-2", "lola", "lola-dense"] {
+    for name in ["image", "im2col-1", "im2col-2", "lola", "lola-dense"] {
         assert_fields(row(name), &["hops_ratio", "time_ratio"]);
     }
     let smallest = rows.iter().map(|row| count(row, "upload_bytes")).min();
@@ -156,7 +156,7 @@ fn explain_says_why_and_what_else_there_was() {
     assert_ne!(other["representation"], document["representation"]);
     assert!(other["ratio"].as_f64().expect("a number") >= 1.0);
     let said = folder.says("explain cryptonets-mnist");
-    assert!(said.contains("runner-up: taps-") && said.contains("diagonals, because"), "{said}");
+    assert!(said.contains("runner-up: im2col-") && said.contains("diagonals, because"), "{said}");
     let named = folder.json("explain cryptonets-mnist --representation lola");
     assert!(named["runner_up"].is_null(), "{named}");
 }
@@ -331,8 +331,8 @@ fn a_batch_of_test_images_agrees_encrypted_and_in_the_clear() {
     println!("{document:#}");
     assert_eq!(count(&document, "count"), 8192, "{document}");
     assert!(count(&document, "agree") >= 8184, "{document}");
-    let said = folder.fails(1, &format!("{evaluate} --representation taps-2"));
-    assert!(said.contains("taps-2") && said.contains("batches"), "{said}");
+    let said = folder.fails(1, &format!("{evaluate} --representation im2col-2"));
+    assert!(said.contains("im2col-2") && said.contains("batches"), "{said}");
 }
 
 /// The number of lines of a journal.

@@ -8,7 +8,7 @@ mod common;
 use blindsight_client::Client;
 use blindsight_client::remote::{Reply, Server};
 use blindsight_network::{Image, Model};
-use blindsight_packing::Plan;
+use blindsight_planner::Plan;
 use blindsight_protocol::Address;
 use blindsight_server::{ClientKeys, PreparedModel};
 use common::serving::Serving;

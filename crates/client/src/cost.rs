@@ -2,7 +2,7 @@
 
 use crate::Error;
 use blindsight_ckks::{Parameters, wire};
-use blindsight_packing::PublicPlan;
+use blindsight_layout::PublicPlan;
 use std::fmt;
 use std::time::Duration;
 

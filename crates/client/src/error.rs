@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// A plan that does not fit.
     #[error(transparent)]
-    Plan(#[from] blindsight_packing::Error),
+    Plan(#[from] blindsight_layout::Error),
     /// An error of the cryptography.
     #[error(transparent)]
     Ckks(#[from] blindsight_ckks::Error),

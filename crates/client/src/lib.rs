@@ -44,8 +44,8 @@ pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};
+use blindsight_layout::{PublicPlan, ReplyForm, Scores, Verdict};
 use blindsight_network::{Image, Metadata};
-use blindsight_packing::{PublicPlan, ReplyForm, Scores, Verdict};
 use blindsight_ring::Kernel;
 use std::fs::File;
 use std::io::Read;
@@ -219,7 +219,7 @@ impl Client {
         self.encrypt_images(std::slice::from_ref(image))
     }
 
-    /// Encrypts images into one request: as many as the plan's input holds ([`blindsight_packing::InputLayout::images`]).
+    /// Encrypts images into one request: as many as the plan's input holds ([`blindsight_layout::InputLayout::images`]).
     ///
     /// # Errors
     /// As [`Client::encrypt`], and for none or too many.

@@ -3,8 +3,9 @@
 use blindsight_ckks::wire::{self, Expected, Kind, Length};
 use blindsight_client::{Client, Error, Warning};
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::Plan;
-use blindsight_packing::planner::{self, Options};
+use blindsight_planner as planner;
+use blindsight_planner::Options;
+use blindsight_planner::Plan;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -134,7 +135,7 @@ fn scoring(scores: &[(usize, f64)]) -> Vec<f64> {
     let mut values = vec![0.0; reply.indices().len()];
     for &(class, score) in scores {
         values[class] = score;
-        values[reply.scores.len() + reply.sentinels.len() + class] = score / reply.coarse_divisor;
+        values[reply.scores.len() + reply.zero_checks.len() + class] = score / reply.range_check_divisor;
     }
     values
 }

@@ -8,9 +8,11 @@
 
 use blindsight_ckks::wire::{self, Header, Kind};
 use blindsight_client::remote::{RemoteClient, Server, Trust, stored_keys};
+use blindsight_layout::PublicPlan;
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::planner::{self, Options};
-use blindsight_packing::{Plan, PublicPlan};
+use blindsight_planner as planner;
+use blindsight_planner::Options;
+use blindsight_planner::Plan;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -103,7 +105,9 @@ fn read_request(connection: usize, reader: &mut impl BufRead) -> Option<(Act, Ve
 fn answer(act: &Act, body: &[u8], reply: &Mutex<Forgery>) -> Vec<u8> {
     let (status, extra, content) = match act.line.split(' ').collect::<Vec<_>>()[..] {
         ["GET", "/v1/models", _] => ("200 OK", "", models()),
-        ["GET", _, _] => ("200 OK", "", blindsight_protocol::write_plan(&PLAN)),
+        ["GET", _, _] => {
+            ("200 OK", "", blindsight_protocol::write_plan(&PLAN.public, &PLAN.private_digest()))
+        }
         ["PUT", ..] => ("201 Created", "upload-complete: ?1\r\n", vec![]),
         _ => {
             let key = body[44..60].try_into().expect("a frame's key");
@@ -181,7 +185,7 @@ fn forgeries() -> Vec<Forgery> {
         let mut values = vec![0.0; layout.indices().len()];
         values[class] = score;
         values[scores] = sentinel;
-        values[scores + layout.sentinels.len() + class] = copy / layout.coarse_divisor;
+        values[scores + layout.zero_checks.len() + class] = copy / layout.range_check_divisor;
         Box::new(move |key| forged(key, &values))
     };
     let capacity = layout.capacity;

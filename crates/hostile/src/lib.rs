@@ -10,9 +10,10 @@
 //! ([`edited`]), which end with a right checksum where the input says so.
 
 use blindsight_client::Client;
+use blindsight_layout::PublicPlan;
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::planner::{Options, plan};
-use blindsight_packing::{Plan, PublicPlan};
+use blindsight_planner::Plan;
+use blindsight_planner::{Options, plan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
 use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
@@ -62,7 +63,7 @@ pub fn acceptance(input: &[u8]) {
 fn tamper(plan: &mut PublicPlan, edit: &[u8]) {
     let number = f64::from_le_bytes(edit[2..10].try_into().expect("eight bytes"));
     let figures = [&mut plan.mean[0], &mut plan.std[0], &mut plan.input_range.0, &mut plan.input_range.1];
-    let reply = [&mut plan.reply.scale.0, &mut plan.reply.capacity, &mut plan.reply.coarse_divisor];
+    let reply = [&mut plan.reply.scale.0, &mut plan.reply.capacity, &mut plan.reply.range_check_divisor];
     let others = [&mut plan.input_scale.0, &mut plan.score_bound, &mut plan.predicted_error];
     let mut all: Vec<&mut f64> = figures.into_iter().chain(reply).chain(others).collect();
     let (count, which) = (all.len(), usize::from(edit[0]));
@@ -202,7 +203,8 @@ static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
     let reply = server.infer(&keys, &request[..]).expect("a reply");
     Exchange { plan, server, client, keys, key_frame, request, reply }
 });
-static PUBLIC_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan));
+static PUBLIC_PLAN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan.public, &EXCHANGE.plan.private_digest()));
 static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
 
 /// A frame with the edits that the input lists.

@@ -1,7 +1,7 @@
 //! A plan's public part as bytes.
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest, WireError};
-use blindsight_packing::{LARGEST_PLAN_BYTES, Plan, PublicPlan};
+use blindsight_layout::{LARGEST_PLAN_BYTES, PublicPlan};
 
 /// Why bytes are no public plan.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +25,15 @@ pub enum Error {
     },
     /// A plan that contradicts itself, or is not secure.
     #[error(transparent)]
-    Plan(#[from] blindsight_packing::Error),
+    Plan(#[from] blindsight_layout::Error),
 }
 
 /// Bytes of the digest of a plan's private part, which precede its public part.
 const PRIVATE_DIGEST_BYTES: usize = 32;
 
 /// The public part of a plan, framed: the digest of the rest, then the public part.
-pub fn write_plan(plan: &Plan) -> Vec<u8> {
-    seal(&plan.public, &plan.private_digest(), plan.digest())
+pub fn write_plan(public: &PublicPlan, private: &[u8; PRIVATE_DIGEST_BYTES]) -> Vec<u8> {
+    seal(public, private, public.digest(private))
 }
 
 fn seal(public: &PublicPlan, private: &[u8; PRIVATE_DIGEST_BYTES], digest: PlanDigest) -> Vec<u8> {
@@ -69,7 +69,7 @@ pub fn read_plan(bytes: &[u8]) -> Result<(PublicPlan, PlanDigest), Error> {
 mod tests {
     use super::*;
     use blindsight_network::Model;
-    use blindsight_packing::planner::{Options, plan};
+    use blindsight_planner::{Options, plan};
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
@@ -77,7 +77,7 @@ mod tests {
         let onnx = include_bytes!("../../../models/cryptonets-mnist.onnx");
         let model = Model::from_bytes("cryptonets-mnist", onnx).expect("the shipped model");
         let plan = plan(&model, &Options::default()).expect("it has a plan");
-        let frame = write_plan(&plan);
+        let frame = write_plan(&plan.public, &plan.private_digest());
         (plan.public, frame)
     });
 

@@ -2,7 +2,8 @@
 
 use blindsight_client::Client;
 use blindsight_network::{Image, Model};
-use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_planner as planner;
+use blindsight_planner::{Objective, Options};
 use blindsight_server::PreparedModel;
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;

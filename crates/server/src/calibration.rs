@@ -13,7 +13,6 @@ use blindsight_circuit::{
 use blindsight_circuit::{Work, dry_run};
 use blindsight_ckks::wire::{self, WireError};
 use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, GiantOrder, Rescale};
-use blindsight_packing::nominal_scale;
 use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::{Automorphism, Basis, Conversion, IntegerRows, Kernel, Modulus, NttTable};
 use std::time::Instant;
@@ -53,7 +52,7 @@ pub fn measure(kernel: Kernel, mut progress: impl FnMut(usize)) -> Result<Calibr
     progress(1);
     let mut timed = vec![];
     for (degree, levels) in DEGREES {
-        let parameters = blindsight_packing::parameters(degree, levels)?;
+        let parameters = blindsight_planner::parameters(degree, levels)?;
         for (name, build) in KERNELS {
             let mut builder = Builder::new(parameters.clone());
             let value = build(&mut builder)?;
@@ -94,7 +93,7 @@ const KERNELS: [(&str, Build); 7] = [
 ];
 
 fn input(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
-    b.input(b.parameters().max_level(), nominal_scale(b.parameters()))
+    b.input(b.parameters().max_level(), b.parameters().nominal_scale())
 }
 
 /// A plaintext for products with `value`, different for each `number`.
@@ -105,7 +104,7 @@ fn plain(
     number: usize,
 ) -> Result<Plain, blindsight_circuit::Error> {
     let (level, scale, slots) =
-        (b.level(value)?, b.scale_towards(value, nominal_scale(b.parameters()))?, b.slots());
+        (b.level(value)?, b.scale_towards(value, b.parameters().nominal_scale())?, b.slots());
     b.plain(role, level, scale, Numbers::new(move || vec![1.0 / (number + 1) as f64; slots]))
 }
 
@@ -196,7 +195,7 @@ fn time(circuit: Circuit, kernel: Kernel) -> Result<f64, Error> {
 fn expansion(kernel: Kernel) -> Result<f64, Error> {
     const CIPHERTEXTS: usize = 8;
     let (degree, levels) = DEGREES[0];
-    let context = Context::new(blindsight_packing::parameters(degree, levels)?, kernel)?;
+    let context = Context::new(blindsight_planner::parameters(degree, levels)?, kernel)?;
     let limbs = CIPHERTEXTS * context.parameters().max_level().limbs();
     zero_inputs(CIPHERTEXTS, &context)
         .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
@@ -211,7 +210,7 @@ fn zero_keys(circuit: &Circuit, context: &Context) -> Result<EvaluationKeys, Wir
 
 fn zero_inputs(count: usize, context: &Context) -> Result<Vec<Ciphertext>, WireError> {
     let level = context.parameters().max_level();
-    let scale = nominal_scale(context.parameters());
+    let scale = context.parameters().nominal_scale();
     let bytes = vec![0; wire::ciphertexts_bytes(context.parameters(), level, count)];
     let seeded = wire::read_ciphertexts(context, &bytes, count, level, scale)?;
     Ok(seeded.into_iter().map(|c| c.expand(context.basis(level))).collect())

@@ -14,7 +14,7 @@ pub enum Error {
     },
     /// A model that the plan does not fit.
     #[error(transparent)]
-    Plan(#[from] blindsight_packing::Error),
+    Plan(#[from] blindsight_planner::Error),
     /// A circuit that cannot be encoded or run.
     #[error(transparent)]
     Circuit(#[from] blindsight_circuit::Error),

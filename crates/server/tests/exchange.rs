@@ -4,8 +4,9 @@ use blindsight_circuit::CostModel;
 use blindsight_ckks::wire::{self, Header, Kind, Length};
 use blindsight_client::{Client, Error as ClientError, Warning};
 use blindsight_network::{Image, Model};
-use blindsight_packing::Plan;
-use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_planner as planner;
+use blindsight_planner::Plan;
+use blindsight_planner::{Objective, Options};
 use blindsight_server::{ClientKeys, Error, PreparedModel};
 use proptest::prelude::*;
 use std::path::Path;
@@ -95,7 +96,7 @@ fn files_have_the_sizes_that_explain_says() {
     for objective in [Objective::Latency, Objective::Operations] {
         let e = Exchange::for_objective(model(), objective);
         let said =
-            blindsight_packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+            blindsight_planner::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
         let sizes = [e.request.len(), e.reply().len(), e.key_bytes.len(), e.server.bytes()];
         let said = [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes];
         assert_eq!(sizes.map(|s| s as u64), said, "{objective}");
@@ -111,7 +112,7 @@ fn a_batch_is_classified_at_once() {
     let request = e.client.encrypt_images(&images).expect("three images");
     let reply = e.server.infer(&e.keys, &request[..]).expect("a sound request");
     assert_eq!(reply.len(), e.server.reply_bytes() + wire::FRAME_BYTES);
-    let said = blindsight_packing::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+    let said = blindsight_planner::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
     let sizes = [request.len(), reply.len(), e.key_bytes.len(), e.server.bytes()].map(|s| s as u64);
     assert_eq!(sizes, [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes]);
 

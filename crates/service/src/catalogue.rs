@@ -2,7 +2,7 @@
 
 use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
 use blindsight_network::Model;
-use blindsight_packing::Plan;
+use blindsight_planner::Plan;
 use blindsight_protocol::InputShape;
 use blindsight_server::PreparedModel;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Catalogue {
         }
         let prepared = PreparedModel::new(model, plan)?;
         let summary = summary(&id, &prepared, model)?;
-        let plan = blindsight_protocol::write_plan(plan);
+        let plan = blindsight_protocol::write_plan(&plan.public, &plan.private_digest());
         self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! What one visitor has.
 
 use blindsight_client::Client;
+use blindsight_layout::PublicPlan;
 use blindsight_network::{Image, Shape};
-use blindsight_packing::PublicPlan;
 use blindsight_protocol::Address;
 use serde::Serialize;
 use zeroize::Zeroizing;

@@ -1,8 +1,8 @@
 //! A visitor's session against a server: what the page does, without a page.
 
 use blindsight_network::{Image, Model, Shape};
-use blindsight_packing::Plan;
-use blindsight_packing::planner::{Options, plan};
+use blindsight_planner::Plan;
+use blindsight_planner::{Options, plan};
 use blindsight_server::PreparedModel;
 use blindsight_web::{Error, Session, exports};
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
 
 impl Host {
     fn public_plan(&self) -> Vec<u8> {
-        blindsight_protocol::write_plan(&self.plan)
+        blindsight_protocol::write_plan(&self.plan.public, &self.plan.private_digest())
     }
 
     fn answer(&self, keys: &[u8], request: &[u8]) -> Vec<u8> {

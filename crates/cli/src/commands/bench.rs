@@ -66,7 +66,7 @@ struct Report {
     server_bytes: usize,
     log_qp: f64,
     ring_degree: usize,
-    totals: blindsight_packing::explain::CountFields,
+    totals: blindsight_planner::CountFields,
 }
 
 /// What several threads gain over one, measured in turn.

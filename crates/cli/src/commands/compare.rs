@@ -9,8 +9,8 @@ use crate::progress;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::Session;
 use blindsight_network::{Image, Model};
-use blindsight_packing::planner::Family;
-use blindsight_packing::{Explanation, Lola};
+use blindsight_planner::Packing;
+use blindsight_planner::{Explanation, Lola};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fmt;
@@ -44,7 +44,7 @@ pub struct Compare {
 }
 
 /// Named plans of the literature.
-const NAMED: [Family; 3] = [Family::Batch, Family::Lola(Lola::Offsets), Family::Lola(Lola::Dense)];
+const NAMED: [Packing; 3] = [Packing::Batch, Packing::Lola(Lola::Offsets), Packing::Lola(Lola::Dense)];
 /// No more taps in a ciphertext are tried.
 const MOST_TAPS: usize = 64;
 
@@ -101,30 +101,31 @@ impl Compare {
 
     /// What can run the model: `auto` first.
     fn candidates(&self, model: &Model) -> Outcome<(Vec<Candidate>, Vec<NotOffered>)> {
-        let auto = self.candidate(model, Family::Auto, self.plan.ring_degree)?;
+        let auto = self.candidate(model, Packing::Auto, self.plan.ring_degree)?;
         // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is full.
         let degree = Some(auto.explanation.ring_degree);
         let (mut candidates, mut not_offered) = (vec![auto], vec![]);
-        let taps = (1..=MOST_TAPS).map_while(|taps| self.candidate(model, Family::Taps(taps), degree).ok());
+        let taps =
+            (1..=MOST_TAPS).map_while(|taps| self.candidate(model, Packing::Im2col(taps), degree).ok());
         candidates.extend(taps);
         // The plans of the literature come in the smallest ring that they fit.
-        let named = NAMED.map(|family| (family, self.plan.ring_degree));
-        for (family, degree) in std::iter::once((Family::Image, degree)).chain(named) {
-            match self.candidate(model, family, degree) {
+        let named = NAMED.map(|packing| (packing, self.plan.ring_degree));
+        for (packing, degree) in std::iter::once((Packing::Image, degree)).chain(named) {
+            match self.candidate(model, packing, degree) {
                 Ok(candidate) => candidates.push(candidate),
                 Err(reason) => not_offered
-                    .push(NotOffered { representation: family.to_string(), reason: reason.to_string() }),
+                    .push(NotOffered { representation: packing.to_string(), reason: reason.to_string() }),
             }
         }
         Ok((candidates, not_offered))
     }
 
-    fn candidate(&self, model: &Model, family: Family, ring_degree: Option<usize>) -> Outcome<Candidate> {
-        let flags = PlanFlags { representation: family, ring_degree, ..self.plan.clone() };
-        let explanation = blindsight_packing::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
+    fn candidate(&self, model: &Model, packing: Packing, ring_degree: Option<usize>) -> Outcome<Candidate> {
+        let flags = PlanFlags { representation: packing, ring_degree, ..self.plan.clone() };
+        let explanation = blindsight_planner::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
         Ok(Candidate {
             flags,
-            explanation: Explanation { representation: family.to_string(), ..explanation },
+            explanation: Explanation { representation: packing.to_string(), ..explanation },
         })
     }
 

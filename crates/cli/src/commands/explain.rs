@@ -5,9 +5,10 @@ use crate::failure::Outcome;
 use crate::machine;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::threads::on_threads;
-use blindsight_packing::explain::CountFields;
-use blindsight_packing::planner::{self, Objective};
-use blindsight_packing::{Explanation, Plan};
+use blindsight_planner as planner;
+use blindsight_planner::CountFields;
+use blindsight_planner::Objective;
+use blindsight_planner::{Explanation, Plan};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -58,7 +59,7 @@ impl Explain {
         let model = self.model.load()?;
         let plan = self.plan.plan(&model)?;
         let (options, objective) = (self.plan.options()?, self.plan.objective);
-        let explain = |plan: &Plan| blindsight_packing::explain(plan, &model, &options.cost);
+        let explain = |plan: &Plan| blindsight_planner::explain(plan, &model, &options.cost);
         let explanation = explain(&plan)?;
         let other = on_threads(machine::cores(), || Ok(planner::runner_up(&model, &plan, &options)?))?
             .map(|other| explain(&other))

@@ -5,7 +5,7 @@ use crate::failure::{During, Failure, Outcome};
 use crate::report::{Facts, emit};
 use crate::{configuration, plan_file};
 use blindsight_network::Model;
-use blindsight_packing::Plan;
+use blindsight_planner::Plan;
 use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use serde::Serialize;
 use std::fmt;

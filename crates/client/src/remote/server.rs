@@ -3,7 +3,7 @@
 use super::connection::{Answered, Ask, Connection};
 use super::{Error, Trust};
 use blindsight_ckks::wire::PlanDigest;
-use blindsight_packing::PublicPlan;
+use blindsight_layout::PublicPlan;
 use blindsight_protocol::{Address, Code, Keys, Model, Models, headers};
 use hyper::Method;
 use hyper::body::Bytes;

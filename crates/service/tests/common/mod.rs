@@ -6,8 +6,9 @@ pub mod raw;
 
 use blindsight_client::Client;
 use blindsight_network::{Image, Model};
-use blindsight_packing::Plan;
-use blindsight_packing::planner::{self, Objective, Options};
+use blindsight_planner as planner;
+use blindsight_planner::Plan;
+use blindsight_planner::{Objective, Options};
 use blindsight_protocol::Address;
 use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
 use raw::{Answer, Request};

@@ -1,0 +1,169 @@
+//! The last layer, whose scores come out as coefficients of one product.
+
+use crate::Error;
+use crate::choice::LayerChoice;
+use crate::graph::Layer;
+use crate::kernel::{Form, LayerKernel, Network, Site, Step, StepCosts};
+use crate::linear::Linear;
+use crate::pricing::{Expense, Price, Pricing};
+use crate::reply_rows::rows;
+use blindsight_circuit::{
+    Builder, Cost, Counts, Embedding, Error as CircuitError, Factors, Numbers, Role, Value,
+};
+use blindsight_ckks::{Encoding, Level, Rescale};
+use blindsight_layout::{Layout, Placement, ReplyLayout};
+use std::sync::Arc;
+
+/// The kernel of a last layer that reads one tensor, which repeats over all slots: no rotation.
+pub struct CoefficientKernel;
+
+impl LayerKernel for CoefficientKernel {
+    fn candidates(&self, network: &Network<'_>, index: usize, _alike: &[Layout]) -> Vec<Form> {
+        if network.is_last(index) && network.graph.last().terms.len() == 1 {
+            vec![Form::Coefficients]
+        } else {
+            vec![]
+        }
+    }
+
+    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a> {
+        Box::new(CoefficientCosts { network, pricing })
+    }
+
+    fn check(&self, site: &Site<'_>, _choice: &LayerChoice) -> Result<(), Error> {
+        if site.is_last() && site.layer().terms.len() == 1 && CoefficientLayer::reads(site.main()?) {
+            return Ok(());
+        }
+        Err(Error::plan("scores are read after the last layer, from a tensor that repeats over all slots"))
+    }
+
+    fn reply(&self, site: &Site<'_>, bound: f64) -> Result<ReplyLayout, Error> {
+        let replicas = site.main().map_or(1, |layout| layout.blocks.count);
+        let modulus = site.parameters.modulus(Level(0));
+        Ok(ReplyLayout::coefficients(site.layer().rows(), bound, modulus, replicas)?)
+    }
+
+    fn build(
+        &self,
+        site: &Site<'_>,
+        _choice: &LayerChoice,
+        reply: &Arc<ReplyLayout>,
+        b: &mut Builder,
+        values: &[Value],
+    ) -> Result<Vec<Value>, Error> {
+        let layer = CoefficientLayer::new(site.layer(), reply.clone(), site.main()?);
+        let value = values.first().ok_or(CircuitError::Empty { operation: "scores" })?;
+        Ok(vec![layer.build(b, *value)?])
+    }
+
+    fn reason(
+        &self,
+        site: &Site<'_>,
+        _choice: &LayerChoice,
+        reply: &ReplyLayout,
+        _counts: &Counts,
+    ) -> String {
+        let replicas = site.main().map_or(1, |layout| layout.blocks.count);
+        let count = reply.indices().len();
+        format!(
+            "every value stands in {replicas} slots, so that one product has all {count} values of the reply as coefficients: no rotation"
+        )
+    }
+}
+
+/// What the last layer costs: all of it is known at once.
+struct CoefficientCosts<'a> {
+    network: &'a Network<'a>,
+    pricing: &'a dyn Pricing,
+}
+
+impl StepCosts for CoefficientCosts<'_> {
+    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Price {
+        let (Form::Slots(from), Form::Coefficients) = (from, to) else { return Price::NEVER };
+        let (parameters, layer) = (self.network.parameters, &self.network.graph.layers[index]);
+        let (layout, modulus) = (&from.layout, parameters.modulus(Level(0)));
+        let room = ReplyLayout::coefficients(layer.rows(), self.network.bound, modulus, layout.blocks.count);
+        if !CoefficientLayer::reads(layout) || room.is_err() {
+            return Price::NEVER;
+        }
+        let adds_bias = layout.bias_slot.is_none() && !layer.is_unbiased();
+        let bias = if adds_bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
+        let product = Cost::new(parameters, layer.level).dot(Factors::full(1), Rescale::Yes);
+        self.pricing.price(&Expense::of(product + bias))
+    }
+
+    fn closer_bound(&self, step: &Step<'_>) -> Price {
+        step.from.first().map_or(Price::NEVER, |from| self.lower_bound(step.index, from, step.to))
+    }
+
+    fn cost(&self, step: &Step<'_>) -> Option<(Price, LayerChoice)> {
+        let price = self.closer_bound(step);
+        (price < Price::NEVER).then_some((price, LayerChoice::Coefficients))
+    }
+}
+
+/// The last linear layer, whose outputs are coefficients of one product.
+pub struct CoefficientLayer {
+    linear: Arc<Linear>,
+    bias: Arc<[f64]>,
+    reply: Arc<ReplyLayout>,
+    columns: Arc<Placement>,
+    /// Slots from one copy of a column to the next.
+    period: usize,
+}
+
+impl CoefficientLayer {
+    /// Reads a tensor that repeats over all slots of one ciphertext.
+    pub fn new(layer: &Layer, reply: Arc<ReplyLayout>, columns: &Layout) -> Self {
+        let (period, linear, bias) =
+            (columns.blocks.spacing, layer.main().linear.clone(), layer.bias.clone());
+        Self { linear, bias, reply, columns: Arc::new(Placement::new(columns)), period }
+    }
+
+    /// Whether a layout can be read: it is of one ciphertext and repeats over all its slots.
+    pub fn reads(columns: &Layout) -> bool {
+        columns.ciphertexts == 1 && columns.is_cyclic()
+    }
+
+    /// A tensor that repeats over all slots to coefficients: one product, no rotation, and the bias, unless a one is carried along. One level.
+    ///
+    /// Coefficient `o` of a polynomial with slots `z_s` is `1/N sum_s z_s cos(o theta_s)`. Over the `M = N / period` slots of one residue modulo the
+    /// period the cosines of `o = 1 ... M/2 - 1` are orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of
+    /// `cos(o theta_s) cos(o' theta_s)` is `M/2` for `o = o'` and zero otherwise. With the factor `w_s = 2N/M sum_o W[o, e] cos(o theta_s)`, `e` the element
+    /// at slot `s`, coefficient `o` of the product is therefore `sum_e W[o, e] z_e` exactly.
+    pub fn build(&self, b: &mut Builder, value: Value) -> Result<Value, CircuitError> {
+        let (slots, level) = (b.slots(), b.level(value)?);
+        let scale = b.scale_towards(value, self.reply.scale)?;
+        let (linear, reply) = (self.linear.clone(), self.reply.clone());
+        let (columns, period, bias) = (self.columns.clone(), self.period, self.bias.clone());
+        let factor = Numbers::new(move || factor(&linear, &bias, &reply, &columns, period, slots));
+        let factor = b.plain(Role::Factor, level, scale, factor)?;
+        let product = b.dot(vec![(value, factor)], Rescale::Yes)?;
+        if self.columns.has_bias_slot() || self.bias.iter().all(|b| *b == 0.0) {
+            return Ok(product);
+        }
+        let (bias, reply) = (self.bias.clone(), self.reply.clone());
+        b.add_plain(product, Encoding::Coefficients, Numbers::new(move || reply.biases(&bias)))
+    }
+}
+
+fn factor(
+    linear: &Linear,
+    bias: &[f64],
+    reply: &ReplyLayout,
+    columns: &Placement,
+    period: usize,
+    slots: usize,
+) -> Vec<f64> {
+    let embedding = Embedding::new(slots);
+    let (weights, biases) = (rows(reply, linear), reply.biases(bias));
+    let factor = 2.0 * period as f64;
+    let slot = |s: usize| {
+        columns.at(s).map_or(0.0, |(_, column)| {
+            let weight = |(o, row): &(usize, Vec<f64>)| row.get(column).copied().unwrap_or(biases[*o]);
+            let terms = weights.iter().map(|value| weight(value) * embedding.cosine(value.0, s));
+            factor * terms.sum::<f64>()
+        })
+    };
+    (0..slots).map(slot).collect()
+}

@@ -1,0 +1,421 @@
+//! The reply's layout: which coefficients are read, and what they say of themselves.
+
+use crate::Error;
+use blindsight_circuit::Embedding;
+use blindsight_ckks::Scale;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// How the values of a reply lie in the coefficients that are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplyForm {
+    /// A value is the coefficient of its index.
+    Coefficients,
+    /// Values repeat over the slots: slot `s` holds value `s mod period`. A polynomial with such slots lies in the subring of degree `period`:
+    /// its coefficients are zero but for those at the multiples of `slots / period`, and these are a polynomial of the ring of that degree,
+    /// with the same slots.
+    Periodic {
+        /// How many values there are.
+        period: usize,
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
+    /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all coefficients are sent. Every slot is a score,
+    /// of an image or of what a client wrote into a slot that it left over, so nothing else can be read. There are no zero checks and no
+    /// copies: see [`ReplyLayout::read_batch`].
+    Batch {
+        /// Slots of a ciphertext.
+        slots: usize,
+    },
+    /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and the others are zero.
+    Constants,
+}
+
+/// The coefficients that the server sends, and how scores are read from them.
+///
+/// Beside the scores there are *zero checks*, which must be zero: under the keys of another client they are random. And each score has a
+/// *range check*, the score over a divisor: a score beyond the capacity wraps around, its range check does not, and the two disagree.
+///
+/// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident where its copy wraps around
+/// `k / divisor` times, so only where `k` is a multiple of the divisor. Every score of less than `2 divisor - 1` capacities is therefore
+/// told from one within, and of those beyond all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
+///
+/// Where each score has a ciphertext of its own, copies would double the work. There the capacity is so much larger that a score which wraps
+/// around is hardly ever read as one in range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplyLayout {
+    /// How values lie in coefficients.
+    pub form: ReplyForm,
+    /// The index of each score among the values.
+    pub scores: Vec<usize>,
+    /// Values that must be zero.
+    pub zero_checks: Vec<usize>,
+    /// The index of each score's range check.
+    pub range_checks: Vec<usize>,
+    /// What range checks are divided by.
+    pub range_check_divisor: f64,
+    /// The scale of all of them.
+    pub scale: Scale,
+    /// The magnitude from which on a score wraps around.
+    pub capacity: f64,
+}
+
+/// What a reply says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// The scores, in the order of the labels. Meaningless unless the verdict is sound.
+    pub scores: Vec<f64>,
+    /// Whether they can be trusted.
+    pub verdict: Verdict,
+}
+
+/// Whether a reply is what it should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// Sentinels are zero, and each score agrees with its range check.
+    Sound,
+    /// A zero check is not zero: the reply was made with other keys, or damaged.
+    WrongKeys {
+        /// The largest zero check.
+        found: f64,
+        /// What it may be at most.
+        allowed: f64,
+    },
+    /// A score does not agree with its range check, or is itself out of range: the input was outside the range that the model was made for.
+    OutOfRange {
+        /// By how much the two disagree at most; the largest score where there are no copies.
+        found: f64,
+        /// What it may be.
+        allowed: f64,
+    },
+}
+
+/// How many zero checks there are: the most where there is room. Under a wrong key each is within its tolerance with probability
+/// [`TOLERANCE`], and each score agrees with its copy with nearly the same: `2^-8` each, so with `k` scores and `s` zero checks a label
+/// comes with `2^-(8 (s + k))`.
+const ZERO_CHECKS: RangeInclusive<usize> = 3..=5;
+/// What range checks are divided by: they wrap around at so many capacities.
+const RANGE_CHECK_DIVISOR: f64 = 64.0;
+/// What a zero check may be, as a share of the capacity.
+const TOLERANCE: f64 = 1.0 / 256.0;
+/// Sentinels of each score that has a ciphertext of its own.
+const CONSTANT_ZERO_CHECKS: usize = 3;
+/// How many times the largest score in range fits into the capacity where there are no copies: a score that wraps around, wherever it
+/// comes to lie, is read as one in range with a probability of one in so many.
+const CONSTANT_HEADROOM: f64 = 8.0;
+/// No reply has a larger scale: no prime is larger.
+const LARGEST_SCALE: f64 = (1u64 << 30) as f64;
+/// No more scores than this.
+const MOST_SCORES: usize = 1 << 14;
+
+impl ReplyLayout {
+    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that is twice that,
+    /// and one at least. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
+    /// fewer zero checks.
+    ///
+    /// # Errors
+    /// Where there is no room for the scores, their copies and three zero checks.
+    pub fn coefficients(scores: usize, bound: f64, modulus: f64, copies: usize) -> Result<Self, Error> {
+        let room = room(copies).saturating_sub(scores.saturating_mul(2));
+        let zero_checks = room.clamp(*ZERO_CHECKS.start(), *ZERO_CHECKS.end());
+        let layout = Self::new(ReplyForm::Coefficients, 1, [scores, zero_checks], bound, modulus);
+        layout.check_room(copies)?;
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    /// The layout for so many scores of at most `bound` in magnitude that repeat over all slots: the period is the least power of two with room for
+    /// the scores, their copies and three zero checks; what is left of it are zero checks, too.
+    ///
+    /// # Errors
+    /// Where a ciphertext has no room for them.
+    pub fn periodic(scores: usize, bound: f64, modulus: f64, slots: usize) -> Result<Self, Error> {
+        let needed = scores.saturating_mul(2).saturating_add(*ZERO_CHECKS.start());
+        if needed > slots {
+            let expected = format!("at most {slots}");
+            return Err(Error::does_not_fit("number of reply values", needed, expected));
+        }
+        let period = needed.next_power_of_two();
+        let form = ReplyForm::Periodic { period, slots };
+        let layout = Self::new(form, 0, [scores, period - 2 * scores], bound, modulus);
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    /// The layout for a batch: so many scores of at most `bound` in magnitude for each image.
+    ///
+    /// # Errors
+    /// Where there are no scores, or absurdly many.
+    pub fn batch(scores: usize, bound: f64, modulus: f64, slots: usize) -> Result<Self, Error> {
+        let form = ReplyForm::Batch { slots };
+        let layout = Self { range_checks: vec![], ..Self::new(form, 0, [scores, 0], bound, modulus) };
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is the least power of two that is
+    /// sixteen times that, and eight at least.
+    ///
+    /// # Errors
+    /// For no scores, or absurdly many.
+    pub fn constants(scores: usize, bound: f64, modulus: f64) -> Result<Self, Error> {
+        let zero_checks = scores.saturating_mul(CONSTANT_ZERO_CHECKS);
+        let usual = Self::new(ReplyForm::Constants, 0, [scores, zero_checks], bound, modulus);
+        let layout = Self {
+            range_checks: vec![],
+            scale: Scale(usual.scale.0 / CONSTANT_HEADROOM),
+            capacity: usual.capacity * CONSTANT_HEADROOM,
+            ..usual
+        };
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    fn new(
+        form: ReplyForm,
+        first: usize,
+        [scores, zero_checks]: [usize; 2],
+        bound: f64,
+        modulus: f64,
+    ) -> Self {
+        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
+        let [end, first_range_check] = [first + scores, first + scores + zero_checks];
+        Self {
+            form,
+            scores: (first..end).collect(),
+            zero_checks: (end..first_range_check).collect(),
+            range_checks: (first_range_check..first_range_check + scores).collect(),
+            range_check_divisor: RANGE_CHECK_DIVISOR,
+            scale: Scale(modulus / 2.0 / capacity),
+            capacity,
+        }
+    }
+
+    /// All values, in the order scores, zero checks, range check: they are numbered so.
+    pub fn values(&self) -> Vec<usize> {
+        [&self.scores[..], &self.zero_checks, &self.range_checks].concat()
+    }
+
+    /// How many ciphertexts the reply is made of.
+    pub fn ciphertexts(&self) -> usize {
+        match self.form {
+            ReplyForm::Batch { .. } | ReplyForm::Constants => self.scores.len(),
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } => 1,
+        }
+    }
+
+    /// The coefficients that are read of each ciphertext, in the order in which a reply holds them.
+    pub fn indices(&self) -> Vec<usize> {
+        match self.form {
+            ReplyForm::Constants => (0..=CONSTANT_ZERO_CHECKS).collect(),
+            ReplyForm::Coefficients => self.values(),
+            ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
+            ReplyForm::Batch { slots } => (0..slots).collect(),
+        }
+    }
+
+    /// How large a zero check may be; errors must stay well below.
+    pub fn tolerance(&self) -> f64 {
+        self.range() * TOLERANCE
+    }
+
+    /// The magnitude that a score in range is below.
+    fn range(&self) -> f64 {
+        match self.form {
+            ReplyForm::Constants => self.capacity / CONSTANT_HEADROOM,
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => self.capacity,
+        }
+    }
+
+    /// How far a score and its range check may be apart: as far as errors of the tolerance in both can bring them. A score that wraps
+    /// around is off by at least twice the capacity, which is almost eight times that.
+    fn range_check_tolerance(&self) -> f64 {
+        self.tolerance() * (self.range_check_divisor + 1.0)
+    }
+
+    /// Checks that there is room for the coefficients with so many copies of each value.
+    pub(crate) fn check_room(&self, copies: usize) -> Result<(), Error> {
+        let [scores, zero_checks, range_checks] =
+            [&self.scores, &self.zero_checks, &self.range_checks].map(Vec::len);
+        let count = scores + zero_checks + range_checks;
+        if count <= room(copies) {
+            return Ok(());
+        }
+        let actual = format!(
+            "{count} ({scores} scores, {range_checks} range_checks copies, {zero_checks} zero_checks)"
+        );
+        let expected = format!("at most {} for {copies} copies of each value", room(copies));
+        Err(Error::does_not_fit("number of reply coefficients", actual, expected))
+    }
+
+    /// Checks that the capacity is the one at which scores of this scale wrap around modulo `modulus`, so
+    /// that what it is compared with means something. A batch's scale is what its whole-numbered scales come
+    /// to, not exactly what was aimed at.
+    pub(crate) fn check_capacity(&self, modulus: f64) -> Result<(), Error> {
+        let share = 2.0 * self.scale.0 * self.capacity / modulus;
+        let allowed = match self.form {
+            ReplyForm::Batch { .. } => 0.5..=2.0,
+            ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Constants => {
+                1.0 - 1e-6..=1.0 + 1e-6
+            }
+        };
+        if allowed.contains(&share)
+            && (self.range_checks.is_empty() || self.range_check_divisor == RANGE_CHECK_DIVISOR)
+        {
+            return Ok(());
+        }
+        Err(Error::Plan(format!(
+            "the reply's capacity of {} is not half the modulus {modulus} over its scale {}, or its copies are not over {RANGE_CHECK_DIVISOR}",
+            self.capacity, self.scale
+        )))
+    }
+
+    /// Checks that the values are numbered in order, and the figures are in range.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let [scores, zero_checks, range_checks] =
+            [&self.scores, &self.zero_checks, &self.range_checks].map(Vec::len);
+        let count = scores + zero_checks + range_checks;
+        let (first, form_fits) = match self.form {
+            ReplyForm::Coefficients => (1, range_checks == scores && ZERO_CHECKS.contains(&zero_checks)),
+            ReplyForm::Constants => (0, range_checks == 0 && zero_checks == scores * CONSTANT_ZERO_CHECKS),
+            ReplyForm::Periodic { period, slots } => {
+                let powers = period.is_power_of_two() && slots.is_power_of_two();
+                (
+                    0,
+                    range_checks == scores
+                        && powers
+                        && period == count
+                        && period <= slots
+                        && slots <= 1 << 16
+                        && zero_checks >= 3,
+                )
+            }
+            ReplyForm::Batch { slots } => {
+                (0, range_checks + zero_checks == 0 && slots.is_power_of_two() && slots <= 1 << 16)
+            }
+        };
+        let numbered = self.values().iter().copied().eq(first..first + count);
+        if !(1..=MOST_SCORES).contains(&scores) || !form_fits || !numbered {
+            return Err(Error::Plan(
+                "the reply's values are not numbered in order: scores, three zero_checks or more, as many range_checks copies as scores".into(),
+            ));
+        }
+        let positive = [self.range_check_divisor, self.scale.0, self.capacity];
+        if positive.iter().any(|x| !x.is_finite() || *x <= 0.0) || self.scale.0 > LARGEST_SCALE {
+            return Err(Error::Plan(format!(
+                "reply scale {} or capacity {} out of range",
+                self.scale, self.capacity
+            )));
+        }
+        Ok(())
+    }
+
+    /// The bias of each value, zeros too.
+    pub fn biases(&self, bias: &[f64]) -> Vec<f64> {
+        let mut all = vec![0.0; self.values().iter().max().map_or(0, |last| last + 1)];
+        for ((score, copy), bias) in self.scores.iter().zip(&self.range_checks).zip(bias) {
+            (all[*score], all[*copy]) = (*bias, bias / self.range_check_divisor);
+        }
+        all
+    }
+
+    /// The root mean square of the scores' errors, for those of the coefficients that are read.
+    pub fn score_deviation(&self, coefficients: &[f64]) -> f64 {
+        let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
+        match self.form {
+            ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
+            ReplyForm::Batch { .. } => mean_square(coefficients).sqrt(),
+            ReplyForm::Constants => {
+                let first: Vec<f64> =
+                    coefficients.iter().step_by(1 + CONSTANT_ZERO_CHECKS).copied().collect();
+                mean_square(&first).sqrt()
+            }
+            // A slot is the first coefficient and twice each other one times a cosine.
+            ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
+        }
+    }
+
+    /// Reads the scores from the decrypted coefficients, given ciphertext by ciphertext in the order of [`indices`](Self::indices).
+    ///
+    /// # Errors
+    /// Where their number is not the layout's.
+    pub fn read(&self, coefficients: &[f64]) -> Result<Scores, Error> {
+        let (expected, actual) = (self.values().len(), coefficients.len());
+        if actual != expected {
+            return Err(Error::Length { what: "reply", expected, actual });
+        }
+        let values = match self.form {
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
+            ReplyForm::Constants => {
+                let each = || coefficients.chunks(1 + CONSTANT_ZERO_CHECKS);
+                each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()
+            }
+            ReplyForm::Periodic { period, .. } => {
+                let mut slots = vec![0.0; period];
+                Embedding::new(period).add_coefficients(coefficients, &mut slots);
+                slots
+            }
+        };
+        let (scores, rest) = values.split_at(self.scores.len());
+        let (zero_checks, range_checks) = rest.split_at(self.zero_checks.len());
+        Ok(Scores { scores: scores.to_vec(), verdict: self.verdict(scores, zero_checks, range_checks) })
+    }
+
+    /// Reads the scores of the first `images` images of a batch from the decrypted slots of all ciphertexts.
+    ///
+    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
+    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
+    /// uniform, and slots `sqrt(2N / 3)` capacities.
+    ///
+    /// # Errors
+    /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
+    pub fn read_batch(&self, slots: &[Vec<f64>], images: usize) -> Result<(Vec<Vec<f64>>, Verdict), Error> {
+        let expected = self.scores.len();
+        if slots.len() != expected {
+            return Err(Error::Length { what: "reply", expected, actual: slots.len() });
+        }
+        if let Some(short) = slots.iter().find(|s| s.len() < images) {
+            return Err(Error::Length { what: "slots of a reply", expected: images, actual: short.len() });
+        }
+        let scores = (0..images).map(|image| slots.iter().map(|s| s[image]).collect()).collect();
+        let (found, allowed) = (slots.iter().map(|s| root_mean_square(s)).fold(0.0, f64::max), self.capacity);
+        let verdict = match found / allowed {
+            share if share <= 1.0 => Verdict::Sound,
+            share if share <= WRAPPED => Verdict::OutOfRange { found, allowed },
+            _ => Verdict::WrongKeys { found, allowed },
+        };
+        Ok((scores, verdict))
+    }
+
+    fn verdict(&self, scores: &[f64], zero_checks: &[f64], range_checks: &[f64]) -> Verdict {
+        let (found, allowed) = (largest(zero_checks.iter().copied()), self.tolerance());
+        if found > allowed {
+            return Verdict::WrongKeys { found, allowed };
+        }
+        if range_checks.is_empty() {
+            let (found, allowed) = (largest(scores.iter().copied()), self.range());
+            return if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound };
+        }
+        let apart =
+            scores.iter().zip(range_checks).map(|(score, copy)| score - copy * self.range_check_divisor);
+        let (found, allowed) = (largest(apart), self.range_check_tolerance());
+        if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound }
+    }
+}
+
+/// From how many capacities on the slots of a batch are noise, and no scores some of which wrapped around.
+const WRAPPED: f64 = 12.0;
+
+fn root_mean_square(slots: &[f64]) -> f64 {
+    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
+}
+
+/// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal over them.
+fn room(copies: usize) -> usize {
+    (copies / 2).saturating_sub(1)
+}
+
+/// The largest magnitude; infinite where one is not a number.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |m: f64, v| if v.is_nan() { f64::INFINITY } else { m.max(v.abs()) })
+}

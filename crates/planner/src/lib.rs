@@ -1,0 +1,39 @@
+//! Which layouts and which layer kernels: the planner, and plans.
+//!
+//! [`plan()`] finds the cheapest path through layouts for an objective. A [`Plan`] pins it; its
+//! [public part](blindsight_layout::PublicPlan) is all that a client needs. The plans of the literature are
+//! recipes beside it ([`Lola`], and CryptoNets' for batches).
+//!
+//! # Contract
+//!
+//! A plan's circuit computes, on plain slots, what the network computes. The same model, options and cost model
+//! give the same plan on every machine. Plans from outside are checked before they are used.
+//!
+//! # Non-goals
+//!
+//! How layers are computed is not known here, and nothing here holds or needs a secret.
+
+mod error;
+mod explain;
+mod literature;
+mod objective;
+mod options;
+mod parameters;
+mod plan;
+mod planner;
+mod prices;
+mod search;
+mod sharing;
+pub mod sizes;
+
+pub use error::{Error, Limit};
+pub use explain::{CountFields, Explanation, LayerExplanation, OneOrMany, explain};
+pub use literature::Lola;
+pub use objective::{Objective, PlanCost};
+pub use options::{OFFERED, Options, Packing, ReplyKind};
+pub use parameters::{candidates, candidates_at, parameters};
+pub use plan::{Plan, Recipe};
+pub use planner::{plan, plan_for, runner_up};
+
+#[cfg(test)]
+mod tests;

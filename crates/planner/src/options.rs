@@ -1,0 +1,126 @@
+//! What is asked of the planner.
+
+use crate::objective::Objective;
+use crate::{Error, Lola};
+use blindsight_circuit::CostModel;
+use blindsight_layers::{Choice, LayerChoice};
+use std::fmt;
+use std::str::FromStr;
+
+/// Which plans are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// All that are offered.
+    #[default]
+    Auto,
+    /// Those with so many taps of the first layer in each input ciphertext.
+    Im2col(usize),
+    /// Those whose input is the image itself.
+    Image,
+    /// LoLa's plans.
+    Lola(Lola),
+    /// The one for batches of images.
+    Batch,
+}
+
+impl Packing {
+    /// The packing that a choice belongs to.
+    pub fn of(choice: &Choice) -> Self {
+        match &choice.layers[..] {
+            [LayerChoice::Im2col { output, .. }, ..] => Self::Im2col(output.blocks.parts),
+            _ => Self::Image,
+        }
+    }
+}
+
+/// The names of [`Packing`] for help texts; `im2col-T` stands for any number that fits.
+pub const OFFERED: &str = "auto, image (the image itself), im2col-1, im2col-2, ... im2col-T (T taps of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
+
+impl FromStr for Packing {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let refused = |reason| Error::Representation { asked: name.into(), reason, offered: OFFERED.into() };
+        match name {
+            "auto" => return Ok(Self::Auto),
+            "image" => return Ok(Self::Image),
+            "lola" => return Ok(Self::Lola(Lola::Offsets)),
+            "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
+            "cryptonets" => return Ok(Self::Batch),
+            _ => {}
+        }
+        let taps = name.strip_prefix("im2col-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
+        taps.map(Self::Im2col).ok_or_else(|| refused("unknown"))
+    }
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Im2col(taps) => write!(f, "im2col-{taps}"),
+            Self::Image => f.write_str("image"),
+            Self::Batch => f.write_str("cryptonets"),
+            Self::Lola(Lola::Offsets) => f.write_str("lola"),
+            Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
+        }
+    }
+}
+
+/// What the reply may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyKind {
+    /// Nothing but the scores (and what proves them) can be read.
+    #[default]
+    Clean,
+}
+
+impl FromStr for ReplyKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let reason = match name {
+            "clean" => return Ok(Self::Clean),
+            "raw" => {
+                "the clean reply of these plans is a single product, so a raw one would cost more bytes and save nothing"
+            }
+            _ => "there is clean",
+        };
+        Err(Error::NotOffered { what: "reply", asked: name.into(), reason })
+    }
+}
+
+impl fmt::Display for ReplyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("clean")
+    }
+}
+
+/// What is asked of the planner.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which plans are looked at.
+    pub packing: Packing,
+    /// What the plan should be best at.
+    pub objective: Objective,
+    /// The ring degree; without it the smallest that fits.
+    pub ring_degree: Option<usize>,
+    /// What the reply may hold.
+    pub reply: ReplyKind,
+    /// The most bytes that evaluation keys may take.
+    pub max_key_bytes: Option<u64>,
+    /// The most bytes that the encoded model may take in the server's memory.
+    pub max_model_bytes: Option<u64>,
+    /// The largest predicted error (root mean square) of a score; an eighth of what the zero_checks of the reply tolerate is never exceeded.
+    pub max_error: Option<f64>,
+    /// How long operations take.
+    pub cost: CostModel,
+}
+
+impl Options {
+    /// Whether a plan for batches is asked for.
+    pub(crate) fn is_batch(&self) -> bool {
+        let fastest = self.packing == Packing::Auto && self.objective == Objective::Throughput;
+        self.packing == Packing::Batch || fastest
+    }
+}

@@ -1,0 +1,362 @@
+//! The planner: from a model and what is asked for to the best plan.
+//!
+//! For each tensor it looks at the layouts worth trying, for neighbouring layouts at the ways to compute the
+//! layer between, which layer kernels offer: costs add up, so the cheapest path through layouts is the best
+//! plan ([`crate::search`]). What a step costs is counted before anything is built. Of the best plan the error
+//! is predicted. Where it shows, every sum is rescaled at its end and not before, which adds less noise; where
+//! it is too large even so, plans whose baby steps are made in one rotation each are tried; in both cases also
+//! those of other packings, one of which may be cheaper as it is. All is deterministic: the same model, options
+//! and cost model give the same plan.
+
+use crate::error::Limit;
+use crate::literature::{Chain, Lola, batch};
+use crate::objective::{Objective, PlanCost};
+use crate::options::{Options, Packing};
+use crate::parameters::{DEGREES, parameters, too_deep};
+use crate::search::{Map, Search};
+use crate::sharing::share_keys;
+use crate::{Error, Plan, Recipe, sizes};
+use blindsight_circuit::predict;
+use blindsight_ckks::Parameters;
+use blindsight_layers::{Assembly, Choice, LayerGraph, Network, Price, assemble, input_level};
+use blindsight_layout::InputLayout;
+use blindsight_network::Model;
+
+/// How many times the predicted error must fit into the zero_checks' tolerance: at eight deviations no sound reply is refused.
+const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
+/// The score bound of a model that has none in its metadata.
+pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
+
+/// The best plan for a model.
+///
+/// # Errors
+/// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
+/// model and error within the limits; each with the figures.
+pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
+    let graph = LayerGraph::new(&model.graph, &model.metadata)?;
+    let levels = match options.packing {
+        _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, score_bound(model))?,
+        Packing::Lola(lola) => lola.depth(&Chain::new(&graph)?),
+        _ => graph.depth(),
+    };
+    if let Some(degree) = options.ring_degree {
+        return plan_for(model, &parameters(degree, levels)?, options);
+    }
+    let mut refused = None;
+    for parameters in DEGREES.into_iter().filter_map(|degree| parameters(degree, levels).ok()) {
+        match plan_for(model, &parameters, options) {
+            Err(error) if error.is_misfit() => refused = Some(error),
+            done => return done,
+        }
+    }
+    Err(refused.unwrap_or_else(|| too_deep(levels)))
+}
+
+/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where its encoded model is too large, the plan of
+/// the fewest operations is tried: the fewest products have the fewest weights.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
+    match best_plan(model, parameters, options) {
+        Err(error) if error.is_beyond(Limit::ModelBytes) && !options.is_batch() => {
+            let fewest = Options { objective: Objective::Operations, ..options.clone() };
+            let mut plan = best_plan(model, parameters, &fewest).map_err(|other| smaller(error, other))?;
+            plan.public.objective = options.objective.to_string();
+            Ok(plan)
+        }
+        plan => plan,
+    }
+}
+
+/// Of two reasons to refuse, the one with the smaller encoded model; else the first.
+fn smaller(error: Error, other: Error) -> Error {
+    let bytes = |error: &Error| match error {
+        Error::Limit { limit: Limit::ModelBytes, actual, .. } => *actual,
+        _ => f64::INFINITY,
+    };
+    if bytes(&other) < bytes(&error) { other } else { error }
+}
+
+fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
+    let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
+    let task = Task { model, graph, parameters, options };
+    let fixed = match options.packing {
+        Packing::Lola(lola) => Some(Recipe::Lola(lola)),
+        _ if options.is_batch() => Some(Recipe::Batch),
+        _ => None,
+    };
+    if let Some(recipe) = fixed {
+        return task.first_sound(vec![recipe]);
+    }
+    // The search prices what these levels have: that there are enough is asked first.
+    input_level(graph, parameters)?;
+    match task.searched(vec![]) {
+        Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto => {
+            task.literature().ok_or(error)
+        }
+        plan => plan,
+    }
+}
+
+/// What is planned.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    model: &'a Model,
+    graph: &'a LayerGraph,
+    parameters: &'a Parameters,
+    options: &'a Options,
+}
+
+impl<'a> Task<'a> {
+    fn search(&self) -> Search<'a> {
+        Search::new(self.graph, self.parameters, self.options, score_bound(self.model))
+    }
+
+    /// What a plan costs by the objective.
+    fn cost(&self, plan: &Plan) -> Result<f64, Error> {
+        let (circuit, public) = (plan.circuit(self.model)?, &plan.public);
+        let cost = PlanCost::of(&circuit, &public.input, public.input_level, &self.options.cost);
+        Ok(self.options.objective.value(&cost))
+    }
+
+    /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
+    /// costs more than what was found, one of another packing may be cheaper.
+    fn searched(&self, mut without: Vec<Packing>) -> Result<Plan, Error> {
+        let (mut best, named) = (Best::default(), self.options.packing != Packing::Auto);
+        let search = self.search();
+        let map = Map::new(&search);
+        loop {
+            let found = match within_key_limit(&map, &without, &best) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(error) => {
+                    best.refused.push(error);
+                    break;
+                }
+            };
+            let packing = Packing::of(&found.choice);
+            let options = &Options { packing, ..self.options.clone() };
+            match (Task { options, ..*self }).sound(&found.choice) {
+                Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
+                Ok(plan) => best.consider(self.cost(&plan)?, plan),
+                Err(error) => best.refused.push(error),
+            }
+            without.push(packing);
+            if named || best.settles(found.least) || best.is_hopeless() {
+                break;
+            }
+        }
+        best.result()
+    }
+
+    /// The plan of a choice that was found for a packing; where its error is too large, the best without copies of babies, which are noisier.
+    fn sound(&self, found: &Choice) -> Result<Plan, Error> {
+        match self.first_sound(orders(found)) {
+            Err(error) if error.is_beyond(Limit::Error) => {
+                let search = self.search();
+                let search = search.at(search.prices.with_key_worth(0.0));
+                let quieter = within_key_limit(&Map::new(&search), &[], &Best::default())?;
+                self.first_sound(orders(&quieter.expect("nothing is better yet").choice))
+            }
+            plan => plan,
+        }
+    }
+
+    /// The better of LoLa's plans, with the levels that they take, where they fit the ring.
+    fn literature(&self) -> Option<Plan> {
+        let plans = [Lola::Offsets, Lola::Dense].into_iter().filter_map(|lola| {
+            let ring_degree = Some(self.parameters.degree());
+            let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
+            let plan = plan(self.model, &options).ok()?;
+            Some((self.cost(&plan).ok()?, plan))
+        });
+        plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
+    }
+
+    /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
+    fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
+        let (model, bound) = (self.model, score_bound(self.model));
+        let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
+        let negligible = negligible_error(model);
+        let mut best: Option<(f64, Recipe, Assembly)> = None;
+        for recipe in recipes {
+            let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
+            check_sizes(&assembly, self.options)?;
+            let error = predicted_error(&assembly, &image)?;
+            let sound = error <= negligible.min(self.allowed(&assembly));
+            if best.as_ref().is_none_or(|(least, ..)| error < *least) {
+                best = Some((error, recipe, assembly));
+            }
+            if sound {
+                break;
+            }
+        }
+        let (error, recipe, assembly) = best.expect("there is a recipe");
+        let allowed = self.allowed(&assembly);
+        if error > allowed {
+            return Err(Error::Limit { limit: Limit::Error, actual: error, allowed });
+        }
+        Plan::new(model, self.options, recipe, &assembly, bound, error)
+    }
+
+    /// The largest error that a score may have.
+    fn allowed(&self, assembly: &Assembly) -> f64 {
+        let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
+        self.options.max_error.map_or(tolerable, |error| error.min(tolerable))
+    }
+}
+
+/// What packings have brought so far.
+#[derive(Default)]
+struct Best {
+    /// The cheapest plan, and what it costs.
+    plan: Option<(f64, Plan)>,
+    /// Why there is none of others.
+    refused: Vec<Error>,
+}
+
+impl Best {
+    /// To save less than a thousandth no other packing is looked at.
+    const NEAR: f64 = 1.001;
+    /// How many packings are tried where all are refused: those over windows are much alike.
+    const TRIED: usize = 3;
+
+    /// Whether plans that cost so much at least need not be looked at.
+    fn settles(&self, least: f64) -> bool {
+        self.plan.as_ref().is_some_and(|(cost, _)| *cost <= Self::NEAR * least)
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.plan.is_none() && self.refused.len() == Self::TRIED
+    }
+
+    fn consider(&mut self, cost: f64, plan: Plan) {
+        if self.plan.as_ref().is_none_or(|(least, _)| cost < *least) {
+            self.plan = Some((cost, plan));
+        }
+    }
+
+    /// The cheapest plan, or why there is none of the first packing.
+    fn result(self) -> Result<Plan, Error> {
+        let refusal = || self.refused.into_iter().next().expect("what brings no plan is refused");
+        self.plan.map(|(_, plan)| plan).ok_or_else(refusal)
+    }
+}
+
+/// A choice as it is, and with less noise for more time.
+fn orders(choice: &Choice) -> Vec<Recipe> {
+    vec![Recipe::Layers(choice.clone()), Recipe::Layers(choice.clone().rescaled_late())]
+}
+
+/// What the planner would have chosen in the same ring if the packing of its plan were not offered; `None` where no other fits, and for plans that
+/// were asked for by name.
+///
+/// # Errors
+/// Those of a model that cannot be planned.
+pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option<Plan>, Error> {
+    let Recipe::Layers(chosen) = plan.recipe() else { return Ok(None) };
+    if options.packing != Packing::Auto {
+        return Ok(None);
+    }
+    let (graph, parameters) =
+        (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.parameters.clone().validate()?);
+    match (Task { model, graph, parameters, options }).searched(vec![Packing::of(chosen)]) {
+        Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
+        plan => plan.map(Some),
+    }
+}
+
+/// The share of a score's usual size that an error may have before less noise is worth more time.
+const NEGLIGIBLE: f64 = 0.005;
+
+/// How many times the usual score fits into the bound, at least: a mean square may come from a few images that are far off.
+const BOUND_IN_SCORES: f64 = 8.0;
+
+/// An error that hardly shows, where the model says how large its scores are.
+fn negligible_error(model: &Model) -> f64 {
+    let scores = model.graph.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
+    let usual = |rms: f64| rms.min(score_bound(model) / BOUND_IN_SCORES);
+    scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * usual(range.rms))
+}
+
+fn score_bound(model: &Model) -> f64 {
+    model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND)
+}
+
+/// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
+const KEY_PRICES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
+
+/// What a search found.
+struct Found {
+    /// What any plan of the search costs at least.
+    least: f64,
+    choice: Choice,
+}
+
+/// The best choice of other packings than these whose keys are within the limit: keys are given a price, which rises until they are. `None` where
+/// no such plan is better than the best.
+fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<Option<Found>, Error> {
+    let search = map.search;
+    let Network { graph, parameters, bound, .. } = search.network;
+    let limit = search.options.max_key_bytes.unwrap_or(u64::MAX);
+    let is_better = |price| !best.settles(at_this_price(price, search));
+    let Some((price, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
+    let least = at_this_price(price, search);
+    let priced = KEY_PRICES.into_iter().map(|key_price| {
+        let found =
+            Map::new(&search.at(search.prices.with_key_price(key_price))).cheapest(without, |_| true)?;
+        Ok::<_, Error>(found.expect("anything is worth it").1)
+    });
+    let mut least_keys = u64::MAX;
+    for choice in std::iter::once(Ok(choice)).chain(priced) {
+        let choice = share_keys(search, choice?);
+        let assembly = assemble(graph, parameters, &choice, bound)?;
+        let keys = sizes::evaluation_keys(parameters, &assembly.circuit.keys());
+        if keys <= limit {
+            return Ok(Some(Found { least, choice }));
+        }
+        least_keys = least_keys.min(keys);
+    }
+    Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
+}
+
+/// What a finished plan of this price costs, in the units of [`Objective::value`].
+fn at_this_price(Price([first, ..]): Price, search: &Search<'_>) -> f64 {
+    let parameters = search.network.parameters;
+    match search.options.objective {
+        Objective::Latency | Objective::Throughput => first / 1e3,
+        Objective::Operations | Objective::KeySwitches => first,
+        Objective::Upload => sizes::upload(parameters, parameters.max_level(), first as usize) as f64,
+    }
+}
+
+/// Checks that the keys and the encoded model are within their limits, before any of them exists.
+fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
+    let check = |limit, actual: u64, allowed: Option<u64>| match allowed {
+        Some(allowed) if actual > allowed => {
+            Err(Error::Limit { limit, actual: actual as f64, allowed: allowed as f64 })
+        }
+        _ => Ok(()),
+    };
+    let circuit = &assembly.circuit;
+    check(
+        Limit::KeyBytes,
+        sizes::evaluation_keys(circuit.parameters(), &circuit.keys()),
+        options.max_key_bytes,
+    )?;
+    check(Limit::ModelBytes, sizes::encoded_model(circuit), options.max_model_bytes)
+}
+
+/// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
+fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
+    /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
+    const SLOTS: usize = 16;
+    let inputs = match assembly.input {
+        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
+        _ => assembly.input.write(image)?,
+    };
+    let predictions = predict(&assembly.circuit, &inputs)?;
+    let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
+    Ok(assembly.reply.score_deviation(&deviations))
+}
