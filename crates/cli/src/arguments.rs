@@ -4,9 +4,7 @@ use crate::failure::{During, Failure, Outcome};
 use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
 use blindsight_network::{Dataset, Image, Model, Shape};
-use blindsight_planner as planner;
-use blindsight_planner::Plan;
-use blindsight_planner::{Objective, Options, Packing, ReplyKind};
+use blindsight_planner::{Objective, Options, Packing, Plan, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -63,7 +61,13 @@ impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured; searched by all cores.
     pub fn plan(&self, model: &Model) -> Outcome<Plan> {
         let options = self.options()?;
-        on_threads(machine::cores(), || Ok(planner::plan(model, &options)?))
+        on_threads(machine::cores(), || Ok(blindsight_planner::plan(model, &options)?))
+    }
+
+    /// What is to be known of a plan of this model, in words.
+    pub fn notices(model: &Model, plan: &Plan) -> Outcome<Vec<String>> {
+        let notices = on_threads(machine::cores(), || Ok(blindsight_planner::notices(model, plan)?))?;
+        Ok(notices.iter().map(ToString::to_string).collect())
     }
 
     /// The same for the planner.

@@ -145,3 +145,23 @@ fn no_label_flips_in_silence() {
     println!("{} of {} labels flipped, {} marked", flipped.len(), images.len(), document["too_close"]);
     assert!(flipped.iter().all(|entry| entry["too_close"] == true), "{flipped:?}");
 }
+
+/// Files that say nothing of their scores, which are far from those of most networks.
+#[test]
+fn small_scores_give_the_right_label_and_say_what_was_estimated() {
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/small-scores");
+    if !cases.is_dir() {
+        return println!("SKIPPED: no {}", cases.display());
+    }
+    let folder = Folder::new("small-scores");
+    for (name, label) in [("net", 8), ("mse", 6), ("ce", 2)] {
+        let command = format!("classify {0}/{name}.onnx {0}/img.png", cases.display());
+        let document = folder.json(&command);
+        assert_eq!(document["label"], label.to_string(), "{name}");
+        let largest = document["plain_scores"].as_array().expect("scores").iter().map(number);
+        let largest = largest.fold(0.0, |most: f64, score| most.max(score.abs()));
+        assert!(number(&document["max_abs_error"]) < 0.02 * largest, "{name}: {document}");
+        let warnings = document["warnings"].to_string();
+        assert!(warnings.contains("score bound") && warnings.contains("estimate"), "{warnings}");
+    }
+}

@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// A score left the range that the plan can carry.
     #[error(
-        "a score is out of the range that the plan can carry: it and its coarse copy are up to {found:.3} apart, at most {allowed:.3} is allowed; the image is unlike any the model was made for, and its scores are not known"
+        "a score is out of the range that the plan can carry: it and its coarse copy are up to {found:.3} apart, at most {allowed:.3} is allowed; the image is unlike any the model was made for, or the model's score bound is too small; the scores are not known"
     )]
     WrappedAround {
         /// By how much a score and its coarse copy disagree at most.

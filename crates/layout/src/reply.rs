@@ -103,14 +103,16 @@ const CONSTANT_ZERO_CHECKS: usize = 3;
 /// How many times the largest score in range fits into the capacity where there are no copies: a score that wraps around, wherever it
 /// comes to lie, is read as one in range with a probability of one in so many.
 const CONSTANT_HEADROOM: f64 = 8.0;
-/// No reply has a larger scale: no prime is larger.
-const LARGEST_SCALE: f64 = (1u64 << 30) as f64;
+/// No reply has a smaller capacity: scores of that size come of weights that are lost in their own rounding.
+const LEAST_CAPACITY: f64 = 1.0 / (1u64 << 20) as f64;
+/// No reply has a larger scale: no prime is larger than `2^30`, and half of one holds the least capacity.
+const LARGEST_SCALE: f64 = (1u64 << 50) as f64;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;
 
 impl ReplyLayout {
-    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that is twice that,
-    /// and one at least. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
+    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that
+    /// is twice that. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
     /// fewer zero checks.
     ///
     /// # Errors
@@ -154,7 +156,7 @@ impl ReplyLayout {
     }
 
     /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is the least power of two that is
-    /// sixteen times that, and eight at least.
+    /// sixteen times that.
     ///
     /// # Errors
     /// For no scores, or absurdly many.
@@ -178,7 +180,7 @@ impl ReplyLayout {
         bound: f64,
         modulus: f64,
     ) -> Self {
-        let capacity = (2.0 * bound).max(1.0).log2().ceil().exp2();
+        let capacity = (2.0 * bound).log2().ceil().exp2().max(LEAST_CAPACITY);
         let [end, first_range_check] = [first + scores, first + scores + zero_checks];
         Self {
             form,

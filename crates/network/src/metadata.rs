@@ -18,6 +18,8 @@ pub struct Metadata {
     pub mean: Vec<f64>,
     /// What each channel is divided by after that. Default 1.
     pub std: Vec<f64>,
+    /// Whether the file says a mean or a deviation; otherwise what mean and std are is assumed. Default no.
+    pub is_normalised: bool,
     /// A name for each score. Default their indices.
     pub labels: Vec<String>,
     /// The least and the largest value of a normalised input. Default what pixels from 0 to 255 can give.
@@ -46,6 +48,7 @@ impl Metadata {
             accuracy: None,
             mean: vec![0.0; input.channels],
             std: vec![1.0; input.channels],
+            is_normalised: false,
             labels: (0..scores).map(|i| i.to_string()).collect(),
             input_range: (0.0, 1.0),
             score_bound: None,
@@ -74,6 +77,7 @@ impl Metadata {
         if let Some(e) = entry("blindsight.std") {
             parsed.std = e.numbers(input.channels, "positive numbers", |v| v.is_finite() && v > 0.0)?;
         }
+        parsed.is_normalised = entry("blindsight.mean").or(entry("blindsight.std")).is_some();
         if let Some(e) = entry("blindsight.labels") {
             parsed.labels = e.labels(scores)?;
         }
@@ -88,6 +92,13 @@ impl Metadata {
             parsed.ranges = e.ranges()?;
         }
         Ok(parsed)
+    }
+
+    /// Refuses ranges of what the network has not: `is_known` says which names it has.
+    pub(crate) fn check_ranges(&self, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let Some(unknown) = self.ranges.keys().find(|name| !is_known(name)) else { return Ok(()) };
+        let (key, value) = ("blindsight.ranges".into(), unknown.chars().take(80).collect());
+        Err(Error::Metadata { key, value, expected: "names of the graph's nodes or of their outputs".into() })
     }
 
     /// The values that pixels from 0 to 255 have once normalised.

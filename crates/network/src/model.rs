@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -35,7 +36,8 @@ impl Model {
     ///
     /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of one, that is
     /// not supported; a missing initialiser; shapes that do not fit; nodes in a circle; weights that are not finite;
-    /// anything above [`limits`]. A graph that passes can be run.
+    /// anything above [`limits`]; metadata of the wrong form, or that name what the graph has not. A graph that passes
+    /// can be run.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         Self::of(name, &onnx::decode(bytes)?, [bytes].into_iter())
     }
@@ -54,6 +56,14 @@ impl Model {
         let graph = onnx::import(decoded, length)?;
         let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
         let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
+        // Nodes that importing left out, such as a Flatten, may have a range too.
+        let nodes = decoded.graph.iter().flat_map(|graph| &graph.node);
+        let names: HashSet<&str> = nodes
+            .flat_map(|node| std::iter::once(&node.name).chain(&node.output))
+            .map(String::as_str)
+            .chain(graph.nodes.iter().map(|node| node.name.as_str()))
+            .collect();
+        metadata.check_ranges(|name| names.contains(name))?;
         Ok(Self { name: name.to_string(), graph, metadata, digest: digest.finalize().into() })
     }
 

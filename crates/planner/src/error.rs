@@ -1,3 +1,4 @@
+use crate::notices::short;
 use blindsight_layout::Error as LayoutError;
 
 /// Why a model cannot be planned, or a plan not be used.
@@ -41,6 +42,36 @@ pub enum Error {
         actual: f64,
         /// The limit.
         allowed: f64,
+    },
+    /// A score bound that scores of usual inputs exceed.
+    #[error(
+        "the scores (layer {layer}) reach {}, but blindsight.score_bound is {}, too small for them: say {} in the metadata, or leave it out to have it estimated",
+        short(*.reached), short(*.bound), short(*.suggested)
+    )]
+    ScoreBound {
+        /// The last layer.
+        layer: String,
+        /// The largest score that is known to occur.
+        reached: f64,
+        /// What the file says that none exceeds.
+        bound: f64,
+        /// A bound that would do.
+        suggested: f64,
+    },
+    /// Values of a layer that no ciphertext holds.
+    #[error(
+        "values of layer {layer} reach {} on a probe input, and at most {} fits there: check blindsight.input_range, mean and std, and scale the weights so that values stay near one (the score bound is {})",
+        short(*.reached), short(*.most), short(*.bound)
+    )]
+    Magnitude {
+        /// The layer.
+        layer: String,
+        /// The largest magnitude.
+        reached: f64,
+        /// The largest that fits.
+        most: f64,
+        /// What no score should exceed.
+        bound: f64,
     },
     /// A plan file that is damaged, or no plan file at all.
     #[error(transparent)]

@@ -14,8 +14,10 @@
 //! How layers are computed is not known here, and nothing here holds or needs a secret.
 
 mod error;
+mod expected;
 mod explain;
 mod literature;
+mod notices;
 mod objective;
 mod options;
 mod parameters;
@@ -29,6 +31,7 @@ pub mod sizes;
 pub use error::{Error, Limit};
 pub use explain::{CountFields, Explanation, LayerExplanation, OneOrMany, explain};
 pub use literature::Lola;
+pub use notices::{Notice, notices};
 pub use objective::{Objective, PlanCost};
 pub use options::{OFFERED, Options, Packing, ReplyKind};
 pub use parameters::{candidates, candidates_at, parameters};

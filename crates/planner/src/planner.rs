@@ -9,6 +9,7 @@
 //! and cost model give the same plan.
 
 use crate::error::Limit;
+use crate::expected::Expected;
 use crate::literature::{Chain, Lola, batch};
 use crate::objective::{Objective, PlanCost};
 use crate::options::{Options, Packing};
@@ -16,7 +17,7 @@ use crate::parameters::{DEGREES, parameters, too_deep};
 use crate::search::{Map, Search};
 use crate::sharing::share_keys;
 use crate::{Error, Plan, Recipe, sizes};
-use blindsight_circuit::predict;
+use blindsight_circuit::{Circuit, predict};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{Assembly, Choice, LayerGraph, Network, Price, assemble, input_level};
 use blindsight_layout::InputLayout;
@@ -24,8 +25,6 @@ use blindsight_network::Model;
 
 /// How many times the predicted error must fit into the zero_checks' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
-/// The score bound of a model that has none in its metadata.
-pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 
 /// The best plan for a model.
 ///
@@ -33,18 +32,23 @@ pub(crate) const DEFAULT_SCORE_BOUND: f64 = 64.0;
 /// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
 /// model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
+    plan_expecting(model, &Expected::of(model)?, options)
+}
+
+/// The best plan for a model of such scores.
+fn plan_expecting(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
     let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     let levels = match options.packing {
-        _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, score_bound(model))?,
+        _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, expected.bound)?,
         Packing::Lola(lola) => lola.depth(&Chain::new(&graph)?),
         _ => graph.depth(),
     };
     if let Some(degree) = options.ring_degree {
-        return plan_for(model, &parameters(degree, levels)?, options);
+        return plan_within(model, expected, &parameters(degree, levels)?, options);
     }
     let mut refused = None;
     for parameters in DEGREES.into_iter().filter_map(|degree| parameters(degree, levels).ok()) {
-        match plan_for(model, &parameters, options) {
+        match plan_within(model, expected, &parameters, options) {
             Err(error) if error.is_misfit() => refused = Some(error),
             done => return done,
         }
@@ -58,15 +62,37 @@ pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
 /// # Errors
 /// As [`plan`].
 pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    match best_plan(model, parameters, options) {
+    plan_within(model, &Expected::of(model)?, parameters, options)
+}
+
+/// As [`plan_for`], for a model of such scores.
+fn plan_within(
+    model: &Model,
+    expected: &Expected,
+    parameters: &Parameters,
+    options: &Options,
+) -> Result<Plan, Error> {
+    let best = |options: &Options| best_plan(model, expected, parameters, options);
+    match best(options) {
         Err(error) if error.is_beyond(Limit::ModelBytes) && !options.is_batch() => {
             let fewest = Options { objective: Objective::Operations, ..options.clone() };
-            let mut plan = best_plan(model, parameters, &fewest).map_err(|other| smaller(error, other))?;
+            let mut plan = best(&fewest).map_err(|other| smaller(error, other))?;
             plan.public.objective = options.objective.to_string();
             Ok(plan)
         }
+        Err(error) if error.is_beyond(Limit::Error) && expected.exceeds_bound() => {
+            Err(score_bound_error(model, expected, expected.reached))
+        }
         plan => plan,
     }
+}
+
+/// What is said of a score bound that scores exceed.
+fn score_bound_error(model: &Model, expected: &Expected, reached: f64) -> Error {
+    let layer = model.graph.last().map_or("input", |layer| &layer.name).to_string();
+    let reached = expected.reached.max(reached);
+    let suggested = Expected { reached, ..*expected }.suggested_bound();
+    Error::ScoreBound { layer, reached, bound: expected.bound, suggested }
 }
 
 /// Of two reasons to refuse, the one with the smaller encoded model; else the first.
@@ -78,9 +104,14 @@ fn smaller(error: Error, other: Error) -> Error {
     if bytes(&other) < bytes(&error) { other } else { error }
 }
 
-fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
+fn best_plan(
+    model: &Model,
+    expected: &Expected,
+    parameters: &Parameters,
+    options: &Options,
+) -> Result<Plan, Error> {
     let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    let task = Task { model, graph, parameters, options };
+    let task = Task { model, expected, graph, parameters, options };
     let fixed = match options.packing {
         Packing::Lola(lola) => Some(Recipe::Lola(lola)),
         _ if options.is_batch() => Some(Recipe::Batch),
@@ -103,6 +134,7 @@ fn best_plan(model: &Model, parameters: &Parameters, options: &Options) -> Resul
 #[derive(Clone, Copy)]
 struct Task<'a> {
     model: &'a Model,
+    expected: &'a Expected,
     graph: &'a LayerGraph,
     parameters: &'a Parameters,
     options: &'a Options,
@@ -110,12 +142,12 @@ struct Task<'a> {
 
 impl<'a> Task<'a> {
     fn search(&self) -> Search<'a> {
-        Search::new(self.graph, self.parameters, self.options, score_bound(self.model))
+        Search::new(self.graph, self.parameters, self.options, self.expected.bound)
     }
 
     /// What a plan costs by the objective.
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
-        let (circuit, public) = (plan.circuit(self.model)?, &plan.public);
+        let (circuit, public) = (plan.circuit_for(self.model, self.parameters)?, &plan.public);
         let cost = PlanCost::of(&circuit, &public.input, public.input_level, &self.options.cost);
         Ok(self.options.objective.value(&cost))
     }
@@ -168,22 +200,24 @@ impl<'a> Task<'a> {
         let plans = [Lola::Offsets, Lola::Dense].into_iter().filter_map(|lola| {
             let ring_degree = Some(self.parameters.degree());
             let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
-            let plan = plan(self.model, &options).ok()?;
-            Some((self.cost(&plan).ok()?, plan))
+            let plan = plan_expecting(self.model, self.expected, &options).ok()?;
+            let parameters = &plan.public.parameters.validate().ok()?;
+            Some((Task { parameters, ..*self }.cost(&plan).ok()?, plan))
         });
         plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
     }
 
     /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
-        let (model, bound) = (self.model, score_bound(self.model));
+        let (model, bound) = (self.model, self.expected.bound);
         let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
-        let negligible = negligible_error(model);
+        let negligible = self.expected.negligible_error();
         let mut best: Option<(f64, Recipe, Assembly)> = None;
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
-            let error = predicted_error(&assembly, &image)?;
+            let error =
+                predicted_error(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
             let sound = error <= negligible.min(self.allowed(&assembly));
             if best.as_ref().is_none_or(|(least, ..)| error < *least) {
                 best = Some((error, recipe, assembly));
@@ -198,6 +232,21 @@ impl<'a> Task<'a> {
             return Err(Error::Limit { limit: Limit::Error, actual: error, allowed });
         }
         Plan::new(model, self.options, recipe, &assembly, bound, error)
+    }
+
+    /// A refusal of the circuit in words that a user knows: the layer, its values, what to do.
+    fn named(&self, error: Error, circuit: &Circuit) -> Error {
+        use blindsight_circuit::Error as Refusal;
+        let Error::Circuit(Refusal::Overflow { value, magnitude, scale, available, .. }) = error else {
+            return error;
+        };
+        let span = circuit.layers().iter().position(|span| span.nodes.contains(&value));
+        if span.is_some_and(|span| span + 1 == circuit.layers().len()) && self.expected.is_said {
+            return score_bound_error(self.model, self.expected, magnitude);
+        }
+        let layer = span.map_or("the input", |span| &circuit.layers()[span].label.name).to_string();
+        let most = (available - 1.0).exp2() / scale.0;
+        Error::Magnitude { layer, reached: magnitude, most, bound: self.expected.bound }
     }
 
     /// The largest error that a score may have.
@@ -261,27 +310,11 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     }
     let (graph, parameters) =
         (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.parameters.clone().validate()?);
-    match (Task { model, graph, parameters, options }).searched(vec![Packing::of(chosen)]) {
+    let expected = &Expected::of(model)?;
+    match (Task { model, expected, graph, parameters, options }).searched(vec![Packing::of(chosen)]) {
         Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
-}
-
-/// The share of a score's usual size that an error may have before less noise is worth more time.
-const NEGLIGIBLE: f64 = 0.005;
-
-/// How many times the usual score fits into the bound, at least: a mean square may come from a few images that are far off.
-const BOUND_IN_SCORES: f64 = 8.0;
-
-/// An error that hardly shows, where the model says how large its scores are.
-fn negligible_error(model: &Model) -> f64 {
-    let scores = model.graph.last().and_then(|layer| model.metadata.ranges.get(&layer.name));
-    let usual = |rms: f64| rms.min(score_bound(model) / BOUND_IN_SCORES);
-    scores.map_or(f64::INFINITY, |range| NEGLIGIBLE * usual(range.rms))
-}
-
-fn score_bound(model: &Model) -> f64 {
-    model.metadata.score_bound.unwrap_or(DEFAULT_SCORE_BOUND)
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.

@@ -112,6 +112,7 @@ impl Classify {
         let round = session.classify(&images)?;
         let report =
             Report::new(&session, round, session.plain_scores(&images)?, self.precision.exact_scores);
+        let report = report.and_then(|report| report.warned(&session));
         let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else {
             return report;
         };
@@ -150,6 +151,12 @@ impl Report {
             label: answer.label,
             scores: answer.scores,
         }
+    }
+
+    /// With what is to be known of the plan, before what is said of the image.
+    fn warned(mut self, session: &Session) -> Outcome<Self> {
+        self.warnings.splice(0..0, PlanFlags::notices(&session.model, &session.plan)?);
+        Ok(self)
     }
 
     /// What is known where client and server are one process.

@@ -36,6 +36,8 @@ struct Report {
     objective_value: f64,
     /// The best plan of another family, where the planner was free to choose.
     runner_up: Option<RunnerUp>,
+    /// What was assumed, and what looks wrong.
+    warnings: Vec<String>,
     #[serde(skip)]
     objective: Objective,
 }
@@ -66,7 +68,8 @@ impl Explain {
             .transpose()?;
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
         let objective_value = explanation.cost(objective);
-        emit(&Report { explanation, objective_value, runner_up, objective }, json)
+        let warnings = PlanFlags::notices(&model, &plan)?;
+        emit(&Report { explanation, objective_value, runner_up, warnings, objective }, json)
     }
 }
 
@@ -205,6 +208,7 @@ impl fmt::Display for Report {
         for part in [self.reasons(), self.runner_up()].iter().filter(|part| !part.is_empty()) {
             writeln!(f, "{part}")?;
         }
-        write!(f, "{}", self.facts())
+        write!(f, "{}", self.facts())?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
 }

@@ -32,6 +32,8 @@ struct Report {
     digest: String,
     plan_bytes: u64,
     plan_ms: f64,
+    /// What was assumed, and what looks wrong.
+    warnings: Vec<String>,
 }
 
 impl Plan {
@@ -39,12 +41,14 @@ impl Plan {
         let model = self.model.load()?;
         let (plan, plan_ms) = timed(|| self.flags.plan(&model));
         let plan = plan?;
+        let warnings = PlanFlags::notices(&model, &plan)?;
         let report = Report {
             model: model.name,
             out: self.out.clone(),
             digest: wire::hex(&plan.digest()),
             plan_bytes: plan_file::write(&plan, &self.out)?,
             plan_ms,
+            warnings,
         };
         emit(&report, json)
     }
@@ -56,6 +60,7 @@ impl fmt::Display for Report {
             .fact("plan", format!("{}, {}: clients need it, too", self.out.display(), bytes(self.plan_bytes)))
             .fact("digest", self.digest.clone())
             .fact("time", milliseconds(self.plan_ms));
-        write!(f, "{facts}")
+        write!(f, "{facts}")?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
 }

@@ -12,6 +12,17 @@ fn defaults() {
     assert_eq!(metadata, Metadata::new(INPUT, 3));
     assert_eq!(metadata.labels, ["0", "1", "2"]);
     assert_eq!(metadata.input_range, (0.0, 1.0));
+    assert!(!metadata.is_normalised);
+    assert!(parsed(&[("blindsight.std", "1,1")]).is_normalised);
+}
+
+#[test]
+fn ranges_name_what_is_there() {
+    let metadata =
+        parsed(&[("blindsight.ranges", r#"{"a": {"max": 5, "rms": 1}, "b": {"max": 1, "rms": 1}}"#)]);
+    assert!(metadata.check_ranges(|name| ["a", "b"].contains(&name)).is_ok());
+    let message = metadata.check_ranges(|name| name == "a").unwrap_err().to_string();
+    assert!(message.contains("blindsight.ranges = \"b\""), "{message}");
 }
 
 #[test]

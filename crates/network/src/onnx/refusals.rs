@@ -269,6 +269,17 @@ fn metadata_of_the_wrong_form() {
 }
 
 #[test]
+fn ranges_that_name_nothing() {
+    let mut file = valid();
+    file.model.metadata_props.clear();
+    let range = r#"{"c":{"max":1,"rms":0.5},"no-such-node":{"max":1,"rms":0.5}}"#;
+    refused(
+        &file.entry("blindsight.ranges", range),
+        &["blindsight.ranges", "no-such-node", "names of the graph's nodes"],
+    );
+}
+
+#[test]
 fn bytes_that_are_no_model() {
     refused_bytes(b"", &["not a readable ONNX model"]);
     refused_bytes(b"GIF89a, not a model at all", &["not a readable ONNX model"]);

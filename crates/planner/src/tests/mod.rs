@@ -1,6 +1,7 @@
 //! Random networks of the packing, and a client and server in one.
 
 mod batch;
+mod bounds;
 mod depths;
 mod drawings;
 mod equality;
