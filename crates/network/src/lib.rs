@@ -28,8 +28,10 @@
 //! beyond what an accuracy over a test set asks for.
 
 mod activation;
+mod clean;
 mod dataset;
 mod error;
+mod final_activation;
 mod fused;
 mod fusion;
 mod graph;
@@ -50,6 +52,7 @@ mod testing;
 pub use activation::{Activation, MaxPool};
 pub use dataset::{Dataset, Split};
 pub use error::Error;
+pub use final_activation::FinalActivation;
 pub use fused::{Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Polynomial, Source, Sparse};
 pub use graph::{Graph, Node};
 pub use image::Image;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Fused, Graph, Image, Metadata, limits, onnx};
+use crate::{Error, FinalActivation, Fused, Graph, Image, Metadata, limits, onnx};
 
 /// A network with all that its file says of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,10 @@ pub struct Model {
     pub graph: Graph,
     /// What a client needs to know beside them.
     pub metadata: Metadata,
+    /// What the file applies to the scores, and the client applies in its stead: the graph ends in scores.
+    pub output: FinalActivation,
+    /// What was read otherwise than it stands in the file, a sentence each.
+    pub remarks: Vec<String>,
     /// SHA-256 of the file, and of those beside it that hold its weights.
     pub digest: [u8; 32],
 }
@@ -51,10 +55,10 @@ impl Model {
             length += bytes.as_ref().len();
             digest.update(&bytes);
         }
-        let graph = onnx::import(decoded, length)?;
-        let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
-        let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
-        Ok(Self { name: name.to_string(), graph, metadata, digest: digest.finalize().into() })
+        let onnx::Imported { graph, output, labels, remarks } = onnx::import(decoded, length)?;
+        let metadata = metadata(decoded, &graph, output, labels)?;
+        let (name, digest) = (name.to_string(), digest.finalize().into());
+        Ok(Self { name, graph, metadata, output, remarks, digest })
     }
 
     /// The network that an encrypted plan is made of; see [`Graph::fused`].
@@ -87,11 +91,31 @@ impl Model {
         Ok(far_out.max_by(|a, b| a.times().total_cmp(&b.times())))
     }
 
+    /// The class that scores mean: see [`FinalActivation::class_of`].
+    pub fn class(&self, scores: &[f64]) -> usize {
+        FinalActivation::class_of(scores, self.metadata.labels.len())
+    }
+
     /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where there are
     /// none.
     pub fn class_of(scores: &[f64]) -> usize {
         (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
     }
+}
+
+/// What a file says of its network beside the nodes. Where it names no classes, the operators may have.
+pub(crate) fn metadata(
+    decoded: &onnx::proto::Model,
+    graph: &Graph,
+    output: FinalActivation,
+    labels: Option<Vec<String>>,
+) -> Result<Metadata, Error> {
+    let scores = graph.output_shape()?.elements();
+    let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
+    let fits = |labels: &Vec<String>| labels.len() == scores || (labels.len() == 2 && scores == 1);
+    let classes = output.classes(scores);
+    let labels = labels.filter(fits).unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
+    Metadata::parse(graph.input, scores, labels, entries)
 }
 
 /// A layer's output that is larger than any over the training images.

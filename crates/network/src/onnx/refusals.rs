@@ -93,8 +93,8 @@ fn shapes_that_do_not_fit() {
     let image = File::new(&[1, 2, 3]).random("w", &[6, 4], 1.0);
     refused(&image.node("Gemm", &["x", "w"], "fc1", vec![]).output("fc1"), &["flattened", "1x2x3"]);
     let columns =
-        File::new(&[3, 4, 5]).random("k", &[5], 1.0).node("Mul", &["x", "k"], "y", vec![]).output("y");
-    refused(&columns, &["3 channels", "[5]"]);
+        File::new(&[3, 4, 5]).random("k", &[2], 1.0).node("Mul", &["x", "k"], "y", vec![]).output("y");
+    refused(&columns, &["3 channels", "each element", "[2]"]);
     let pads = vec![ints("kernel_shape", &[2, 2]), ints("pads", &[2, 0, 0, 0])];
     refused(
         &File::new(&[1, 4, 4]).node("AveragePool", &["x"], "p", pads).output("p"),
@@ -168,7 +168,8 @@ fn tensors_whose_data_do_not_fit() {
     };
     refused(&with(&|w| w.raw_data = Some(vec![0; 47])), &["bytes", "\"w\"", "48", "47"]);
     refused(&with(&|w| w.raw_data = None), &["values", "\"w\"", "12", "0"]);
-    refused(&with(&|w| w.data_type = 10), &["\"w\"", "float", "type 10"]);
+    refused(&with(&|w| w.data_type = 10), &["bytes of tensor \"w\"", "24", "48"]);
+    refused(&with(&|w| w.data_type = 17), &["\"w\"", "float", "type 17"]);
     refused(&with(&|w| w.data_location = 1), &["\"w\"", "external"]);
     refused(&with(&|w| w.dims = vec![4, -3]), &["\"w\"", "-3"]);
     refused(&with(&|w| w.dims = vec![1 << 40, 1 << 40]), &["\"w\"", "limit"]);
