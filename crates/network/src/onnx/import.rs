@@ -174,6 +174,11 @@ impl<'a> Importer<'a> {
         &self.graph.nodes[index]
     }
 
+    /// The shape of the input, or of a node of the graph so far.
+    pub(super) fn source_shape(&self, source: Source) -> Shape {
+        self.graph.shape(source, &self.shapes)
+    }
+
     /// What a name stands for.
     pub(super) fn value_of(&self, name: &str) -> Option<Value<'a>> {
         self.values.get(name).cloned()

@@ -136,7 +136,11 @@ impl<'a> Importer<'a> {
                 if order.first() != Some(&0) {
                     return Err(node.form("the batch to stay first", format!("perm {order:?}")));
                 }
-                let (source, polynomial) = self.before_scaling(&tensor)?;
+                // What treats all elements alike may as well come after.
+                let (source, polynomial) = match tensor.polynomial.is_uniform() {
+                    true => (tensor.source, tensor.polynomial.clone()),
+                    false => (self.settle(&tensor)?, Polynomial::identity()),
+                };
                 let source = self.transposed(node, source, &dims, &order)?;
                 self.bind_polynomial(node, source, target[1..].to_vec(), polynomial)
             }
@@ -166,8 +170,27 @@ impl<'a> Importer<'a> {
         if moved.is_sorted() {
             return self.push(&node.name, Operator::Reshape(shape_of(&target[1..])), vec![source]);
         }
+        if let Some(before) = self.back_again(source, &target[1..], || transposed_places(dims, order)) {
+            return Ok(before);
+        }
         let places = || transposed_places(dims, order).into_iter().map(Some).collect();
         self.select(&node.name, source, &target[1..], places)
+    }
+
+    /// What a tensor was before its elements were moved, where moving them to these places brings them back.
+    fn back_again(
+        &self,
+        source: Source,
+        dims: &[usize],
+        places: impl FnOnce() -> Vec<usize>,
+    ) -> Option<Source> {
+        let Source::Node(index) = source else { return None };
+        let node = self.graph_node(index);
+        let Operator::Selection(moved) = &node.operator else { return None };
+        let before = node.inputs[0];
+        let back =
+            || places().iter().enumerate().all(|(at, place)| moved.elements[*place] == Some(at as u32));
+        (self.source_shape(before) == shape_of(dims) && back()).then_some(before)
     }
 
     /// All dimensions of a value, the batch among them.
