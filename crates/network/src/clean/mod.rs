@@ -5,7 +5,7 @@
 mod spelled;
 
 use crate::layer::Affine;
-use crate::{Activation, Error, FinalActivation, Graph, Node, Operator, Selection, Shape, Source};
+use crate::{Activation, FinalActivation, Graph, Node, Operator, Selection, Shape, Source};
 
 /// The most channels of an image.
 const IMAGE_CHANNELS: usize = 4;
@@ -19,12 +19,11 @@ pub(crate) struct Cleaned {
     pub channels_last: bool,
 }
 
-/// The graph cleaned, where the client applies `output` to its scores. Fails where it does not fit together.
-pub(crate) fn cleaned(graph: Graph, output: FinalActivation) -> Result<Cleaned, Error> {
-    let shapes = graph.shapes()?;
-    let (mut graph, output) = without_end(spelled::recognised(graph, &shapes), output);
+/// The graph cleaned, whose nodes have these shapes, where the client applies `output` to its scores.
+pub(crate) fn cleaned(graph: Graph, shapes: &[Shape], output: FinalActivation) -> Cleaned {
+    let (mut graph, output) = without_end(spelled::recognised(graph, shapes), output);
     let channels_last = put_channels_first(&mut graph);
-    Ok(Cleaned { graph: swept(graph), output, channels_last })
+    Cleaned { graph: swept(graph), output, channels_last }
 }
 
 /// Takes off a sigmoid at the end, and the pair of a sigmoid and what it leaves to one.

@@ -154,12 +154,52 @@ impl<'a> Importer<'a> {
         if let ([output], FinalActivation::None) = (&outputs[..], activation) {
             check_declared_output(output, &scores.dims)?;
         }
-        let clean::Cleaned { graph, output, channels_last } = clean::cleaned(self.graph, activation)?;
+        self.graph.shapes()?;
+        let clean::Cleaned { graph, output, channels_last } =
+            clean::cleaned(self.graph, &self.shapes, activation);
         if channels_last {
             self.remarks.push("channels come last in the file's images, and first here".into());
         }
         graph.shapes()?;
         Ok(Imported { graph, output, labels: self.labels, remarks: self.remarks })
+    }
+
+    /// Of a file that cannot be read as a whole: what is wrong with its outputs, where those are `known`, and
+    /// the nodes that were read.
+    pub(super) fn abandon(
+        mut self,
+        graph: &'a proto::Graph,
+        known: bool,
+    ) -> (Option<Error>, Vec<crate::Node>) {
+        if !known {
+            return (None, self.graph.nodes);
+        }
+        let outputs: Vec<_> = graph.output.iter().collect();
+        let found =
+            self.scores(&outputs).and_then(|found| Ok((self.settle(&found.scores)?, found.activation)));
+        match found {
+            Err(error) => (Some(error), self.graph.nodes),
+            Ok((scores, activation)) => {
+                self.graph.output = scores;
+                (None, clean::cleaned(self.graph, &self.shapes, activation).graph.nodes)
+            }
+        }
+    }
+
+    /// Appends a node that makes nothing and has a shape, for [`super::examine`].
+    pub(super) fn push_shape(&mut self, name: &str, shape: Shape) -> Result<Source, Error> {
+        shape.check(name)?;
+        self.count_elements(shape)?;
+        self.shapes.push(shape);
+        let (name, operator) = (name.to_string(), Operator::Concat);
+        self.graph.nodes.push(crate::Node { name, operator, inputs: vec![] });
+        Ok(Source::Node(self.graph.nodes.len() - 1))
+    }
+
+    fn count_elements(&mut self, shape: Shape) -> Result<(), Error> {
+        self.elements = self.elements.saturating_add(shape.elements());
+        let what = || "elements of all layers' outputs".into();
+        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)
     }
 
     /// Says something of how the file is read, once.
@@ -305,9 +345,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Source, Error> {
         let from: Vec<Shape> = inputs.iter().map(|source| self.graph.shape(*source, &self.shapes)).collect();
         let shape = operator.output_shape(name, &from)?;
-        self.elements = self.elements.saturating_add(shape.elements());
-        let what = || "elements of all layers' outputs".into();
-        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        self.count_elements(shape)?;
         self.shapes.push(shape);
         self.graph.nodes.push(crate::Node { name: name.to_string(), operator, inputs });
         Ok(Source::Node(self.graph.nodes.len() - 1))
@@ -358,9 +396,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Source, Error> {
         let shape = shape_of(dims);
         shape.check(name)?;
-        self.elements = self.elements.saturating_add(shape.elements());
-        let what = || "elements of all layers' outputs".into();
-        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        self.count_elements(shape)?;
         let elements = places().into_iter().map(|place| place.map(|p| p as u32)).collect();
         self.push(name, Operator::Selection(Selection { shape, elements }), vec![source])
     }
@@ -511,7 +547,7 @@ pub(super) fn count<'n>(what: &str, names: impl ExactSizeIterator<Item = &'n str
 }
 
 /// The dimensions that a file declares; a symbolic one is none.
-fn declared(value: &proto::ValueInfo) -> Option<Vec<Option<i64>>> {
+pub(super) fn declared(value: &proto::ValueInfo) -> Option<Vec<Option<i64>>> {
     let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     Some(shape.dim.iter().map(|d| d.dim_value).collect())
 }

@@ -9,6 +9,7 @@
 mod activations;
 mod array;
 mod classical;
+mod examine;
 mod external;
 mod final_values;
 mod import;
@@ -30,6 +31,7 @@ mod refusals;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use examine::examined;
 pub(crate) use external::gathered;
 pub(crate) use import::{Imported, import};
 pub(crate) use wire::decode;

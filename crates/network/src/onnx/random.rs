@@ -356,6 +356,8 @@ proptest! {
         let scores = model.graph.infer(&input).unwrap();
         let largest = |values: &[f64]| values.iter().fold(1.0f64, |m, v| m.max(v.abs()));
         let scale = model.graph.trace(&input).unwrap().iter().fold(1.0, |m, values| largest(values).max(m));
+        // tract's softplus and others overflow beyond, in 32 bits.
+        prop_assume!(scale < 80.0);
         let theirs = tract(&bytes, &dims, &input);
         prop_assert_eq!(scores.len(), theirs.len());
         for (score, other) in scores.iter().zip(&theirs) {

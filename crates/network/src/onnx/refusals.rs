@@ -39,6 +39,15 @@ fn valid() -> File {
 
 #[test]
 fn operators_outside_the_list() {
+    for operator in super::SUPPORTED {
+        let mut file = File::new(&[3]).node(operator, &[], "y", vec![]).output("y");
+        if let Some((domain, name)) = operator.split_once("::") {
+            file.graph().node[0].domain = domain.into();
+            file.graph().node[0].op_type = name.into();
+        }
+        let error = Model::from_bytes("listed", &file.bytes()).unwrap_err();
+        assert!(!matches!(error, crate::Error::Operator { .. }), "{operator}: {error}");
+    }
     let file = File::new(&[3]).node("Det", &["x"], "act1", vec![]).output("act1");
     refused(&file, &["Det", "act1", "not supported", "Conv", "Gemm", "AveragePool"]);
     let mut file = File::new(&[3]).node("Mul", &["x", "x"], "act1", vec![]).output("act1");
@@ -304,9 +313,16 @@ fn file_above_the_limit_is_not_read() {
     assert!(Model::load(&path).unwrap_err().to_string().contains("cannot read"));
 }
 
-/// Loads bytes and, where that works, runs what came of them, as far as it is no great work.
+/// Loads and examines bytes and, where that works, runs what came of them, as far as it is no great work.
 fn survive(bytes: &[u8]) {
-    let Ok(model) = Model::from_bytes("fuzz", bytes) else { return };
+    let (read, examined) = (Model::from_bytes("fuzz", bytes), Model::examine_bytes("fuzz", bytes));
+    let Ok(model) = read else {
+        assert!(examined.is_err() || examined.is_ok_and(|e| !e.problems.is_empty() && e.model.is_none()));
+        return;
+    };
+    let examined = examined.unwrap();
+    assert_eq!(examined.model.as_ref(), Some(&model));
+    assert_eq!(examined.problems.is_empty(), model.fused().is_ok());
     if model.graph.multiplications().unwrap() < 1 << 20 {
         let input = vec![0.5; model.graph.input.elements()];
         model.graph.infer(&input).unwrap();

@@ -6,6 +6,7 @@ use crate::{Fused, FusedOperation, LinearMap, Model, Operator};
 
 mod activations;
 mod ends;
+mod examination;
 mod forms;
 
 /// Runs a file here, folded and not, and in tract, and compares.
