@@ -85,9 +85,15 @@ def with_torch():
         def forward(self, x):
             return x - self.mean
 
+    class Square(nn.Module):
+        def forward(self, x):
+            return x * x
+
     class View(nn.Module):
         def forward(self, x):
             return x.view(x.size(0), -1)
+
+    torch.manual_seed(0)
 
     def image(*middle, features=36, end=()):
         return nn.Sequential(nn.Conv2d(1, 4, 3), *middle, nn.Flatten(), nn.Linear(features, 3), *end)
@@ -146,6 +152,8 @@ def with_torch():
         export(f"conv1d-{by}", line, (2, 16), dynamo, activations=["Relu"])
         one = nn.Sequential(nn.Linear(30, 8), nn.Tanh(), nn.Linear(8, 1), nn.Sigmoid())
         export(f"one-score-{by}", one, (30,), dynamo, activations=["Tanh"], applied="Sigmoid")
+        two = nn.Sequential(nn.Linear(5, 4), Square(), nn.Linear(4, 1), nn.Sigmoid())
+        export(f"two-classes-{by}", two, (5,), dynamo, activations=[], applied="Sigmoid")
     half_precision(image(nn.ReLU(), pool))
     quantised(image(nn.ReLU(), pool), square)
 

@@ -47,10 +47,10 @@ pub struct Examination {
 impl Model {
     /// Reads an ONNX file as far as it goes, and says all that keeps it from running encrypted.
     ///
-    /// A node that is not understood is a problem, and the walk goes on behind it: with the shape that the file
-    /// declares for its output, or with none. What cannot be told because of an earlier problem is none of its
-    /// own. Activations that are no polynomials and max pooling are problems, though a file with nothing else
-    /// can be run in the clear.
+    /// A node that is not understood is a problem, and the walk goes on behind it: with the shape that the
+    /// file declares for its output, or with none. What cannot be told because of an earlier problem is
+    /// none of its own. Activations that are no polynomials and max pooling are problems, though a file
+    /// with nothing else can be run in the clear.
     ///
     /// Fails where there is nothing to examine: the file cannot be read, is too large, or is no ONNX model.
     pub fn examine(path: &Path) -> Result<Examination, Error> {

@@ -44,28 +44,35 @@ impl FinalActivation {
         }
     }
 
-    /// The probability of each of so many classes; `None` where the network does not say how scores become
-    /// probabilities.
-    ///
-    /// Softmax and its logarithm give probabilities whose sum is one, a sigmoid one for each score by itself.
-    /// One score of a sigmoid for two classes is that of the second class.
-    pub fn probabilities(self, scores: &[f64], classes: usize) -> Option<Vec<f64>> {
-        match (self, scores) {
-            (Self::None | Self::ArgMax, _) => None,
-            (Self::Softmax | Self::LogSoftmax, _) => Some(softmax(scores)),
-            (Self::Sigmoid, &[score]) if classes == 2 => Some(vec![sigmoid(-score), sigmoid(score)]),
-            (Self::Sigmoid, _) => Some(scores.iter().map(|score| sigmoid(*score)).collect()),
+    /// The score of each of so many classes. One score for two classes is that of the second one; the first
+    /// one has zero, which gives the same probabilities and the same decision.
+    pub fn class_scores(scores: &[f64], classes: usize) -> Vec<f64> {
+        match scores {
+            &[score] if classes == 2 => vec![0.0, score],
+            _ => scores.to_vec(),
         }
     }
 
-    /// The class that scores mean, of so many: that of the largest score, the first of equals; for one score
-    /// and two classes the second one where the score is positive, which is a probability above one half.
-    /// Zero where there are none.
-    pub fn class_of(scores: &[f64], classes: usize) -> usize {
-        match scores {
-            &[score] if classes == 2 => usize::from(score > 0.0),
-            _ => (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best }),
+    /// The probability of each of so many classes; `None` where the network does not say how scores become
+    /// probabilities.
+    ///
+    /// Softmax and its logarithm give probabilities whose sum is one, a sigmoid one for each score by
+    /// itself; one score of a sigmoid for two classes gives both.
+    pub fn probabilities(self, scores: &[f64], classes: usize) -> Option<Vec<f64>> {
+        match (self, scores.len()) {
+            (Self::None | Self::ArgMax, _) => None,
+            (Self::Sigmoid, 1) if classes == 2 => Some(softmax(&Self::class_scores(scores, classes))),
+            (Self::Sigmoid, _) => Some(scores.iter().map(|score| sigmoid(*score)).collect()),
+            (Self::Softmax | Self::LogSoftmax, _) => Some(softmax(&Self::class_scores(scores, classes))),
         }
+    }
+
+    /// The class that scores mean, of so many: that of the largest score, the first of equals. For one
+    /// score and two classes that is the second one where the score is positive, a probability above one
+    /// half. Zero where there are none.
+    pub fn class_of(scores: &[f64], classes: usize) -> usize {
+        let scores = Self::class_scores(scores, classes);
+        (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
     }
 
     /// How many classes so many scores stand for, where the file does not say it: a sigmoid's only score

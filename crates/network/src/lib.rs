@@ -26,8 +26,8 @@
 //!
 //! # Not meant for
 //!
-//! Training, general ONNX (several inputs or outputs, sequences, control flow, arithmetic on integers), and speed
-//! beyond what an accuracy over a test set asks for.
+//! Training, general ONNX (several inputs or outputs, sequences, control flow, arithmetic on integers), and
+//! speed beyond what an accuracy over a test set asks for.
 
 mod activation;
 mod clean;

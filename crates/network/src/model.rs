@@ -25,8 +25,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads an ONNX file, and the files beside it that it says hold its weights. Refuses one that cannot be read,
-    /// is larger than [`limits::MODEL_BYTES`], or that [`Model::from_bytes`] refuses.
+    /// Reads an ONNX file, and the files beside it that it says hold its weights. Refuses one that cannot
+    /// be read, is larger than [`limits::MODEL_BYTES`], or that [`Model::from_bytes`] refuses.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut decoded = Decoded::open(path)?;
         decoded.gather()?;
@@ -35,10 +35,10 @@ impl Model {
 
     /// Reads the bytes of an ONNX file.
     ///
-    /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of one, that is
-    /// not supported; a missing initialiser; shapes that do not fit; nodes in a circle; weights that are not finite;
-    /// anything above [`limits`]. A graph that passes can be run. [`Model::examine_bytes`] does not end at the first
-    /// of these.
+    /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of
+    /// one, that is not supported; a missing initialiser; shapes that do not fit; nodes in a circle;
+    /// weights that are not finite; anything above [`limits`]. A graph that passes can be run.
+    /// [`Model::examine_bytes`] does not end at the first of these.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         Decoded::new(name, bytes.into())?.imported()
     }
@@ -59,10 +59,11 @@ impl Model {
         self.graph.infer(&self.input(image)?)
     }
 
-    /// The layer whose output goes furthest beyond what it was over the training images, for a normalised input; `None` where none does, and where
-    /// nothing is recorded. Fails as [`Graph::infer`] does.
+    /// The layer whose output goes furthest beyond what it was over the training images, for a normalised
+    /// input; `None` where none does, and where nothing is recorded. Fails as [`Graph::infer`] does.
     ///
-    /// An encrypted run has room for what training showed, and some more: what lies beyond may come out wrong.
+    /// An encrypted run has room for what training showed, and some more: what lies beyond may come out
+    /// wrong.
     pub fn furthest_out(&self, input: &[f64]) -> Result<Option<FarOut<'_>>, Error> {
         let layers = self.graph.nodes.iter().zip(self.graph.trace(input)?);
         let far_out = layers.filter_map(|(layer, output)| {
@@ -78,8 +79,8 @@ impl Model {
         FinalActivation::class_of(scores, self.metadata.labels.len())
     }
 
-    /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where there are
-    /// none.
+    /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where
+    /// there are none.
     pub fn class_of(scores: &[f64]) -> usize {
         (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
     }

@@ -1,6 +1,6 @@
-//! What is done to a graph once it is read: activations that are spelled out are recognised ([`spelled`]), what
-//! the client can apply at the end is taken off, channels that come last come first, and what nothing reads is
-//! dropped.
+//! What is done to a graph once it is read: activations that are spelled out are recognised ([`spelled`]),
+//! what the client can apply at the end is taken off, channels that come last come first, and what nothing
+//! reads is dropped.
 
 mod spelled;
 

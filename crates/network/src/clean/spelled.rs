@@ -2,8 +2,8 @@
 //!
 //! They are recognised by their values. Where all between a node and one before it works element by element,
 //! the node is a function of one number; it is compared with the known ones at a few points. So the order of
-//! the factors, and how an exporter folds constants, do not matter. A known function of scaled elements, with a
-//! factor, is recognised, too: batch normalisation before it, the half of GELU after it.
+//! the factors, and how an exporter folds constants, do not matter. A known function of scaled elements,
+//! with a factor, is recognised, too: batch normalisation before it, the half of GELU after it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -149,32 +149,29 @@ impl Search<'_> {
         let channels = self.graph.shape(cone.base, self.shapes).channels;
         let at = |channel: usize| inner.map_or((1.0, 0.0), |a| (a.scale[channel], a.shift[channel]));
         let first = (0..channels).find(|channel| at(*channel).0 != 0.0)?;
-        let values = self.values(cone, first, at(first), POINTS)?;
-        let measured = self.value(cone, first, (MEASURED - at(first).1) / at(first).0)?;
-        let error = |activation: &Activation, factor: f64, values: &[(f64, f64)], channel: usize| {
-            let off = values.iter().map(|(u, y)| {
-                let known = activation.at(channel, *u);
-                (y / factor - known).abs() / known.abs().max(1.0)
-            });
-            off.fold(0.0, f64::max)
-        };
-        let candidates = KNOWN.into_iter().map(|known| {
-            let factor = measured / known.at(first, MEASURED);
-            (error(&known, factor, &values, first), known, factor)
-        });
-        let (_, known, factor) =
-            candidates.filter(|(e, ..)| *e < TOLERANCE).min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let (known, factor) = self.function_in(cone, first, at(first))?;
         let uniform = self.is_uniform(cone) && inner.is_none_or(is_uniform);
-        for channel in (first + 1..channels).take(if uniform { 0 } else { channels }) {
-            if at(channel).0 != 0.0 {
-                let values = self.values(cone, channel, at(channel), FEW_POINTS)?;
-                let off = error(&known, factor, &values, channel);
-                if off.is_nan() || off >= TOLERANCE {
-                    return None;
-                }
+        let others = if uniform { 0..0 } else { first + 1..channels };
+        for channel in others.filter(|channel| at(*channel).0 != 0.0) {
+            let values = self.values(cone, channel, at(channel), FEW_POINTS)?;
+            let off = error(&known, factor, &values, channel);
+            if off >= TOLERANCE {
+                return None;
             }
         }
         Some((known, rounded(factor)))
+    }
+
+    /// The known function that is nearest in one channel, and its factor, where one is near.
+    fn function_in(&mut self, cone: &Cone, channel: usize, at: (f64, f64)) -> Option<(Activation, f64)> {
+        let values = self.values(cone, channel, at, POINTS)?;
+        let measured = self.value(cone, channel, (MEASURED - at.1) / at.0)?;
+        let candidates = KNOWN.into_iter().map(|known| {
+            let factor = measured / known.at(channel, MEASURED);
+            (error(&known, factor, &values, channel), known, factor)
+        });
+        let near = candidates.filter(|(error, ..)| *error < TOLERANCE);
+        near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known, factor)| (known, factor))
     }
 
     /// Whether all channels are treated alike.
@@ -218,6 +215,16 @@ impl Search<'_> {
         }
         values.pop()
     }
+}
+
+/// How far values are from a known function times a factor, in units of the function where that is large.
+fn error(known: &Activation, factor: f64, values: &[(f64, f64)], channel: usize) -> f64 {
+    let off = values.iter().map(|(argument, value)| {
+        let known = known.at(channel, *argument);
+        (value / factor - known).abs() / known.abs().max(1.0)
+    });
+    // What is not a number is far.
+    off.map(|off| if off.is_nan() { f64::INFINITY } else { off }).fold(0.0, f64::max)
 }
 
 fn is_uniform(affine: &Affine) -> bool {

@@ -150,17 +150,17 @@ impl<'a> Importer<'a> {
         let scores = chosen(&found)
             .ok_or_else(|| super::import::count("outputs", outputs.iter().map(|o| &*o.name)))?;
         if outputs.len() > 1 {
-            let (name, others) = (&found[scores].0, found.len() - 1);
+            let name = found[scores].0;
             self.remark(format!(
-                "the scores are output {name:?}; {others} more follow from them and are left to the client"
+                "the scores are output {name:?}; the others follow from them, and are left out"
             ));
         }
         Ok(found.swap_remove(scores).1)
     }
 }
 
-/// Whether an axis of a tensor of these dimensions after the batch is that of all its elements: all others have
-/// an extent of one. An old softmax takes all axes from the given one on together.
+/// Whether an axis of a tensor of these dimensions after the batch is that of all its elements: all others
+/// have an extent of one. An old softmax takes all axes from the given one on together.
 fn covers(axis: i64, dims: &[usize], old: bool) -> bool {
     let rank = dims.len() as i64 + 1;
     let axis = if axis < 0 { axis + rank } else { axis };

@@ -1,10 +1,10 @@
 //! ONNX files into graphs.
 //!
 //! A file is decoded within bounds ([`wire`]), its nodes are walked once in their order ([`import`]); each
-//! becomes a node of the graph ([`operators`], [`windows`], [`places`], [`activations`], [`classical`]) or, where
-//! it is element-wise arithmetic, a polynomial ([`polynomial`], [`per_element`]) that becomes a node once
-//! something reads it; constants are computed away ([`array`], [`quantised`]). What stands at the end and is left
-//! to the client is remembered ([`final_values`]).
+//! becomes a node of the graph ([`operators`], [`windows`], [`places`], [`activations`], [`classical`]) or,
+//! where it is element-wise arithmetic, a polynomial ([`polynomial`], [`per_element`]) that becomes a node
+//! once something reads it; constants are computed away ([`array`], [`quantised`]). What stands at the end
+//! and is left to the client is remembered ([`final_values`]).
 
 mod activations;
 mod array;
