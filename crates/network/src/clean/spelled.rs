@@ -58,6 +58,8 @@ struct Search<'a> {
 struct Cone {
     base: Source,
     nodes: Vec<usize>,
+    /// What computing one of its values takes: the operands of all nodes.
+    work: usize,
 }
 
 impl Search<'_> {
@@ -110,7 +112,8 @@ impl Search<'_> {
             }
         }
         let is_activation = |n: &usize| matches!(self.graph.nodes[*n].operator, Operator::Activation(_));
-        nodes.iter().any(is_activation).then(|| Cone { base, nodes: nodes.into_iter().collect() })
+        let work = nodes.iter().map(|n| self.graph.nodes[*n].inputs.len()).sum();
+        nodes.iter().any(is_activation).then(|| Cone { base, nodes: nodes.into_iter().collect(), work })
     }
 
     fn matched(&mut self, cone: &Cone) -> Option<Found> {
@@ -195,7 +198,7 @@ impl Search<'_> {
 
     /// What the cone makes of a value of its base in a channel; `None` where too much was computed already.
     fn value(&mut self, cone: &Cone, channel: usize, x: f64) -> Option<f64> {
-        self.left = self.left.checked_sub(cone.nodes.len())?;
+        self.left = self.left.checked_sub(cone.work)?;
         let mut values: Vec<f64> = Vec::with_capacity(cone.nodes.len());
         for index in &cone.nodes {
             let node = &self.graph.nodes[*index];

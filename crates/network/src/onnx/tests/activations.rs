@@ -352,3 +352,16 @@ fn max_pools() {
     let refused = Model::from_bytes("dilated", &dilated.bytes()).unwrap_err().to_string();
     assert!(refused.contains("no dilation"), "{refused}");
 }
+
+/// Sums of countless operands with a spelled-out activation in each take no great time.
+#[test]
+fn recognising_is_bounded() {
+    let mut file = file().node("Sigmoid", &["x"], "s", vec![]);
+    let operands: Vec<&str> = std::iter::repeat_n("x", 900).chain(["s"]).collect();
+    for i in 0..200 {
+        file = file.node("Sum", &operands, &format!("y{i}"), vec![]);
+    }
+    let start = std::time::Instant::now();
+    Model::from_bytes("sums", &file.output("y199").bytes()).unwrap();
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
