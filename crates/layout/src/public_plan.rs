@@ -2,6 +2,7 @@
 
 use crate::{Error, InputLayout, ReplyLayout};
 use blindsight_ckks::{KeyRequirements, Level, ParametersLiteral, Scale};
+use blindsight_network::FinalActivation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -30,8 +31,10 @@ pub struct PublicPlan {
     pub std: Vec<f64>,
     /// The least and the largest normalised value that the scales were set for.
     pub input_range: (f64, f64),
-    /// A name for each score.
+    /// A name for each score; or two for one score, that of a negative one first.
     pub labels: Vec<String>,
+    /// What the client applies to the scores.
+    pub output: FinalActivation,
     /// What no score's magnitude should exceed.
     pub score_bound: f64,
     /// The evaluation keys that the server needs.

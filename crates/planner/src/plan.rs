@@ -81,6 +81,7 @@ impl Plan {
             std: metadata.std.clone(),
             input_range: metadata.input_range,
             labels: metadata.labels.clone(),
+            output: model.output,
             score_bound,
             keys: assembly.circuit.keys(),
             reply: assembly.reply.clone(),
@@ -197,7 +198,8 @@ impl Plan {
             && assembly.input_scale == public.input_scale
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
-            && model.metadata.labels == public.labels;
+            && model.metadata.labels == public.labels
+            && model.output == public.output;
         if same {
             Ok(assembly.circuit)
         } else {

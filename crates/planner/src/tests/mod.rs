@@ -19,7 +19,9 @@ use blindsight_ckks::{
 };
 pub use blindsight_layers::testing::Random;
 use blindsight_layers::{Assembly, LayerGraph};
-use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape};
+use blindsight_network::{
+    Bias, Convolution, Dense, FinalActivation, Graph, Metadata, Model, Operator, Padding, Shape,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -123,7 +125,14 @@ pub fn model(f: &Figures) -> Option<Model> {
     metadata.input_range = (-1.0, 1.0);
     metadata.score_bound = Some(16.0);
     let graph = Graph::chain(f.input, layers);
-    Some(Model { name: "random".into(), graph, metadata, digest: [f.seed as u8; 32] })
+    Some(Model {
+        name: "random".into(),
+        graph,
+        metadata,
+        output: FinalActivation::None,
+        remarks: vec![],
+        digest: [f.seed as u8; 32],
+    })
 }
 
 pub fn image(f: &Figures) -> Vec<f64> {
