@@ -103,6 +103,38 @@ fn tokens_are_made_listed_and_revoked_while_the_server_runs() {
 }
 
 #[test]
+fn a_budget_holds_over_a_kill_and_tells_what_to_do() {
+    let folder = Folder::new("budget");
+    let mut serving = Serving::start(&folder, "");
+    let scope = "--model cryptonets-mnist --rate 100/d --budget 3";
+    let created = folder.json(&format!("token create local --replace {scope} --folder {{server}}"));
+    assert_eq!((&created["rate"], &created["budget"]), (&"100/d".into(), &3.into()));
+    // The token of this user was replaced: the new one is given once, and remembered.
+    let classify = format!("classify --server {} {}", serving.url(), digit(5));
+    let output =
+        folder.run_with(&classify, &[("BLINDSIGHT_TOKEN", created["token"].as_str().expect("text"))]);
+    assert!(output.status.success(), "{}", common::text(&output.stderr));
+    assert_eq!(folder.json(&classify)["label"], "5");
+    serving.kill();
+    serving.restart();
+    assert_eq!(folder.json(&classify)["label"], "5");
+    let said = folder.fails(1, &classify);
+    assert!(
+        said.contains("429") && said.contains("all 3 inferences") && said.contains("new token"),
+        "{said}"
+    );
+    assert!(serving.terminate());
+    let row = folder.json("token list --folder {server}")["tokens"][0].clone();
+    assert_eq!(
+        (&row["used"], &row["left"], &row["models"][0]),
+        (&3.into(), &0.into(), &"cryptonets-mnist".into())
+    );
+    assert!(folder.says("token list --folder {server}").contains("cryptonets-mnist; 100/d; 3 in all"));
+    let wrong = folder.fails(2, "token create carol --rate 10/fortnight --folder {server}");
+    assert!(wrong.contains("as in 10/min"), "{wrong}");
+}
+
+#[test]
 fn tokens_do_not_travel_in_the_clear() {
     let folder = Folder::new("clear");
     let serve = "serve --model cryptonets-mnist --folder {server} --address 0.0.0.0:0 --plain-http";

@@ -20,7 +20,7 @@ pub mod headers;
 mod plan;
 
 pub use address::{Address, NotAnAddress};
-pub use documents::{Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
+pub use documents::{Allowance, Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
 pub use plan::{Error, read_plan, write_plan};
 
 /// The version of the protocol. It pins the version of the file formats, too.

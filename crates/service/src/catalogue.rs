@@ -1,5 +1,6 @@
 //! The models that are served.
 
+use crate::Scope;
 use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
 use blindsight_network::Model;
 use blindsight_packing::Plan;
@@ -66,10 +67,10 @@ impl Catalogue {
         self.0.values()
     }
 
-    /// The model that keys with this header are for.
-    pub(crate) fn for_keys(&self, head: &[u8]) -> Result<&Arc<Served>, WireError> {
+    /// The model that keys with this header are for, among those that a token is for.
+    pub(crate) fn for_keys(&self, head: &[u8], scope: &Scope) -> Result<&Arc<Served>, WireError> {
         let mut refused = None;
-        for served in self.iter() {
+        for served in self.iter().filter(|served| scope.allows(&served.summary.id)) {
             match wire::read_header(head, &served.keys_expected()) {
                 Ok(_) => return Ok(served),
                 // A file for a served plan that is wrong otherwise is told so; one for none is told the plan.

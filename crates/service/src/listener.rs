@@ -91,6 +91,7 @@ impl Listener {
             open.spawn(doors.accept(metrics, None, metrics_router(service.clone())));
         }
         let sweeper = tokio::spawn(sweep(service.clone()));
+        let counter = tokio::spawn(note_usage(service.clone()));
         stop.await;
         tracing::info!("shutting down");
         service.close();
@@ -100,6 +101,17 @@ impl Listener {
             tracing::warn!("some requests did not finish in time");
         }
         sweeper.abort();
+        counter.abort();
+        service.note_usage(true);
+    }
+}
+
+/// Every other second, what was used of tokens is written down.
+async fn note_usage(service: Arc<Service>) {
+    loop {
+        sleep(Duration::from_secs(2)).await;
+        let service = service.clone();
+        let _ = tokio::task::spawn_blocking(move || service.note_usage(false)).await;
     }
 }
 

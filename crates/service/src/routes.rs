@@ -7,7 +7,7 @@ mod models;
 use crate::body::Polite;
 use crate::gate::{Guest, Ticket, Visit};
 use crate::refusal::{Outcome, Refusal};
-use crate::{ClientName, OPENAPI, Service, page};
+use crate::{ClientName, Entry, OPENAPI, Service, page};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -48,8 +48,13 @@ pub fn metrics_router(service: Arc<Service>) -> Router {
     Router::new().route("/metrics", get(text)).with_state(service)
 }
 
-/// The client that asks, by its token. While its request lasts its connection is not closed for another one.
-struct Client(ClientName, Option<Visit>);
+/// The client that asks, by its token, and what is kept of that. While its request lasts its connection is not
+/// closed for another one.
+struct Client {
+    name: ClientName,
+    token: Entry,
+    _visit: Option<Visit>,
+}
 
 impl FromRequestParts<Arc<Service>> for Client {
     type Rejection = Refusal;
@@ -60,8 +65,8 @@ impl FromRequestParts<Arc<Service>> for Client {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refusal::new(Code::Unauthorized, "expected a header `Authorization: Bearer TOKEN`"));
         }
-        let client = service.authenticate(token.trim())?;
-        Ok(Self(client, parts.extensions.get::<Arc<Ticket>>().map(Ticket::visit)))
+        let (name, token) = service.authenticate(token.trim())?;
+        Ok(Self { name, token, _visit: parts.extensions.get::<Arc<Ticket>>().map(Ticket::visit) })
     }
 }
 

@@ -6,8 +6,9 @@ use crate::metrics::Metrics;
 use crate::queue::{Places, Queue};
 use crate::refusal::{Outcome, Refusal};
 use crate::store::{Id, Store, StoreError};
-use crate::tokens::{State, TokenError, Tokens, now};
-use crate::{ClientName, Limits};
+use crate::tokens::{Entry, State, TokenError, Tokens, now};
+use crate::usage::Usage;
+use crate::{ClientName, Limits, Scope};
 use blindsight_protocol::Code;
 use blindsight_server::ClientKeys;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub struct Service {
     pub(crate) limits: Limits,
     pub(crate) catalogue: Catalogue,
     pub(crate) tokens: Tokens,
+    pub(crate) usage: Arc<Usage>,
     pub(crate) store: Arc<Store>,
     pub(crate) cache: Cache,
     pub(crate) queue: Queue,
@@ -40,6 +42,9 @@ pub enum StartError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// What was used of tokens cannot be read.
+    #[error("what was used of tokens: {0}")]
+    Usage(std::io::Error),
     /// There are no threads to compute on.
     #[error("cannot start the threads that compute: {0}")]
     Threads(std::io::Error),
@@ -54,6 +59,7 @@ impl Service {
         let service = Self {
             catalogue,
             tokens: Tokens::open(folder)?,
+            usage: Usage::open(folder).map_err(StartError::Usage)?,
             store: Arc::new(Store::open(folder, limits.quota)?),
             cache: Cache::new(limits.cache),
             queue: Queue::new(&limits).map_err(StartError::Threads)?,
@@ -83,6 +89,7 @@ impl Service {
     /// Deletes what is over: keys whose time has come, keys of revoked clients, uploads that were given up.
     pub(crate) fn sweep(&self) {
         let swept = self.tokens.list().map(|clients| {
+            self.usage.retain(&clients.values().map(|entry| entry.sha256.clone()).collect());
             let gone = |name: &ClientName| clients.get(name).is_some_and(|entry| entry.revoked);
             self.store.sweep(gone, self.limits.abandoned)
         });
@@ -93,18 +100,28 @@ impl Service {
         }
     }
 
-    /// The client that a token belongs to.
-    pub(crate) fn authenticate(&self, token: &str) -> Outcome<ClientName> {
+    /// Writes down what was used of tokens; all of it where the server `ends`.
+    pub(crate) fn note_usage(&self, ends: bool) {
+        if let Err(error) = self.usage.flush(ends) {
+            tracing::error!(%error, "what is used of tokens cannot be written down");
+        }
+    }
+
+    /// The client that a token belongs to, and what is kept of the token.
+    pub(crate) fn authenticate(&self, token: &str) -> Outcome<(ClientName, Entry)> {
         let refused = |detail: &str| Err(Refusal::new(Code::Unauthorized, detail));
-        match self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))? {
-            Some((client, State::Valid)) => Ok(client),
-            Some((_, State::Expired)) => refused("the token's time is over: ask for a new one"),
+        let found = self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))?;
+        let state = found.as_ref().map(|(_, entry)| entry.state(now()));
+        match (found, state) {
+            (Some(found), Some(State::Valid)) => Ok(found),
+            (_, Some(State::Expired)) => refused("the token's time is over: ask for a new one"),
             _ => refused("the token is unknown or was revoked: ask for a new one"),
         }
     }
 
-    pub(crate) fn model(&self, id: &str) -> Outcome<Arc<Served>> {
-        let served = self.catalogue.get(id).cloned();
+    /// A model, where it is there for this token: one of others' looks as one that is not served.
+    pub(crate) fn model(&self, id: &str, scope: &Scope) -> Outcome<Arc<Served>> {
+        let served = self.catalogue.get(id).filter(|_| scope.allows(id)).cloned();
         served.ok_or_else(|| Refusal::new(Code::UnknownModel, "no such model here: see GET /v1/models"))
     }
 

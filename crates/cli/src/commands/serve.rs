@@ -250,8 +250,7 @@ fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outco
     let tokens = Tokens::open(folder)?;
     if !tokens.list()?.is_empty() {
         let known = configuration::servers()?.remove(address);
-        let valid =
-            |token: &String| matches!(tokens.look_up(token), Ok(Some((_, blindsight_service::State::Valid))));
+        let valid = |token: &String| tokens.accepts(token).unwrap_or(false);
         return Ok(known.map(|known| known.token).filter(valid));
     }
     let token = tokens.create(&"local".parse()?, None, false)?.reveal().to_string();

@@ -46,6 +46,11 @@ impl Folder {
         self.command(arguments).output().expect("the binary runs")
     }
 
+    /// The same with variables of the environment.
+    pub fn run_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
+        self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs")
+    }
+
     /// Starts a command, its output kept.
     pub fn start(&self, arguments: &str) -> Child {
         let mut command = self.command(arguments);

@@ -176,7 +176,9 @@ impl Server {
     /// Has an encrypted image classified.
     ///
     /// # Errors
-    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered (any more).
+    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered (any
+    /// more), [`Code::RateExceeded`] where the token's rate is used up for some seconds, and
+    /// [`Code::BudgetExceeded`] where its budget is.
     pub fn infer(&self, model: &str, keys: Address, request: Vec<u8>) -> Result<Reply, Error> {
         let answered = self.patiently(&Ask {
             method: Method::POST,
@@ -225,12 +227,16 @@ impl Trouble {
         Self { end: Instant::now() + patience, pause: Self::SHORTEST }
     }
 
-    /// Waits before the next attempt; gives the error back where it will not pass, or patience is over.
+    /// Waits before the next attempt, as long as the server says at least; gives the error back where it will
+    /// not pass, patience is over, or the server says to come much later: the user should know.
     fn wait(&mut self, error: Error) -> Result<(), Error> {
-        if !error.passes() || Instant::now() + self.pause > self.end {
+        let asked = error.retry_after().unwrap_or_default();
+        let pause = self.pause.max(asked);
+        let left = self.end.saturating_duration_since(Instant::now());
+        if !error.passes() || asked > Self::LONGEST || pause > left {
             return Err(error);
         }
-        std::thread::sleep(self.pause);
+        std::thread::sleep(pause);
         self.pause = (2 * self.pause).min(Self::LONGEST);
         Ok(())
     }

@@ -8,17 +8,19 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use blindsight_protocol::Models;
 
-pub async fn list(State(service): Shared, _: Client) -> Json<Models> {
-    Json(Models { models: service.catalogue.iter().map(|served| served.summary.clone()).collect() })
+pub async fn list(State(service): Shared, client: Client) -> Json<Models> {
+    let summaries = service.catalogue.iter().map(|served| &served.summary);
+    let allowed = summaries.filter(|model| client.token.scope.allows(&model.id));
+    Json(Models { models: allowed.cloned().collect() })
 }
 
 pub async fn plan(
     State(service): Shared,
-    _: Client,
+    client: Client,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Outcome<Response> {
-    let served = service.model(&id)?;
+    let served = service.model(&id, &client.token.scope)?;
     let tag = format!("\"{}\"", served.summary.plan);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());

@@ -66,6 +66,14 @@ pub static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     Parties { model, other, plan, other_plan, client, stranger, keys, request, address }
 });
 
+/// What the service serves: the model by both plans.
+pub fn catalogue() -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    catalogue.add(&PARTIES.model, &PARTIES.plan).expect("served");
+    catalogue.add(&PARTIES.other, &PARTIES.other_plan).expect("served");
+    catalogue
+}
+
 /// A digit drawn for the project.
 pub fn digit(n: usize, model: &Model) -> Image {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../samples/digit-{n}.png"));
@@ -97,11 +105,7 @@ impl Running {
     }
 
     fn start(folder: &Path, limits: Limits, transport: Transport, fingerprint: Option<String>) -> Self {
-        let parties = &*PARTIES;
-        let mut catalogue = Catalogue::default();
-        catalogue.add(&parties.model, &parties.plan).expect("served");
-        catalogue.add(&parties.other, &parties.other_plan).expect("served");
-        let service = Service::open(folder, catalogue, limits).expect("the folder is free");
+        let service = Service::open(folder, catalogue(), limits).expect("the folder is free");
         let tokens = Tokens::open(folder).expect("readable");
         let token = |name: &str| {
             let name = name.parse().expect("a name");
