@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Served {
     pub prepared: PreparedModel,
     pub summary: blindsight_protocol::Model,
+    /// SHA-256 of the model's file.
+    pub model_digest: [u8; 32],
     /// The framed public plan.
     pub plan: Vec<u8>,
 }
@@ -55,7 +57,8 @@ impl Catalogue {
         let prepared = PreparedModel::new(model, plan)?;
         let summary = summary(&id, &prepared, model)?;
         let plan = blindsight_protocol::write_plan(plan);
-        self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
+        let model_digest = model.digest;
+        self.0.insert(id, Arc::new(Served { prepared, summary, model_digest, plan }));
         Ok(())
     }
 

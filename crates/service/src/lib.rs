@@ -16,13 +16,15 @@
 //! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`], its memory by a place in the queue.
 //! - A client sees its own keys and nothing of others, and of the models those that its token is for.
 //! - A token's rate and budget hold over restarts and crashes: what is not sure to be left is not given.
-//! - Nothing that identifies a client, and nothing that it sent, is logged.
+//! - Nothing that identifies a client, and nothing that it sent, is logged; the [`Audit`] log, where there is
+//!   one, names clients, models, sizes and outcomes, and nothing that was sent.
 //! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these sources.
 //!
 //! # Non-goals
 //!
 //! No accounts (a token is made on the command line), no billing, no cluster: one process owns the folder.
 
+mod audit;
 mod body;
 mod cache;
 mod catalogue;
@@ -36,6 +38,7 @@ mod refusal;
 mod routes;
 mod scope;
 mod service;
+mod sign;
 mod store;
 mod strict;
 mod tls;
@@ -43,11 +46,13 @@ mod tokens;
 mod usage;
 mod whole;
 
+pub use audit::Audit;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use limits::Limits;
 pub use listener::{Listener, Transport};
 pub use scope::{NotARate, Rate, Scope};
-pub use service::{Service, StartError};
+pub use service::{Extras, Service, StartError};
+pub use sign::{SignError, Signer};
 pub use store::{Store, StoreError};
 pub use tls::{Identity, TlsError};
 pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};

@@ -82,7 +82,7 @@ impl Listener {
         };
         let limits = Arc::new(service.limits.clone());
         let gate = Gate::new(limits.connections, limits.connections_per_address, limits.proxies.clone());
-        let doors = Doors { limits, gate, closed };
+        let doors = Doors { limits, gate, closed, service: service.clone() };
         let mut open = JoinSet::new();
         open.spawn(doors.clone().accept(self.main, acceptor, router(service.clone())));
         if let Some(metrics) = self.metrics {
@@ -129,6 +129,7 @@ async fn sweep(service: Arc<Service>) {
 struct Doors {
     limits: Arc<Limits>,
     gate: Arc<Gate>,
+    service: Arc<Service>,
     closed: watch::Receiver<bool>,
 }
 
@@ -178,6 +179,7 @@ impl Doors {
             None => self.speak(stream, router, ticket).await,
             Some(acceptor) => {
                 if let Ok(Ok(stream)) = timeout(self.limits.head, acceptor.accept(stream)).await {
+                    self.service.metrics.shook_hands(stream.get_ref().1);
                     self.speak(stream, router, ticket).await;
                 }
             }

@@ -80,6 +80,7 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&problem).expect("a problem is plain text and numbers");
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.extensions_mut().insert(code);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

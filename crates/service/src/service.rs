@@ -1,5 +1,6 @@
 //! The service: what all requests share.
 
+use crate::audit::{Audit, Witness};
 use crate::cache::Cache;
 use crate::catalogue::{Catalogue, Served};
 use crate::metrics::Metrics;
@@ -8,8 +9,9 @@ use crate::refusal::{Outcome, Refusal};
 use crate::store::{Id, Store, StoreError};
 use crate::tokens::{Entry, State, TokenError, Tokens, now};
 use crate::usage::Usage;
-use crate::{ClientName, Limits, Scope};
-use blindsight_protocol::Code;
+use crate::{ClientName, Limits, Scope, Signer};
+use blindsight_ckks::wire::hex;
+use blindsight_protocol::{Code, SignedStatement};
 use blindsight_server::ClientKeys;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +31,18 @@ pub struct Service {
     pub(crate) queue: Queue,
     pub(crate) uploads: Places,
     pub(crate) metrics: Metrics,
+    extras: Extras,
     closing: AtomicBool,
+}
+
+/// What a service does besides answering.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Extras {
+    /// Where it writes down who had what done.
+    pub audit: Option<Arc<Audit>>,
+    /// What it signs statements about its models with.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// Why a service does not start.
@@ -56,6 +69,19 @@ impl Service {
     /// # Errors
     /// Where the folder cannot be read or written, or another server has it.
     pub fn open(folder: &Path, catalogue: Catalogue, limits: Limits) -> Result<Arc<Self>, StartError> {
+        Self::open_with(folder, catalogue, limits, Extras::default())
+    }
+
+    /// The same with what it does besides.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        folder: &Path,
+        catalogue: Catalogue,
+        limits: Limits,
+        extras: Extras,
+    ) -> Result<Arc<Self>, StartError> {
         let service = Self {
             catalogue,
             tokens: Tokens::open(folder)?,
@@ -65,6 +91,7 @@ impl Service {
             queue: Queue::new(&limits).map_err(StartError::Threads)?,
             uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
             metrics: Metrics::new(),
+            extras,
             closing: AtomicBool::new(false),
             limits,
         };
@@ -75,6 +102,22 @@ impl Service {
     /// The figures for Prometheus.
     pub fn metrics(&self) -> String {
         self.metrics.text(self.queue.taken(), self.cache.bytes())
+    }
+
+    /// A witness of a request that begins now: the audit log's line, and what is counted where it is lost.
+    pub(crate) fn witness(&self, asked: String, request_bytes: u64) -> Witness {
+        let lost = self.metrics.audit_lost.clone();
+        let on_loss = Box::new(move || {
+            lost.inc();
+        });
+        Witness::new(self.extras.audit.clone(), asked, request_bytes, on_loss)
+    }
+
+    /// What the server signs of a model, if it signs.
+    pub(crate) fn statement(&self, served: &Served) -> Option<SignedStatement> {
+        let signer = self.extras.signer.as_ref()?;
+        let digest = hex(&served.model_digest);
+        Some(signer.sign(&served.summary.id, digest, served.summary.plan.clone()))
     }
 
     /// From now on `/healthz` says that the server goes.

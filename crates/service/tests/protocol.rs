@@ -3,7 +3,7 @@
 mod common;
 
 use blindsight_protocol::Address;
-use blindsight_service::{Limits, Scope};
+use blindsight_service::{Limits, Scope, Signer};
 use common::raw::Request;
 use common::{Folder, PARTIES, Running};
 
@@ -429,4 +429,24 @@ fn tokens_of_an_older_server_stay_good() {
     assert_eq!(service.put_keys("bst_old", &PARTIES.keys).status, 201);
     assert_eq!(service.infer("bst_old", PARTIES.address, &PARTIES.request).status, 200);
     assert!(std::fs::read_to_string(folder.path().join("tokens.json")).expect("there").contains("olga"));
+}
+
+#[test]
+fn what_a_server_signs_names_model_plan_and_certificate() {
+    let folder = Folder::new("signature");
+    let path = "/v1/models/mnist/signature";
+    let service = Running::plain(folder.path(), Limits::default());
+    assert_eq!(service.ask(Request::new("GET", path)).code(), "not_found");
+    drop(service);
+    let signer = Signer::create(&folder.path().join("a.sign")).expect("made").behind(Some("ab".repeat(32)));
+    let public = signer.public();
+    let service = Running::signing(folder.path(), signer);
+    let signed = service.ask(Request::new("GET", path)).json();
+    let (model, plan) = (&PARTIES.model, &PARTIES.plan);
+    assert_eq!(signed["model_digest"], blindsight_ckks::wire::hex(&model.digest));
+    assert_eq!(signed["plan"], blindsight_ckks::wire::hex(&plan.digest()));
+    assert_eq!((&signed["key"], &signed["server"]), (&public.into(), &"ab".repeat(32).into()));
+    let narrow = scoped(&service, &["mnist"], None, None);
+    let other = service.ask_as(&narrow, Request::new("GET", "/v1/models/other/signature"));
+    assert_eq!(other.code(), "unknown_model");
 }

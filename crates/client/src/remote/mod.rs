@@ -12,12 +12,15 @@
 //! where they broke off, so a repeated request does no harm. The secret key never leaves the folder.
 
 mod connection;
+mod pin;
 mod registered;
 mod server;
 mod stored;
 mod trust;
 
-pub use registered::{Answer, RemoteClient};
+pub use connection::Peer;
+pub use pin::SigningKey;
+pub use registered::{Answer, RemoteClient, Secrets};
 pub use server::{Reply, Server, Timing};
 pub use stored::{About, StoredKey, stored_keys};
 pub use trust::{Fingerprint, Trust};
@@ -57,6 +60,9 @@ pub enum Error {
     /// An answer that the protocol does not know.
     #[error("the server's answer is not understood: {}", crate::printable(.0))]
     Answer(String),
+    /// The server does not show what its pinned key signed.
+    #[error("the server's model is not what the pinned key signed: {}; nothing was made for it", crate::printable(.0))]
+    Signature(String),
     /// The plan costs more than was agreed to.
     #[error("the plan asks for {0}: not agreed to")]
     Declined(crate::Cost),

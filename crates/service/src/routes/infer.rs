@@ -40,6 +40,7 @@ pub async fn infer(
     body: Body,
 ) -> Outcome<Response> {
     let served = service.model(&model, &client.token.scope)?;
+    client.witness.model(&served.summary.id);
     let id = (client.name.clone(), keys_named(&headers)?);
     let length = expected_length(&served, &headers)?;
     service.expect_keys(&served, &id)?;

@@ -1,6 +1,7 @@
 //! `/v1/keys`: evaluation keys, registered once.
 
 use super::{Client, Shared};
+use crate::audit::Witness;
 use crate::body::{self, Pieces};
 use crate::catalogue::Served;
 use crate::refusal::{Outcome, Refusal};
@@ -78,7 +79,7 @@ pub async fn delete(
 
 pub async fn put(
     State(service): Shared,
-    Client { name: client, token, _visit }: Client,
+    Client { name: client, token, witness, _visit }: Client,
     Path(digest): Path<String>,
     lifetime: Result<Query<Lifetime>, QueryRejection>,
     headers: HeaderMap,
@@ -104,7 +105,11 @@ pub async fn put(
     // A task of its own: whatever becomes of the connection, what has arrived is written down in order.
     let task = tokio::spawn(async move {
         let _turn = turn;
-        receive(&service, id, &token.scope, upload, pieces, expires).await
+        let received = receive(&service, id, &token.scope, &witness, upload, pieces, expires).await;
+        if received.as_ref().is_ok_and(|Status(_, status)| status.complete) {
+            witness.registered();
+        }
+        received
     });
     let status = task.await.map_err(|panic| Refusal::internal(&panic))??;
     Ok(status.into_response())
@@ -115,6 +120,7 @@ async fn receive(
     service: &Arc<Service>,
     id: Id,
     scope: &Scope,
+    witness: &Witness,
     mut upload: Upload,
     mut pieces: Pieces,
     expires: Option<u64>,
@@ -128,6 +134,7 @@ async fn receive(
             return Err(Refusal::new(Code::NotConforming, format!("evaluation keys: {error}")));
         }
     };
+    witness.model(&served.summary.id);
     let total = served.summary.evaluation_key_bytes;
     within(upload.received(), length, total)?;
     upload.reserve(total)?;
