@@ -2,10 +2,12 @@
 """Reads Blindsight's files without Blindsight: written from docs/formats.md alone, with numpy.
 
     python3 tools/reader.py --plan net.plan --secret my.secret [--keys my.keys] [--request digit.enc]
-                            [--reply digit.reply] [--exact-scores]
+                            [--image digit.png] [--reply digit.reply] [--exact-scores]
 
-Checks frames, digests, distributions and evaluation keys, and decrypts. Prints one JSON document; ends with 1
-where something is not as the page says. It is a second opinion, not a client: it is neither fast nor constant-time.
+Checks frames, digests, distributions and evaluation keys, and decrypts; with the image, also that the
+request holds it where the page says, under errors as the page says. Prints one JSON document; ends with 1
+where something is not as the page says. It is a second opinion, not a client: it is neither fast nor
+constant-time.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import json
 import math
 import struct
 import sys
+import zlib
 
 import numpy as np
 
@@ -180,7 +183,8 @@ def expand(seed, q, count):
 def chacha(key, stream, blocks):
     """The key stream's words of these blocks, in order."""
     with np.errstate(over="ignore"):
-        start = [np.full(len(blocks), word, np.uint32) for word in struct.unpack("<12I", b"expand 32-byte k" + key)]
+        words = struct.unpack("<12I", b"expand 32-byte k" + key)
+        start = [np.full(len(blocks), word, np.uint32) for word in words]
         start += [(blocks & 0xFFFFFFFF).astype(np.uint32), (blocks >> np.uint64(32)).astype(np.uint32)]
         start += [np.full(len(blocks), word, np.uint32) for word in (stream & 0xFFFFFFFF, stream >> 32)]
         state = [word.copy() for word in start]
@@ -282,6 +286,171 @@ def to_slots(coefficients):
     return spectrum[exponents].real
 
 
+def from_slots(slots):
+    """The polynomial with these slots, the inverse of `to_slots`."""
+    n = len(slots)
+    spectrum, exponent = np.empty(n), 1
+    for value in slots:
+        spectrum[exponent // 4] = value
+        exponent = exponent * 5 % (4 * n)
+    twist = np.exp(-2j * np.pi * np.arange(n) / (4 * n))
+    b = np.fft.fft(spectrum) / n * twist
+    a = b.copy()
+    a[1:] = (b[1:] + 1j * b[:0:-1]) / 2
+    return a.real
+
+
+def expect_uniform(words, q, what):
+    """Pearson's test of words that should be uniform below q, over 64 classes: six deviations are allowed."""
+    counts = np.bincount(words * 64 // q, minlength=64)
+    sizes = np.diff([-(-i * q // 64) for i in range(65)]) * len(words) / q
+    statistic = float(((counts - sizes) ** 2 / sizes).sum())
+    allowed = 6 * math.sqrt(2 * 63)
+    expect(abs(statistic - 63) < allowed, f"{what}: words are not uniform ({statistic:.1f} of 63)")
+
+
+# Images
+
+
+def read_png(path):
+    """Channels, height, width and pixels (in the order channel, row, column) of a PNG of 8 bits a channel."""
+    data = open(path, "rb").read()
+    expect(data[:8] == b"\x89PNG\r\n\x1a\n", f"{path}: no PNG")
+    at, packed, header = 8, b"", None
+    while at < len(data):
+        (size,), name = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        chunk, at = data[at + 8 : at + 8 + size], at + 12 + size
+        header = chunk if name == b"IHDR" else header
+        packed += chunk if name == b"IDAT" else b""
+    width, height, depth, colour, *_, interlaced = struct.unpack(">IIBBBBB", header)
+    expect(depth == 8 and colour in (0, 2) and not interlaced, f"{path}: only grey or RGB of 8 bits")
+    channels = 1 if colour == 0 else 3
+    lines = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + width * channels)
+    above = [0] * (width * channels)
+    rows = []
+    for line in lines.tolist():
+        above = unfiltered(line[0], line[1:], above, channels)
+        rows.append(above)
+    pixels = np.array(rows).reshape(height, width, channels).transpose(2, 0, 1)
+    return [channels, height, width], pixels.reshape(-1)
+
+
+def unfiltered(kind, line, above, step):
+    """A line of a PNG without its filter."""
+    out = []
+    for i, byte in enumerate(line):
+        left, corner = (out[i - step], above[i - step]) if i >= step else (0, 0)
+        estimate = left + above[i] - corner
+        nearest = min((abs(estimate - v), i, v) for i, v in enumerate([left, above[i], corner]))[2]
+        out.append((byte + [0, left, above[i], (left + above[i]) // 2, nearest][kind]) % 256)
+    return out
+
+
+def normalised(plan, pixels):
+    """The network's input: pixels by the means and deviations of their channels, within the plan's range."""
+    channels = plan["input"]["shape"][0]
+    mean, std = (np.array(plan[name]).reshape(channels, 1) for name in ("mean", "std"))
+    values = (pixels.reshape(channels, -1) / 255 - mean) / std
+    return np.clip(values, *plan["input_range"]).reshape(-1)
+
+
+def bases(layout):
+    """The position in block 0 of each element, and of the one where there is any."""
+    channels, height, width = layout["shape"]
+    element = np.arange(channels * height * width)
+    rest = [element // (height * width), element // width % height, element % width]
+    position = np.zeros_like(element)
+    for axis, count, stride in layout["digits"]:
+        position += rest[axis] % count * stride
+        rest[axis] = rest[axis] // count
+    return position if layout["one"] is None else np.append(position, layout["one"])
+
+
+def place(slots, layout, ciphertexts, positions, values, kind):
+    """Writes values at their positions, in all blocks of a class, into the ciphertexts of the layout."""
+    count, spacing, kinds = layout["blocks"]
+    for block in range(kind, count, kinds):
+        slot = (positions % layout["slots"] + block * spacing) % layout["slots"]
+        slots[np.array(ciphertexts)[positions // layout["slots"]], slot] = values
+
+
+def written(plan, values):
+    """The slots of each ciphertext of a request that holds this input alone."""
+    how = plan["input"]
+    if how["kind"] == "batch":
+        slots = np.zeros((len(values), how["slots"]))
+        slots[:, 0] = values
+        return slots
+    layout = how["output"]
+    if how["kind"] == "image":
+        slots = np.zeros((layout["ciphertexts"], layout["slots"]))
+        held = values if layout["one"] is None else np.append(values, 1.0)
+        place(slots, layout, range(layout["ciphertexts"]), bases(layout), held, 0)
+        return slots
+    return written_windows(how, layout, values)
+
+
+def written_windows(how, layout, values):
+    """The slots of each ciphertext of a request whose ciphertexts hold what taps see."""
+    kinds, taps = layout["blocks"][2], how["taps"]
+    sources = shared(how, layout)
+    slots = np.zeros((1 + max(map(max, sources)), layout["slots"]))
+    ones = int(layout["one"] is not None)
+    for number, ciphertexts in enumerate(sources):
+        for kind in range(kinds):
+            tap = number * kinds + kind
+            if tap < len(taps):
+                held = np.append(seen(how, layout, taps[tap], values), [1.0] * ones)
+            else:
+                elements = math.prod(layout["shape"]) + ones
+                held = np.full(elements, float(tap == len(taps) and ones))
+            place(slots, layout, ciphertexts, bases(layout), held, kind)
+    return slots
+
+
+def seen(how, layout, tap, values):
+    """What a tap sees for each element of the output, in order."""
+    channels, height, width = how["shape"]
+    maps, rows, columns = layout["shape"]
+    tall, wide = how["kernel"]
+    o, y, x = np.meshgrid(np.arange(maps), np.arange(rows), np.arange(columns), indexing="ij")
+    channel = o // (maps // how["groups"]) * (channels // how["groups"]) + tap // (tall * wide)
+    row = y * how["stride"][0] + tap // wide % tall * how["dilation"][0] - how["before"][0]
+    column = x * how["stride"][1] + tap % wide * how["dilation"][1] - how["before"][1]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    pixel = (channel * height + row.clip(0, height - 1)) * width + column.clip(0, width - 1)
+    return np.where(inside, values[pixel], 0.0).reshape(-1)
+
+
+def shared(how, layout):
+    """For each group of taps, the ciphertext of the request that stands for each ciphertext of the output."""
+    digits = [tuple(digit) for digit in layout["digits"]]
+    slots, count = layout["slots"], layout["ciphertexts"]
+    real = [digit for digit in digits if digit[1] > 1]
+    across = [digit for digit in real if digit[2] >= slots]
+    reach = sum((count - 1) * stride for _, count, stride in real if stride < slots)
+    alike = how["groups"] == 1 and count > 1 and layout["blocks"][2] == 1 and layout["one"] is None
+    alike = alike and reach < slots and all(stride % slots == 0 for _, _, stride in across)
+    tall, wide = how["kernel"]
+
+    def view(number, ciphertext):
+        if not alike:
+            return number, ciphertext
+        tap, offsets = how["taps"][number], []
+        for axis, k in ((1, tap // wide % tall), (2, tap % wide)):
+            weight, further = 1, 0
+            for digit in (digit for digit in digits if digit[0] == axis):
+                if digit in across:
+                    further += ciphertext * slots // digit[2] % digit[1] * weight
+                weight *= digit[1]
+            offsets.append(k * how["dilation"][axis - 1] + further * how["stride"][axis - 1])
+        return tap // (tall * wide), *offsets
+
+    numbers = {}
+    groups = range(-(-len(how["taps"]) // layout["blocks"][2]))
+    return [[numbers.setdefault(view(g, c), len(numbers)) for c in range(count)] for g in groups]
+
+
 # Files
 
 
@@ -317,7 +486,8 @@ class Reader:
         rest = error[1:]
         expect(int(np.abs(error).max()) < 45, f"{what}: an error of {int(np.abs(error).max())}")
         deviation = float(np.sqrt(np.mean(rest.astype(float) ** 2)))
-        expect(abs(deviation / 3.19 - 1) < 6 / math.sqrt(2 * self.n), f"{what}: errors deviate by {deviation}")
+        near = abs(deviation / 3.19 - 1) < 6 / math.sqrt(2 * self.n)
+        expect(near, f"{what}: errors deviate by {deviation}")
         return deviation
 
     def read_keys(self, path):
@@ -342,6 +512,7 @@ class Reader:
         product = math.prod(self.plan["special"])
         for index, prime in enumerate(self.primes[: level + 1] + self.special):
             words, size = unpack(data[at:], prime.q, self.n)
+            expect_uniform(words, prime.q, f"key {steps}")
             at += size
             s = prime.values(self.secret)
             t = s if steps is None else self.rotated(s, prime, self.n - steps)
@@ -360,29 +531,53 @@ class Reader:
         by_k[prime.order] = values
         return by_k[exponent // 4]
 
-    def read_request(self, path):
-        """Decrypts the input ciphertexts to slots."""
+    def read_request(self, path, image=None):
+        """Decrypts the input ciphertexts to slots; holds them against an image where there is one."""
         _, payload = self.open(path, 4, self.key)
-        at, slots = 0, []
+        primes = self.primes[: self.plan["input_level"] + 1]
+        secrets = [prime.values(self.secret) for prime in primes]
+        at, messages, seeds = 0, [], set()
         while at < len(payload):
             seed, residues = payload[at : at + 32], []
+            seeds.add(seed)
             at += 32
-            for prime in self.primes[: self.plan["input_level"] + 1]:
+            for prime, secret in zip(primes, secrets):
                 words, size = unpack(payload[at:], prime.q, self.n)
+                expect_uniform(words, prime.q, "a request")
                 at += size
-                message = (words + expand(seed, prime.q, self.n) * prime.values(self.secret)) % prime.q
+                message = (words + expand(seed, prime.q, self.n) * secret) % prime.q
                 residues.append(prime.coefficients(message))
-            slots.append(to_slots(self.lifted(residues) / self.plan["input_scale"]))
-        return np.array(slots)
+            messages.append(self.lifted(residues))
+        expect(len(seeds) == len(messages), "two ciphertexts under one seed")
+        slots = np.array([to_slots(message / self.plan["input_scale"]) for message in messages])
+        report = {"ciphertexts": len(slots), "least": float(slots.min()), "largest": float(slots.max())}
+        if image is not None:
+            report["deviation"] = self.check_request(messages, image)
+        return report
+
+    def check_request(self, messages, image):
+        """Holds decrypted polynomials against the image: what is over is the error."""
+        shape, pixels = read_png(image)
+        expect(shape == self.plan["input"]["shape"], f"{image}: an image of {shape}")
+        should = written(self.plan, normalised(self.plan, pixels))
+        expect(len(should) == len(messages), f"{len(messages)} ciphertexts, not {len(should)}")
+        deviations = []
+        for number, (slots, message) in enumerate(zip(should, messages)):
+            error = message - np.rint(from_slots(slots) * self.plan["input_scale"])
+            deviations.append(self.check_error(error, f"ciphertext {number} of the request"))
+        return float(np.mean(deviations))
 
     def lifted(self, residues):
-        """Small integers from their residues modulo the first two primes, or one."""
+        """Small integers from their residues modulo the first two primes, or one; the other primes agree."""
         if len(residues) == 1:
             return self.primes[0].centred(residues[0]).astype(float)
         p, q = self.primes[0].q, self.primes[1].q
         high = (residues[1] - residues[0]) % q * pow(p, -1, q) % q
         value = residues[0] + p * high
-        return np.where(value > p * q // 2, value - p * q, value).astype(float)
+        value = np.where(value > p * q // 2, value - p * q, value)
+        for prime, residue in zip(self.primes[2:], residues[2:]):
+            expect(np.array_equal(value % prime.q, residue), "a message that differs between primes")
+        return value.astype(float)
 
     def indices(self):
         """The coefficients that each ciphertext of a reply carries."""
@@ -402,6 +597,7 @@ class Reader:
         secret = prime.values(self.secret)
         while at < len(payload):
             second, size = unpack(payload[at:], prime.q, self.n)
+            expect_uniform(second, prime.q, "a reply")
             at += size
             first, size = unpack(payload[at:], prime.q, len(indices))
             at += size
@@ -415,7 +611,9 @@ class Reader:
         form, count = reply["form"], len(reply["scores"])
         capacity = reply["capacity"]
         if form == 2:
-            return [float(to_slots(ciphertext)[0]) for ciphertext in decrypted]
+            slots = [to_slots(ciphertext) for ciphertext in decrypted]
+            expect(max(np.sqrt(np.mean(s * s)) for s in slots) <= capacity, "other keys, or out of range")
+            return [float(s[0]) for s in slots]
         if form == 3:
             sentinels = np.concatenate([ciphertext[1:] for ciphertext in decrypted])
             expect(np.abs(sentinels).max() <= capacity / 2048, "other keys")
@@ -440,8 +638,8 @@ class Reader:
 def main():
     """Reads what is named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    for name, needed in [("plan", True), ("secret", True), ("keys", False), ("request", False), ("reply", False)]:
-        parser.add_argument(f"--{name}", required=needed)
+    for name in ["plan", "secret", "keys", "request", "image", "reply"]:
+        parser.add_argument(f"--{name}", required=name in ("plan", "secret"))
     parser.add_argument("--exact-scores", action="store_true")
     arguments = parser.parse_args()
     plan, digest = read_plan(arguments.plan)
@@ -450,10 +648,10 @@ def main():
     if arguments.keys:
         report["keys"] = reader.read_keys(arguments.keys)
     if arguments.request:
-        slots = reader.read_request(arguments.request)
-        report["request"] = {"ciphertexts": len(slots), "least": float(slots.min()), "largest": float(slots.max())}
+        report["request"] = reader.read_request(arguments.request, arguments.image)
     if arguments.reply:
         scores = reader.scores(reader.read_reply(arguments.reply))
+        report["form"] = ["coefficients", "periodic", "batch", "constants"][plan["reply"]["form"]]
         # One score for two classes is that of the second one, beside a first one of zero.
         by_class = [0.0, *scores] if len(scores) < len(plan["labels"]) else scores
         report["label"] = plan["labels"][int(np.argmax(by_class))]

@@ -17,6 +17,9 @@ pub struct KnownServer {
     pub fingerprint: Option<String>,
     /// The file of the authorities that must have signed it.
     pub ca: Option<PathBuf>,
+    /// The key that must have signed its models.
+    #[serde(default)]
+    pub pin: Option<String>,
 }
 
 /// A folder named `blindsight`: in the one that `variable` names, or in `below` the user's home.

@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod journal;
 mod machine;
+mod passphrase;
 mod plan_file;
 mod preview;
 mod progress;

@@ -2,9 +2,10 @@
 
 use crate::configuration::{self, KnownServer};
 use crate::failure::{During, Failure, Outcome};
+use crate::passphrase::PassphraseFlags;
 use crate::progress;
-use blindsight_client::Cost;
-use blindsight_client::remote::{Fingerprint, RemoteClient, Server, Trust};
+use blindsight_client::remote::{Error, Fingerprint, RemoteClient, Secrets, Server, SigningKey, Trust};
+use blindsight_client::{Cost, Error as ClientError, Passphrase};
 use std::path::PathBuf;
 
 /// Which server, and how it is known to be the right one.
@@ -24,6 +25,15 @@ pub struct ServerFlags {
     /// Authorities (PEM) that must have signed the server's certificate, in place of those that this system trusts. Remembered
     #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "fingerprint")]
     pub ca: Option<PathBuf>,
+    /// The key that must have signed the model, as `blindsight signing-key` shows it: else nothing is made or
+    /// sent. Remembered
+    #[arg(long, value_name = "HEX", requires = "url")]
+    pub pin: Option<SigningKey>,
+    /// Seal secret keys that are made for the server with a passphrase
+    #[arg(long, requires = "url")]
+    pub seal: bool,
+    #[command(flatten)]
+    pub passphrase: PassphraseFlags,
 }
 
 /// The most bytes of evaluation keys that are made for a plan from elsewhere, unless more are allowed.
@@ -48,36 +58,86 @@ pub fn open(
     model: Option<&str>,
     max_key_bytes: Option<u64>,
 ) -> Outcome<RemoteClient> {
+    let passphrase = flags.passphrase.choose(flags.seal)?;
+    match open_with(flags, url, model, max_key_bytes, passphrase)? {
+        Opened::Client(client) => Ok(*client),
+        Opened::Sealed(path) => {
+            let passphrase = flags.passphrase.ask(&path.display().to_string())?;
+            open_with(flags, url, model, max_key_bytes, Some(passphrase))?.client()
+        }
+    }
+}
+
+/// What came of opening a client.
+pub enum Opened {
+    Client(Box<RemoteClient>),
+    /// Its key is sealed, and nobody said with what.
+    Sealed(PathBuf),
+}
+
+impl Opened {
+    /// The client; a failure where its key stays sealed.
+    pub fn client(self) -> Outcome<RemoteClient> {
+        match self {
+            Self::Client(client) => Ok(*client),
+            Self::Sealed(path) => Err(ClientError::PassphraseNeeded(path).into()),
+        }
+    }
+}
+
+/// As [`open`], with the passphrase of keys that are or become sealed.
+pub fn open_with(
+    flags: &ServerFlags,
+    url: &str,
+    model: Option<&str>,
+    max_key_bytes: Option<u64>,
+    passphrase: Option<Passphrase>,
+) -> Outcome<Opened> {
     let url = url.trim_end_matches('/');
     let known = known(flags, url)?;
     let server = connect(flags, url)?;
+    let secrets = Secrets::from(&configuration::secrets_folder()?).sealed_with(passphrase);
     let bar = progress::bar("registering keys, bytes", 0);
     let mut agreed = Ok(());
     let agree = |cost: &Cost| {
         agreed = agree(cost, max_key_bytes.unwrap_or(MOST_KEY_BYTES));
         agreed.is_ok()
     };
-    let client = RemoteClient::open(server, model, &configuration::secrets_folder()?, agree, |sent, all| {
+    let client = RemoteClient::open(server, model, secrets, agree, |sent, all| {
         bar.set_length(all);
         bar.set_position(sent);
     });
     bar.finish_and_clear();
     agreed?;
-    let client = client?;
+    let client = match client {
+        Err(Error::Client(ClientError::PassphraseNeeded(path))) => return Ok(Opened::Sealed(path)),
+        other => other?,
+    };
     configuration::remember_server(url, known)?;
-    Ok(client)
+    Ok(Opened::Client(Box::new(client)))
 }
 
 /// The server, by what is known of it.
 pub fn connect(flags: &ServerFlags, url: &str) -> Outcome<Server> {
     let known = known(flags, url)?;
-    Ok(Server::connect(url, &known.token, &trust(&known)?)?)
+    let server = Server::connect(url, &known.token, &trust(&known)?)?;
+    Ok(match &known.pin {
+        Some(pin) => server.pinned_to(pin.parse()?),
+        None => server,
+    })
 }
 
 impl ServerFlags {
     /// A server that this user has been to.
     pub fn known(url: &str) -> Self {
-        Self { url: Some(url.into()), fingerprint: None, ca: None }
+        Self {
+            url: Some(url.into()),
+            fingerprint: None,
+            ca: None,
+            pin: None,
+            seal: false,
+            passphrase: PassphraseFlags::default(),
+        }
     }
 }
 
@@ -90,13 +150,14 @@ fn known(flags: &ServerFlags, url: &str) -> Outcome<KnownServer> {
             "no token for {url}: set BLINDSIGHT_TOKEN to one that `blindsight token create` made there"
         )));
     };
-    Ok(match (&flags.fingerprint, &flags.ca) {
-        (None, None) => KnownServer {
-            token,
-            ..stored.unwrap_or(KnownServer { token: String::new(), fingerprint: None, ca: None })
-        },
-        (fingerprint, ca) => KnownServer { token, fingerprint: fingerprint.clone(), ca: ca.clone() },
-    })
+    let pin = flags.pin.map(|key| key.to_string());
+    let pin = pin.or_else(|| stored.as_ref().and_then(|known| known.pin.clone()));
+    let stored = stored.map(|known| (known.fingerprint, known.ca));
+    let (fingerprint, ca) = match (&flags.fingerprint, &flags.ca) {
+        (None, None) => stored.unwrap_or_default(),
+        (fingerprint, ca) => (fingerprint.clone(), ca.clone()),
+    };
+    Ok(KnownServer { token, fingerprint, ca, pin })
 }
 
 fn trust(known: &KnownServer) -> Outcome<Trust> {

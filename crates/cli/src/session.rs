@@ -2,8 +2,9 @@
 
 use crate::arguments::PlanFlags;
 use crate::failure::{During, Outcome};
+use crate::passphrase::PassphraseFlags;
 use crate::{configuration, machine, plan_file, progress};
-use blindsight_client::{Classification, Client};
+use blindsight_client::{Classification, Client, is_sealed};
 use blindsight_network::{Image, Model};
 use blindsight_planner::{Explanation, Plan};
 use blindsight_server::{ClientKeys, PreparedModel};
@@ -143,10 +144,14 @@ pub fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
 }
 
 /// The client that a plan's file and a secret key's file make.
-pub fn load_client(plan: &Path, secret: &Path) -> Outcome<Client> {
+pub fn load_client(plan: &Path, secret: &Path, passphrase: &PassphraseFlags) -> Outcome<Client> {
     let plan = plan_file::read(plan)?;
     let digest = plan.digest();
-    Client::load(plan.public, digest, secret).during(|| secret.display().to_string())
+    if !is_sealed(secret)? {
+        return Client::load(plan.public, digest, secret).during(|| secret.display().to_string());
+    }
+    let passphrase = passphrase.ask(&secret.display().to_string())?;
+    Ok(Client::load_sealed(plan.public, digest, secret, &passphrase)?)
 }
 
 /// A value and the milliseconds that making it took.

@@ -50,6 +50,7 @@ fn two_commands_classify_over_https() {
     assert_eq!(document["label"], "7");
     let fields = ["scores", "latency_ms", "upload_bytes", "download_bytes", "evaluation_key_bytes"];
     common::assert_fields(&document, &fields);
+    assert_eq!(document["connection"], "TLSv1_3, X25519MLKEM768");
     assert!(folder.says(&classify).contains("label: 7"));
     let named = format!("classify --server {} {MODEL} {}", serving.url(), digit(2));
     assert_eq!(folder.json(&named)["label"], "2");
@@ -100,6 +101,38 @@ fn tokens_are_made_listed_and_revoked_while_the_server_runs() {
     assert!(folder.says("token list --folder {server}").contains("30.0"));
     assert!(folder.fails(1, "token revoke nobody --folder {server}").contains("nobody"));
     folder.fails(2, "token create ../etc --folder {server}");
+}
+
+#[test]
+fn a_budget_holds_over_a_kill_and_tells_what_to_do() {
+    let folder = Folder::new("budget");
+    let mut serving = Serving::start(&folder, "");
+    let scope = "--model cryptonets-mnist --rate 100/d --budget 3";
+    let created = folder.json(&format!("token create local --replace {scope} --folder {{server}}"));
+    assert_eq!((&created["rate"], &created["budget"]), (&"100/d".into(), &3.into()));
+    // The token of this user was replaced: the new one is given once, and remembered.
+    let classify = format!("classify --server {} {}", serving.url(), digit(5));
+    let output =
+        folder.run_with(&classify, &[("BLINDSIGHT_TOKEN", created["token"].as_str().expect("text"))]);
+    assert!(output.status.success(), "{}", common::text(&output.stderr));
+    assert_eq!(folder.json(&classify)["label"], "5");
+    serving.kill();
+    serving.restart();
+    assert_eq!(folder.json(&classify)["label"], "5");
+    let said = folder.fails(1, &classify);
+    assert!(
+        said.contains("429") && said.contains("all 3 inferences") && said.contains("new token"),
+        "{said}"
+    );
+    assert!(serving.terminate());
+    let row = folder.json("token list --folder {server}")["tokens"][0].clone();
+    assert_eq!(
+        (&row["used"], &row["left"], &row["models"][0]),
+        (&3.into(), &0.into(), &"cryptonets-mnist".into())
+    );
+    assert!(folder.says("token list --folder {server}").contains("cryptonets-mnist; 100/d; 3 in all"));
+    let wrong = folder.fails(2, "token create carol --rate 10/fortnight --folder {server}");
+    assert!(wrong.contains("as in 10/min"), "{wrong}");
 }
 
 #[test]
@@ -343,4 +376,64 @@ fn full_disk(child: &mut std::process::Child) {
     alice.delete_keys(party.address).expect("deleted");
     bob.register_keys(&party.keys, |_, _| {}).expect("there is room again");
     party.assert_served(&bob);
+}
+
+/// Everything that happened, in order, over a rotation; and nothing of what was sent or decrypted.
+#[cfg(unix)]
+#[test]
+fn an_audit_log_says_who_had_what_done_and_no_more() {
+    let folder = Folder::new("audit");
+    let mut serving = Serving::start(&folder, "--audit {audit.jsonl}");
+    let created = folder.json("token create alice --budget 1 --folder {server}");
+    let token = created["token"].as_str().expect("text");
+    let classify = format!("classify --server {} {}", serving.url(), digit(3));
+    let run = || folder.run_with(&classify, &[("BLINDSIGHT_TOKEN", token)]);
+    assert!(run().status.success());
+    std::fs::rename(folder.path("audit.jsonl"), folder.path("audit.1.jsonl")).expect("there");
+    let hangup = std::process::Command::new("kill").args(["-HUP", &serving.pid().to_string()]).status();
+    assert!(hangup.expect("kill runs").success());
+    while !folder.path("audit.jsonl").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!run().status.success(), "the budget is used up");
+    assert!(!folder.run_with(&classify, &[("BLINDSIGHT_TOKEN", "bst_wrong")]).status.success());
+    assert!(serving.terminate());
+
+    let read = |name: &str| std::fs::read_to_string(folder.path(name)).expect("written");
+    let (before, after) = (read("audit.1.jsonl"), read("audit.jsonl"));
+    let parse = |line: &str| -> serde_json::Value { serde_json::from_str(line).expect("JSON") };
+    let lines: Vec<_> = before.lines().chain(after.lines()).map(parse).collect();
+    let what: Vec<_> = lines.iter().map(|line| line["what"].as_str().expect("text")).collect();
+    let first = ["models listed", "plan sent", "keys sent", "keys registered", "inference"];
+    assert_eq!(what, [&first[..], &["models listed", "plan sent", "refused", "refused"]].concat());
+    let inference = &lines[4];
+    assert_eq!((&inference["token"], &inference["model"]), (&"alice".into(), &MODEL.into()));
+    assert_eq!((&inference["outcome"], &inference["status"]), (&"ok".into(), &200.into()));
+    let sizes = folder.json(&format!("explain {MODEL}"));
+    assert_eq!(inference["request_bytes"], sizes["upload_bytes"]);
+    assert_eq!(inference["reply_bytes"], sizes["download_bytes"]);
+    assert_eq!(lines[3]["model"], MODEL);
+    assert_eq!((&lines[7]["outcome"], &lines[7]["token"]), (&"budget_exceeded".into(), &"alice".into()));
+    assert_eq!(
+        (&lines[8]["outcome"], &lines[8]["token"]),
+        (&"unauthorized".into(), &serde_json::Value::Null)
+    );
+    let mut ids: Vec<_> = lines.iter().map(|line| line["request_id"].as_str().expect("text")).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), lines.len(), "each request has an id");
+    let times: Vec<_> = lines.iter().map(|line| line["time"].as_str().expect("text")).collect();
+    assert!(times.is_sorted() && times[0].ends_with('Z'), "{times:?}");
+
+    let text = before + &after;
+    let keys = std::fs::read_dir(folder.path("server/keys/alice")).expect("a folder").next().expect("keys");
+    let address = keys.expect("an entry").file_name().into_string().expect("hexadecimal digits");
+    for secret in [token, &token["bst_".len()..], "bst_", &address, "127.0.0.1"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let fields = ["time", "request_id", "token", "model", "what", "asked", "outcome", "status"];
+    let sizes = ["request_bytes", "reply_bytes", "milliseconds"];
+    for line in &lines {
+        let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
+        assert!(keys.iter().all(|key| fields.iter().chain(&sizes).any(|field| field == key)), "{line}");
+    }
 }

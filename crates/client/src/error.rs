@@ -38,6 +38,18 @@ pub enum Error {
         .0.display()
     )]
     SecretExists(PathBuf),
+    /// A secret key that is sealed, and no passphrase.
+    #[error("{} is sealed: its passphrase is needed", .0.display())]
+    PassphraseNeeded(PathBuf),
+    /// A sealed secret key could not be opened or made.
+    #[cfg(feature = "seal")]
+    #[error("{}: {source}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: crate::SealError,
+    },
     /// An image of another size or with other colours than the plan takes.
     #[error("an image of {actual} (channels x height x width): the plan takes {expected}")]
     ImageShape {

@@ -20,7 +20,8 @@
 //!   ([`Classification::too_close`]), with a [`Warning`].
 //! - Scores beyond the plan's bound come with a [`Warning`], and so does a key under which many replies were
 //!   decrypted.
-//! - The secret key is never printed; its file is private and never overwritten.
+//! - The secret key is never printed; its file is private and never overwritten, and may be sealed with a
+//!   passphrase (feature `seal`).
 //!
 //! # Non-goals
 //!
@@ -34,6 +35,8 @@ mod printable;
 pub mod remote;
 mod replies;
 mod rounding;
+#[cfg(feature = "seal")]
+mod seal;
 mod store;
 
 pub use answer::{Classification, Ranked};
@@ -41,6 +44,8 @@ pub use cost::Cost;
 pub use error::Error;
 pub use printable::{is_harmful, printable};
 pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
+#[cfg(feature = "seal")]
+pub use seal::{Passphrase, SealError, is_sealed};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};

@@ -101,6 +101,24 @@ pub struct Problem {
     pub code: Code,
     /// What was expected, what came and what to do, for people.
     pub detail: String,
+    /// The token's bound that refused the request, where one did.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
+}
+
+/// A bound of a token on inferences, and how it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Inferences that the bound allows: in each period, or all together where there is none.
+    pub limit: u64,
+    /// The period in seconds; none for a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<u64>,
+    /// Inferences that are left now.
+    pub remaining: u64,
+    /// Seconds after which the next one is allowed; none where waiting does not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 /// Why a request was refused.
@@ -136,6 +154,10 @@ pub enum Code {
     NotConforming,
     /// All places in the queue are taken.
     Busy,
+    /// The token's rate is used up for the moment.
+    RateExceeded,
+    /// The token's budget is used up for good.
+    BudgetExceeded,
     /// Shutting down, or the request waited too long.
     Unavailable,
     /// The client's share of the disk is used up.

@@ -10,3 +10,5 @@ pub const UPLOAD_OFFSET: &str = "upload-offset";
 pub const UPLOAD_COMPLETE: &str = "upload-complete";
 /// The server's milliseconds, step by step.
 pub const SERVER_TIMING: &str = "server-timing";
+/// What tells a request from others, in the server's log and audit log.
+pub const REQUEST_ID: &str = "blindsight-request-id";

@@ -18,10 +18,12 @@ mod address;
 mod documents;
 pub mod headers;
 mod plan;
+mod statement;
 
 pub use address::{Address, NotAnAddress};
-pub use documents::{Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
+pub use documents::{Allowance, Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
 pub use plan::{Error, read_plan, write_plan};
+pub use statement::{SignedStatement, Statement};
 
 /// The version of the protocol. It pins the version of the file formats, too.
 pub const VERSION: u32 = 1;

@@ -35,6 +35,11 @@ impl Pieces {
         Self { body, missing: length, stall: limits.stall, end: Instant::now() + limits.body }
     }
 
+    /// Bytes that are still to come.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
     /// The next piece, or none at the end.
     pub async fn next(&mut self) -> Outcome<Option<Bytes>> {
         loop {

@@ -1,5 +1,6 @@
 //! The models that are served.
 
+use crate::Scope;
 use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub struct Served {
     pub prepared: PreparedModel,
     pub summary: blindsight_protocol::Model,
+    /// SHA-256 of the model's file.
+    pub model_digest: [u8; 32],
     /// The framed public plan.
     pub plan: Vec<u8>,
 }
@@ -54,7 +57,8 @@ impl Catalogue {
         let prepared = PreparedModel::new(model, plan)?;
         let summary = summary(&id, &prepared, model)?;
         let plan = blindsight_protocol::write_plan(&plan.public, &plan.private_digest());
-        self.0.insert(id, Arc::new(Served { prepared, summary, plan }));
+        let model_digest = model.digest;
+        self.0.insert(id, Arc::new(Served { prepared, summary, model_digest, plan }));
         Ok(())
     }
 
@@ -66,10 +70,10 @@ impl Catalogue {
         self.0.values()
     }
 
-    /// The model that keys with this header are for.
-    pub(crate) fn for_keys(&self, head: &[u8]) -> Result<&Arc<Served>, WireError> {
+    /// The model that keys with this header are for, among those that a token is for.
+    pub(crate) fn for_keys(&self, head: &[u8], scope: &Scope) -> Result<&Arc<Served>, WireError> {
         let mut refused = None;
-        for served in self.iter() {
+        for served in self.iter().filter(|served| scope.allows(&served.summary.id)) {
             match wire::read_header(head, &served.keys_expected()) {
                 Ok(_) => return Ok(served),
                 // A file for a served plan that is wrong otherwise is told so; one for none is told the plan.

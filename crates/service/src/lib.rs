@@ -6,7 +6,7 @@
 //! `openapi.json` lists. One straight line leads a request through it: `listener` (connections, TLS, time limits) -> `routes` (who asks,
 //! for what) -> `queue` (a place, then a thread) -> `blindsight_server::PreparedModel`.
 //!
-//! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `index.redb` (which keys are registered), `keys/`
+//! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `usage.json` (counts), `index.redb` (which keys are registered), `keys/`
 //! (their frames) and `uploads/` (frames that are not whole yet).
 //!
 //! # Contract
@@ -14,14 +14,17 @@
 //! - Evaluation keys are registered when they are whole, conform to a served plan, and are safely on disk; what was acknowledged survives
 //!   crashes, and nothing else is accepted after them.
 //! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`], its memory by a place in the queue.
-//! - A client sees its own keys and nothing of others.
-//! - Nothing that identifies a client, and nothing that it sent, is logged.
+//! - A client sees its own keys and nothing of others, and of the models those that its token is for.
+//! - A token's rate and budget hold over restarts and crashes: what is not sure to be left is not given.
+//! - Nothing that identifies a client, and nothing that it sent, is logged; the [`Audit`] log, where there is
+//!   one, names clients, models, sizes and outcomes, and nothing that was sent.
 //! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these sources.
 //!
 //! # Non-goals
 //!
 //! No accounts (a token is made on the command line), no billing, no cluster: one process owns the folder.
 
+mod audit;
 mod body;
 mod cache;
 mod catalogue;
@@ -33,20 +36,27 @@ mod page;
 mod queue;
 mod refusal;
 mod routes;
+mod scope;
 mod service;
+mod sign;
 mod store;
 mod strict;
 mod tls;
 mod tokens;
+mod usage;
 mod whole;
 
+pub use audit::Audit;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use limits::Limits;
 pub use listener::{Listener, Transport};
-pub use service::{Service, StartError};
+pub use scope::{NotARate, Rate, Scope};
+pub use service::{Extras, Service, StartError};
+pub use sign::{SignError, Signer};
 pub use store::{Store, StoreError};
 pub use tls::{Identity, TlsError};
 pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};
+pub use usage::Used;
 
 /// The OpenAPI document that the service answers by.
 pub const OPENAPI: &str = include_str!("../openapi.json");

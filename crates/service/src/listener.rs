@@ -82,7 +82,7 @@ impl Listener {
         };
         let limits = Arc::new(service.limits.clone());
         let gate = Gate::new(limits.connections, limits.connections_per_address, limits.proxies.clone());
-        let doors = Doors { limits, gate, closed };
+        let doors = Doors { limits, gate, closed, service: service.clone() };
         let mut open = JoinSet::new();
         open.spawn(doors.clone().accept(self.main, acceptor, router(service.clone())));
         if let Some(metrics) = self.metrics {
@@ -91,6 +91,7 @@ impl Listener {
             open.spawn(doors.accept(metrics, None, metrics_router(service.clone())));
         }
         let sweeper = tokio::spawn(sweep(service.clone()));
+        let counter = tokio::spawn(note_usage(service.clone()));
         stop.await;
         tracing::info!("shutting down");
         service.close();
@@ -100,6 +101,17 @@ impl Listener {
             tracing::warn!("some requests did not finish in time");
         }
         sweeper.abort();
+        counter.abort();
+        service.note_usage(true);
+    }
+}
+
+/// Every other second, what was used of tokens is written down.
+async fn note_usage(service: Arc<Service>) {
+    loop {
+        sleep(Duration::from_secs(2)).await;
+        let service = service.clone();
+        let _ = tokio::task::spawn_blocking(move || service.note_usage(false)).await;
     }
 }
 
@@ -117,6 +129,7 @@ async fn sweep(service: Arc<Service>) {
 struct Doors {
     limits: Arc<Limits>,
     gate: Arc<Gate>,
+    service: Arc<Service>,
     closed: watch::Receiver<bool>,
 }
 
@@ -166,6 +179,7 @@ impl Doors {
             None => self.speak(stream, router, ticket).await,
             Some(acceptor) => {
                 if let Ok(Ok(stream)) = timeout(self.limits.head, acceptor.accept(stream)).await {
+                    self.service.metrics.shook_hands(stream.get_ref().1);
                     self.speak(stream, router, ticket).await;
                 }
             }

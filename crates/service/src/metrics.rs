@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
+use tokio_rustls::rustls::ServerConnection;
 
 /// What a request is counted under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -16,9 +17,17 @@ pub struct Route {
     status: u16,
 }
 
+/// What a TLS handshake is counted under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Handshake {
+    version: String,
+    exchange: String,
+}
+
 pub struct Metrics {
     registry: Registry,
     requests: Family<Route, Counter>,
+    handshakes: Family<Handshake, Counter>,
     duration: Histogram,
     compute: Histogram,
     places: Gauge,
@@ -29,6 +38,8 @@ pub struct Metrics {
     pub cache_misses: Counter,
     /// Keys registered since the start.
     pub keys_registered: Counter,
+    /// Lines of the audit log that could not be written.
+    pub audit_lost: Counter,
 }
 
 impl Metrics {
@@ -38,6 +49,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("blindsight"),
             requests: Family::default(),
+            handshakes: Family::default(),
             duration: histogram(),
             compute: histogram(),
             places: Gauge::default(),
@@ -45,6 +57,7 @@ impl Metrics {
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
             keys_registered: Counter::default(),
+            audit_lost: Counter::default(),
         };
         metrics.register();
         metrics
@@ -53,6 +66,7 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("requests", "Requests answered", self.requests.clone());
+        r.register("tls_handshakes", "TLS handshakes, by version and key exchange", self.handshakes.clone());
         r.register_with_unit(
             "request_duration",
             "From a request's head to its answer's",
@@ -65,12 +79,21 @@ impl Metrics {
         r.register("cache_hits", "Requests whose keys were in memory", self.cache_hits.clone());
         r.register("cache_misses", "Requests whose keys had to be read", self.cache_misses.clone());
         r.register("keys_registered", "Evaluation keys registered", self.keys_registered.clone());
+        r.register("audit_lost", "Lines of the audit log that could not be written", self.audit_lost.clone());
     }
 
     pub fn answered(&self, method: &str, route: &str, status: u16, time: Duration) {
         let labels = Route { method: method.into(), route: route.into(), status };
         self.requests.get_or_create(&labels).inc();
         self.duration.observe(time.as_secs_f64());
+    }
+
+    pub fn shook_hands(&self, connection: &ServerConnection) {
+        let version = connection.protocol_version().map(|version| format!("{version:?}"));
+        let exchange = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        let labels =
+            Handshake { version: version.unwrap_or_default(), exchange: exchange.unwrap_or_default() };
+        self.handshakes.get_or_create(&labels).inc();
     }
 
     pub fn computed(&self, time: Duration) {

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use blindsight_protocol::{Code, Problem, headers};
+use blindsight_protocol::{Allowance, Code, Problem, headers};
 
 /// Why a request was refused. `detail` says what was expected, what came and what to do; it holds nothing of other clients.
 #[derive(Debug)]
@@ -10,18 +10,28 @@ pub struct Refusal {
     pub code: Code,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
+    allowance: Option<Box<Allowance>>,
 }
 
 pub type Outcome<T> = Result<T, Refusal>;
 
 impl Refusal {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), header: None }
+        Self { code, detail: detail.into(), header: None, allowance: None }
     }
 
     /// A refusal that passes by itself.
     pub fn for_now(code: Code, detail: &str) -> Self {
         Self::new(code, detail).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// A bound of the client's token is reached. Where waiting helps, the header says how long.
+    pub fn exhausted(code: Code, detail: String, allowance: Allowance) -> Self {
+        let refusal = Self { allowance: Some(Box::new(allowance)), ..Self::new(code, detail) };
+        match allowance.retry_after {
+            Some(seconds) => refusal.with(header::RETRY_AFTER, seconds.into()),
+            None => refusal,
+        }
     }
 
     /// A fault of ours: the cause goes to the log, not to the client.
@@ -52,7 +62,7 @@ impl Refusal {
             Code::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::NotConforming => StatusCode::UNPROCESSABLE_ENTITY,
-            Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Code::Busy | Code::RateExceeded | Code::BudgetExceeded => StatusCode::TOO_MANY_REQUESTS,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::QuotaExceeded | Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -64,10 +74,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Error").to_string();
-        let problem = Problem { title, status: status.as_u16(), code: self.code, detail: self.detail };
+        let Self { code, detail, allowance, .. } = self;
+        let allowance = allowance.map(|bound| *bound);
+        let problem = Problem { title, status: status.as_u16(), code, detail, allowance };
         let body = serde_json::to_vec(&problem).expect("a problem is plain text and numbers");
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.extensions_mut().insert(code);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

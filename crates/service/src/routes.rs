@@ -4,10 +4,11 @@ mod infer;
 mod keys;
 mod models;
 
+use crate::audit::Witness;
 use crate::body::Polite;
 use crate::gate::{Guest, Ticket, Visit};
 use crate::refusal::{Outcome, Refusal};
-use crate::{ClientName, OPENAPI, Service, page};
+use crate::{ClientName, Entry, OPENAPI, Service, page};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -28,6 +29,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/openapi.json", get(openapi))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::plan))
+        .route("/v1/models/{id}/signature", get(models::signature))
         .route("/v1/models/{id}/infer", post(infer::infer))
         .route("/v1/keys", get(keys::list))
         .route("/v1/keys/{digest}", head(keys::status).put(keys::put).delete(keys::delete))
@@ -48,8 +50,14 @@ pub fn metrics_router(service: Arc<Service>) -> Router {
     Router::new().route("/metrics", get(text)).with_state(service)
 }
 
-/// The client that asks, by its token. While its request lasts its connection is not closed for another one.
-struct Client(ClientName, Option<Visit>);
+/// The client that asks, by its token, and what is kept of that. While its request lasts its connection is not
+/// closed for another one.
+struct Client {
+    name: ClientName,
+    token: Entry,
+    witness: Arc<Witness>,
+    _visit: Option<Visit>,
+}
 
 impl FromRequestParts<Arc<Service>> for Client {
     type Rejection = Refusal;
@@ -60,8 +68,10 @@ impl FromRequestParts<Arc<Service>> for Client {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refusal::new(Code::Unauthorized, "expected a header `Authorization: Bearer TOKEN`"));
         }
-        let client = service.authenticate(token.trim())?;
-        Ok(Self(client, parts.extensions.get::<Arc<Ticket>>().map(Ticket::visit)))
+        let (name, token) = service.authenticate(token.trim())?;
+        let witness = parts.extensions.get::<Arc<Witness>>().expect("every request has one").clone();
+        witness.client(&name);
+        Ok(Self { name, token, witness, _visit: parts.extensions.get::<Arc<Ticket>>().map(Ticket::visit) })
     }
 }
 
@@ -135,17 +145,29 @@ async fn observe(State(service): Shared, request: Request, next: Next) -> Respon
     let method = request.method().as_str().to_string();
     let received = request.body().size_hint().exact().unwrap_or(0);
     let (most, time) = (service.catalogue.largest_body(), service.limits.body);
-    let request = request.map(|body| Body::new(Polite::new(body, most, time)));
+    let mut request = request.map(|body| Body::new(Polite::new(body, most, time)));
+    let witness = Arc::new(service.witness(format!("{method} {route}"), received));
+    request.extensions_mut().insert(witness.clone());
     let mut response = match &guest {
         Ok(_) => next.run(request).await,
         Err(_) => crowded().into_response(),
     };
     response.headers_mut().insert(headers::VERSION, HeaderValue::from(VERSION));
+    let id = HeaderValue::from_str(witness.id()).expect("hexadecimal digits");
+    response.headers_mut().insert(headers::REQUEST_ID, id);
     page::secure(response.headers_mut());
     let (status, elapsed) = (response.status().as_u16(), start.elapsed());
     service.metrics.answered(&method, &route, status, elapsed);
     let milliseconds = elapsed.as_secs_f64() * 1e3;
     let sent = response.body().size_hint().exact().unwrap_or(0);
-    tracing::info!(method, route, status, milliseconds, received, sent, "request");
+    let request_id = witness.id();
+    tracing::info!(method, route, status, milliseconds, received, sent, request_id, "request");
+    witness.answered(status, outcome(&response), sent);
     response
+}
+
+/// `ok`, or the code of the refusal.
+fn outcome(response: &Response) -> String {
+    let code = response.extensions().get::<Code>().and_then(|code| serde_json::to_value(code).ok());
+    code.and_then(|code| code.as_str().map(String::from)).unwrap_or_else(|| "ok".into())
 }

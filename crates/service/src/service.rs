@@ -1,14 +1,17 @@
 //! The service: what all requests share.
 
+use crate::audit::{Audit, Witness};
 use crate::cache::Cache;
 use crate::catalogue::{Catalogue, Served};
 use crate::metrics::Metrics;
 use crate::queue::{Places, Queue};
 use crate::refusal::{Outcome, Refusal};
 use crate::store::{Id, Store, StoreError};
-use crate::tokens::{State, TokenError, Tokens, now};
-use crate::{ClientName, Limits};
-use blindsight_protocol::Code;
+use crate::tokens::{Entry, State, TokenError, Tokens, now};
+use crate::usage::Usage;
+use crate::{ClientName, Limits, Scope, Signer};
+use blindsight_ckks::wire::hex;
+use blindsight_protocol::{Code, SignedStatement};
 use blindsight_server::ClientKeys;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +25,24 @@ pub struct Service {
     pub(crate) limits: Limits,
     pub(crate) catalogue: Catalogue,
     pub(crate) tokens: Tokens,
+    pub(crate) usage: Arc<Usage>,
     pub(crate) store: Arc<Store>,
     pub(crate) cache: Cache,
     pub(crate) queue: Queue,
     pub(crate) uploads: Places,
     pub(crate) metrics: Metrics,
+    extras: Extras,
     closing: AtomicBool,
+}
+
+/// What a service does besides answering.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Extras {
+    /// Where it writes down who had what done.
+    pub audit: Option<Arc<Audit>>,
+    /// What it signs statements about its models with.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// Why a service does not start.
@@ -40,6 +55,9 @@ pub enum StartError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// What was used of tokens cannot be read.
+    #[error("what was used of tokens: {0}")]
+    Usage(std::io::Error),
     /// There are no threads to compute on.
     #[error("cannot start the threads that compute: {0}")]
     Threads(std::io::Error),
@@ -51,14 +69,29 @@ impl Service {
     /// # Errors
     /// Where the folder cannot be read or written, or another server has it.
     pub fn open(folder: &Path, catalogue: Catalogue, limits: Limits) -> Result<Arc<Self>, StartError> {
+        Self::open_with(folder, catalogue, limits, Extras::default())
+    }
+
+    /// The same with what it does besides.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        folder: &Path,
+        catalogue: Catalogue,
+        limits: Limits,
+        extras: Extras,
+    ) -> Result<Arc<Self>, StartError> {
         let service = Self {
             catalogue,
             tokens: Tokens::open(folder)?,
+            usage: Usage::open(folder).map_err(StartError::Usage)?,
             store: Arc::new(Store::open(folder, limits.quota)?),
             cache: Cache::new(limits.cache),
             queue: Queue::new(&limits).map_err(StartError::Threads)?,
             uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
             metrics: Metrics::new(),
+            extras,
             closing: AtomicBool::new(false),
             limits,
         };
@@ -69,6 +102,22 @@ impl Service {
     /// The figures for Prometheus.
     pub fn metrics(&self) -> String {
         self.metrics.text(self.queue.taken(), self.cache.bytes())
+    }
+
+    /// A witness of a request that begins now: the audit log's line, and what is counted where it is lost.
+    pub(crate) fn witness(&self, asked: String, request_bytes: u64) -> Witness {
+        let lost = self.metrics.audit_lost.clone();
+        let on_loss = Box::new(move || {
+            lost.inc();
+        });
+        Witness::new(self.extras.audit.clone(), asked, request_bytes, on_loss)
+    }
+
+    /// What the server signs of a model, if it signs.
+    pub(crate) fn statement(&self, served: &Served) -> Option<SignedStatement> {
+        let signer = self.extras.signer.as_ref()?;
+        let digest = hex(&served.model_digest);
+        Some(signer.sign(&served.summary.id, digest, served.summary.plan.clone()))
     }
 
     /// From now on `/healthz` says that the server goes.
@@ -83,6 +132,7 @@ impl Service {
     /// Deletes what is over: keys whose time has come, keys of revoked clients, uploads that were given up.
     pub(crate) fn sweep(&self) {
         let swept = self.tokens.list().map(|clients| {
+            self.usage.retain(&clients.values().map(|entry| entry.sha256.clone()).collect());
             let gone = |name: &ClientName| clients.get(name).is_some_and(|entry| entry.revoked);
             self.store.sweep(gone, self.limits.abandoned)
         });
@@ -93,18 +143,28 @@ impl Service {
         }
     }
 
-    /// The client that a token belongs to.
-    pub(crate) fn authenticate(&self, token: &str) -> Outcome<ClientName> {
+    /// Writes down what was used of tokens; all of it where the server `ends`.
+    pub(crate) fn note_usage(&self, ends: bool) {
+        if let Err(error) = self.usage.flush(ends) {
+            tracing::error!(%error, "what is used of tokens cannot be written down");
+        }
+    }
+
+    /// The client that a token belongs to, and what is kept of the token.
+    pub(crate) fn authenticate(&self, token: &str) -> Outcome<(ClientName, Entry)> {
         let refused = |detail: &str| Err(Refusal::new(Code::Unauthorized, detail));
-        match self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))? {
-            Some((client, State::Valid)) => Ok(client),
-            Some((_, State::Expired)) => refused("the token's time is over: ask for a new one"),
+        let found = self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))?;
+        let state = found.as_ref().map(|(_, entry)| entry.state(now()));
+        match (found, state) {
+            (Some(found), Some(State::Valid)) => Ok(found),
+            (_, Some(State::Expired)) => refused("the token's time is over: ask for a new one"),
             _ => refused("the token is unknown or was revoked: ask for a new one"),
         }
     }
 
-    pub(crate) fn model(&self, id: &str) -> Outcome<Arc<Served>> {
-        let served = self.catalogue.get(id).cloned();
+    /// A model, where it is there for this token: one of others' looks as one that is not served.
+    pub(crate) fn model(&self, id: &str, scope: &Scope) -> Outcome<Arc<Served>> {
+        let served = self.catalogue.get(id).filter(|_| scope.allows(id)).cloned();
         served.ok_or_else(|| Refusal::new(Code::UnknownModel, "no such model here: see GET /v1/models"))
     }
 

@@ -4,6 +4,7 @@
 //! the command line can make and revoke them while the server, which owns the index, runs; the server reads the file again when it
 //! has changed.
 
+use crate::scope::Scope;
 use blindsight_protocol::Address;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +36,9 @@ pub struct Entry {
     pub expires: Option<u64>,
     /// Whether it was revoked. The entry stays, so that the server knows that the client's keys are to be deleted.
     pub revoked: bool,
+    /// What it may be used for. A file from before there were scopes has none: everything.
+    #[serde(default, flatten)]
+    pub scope: Scope,
 }
 
 /// What a token is good for at some time.
@@ -156,8 +160,8 @@ impl fmt::Debug for Token {
 }
 
 impl Entry {
-    fn new(token: &Token, expires: Option<u64>) -> Self {
-        Self { sha256: hash(token.reveal()), created: now(), expires, revoked: false }
+    fn new(token: &Token, expires: Option<u64>, scope: Scope) -> Self {
+        Self { sha256: hash(token.reveal()), created: now(), expires, revoked: false, scope }
     }
 
     /// What the token is good for at `time`, in seconds since 1970.
@@ -189,21 +193,36 @@ impl Tokens {
         Ok((*self.current()?).clone())
     }
 
-    /// Makes a token for a client that has none, or in place of the one it has.
+    /// Makes a token for everything that is served, for a client that has none, or in place of the one it has.
     ///
     /// # Errors
-    /// Where the client has one and `replace` is not said, and where the file cannot be written.
+    /// As [`create_scoped`](Self::create_scoped).
     pub fn create(
         &self,
         client: &ClientName,
         expires: Option<u64>,
         replace: bool,
     ) -> Result<Token, TokenError> {
+        self.create_scoped(client, expires, Scope::default(), replace)
+    }
+
+    /// Makes a token that is good for `scope` only. What was used of the one that it replaces is not counted
+    /// against it.
+    ///
+    /// # Errors
+    /// Where the client has one and `replace` is not said, and where the file cannot be written.
+    pub fn create_scoped(
+        &self,
+        client: &ClientName,
+        expires: Option<u64>,
+        scope: Scope,
+        replace: bool,
+    ) -> Result<Token, TokenError> {
         let token = Token::generate()?;
         self.change(|clients| match clients.get(client) {
             Some(entry) if !entry.revoked && !replace => Err(TokenError::Exists(client.clone())),
             _ => {
-                clients.insert(client.clone(), Entry::new(&token, expires));
+                clients.insert(client.clone(), Entry::new(&token, expires, scope));
                 Ok(())
             }
         })?;
@@ -224,15 +243,23 @@ impl Tokens {
         })
     }
 
-    /// The client that a token belongs to, and what the token is good for now.
+    /// The client that a token belongs to, and what is kept of the token.
     ///
     /// # Errors
     /// Where the file cannot be read.
-    pub fn look_up(&self, token: &str) -> Result<Option<(ClientName, State)>, TokenError> {
+    pub fn look_up(&self, token: &str) -> Result<Option<(ClientName, Entry)>, TokenError> {
         let (hash, clients) = (hash(token), self.current()?);
         // Comparing hashes of what is random and long tells nothing about tokens.
         let found = clients.iter().find(|(_, entry)| entry.sha256 == hash);
-        Ok(found.map(|(client, entry)| (client.clone(), entry.state(now()))))
+        Ok(found.map(|(client, entry)| (client.clone(), entry.clone())))
+    }
+
+    /// Whether a token is good for anything now.
+    ///
+    /// # Errors
+    /// As [`look_up`](Self::look_up).
+    pub fn accepts(&self, token: &str) -> Result<bool, TokenError> {
+        Ok(self.look_up(token)?.is_some_and(|(_, entry)| entry.state(now()) == State::Valid))
     }
 
     /// What the file holds now.

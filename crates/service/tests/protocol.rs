@@ -3,7 +3,7 @@
 mod common;
 
 use blindsight_protocol::Address;
-use blindsight_service::Limits;
+use blindsight_service::{Limits, Scope, Signer};
 use common::raw::Request;
 use common::{Folder, PARTIES, Running};
 
@@ -331,4 +331,122 @@ fn the_page_may_load_nothing_from_elsewhere() {
     );
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+}
+
+/// A token with a scope for a client of its own, whose keys are registered.
+fn scoped(service: &Running, models: &[&str], rate: Option<&str>, budget: Option<u64>) -> String {
+    let models = models.iter().map(ToString::to_string).collect();
+    let scope = Scope { models, rate: rate.map(|rate| rate.parse().expect("a rate")), budget };
+    let sam = "sam".parse().expect("a name");
+    let token = service.tokens.create_scoped(&sam, None, scope, true).expect("made");
+    let token = token.reveal().to_string();
+    assert!([200, 201].contains(&service.put_keys(&token, &PARTIES.keys).status));
+    token
+}
+
+#[test]
+fn a_token_sees_its_own_models_only() {
+    let (folder, parties) = (Folder::new("scope"), &*PARTIES);
+    let service = Running::plain(folder.path(), Limits::default());
+    let mine = scoped(&service, &["mnist"], None, None);
+    let models = service.ask_as(&mine, Request::new("GET", "/v1/models")).json();
+    let ids: Vec<_> = models["models"].as_array().expect("a list").iter().map(|model| &model["id"]).collect();
+    assert_eq!(ids, ["mnist"]);
+    assert_eq!(service.infer(&mine, parties.address, &parties.request).status, 200);
+    let get = |token: &str, id: &str| service.ask_as(token, Request::new("GET", &format!("/v1/models/{id}")));
+    assert_eq!(get(&mine, "mnist").status, 200);
+    // What is not the token's looks as what is not there.
+    let absent = get(&mine, "none");
+    assert_eq!((get(&mine, "other").status, get(&mine, "other").body), (absent.status, absent.body));
+
+    let (other, _) = blindsight_protocol::read_plan(&get(&service.bob, "other").body).expect("a plan");
+    let stranger = blindsight_client::Client::generate(other, parties.other_plan.digest()).expect("a client");
+    let (keys, request) =
+        (stranger.evaluation_keys(|_, _| {}).expect("keys"), common::digit(4, &parties.model));
+    let request = stranger.encrypt(&request).expect("a request");
+    assert_eq!(service.put_keys(&mine, &keys).code(), "not_conforming");
+    let address = Address::of(&keys).to_string();
+    let infer =
+        || Request::new("POST", "/v1/models/other/infer").header("blindsight-keys", &address).body(&request);
+    assert_eq!(service.ask_as(&mine, infer()).code(), "unknown_model");
+    // Keys from before the token was narrowed are no way around it.
+    let wide = scoped(&service, &[], None, None);
+    assert_eq!(service.put_keys(&wide, &keys).status, 201);
+    assert_eq!(service.ask_as(&wide, infer()).status, 200);
+    let narrow = scoped(&service, &["mnist"], None, None);
+    assert_eq!(service.ask_as(&narrow, infer()).code(), "unknown_model");
+}
+
+#[test]
+fn a_rate_and_a_budget_refuse_what_goes_beyond_and_say_when_and_what_is_left() {
+    let (folder, parties) = (Folder::new("allowance"), &*PARTIES);
+    let mut service = Running::plain(folder.path(), Limits::default());
+    let token = scoped(&service, &[], Some("2/h"), Some(3));
+    let infer = |service: &Running, token: &str| service.infer(token, parties.address, &parties.request);
+    // What is not computed is not counted.
+    for _ in 0..3 {
+        let damaged = service.infer(&token, parties.address, &parties.request[1..]);
+        assert_eq!(damaged.code(), "not_conforming");
+    }
+    assert_eq!([(); 2].map(|()| infer(&service, &token).status), [200, 200]);
+    let refused = infer(&service, &token);
+    let (document, retry) = (refused.json(), refused.headers["retry-after"].parse::<u64>().expect("seconds"));
+    assert_eq!((refused.status, refused.code().as_str()), (429, "rate_exceeded"));
+    assert!((3500..=3600).contains(&retry) && document["retry_after"] == retry, "{refused:?}");
+    assert_eq!(
+        (&document["limit"], &document["period"], &document["remaining"]),
+        (&2.into(), &3600.into(), &0.into())
+    );
+    // Other requests are not bounded, nor are other tokens.
+    assert_eq!(service.ask_as(&token, Request::new("GET", "/v1/models")).status, 200);
+
+    // A restart forgets nothing: neither the rate nor the budget.
+    service.stop();
+    service.join();
+    let usage = std::fs::read_to_string(folder.path().join("usage.json")).expect("written");
+    assert!(usage.contains("\"used\": 2"), "{usage}");
+    let service = Running::plain(folder.path(), Limits::default());
+    assert_eq!(infer(&service, &token).code(), "rate_exceeded");
+
+    let spent = scoped(&service, &[], None, Some(1));
+    assert_eq!(infer(&service, &spent).status, 200);
+    let refused = infer(&service, &spent);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "budget_exceeded"));
+    assert!(!refused.headers.contains_key("retry-after"), "waiting does not help: {refused:?}");
+    assert_eq!((&refused.json()["limit"], &refused.json()["remaining"]), (&1.into(), &0.into()));
+    assert!(refused.json()["detail"].as_str().expect("text").contains("new token"), "{refused:?}");
+}
+
+/// Tokens from before there were scopes are for everything.
+#[test]
+fn tokens_of_an_older_server_stay_good() {
+    let folder = Folder::new("old-tokens");
+    let sha256 = Address::of(b"bst_old");
+    let old =
+        format!(r#"{{"olga": {{"sha256": "{sha256}", "created": 1, "expires": null, "revoked": false}}}}"#);
+    std::fs::write(folder.path().join("tokens.json"), old).expect("writable");
+    let service = Running::plain(folder.path(), Limits::default());
+    assert_eq!(service.put_keys("bst_old", &PARTIES.keys).status, 201);
+    assert_eq!(service.infer("bst_old", PARTIES.address, &PARTIES.request).status, 200);
+    assert!(std::fs::read_to_string(folder.path().join("tokens.json")).expect("there").contains("olga"));
+}
+
+#[test]
+fn what_a_server_signs_names_model_plan_and_certificate() {
+    let folder = Folder::new("signature");
+    let path = "/v1/models/mnist/signature";
+    let service = Running::plain(folder.path(), Limits::default());
+    assert_eq!(service.ask(Request::new("GET", path)).code(), "not_found");
+    drop(service);
+    let signer = Signer::create(&folder.path().join("a.sign")).expect("made").behind(Some("ab".repeat(32)));
+    let public = signer.public();
+    let service = Running::signing(folder.path(), signer);
+    let signed = service.ask(Request::new("GET", path)).json();
+    let (model, plan) = (&PARTIES.model, &PARTIES.plan);
+    assert_eq!(signed["model_digest"], blindsight_ckks::wire::hex(&model.digest));
+    assert_eq!(signed["plan"], blindsight_ckks::wire::hex(&plan.digest()));
+    assert_eq!((&signed["key"], &signed["server"]), (&public.into(), &"ab".repeat(32).into()));
+    let narrow = scoped(&service, &["mnist"], None, None);
+    let other = service.ask_as(&narrow, Request::new("GET", "/v1/models/other/signature"));
+    assert_eq!(other.code(), "unknown_model");
 }

@@ -56,6 +56,9 @@ pub struct Report {
     pub upload_bytes: Option<u64>,
     pub download_bytes: u64,
     pub evaluation_key_bytes: Option<u64>,
+    /// The version of TLS and the key exchange, where there was any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     pub warnings: Vec<String>,
     /// Decimals of a score that say something.
     #[serde(skip)]
@@ -102,6 +105,7 @@ impl Classify {
             false => client.classify(&image)?,
         };
         Ok(Report {
+            connection: client.server().peer().map(|peer| peer.exchange),
             latency_ms: answer.timing.step("compute"),
             upload_bytes: Some(answer.upload_bytes),
             evaluation_key_bytes: Some(client.model().evaluation_key_bytes),
@@ -150,6 +154,7 @@ impl Report {
             upload_bytes: None,
             download_bytes,
             evaluation_key_bytes: None,
+            connection: None,
             warnings: answer.warnings.iter().map(ToString::to_string).collect(),
             decimals: if exact { answer.decimals().max(DECIMALS) } else { answer.decimals() },
             classes: answer.labels.len(),
@@ -234,6 +239,9 @@ impl Report {
         facts = facts.fact("reply", bytes(self.download_bytes));
         if let Some(keys) = self.evaluation_key_bytes {
             facts = facts.fact("evaluation keys, sent once", bytes(keys));
+        }
+        if let Some(connection) = &self.connection {
+            facts = facts.fact("connection", connection);
         }
         facts
     }

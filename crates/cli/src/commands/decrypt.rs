@@ -4,6 +4,7 @@ use super::classify::Report;
 use crate::arguments::PrecisionFlags;
 use crate::failure::{During, Outcome};
 use crate::files;
+use crate::passphrase::PassphraseFlags;
 use crate::report::emit;
 use crate::session::load_client;
 use blindsight_client::ReplyCount;
@@ -21,6 +22,8 @@ pub struct Decrypt {
     /// The secret key
     #[arg(long, value_name = "S")]
     secret: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseFlags,
     /// The server's reply
     #[arg(long = "in", value_name = "R")]
     reply: PathBuf,
@@ -30,7 +33,7 @@ pub struct Decrypt {
 
 impl Decrypt {
     pub fn run(&self, json: bool) -> Outcome {
-        let client = load_client(&self.plan, &self.secret)?;
+        let client = load_client(&self.plan, &self.secret, &self.passphrase)?;
         let reply = files::open(&self.reply)?;
         let many = ReplyCount::of(&self.secret).count()?;
         let exact = client.exact_scores(reply, 1).during(|| self.reply.display().to_string())?.swap_remove(0);

@@ -3,6 +3,7 @@
 use crate::arguments::ImageArgument;
 use crate::failure::Outcome;
 use crate::files;
+use crate::passphrase::PassphraseFlags;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{load_client, timed};
 use serde::Serialize;
@@ -21,6 +22,8 @@ pub struct Encrypt {
     /// The secret key
     #[arg(long, value_name = "S")]
     secret: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseFlags,
     /// The image: a PNG, or DIR:N for test image N of the data set in DIR
     #[arg(long = "in", value_name = "IMAGE")]
     image: ImageArgument,
@@ -38,7 +41,7 @@ struct Report {
 
 impl Encrypt {
     pub fn run(&self, json: bool) -> Outcome {
-        let client = load_client(&self.plan, &self.secret)?;
+        let client = load_client(&self.plan, &self.secret, &self.passphrase)?;
         let image = self.image.load(client.plan().input.shape())?;
         let (request, encrypt_ms) = timed(|| client.encrypt(&image));
         let request = request?;

@@ -1,6 +1,7 @@
 //! `keygen`: a secret key for the client, evaluation keys for the server.
 
 use crate::failure::{Failure, Outcome};
+use crate::passphrase::PassphraseFlags;
 use crate::remote::{MOST_KEY_BYTES, agree};
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{generate, timed};
@@ -16,7 +17,9 @@ use std::path::PathBuf;
 /// The secret key's file is readable by its owner only and never overwritten. It stays with the client; the evaluation keys go to the
 /// server, once.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys")]
+#[command(
+    after_help = "Examples:\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys --seal"
+)]
 pub struct Keygen {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]
@@ -27,6 +30,11 @@ pub struct Keygen {
     /// Where the evaluation keys go
     #[arg(long, value_name = "K")]
     keys: PathBuf,
+    /// Seal the secret key with a passphrase, which is asked for; where one is given it is sealed, too
+    #[arg(long)]
+    seal: bool,
+    #[command(flatten)]
+    passphrase: PassphraseFlags,
     /// The most bytes that evaluation keys may take: more are not made
     #[arg(long, value_name = "BYTES", default_value_t = MOST_KEY_BYTES)]
     max_key_bytes: u64,
@@ -36,6 +44,7 @@ pub struct Keygen {
 struct Report {
     key_id: String,
     secret: PathBuf,
+    sealed: bool,
     keys: PathBuf,
     evaluation_key_bytes: u64,
     keygen_ms: f64,
@@ -51,13 +60,18 @@ impl Keygen {
             )));
         }
         agree(&Cost::of(&plan.public)?, self.max_key_bytes)?;
+        let passphrase = self.passphrase.choose(self.seal)?;
         let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;
-        client.save(&self.secret)?;
+        match &passphrase {
+            Some(passphrase) => client.save_sealed(&self.secret, passphrase)?,
+            None => client.save(&self.secret)?,
+        }
         files::write(&self.keys, &key_bytes)?;
         let report = Report {
             key_id: wire::hex(&client.key_id()),
             secret: self.secret.clone(),
+            sealed: passphrase.is_some(),
             keys: self.keys.clone(),
             evaluation_key_bytes: key_bytes.len() as u64,
             keygen_ms,
@@ -70,8 +84,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys =
             format!("{}, {}: send it to the server", self.keys.display(), bytes(self.evaluation_key_bytes));
+        let sealed = if self.sealed { ", sealed" } else { "" };
+        let secret = format!("{}{sealed}: keep it, and show it to nobody", self.secret.display());
         let facts = Facts::default()
-            .fact("secret key", format!("{}: keep it, and show it to nobody", self.secret.display()))
+            .fact("secret key", secret)
             .fact("evaluation keys", keys)
             .fact("identity", self.key_id.clone())
             .fact("time", milliseconds(self.keygen_ms));

@@ -2,6 +2,7 @@
 
 use crate::configuration;
 use crate::failure::{During, Failure, Outcome};
+use crate::passphrase::PassphraseFlags;
 use crate::remote::{self, ServerFlags};
 use crate::report::{Table, emit};
 use blindsight_client::REPLIES_OF_A_KEY;
@@ -45,6 +46,8 @@ struct Named {
     /// The most bytes that new evaluation keys may take
     #[arg(long, value_name = "BYTES")]
     max_key_bytes: Option<u64>,
+    #[command(flatten)]
+    passphrase: PassphraseFlags,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +58,7 @@ struct Entry {
     plan: String,
     created: u64,
     replies: u64,
+    sealed: bool,
     registered: bool,
 }
 
@@ -69,11 +73,13 @@ impl Keys {
             Action::List => {}
             Action::Rotate(named) => {
                 let key = named.find()?;
+                // A sealed key is not replaced by one that is not.
+                let passphrase = named.passphrase.choose(key.sealed)?;
                 forget(&key)?;
                 key.delete()?;
-                let about = &key.about;
-                let flags = ServerFlags::known(&about.server);
-                remote::open(&flags, &about.server, Some(&about.model), named.max_key_bytes)?;
+                let (server, model) = (&key.about.server, Some(key.about.model.as_str()));
+                let flags = ServerFlags::known(server);
+                remote::open_with(&flags, server, model, named.max_key_bytes, passphrase)?.client()?;
             }
             Action::Delete { named, force } => {
                 let key = named.find()?;
@@ -121,6 +127,7 @@ impl Entry {
             plan: about.plan,
             created: about.created,
             replies: key.replies,
+            sealed: key.sealed,
             registered: key.registered.is_some(),
         }
     }
@@ -131,11 +138,12 @@ impl fmt::Display for Report {
         if self.keys.is_empty() {
             return writeln!(f, "no keys");
         }
-        let mut table = Table::new(["name", "server", "model", "replies", ""]).left(3);
+        let mut table = Table::new(["name", "server", "model", "sealed", "replies", ""]).left(4);
         for key in &self.keys {
             let advice = if key.replies > REPLIES_OF_A_KEY { "rotate it if others see results" } else { "" };
-            let cells = [&key.name, &key.server, &key.model, &key.replies.to_string(), &advice.to_string()];
-            table.row(cells.map(Clone::clone));
+            let sealed = if key.sealed { "yes" } else { "no" };
+            let replies = key.replies.to_string();
+            table.row([&*key.name, &key.server, &key.model, sealed, &replies, advice]);
         }
         write!(f, "{table}")
     }

@@ -17,6 +17,7 @@ mod keys;
 mod models;
 mod plan;
 mod serve;
+mod signing_key;
 mod token;
 
 use crate::failure::Outcome;
@@ -40,6 +41,7 @@ pub enum Command {
     Calibrate(calibrate::Calibrate),
     Chart(chart::Draw),
     Serve(serve::Serve),
+    SigningKey(signing_key::SigningKey),
     Token(token::Token),
     Keys(keys::Keys),
 }
@@ -64,6 +66,7 @@ impl Command {
             Self::Calibrate(command) => command.run(json),
             Self::Chart(command) => command.run(json),
             Self::Serve(command) => command.run(json),
+            Self::SigningKey(command) => command.run(json),
             Self::Token(command) => command.run(json),
             Self::Keys(command) => command.run(json),
         }

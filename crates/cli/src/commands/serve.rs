@@ -6,12 +6,15 @@ use crate::report::{Facts, emit};
 use crate::{configuration, plan_file};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
-use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
+use blindsight_service::{
+    Audit, Catalogue, Extras, Identity, Limits, Listener, Service, Signer, Tokens, Transport,
+};
 use serde::Serialize;
 use std::fmt;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Serves models over HTTPS, and the page to try them
@@ -40,6 +43,13 @@ pub struct Serve {
     /// Make the plans anew, with the plan flags; clients will register new keys
     #[arg(long)]
     replan: bool,
+    /// Adds a line of JSON for each request: who, which model, what, sizes, outcome; no content. SIGHUP opens
+    /// the file anew
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    /// Signs the models with the key in this file, which `blindsight signing-key` makes: clients can pin it
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
     #[command(flatten)]
     transport: TransportFlags,
     #[command(flatten)]
@@ -117,6 +127,8 @@ struct Report {
     /// With a token in its fragment, where one is known here.
     page: String,
     fingerprint: Option<String>,
+    /// The key that signs the models.
+    signing_key: Option<String>,
     models: Vec<String>,
     metrics: Option<SocketAddr>,
     folder: PathBuf,
@@ -135,22 +147,25 @@ impl Serve {
             catalogue.add(model, &self.pinned_plan(model, &folder)?)?;
         }
         let limits = Limits { proxies: self.transport.proxies.clone(), ..self.limits.limits() };
-        let service = Service::open(&folder, catalogue, limits)?;
         let identity = transport.then(|| self.transport.identity(&folder, self.address)).transpose()?;
+        let extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
+        let service = Service::open_with(&folder, catalogue, limits, extras.clone())?;
         let names = models.into_iter().map(|model| model.name).collect();
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(self.serve(service, identity, names, folder, json))
+        runtime.block_on(self.serve(service, extras, identity, names, folder, json))
     }
 
     async fn serve(
         &self,
-        service: std::sync::Arc<Service>,
+        service: Arc<Service>,
+        extras: Extras,
         identity: Option<Identity>,
         models: Vec<String>,
         folder: PathBuf,
         json: bool,
     ) -> Outcome {
         let stop = stop_signal()?;
+        reopen_at_hangup(extras.audit.clone())?;
         let fingerprint = identity.as_ref().map(Identity::fingerprint);
         let transport = identity.map_or(Transport::Plain, Transport::Tls);
         let listener = Listener::bind(self.address, self.metrics, transport);
@@ -162,9 +177,23 @@ impl Serve {
             None => format!("{address}/"),
         };
         let metrics = listener.metrics_address()?;
-        emit(&Report { address, page, fingerprint, models, metrics, folder, token }, json)?;
+        let signing_key = extras.signer.as_ref().map(|signer| signer.public());
+        emit(&Report { address, page, fingerprint, signing_key, models, metrics, folder, token }, json)?;
         listener.serve(service, stop).await;
         Ok(())
+    }
+
+    /// What the service does besides, as the flags say.
+    fn extras(&self, certificate: Option<String>) -> Outcome<Extras> {
+        let mut extras = Extras::default();
+        if let Some(path) = &self.audit {
+            let audit = Audit::open(path).during(|| format!("cannot write {}", path.display()))?;
+            extras.audit = Some(Arc::new(audit));
+        }
+        if let Some(path) = &self.sign {
+            extras.signer = Some(Arc::new(Signer::read(path)?.behind(certificate)));
+        }
+        Ok(extras)
     }
 
     /// The plan that the model was served by before, or a new one: keys are made for a plan, so it must not change by itself.
@@ -250,13 +279,12 @@ fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outco
     let tokens = Tokens::open(folder)?;
     if !tokens.list()?.is_empty() {
         let known = configuration::servers()?.remove(address);
-        let valid =
-            |token: &String| matches!(tokens.look_up(token), Ok(Some((_, blindsight_service::State::Valid))));
+        let valid = |token: &String| tokens.accepts(token).unwrap_or(false);
         return Ok(known.map(|known| known.token).filter(valid));
     }
     let token = tokens.create(&"local".parse()?, None, false)?.reveal().to_string();
     let fingerprint = fingerprint.map(String::from);
-    let known = configuration::KnownServer { token: token.clone(), fingerprint, ca: None };
+    let known = configuration::KnownServer { token: token.clone(), fingerprint, ca: None, pin: None };
     configuration::remember_server(address, known)?;
     Ok(Some(token))
 }
@@ -281,6 +309,27 @@ fn stop_signal() -> Outcome<impl Future<Output = ()>> {
     })
 }
 
+/// Opens the audit log anew at each SIGHUP, after it was moved away.
+#[cfg(unix)]
+fn reopen_at_hangup(audit: Option<Arc<Audit>>) -> Outcome {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Some(audit) = audit else { return Ok(()) };
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if let Err(error) = audit.reopen() {
+                eprintln!("the audit log cannot be opened anew, lines go on where they went: {error}");
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn reopen_at_hangup(_: Option<Arc<Audit>>) -> Outcome {
+    Ok(())
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is printed elsewhere than on a terminal ends in logs, where a token has no place.
@@ -297,6 +346,9 @@ impl fmt::Display for Report {
             .fact("this user", format!("blindsight classify --server {} digit.png", self.address))
             .fact("others", format!("{elsewhere} digit.png"))
             .fact("tokens", format!("blindsight token create NAME --folder {}", self.folder.display()));
+        if let Some(key) = &self.signing_key {
+            facts = facts.fact("signed by", format!("{key}: clients pin it with --pin"));
+        }
         if let Some(metrics) = self.metrics {
             facts = facts.fact("figures", format!("http://{metrics}/metrics"));
         }

@@ -3,7 +3,7 @@
 use crate::configuration;
 use crate::failure::Outcome;
 use crate::report::{Facts, Table, emit};
-use blindsight_service::{ClientName, Entry, State, Tokens};
+use blindsight_service::{ClientName, Entry, Rate, Scope, State, Tokens, Used};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,9 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// A token stands for a client. Only its hash is kept: it is shown once, when it is made. A running server takes notice at once.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight token create alice --days 90\n  blindsight token revoke alice\n  blindsight token list"
-)]
+#[command(after_help = "Examples:
+  blindsight token create alice --days 90
+  blindsight token create bob --model cryptonets-mnist --rate 10/min --budget 10000
+  blindsight token revoke alice
+  blindsight token list")]
 pub struct Token {
     #[command(subcommand)]
     action: Action,
@@ -27,13 +29,25 @@ pub struct Token {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Makes a token for a client, and shows it
-    #[command(after_help = "Example:\n  blindsight token create alice --days 90")]
+    #[command(after_help = "Examples:
+  blindsight token create alice --days 90
+  blindsight token create bob --model cryptonets-mnist --rate 10/min --budget 10000")]
     Create {
         /// The client's name: 1 to 64 of a-z A-Z 0-9 . _ -
         name: ClientName,
         /// Days after which the token ends (default: it does not)
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36500))]
         days: Option<u32>,
+        /// A model that the token is for, by the name that it is served under; may be given several times
+        /// (default: all that are served)
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// The most inferences in any period: N/s, N/min, N/h or N/d
+        #[arg(long, value_name = "N/PERIOD")]
+        rate: Option<Rate>,
+        /// The most inferences all together
+        #[arg(long, value_name = "N")]
+        budget: Option<u64>,
         /// In place of the client's present token; the client keeps its keys
         #[arg(long)]
         replace: bool,
@@ -54,6 +68,8 @@ struct Created {
     client: String,
     token: String,
     expires: Option<u64>,
+    #[serde(flatten)]
+    scope: Scope,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,23 +88,36 @@ struct Row {
     state: &'static str,
     created: u64,
     expires: Option<u64>,
+    /// Its models; none where it is for all.
+    models: Vec<String>,
+    rate: Option<Rate>,
+    budget: Option<u64>,
+    /// Inferences so far.
+    used: u64,
+    /// Inferences that are left of the budget.
+    left: Option<u64>,
 }
 
 impl Token {
     pub fn run(&self, json: bool) -> Outcome {
-        let tokens = Tokens::open(&configuration::server_folder(self.folder.as_deref())?)?;
+        let folder = configuration::server_folder(self.folder.as_deref())?;
+        let tokens = Tokens::open(&folder)?;
         match &self.action {
-            Action::Create { name, days, replace } => {
+            Action::Create { name, days, models, rate, budget, replace } => {
                 let expires = days.map(|days| now() + u64::from(days) * 86_400);
-                let token = tokens.create(name, expires, *replace)?.reveal().to_string();
-                emit(&Created { client: name.to_string(), token, expires }, json)
+                let scope = Scope { models: models.clone(), rate: *rate, budget: *budget };
+                let token = tokens.create_scoped(name, expires, scope.clone(), *replace)?;
+                let (client, token) = (name.to_string(), token.reveal().to_string());
+                emit(&Created { client, token, expires, scope }, json)
             }
             Action::Revoke { name } => {
                 tokens.revoke(name)?;
                 emit(&Revoked { client: name.to_string() }, json)
             }
             Action::List => {
-                let rows = tokens.list()?.into_iter().map(|(name, entry)| Row::new(&name, &entry));
+                let used = Used::read(&folder)?;
+                let row = |(name, entry): (ClientName, Entry)| Row::new(&name, &entry, used.of(&entry));
+                let rows = tokens.list()?.into_iter().map(row);
                 emit(&List { tokens: rows.collect() }, json)
             }
         }
@@ -96,13 +125,24 @@ impl Token {
 }
 
 impl Row {
-    fn new(name: &ClientName, entry: &Entry) -> Self {
+    fn new(name: &ClientName, entry: &Entry, used: u64) -> Self {
         let state = match entry.state(now()) {
             State::Valid => "valid",
             State::Expired => "expired",
             State::Revoked => "revoked",
         };
-        Self { client: name.to_string(), state, created: entry.created, expires: entry.expires }
+        let Scope { models, rate, budget } = entry.scope.clone();
+        Self {
+            client: name.to_string(),
+            state,
+            created: entry.created,
+            expires: entry.expires,
+            models,
+            rate,
+            budget,
+            used,
+            left: budget.map(|budget| budget.saturating_sub(used)),
+        }
     }
 }
 
@@ -111,6 +151,7 @@ impl fmt::Display for Created {
         let facts = Facts::default()
             .fact("client", &self.client)
             .fact("token", format!("{} (shown only now)", self.token))
+            .fact("good for", good_for(&self.scope.models, self.scope.rate, self.scope.budget))
             .fact("use it", "as BLINDSIGHT_TOKEN, or behind #token= in the page's address");
         write!(f, "{facts}")
     }
@@ -129,13 +170,24 @@ impl fmt::Display for Revoked {
 impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = |time: u64| (time as f64 - now() as f64) / 86_400.0;
-        let mut table = Table::new(["client", "token", "made, days ago", "ends, in days"]).left(2);
+        let headings = ["client", "token", "good for", "made, days ago", "ends, in days", "used"];
+        let mut table = Table::new(headings).left(3);
         for row in &self.tokens {
             let ends = row.expires.map_or("never".into(), |end| format!("{:.1}", days(end)));
-            table.row([row.client.clone(), row.state.into(), format!("{:.1}", -days(row.created)), ends]);
+            let made = format!("{:.1}", -days(row.created));
+            let scope = good_for(&row.models, row.rate, row.budget);
+            table.row([row.client.clone(), row.state.into(), scope, made, ends, row.used.to_string()]);
         }
         write!(f, "{table}")
     }
+}
+
+/// A scope in a few words.
+fn good_for(models: &[String], rate: Option<Rate>, budget: Option<u64>) -> String {
+    let models = if models.is_empty() { "all models".into() } else { models.join(", ") };
+    let rate = rate.map(|rate| format!("; {rate}")).unwrap_or_default();
+    let budget = budget.map(|budget| format!("; {budget} in all")).unwrap_or_default();
+    format!("{models}{rate}{budget}")
 }
 
 fn now() -> u64 {

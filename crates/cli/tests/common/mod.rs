@@ -38,12 +38,18 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_blindsight"));
         command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
         command.env("XDG_DATA_HOME", &self.0).env_remove("BLINDSIGHT_TOKEN");
+        command.env_remove("BLINDSIGHT_PASSPHRASE").stdin(Stdio::null());
         command
     }
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &str) -> Output {
         self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// The same with variables of the environment.
+    pub fn run_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
+        self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs")
     }
 
     /// Starts a command, its output kept.

@@ -48,6 +48,12 @@ impl<'a> Serving<'a> {
         (self.child, self.report) = launch(self.folder, &flags);
     }
 
+    /// The same with other flags.
+    pub fn restart_with(&mut self, flags: &str) {
+        self.flags = flags.into();
+        self.restart();
+    }
+
     /// Asks it to end, and waits: whether it ended in peace.
     pub fn terminate(&mut self) -> bool {
         let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();

@@ -1,7 +1,7 @@
 //! One connection, kept open between requests, and one request over it.
 
 use super::{Error, Trust};
-use blindsight_protocol::{Problem, VERSION, headers};
+use blindsight_protocol::{Address, Problem, VERSION, headers};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConnection;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// For a connection to stand.
@@ -35,6 +36,16 @@ pub(super) struct Connection {
     authorization: HeaderValue,
     runtime: Runtime,
     open: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    peer: Mutex<Option<Peer>>,
+}
+
+/// What a TLS handshake was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// SHA-256 of the server's certificate, in hexadecimal.
+    pub certificate: String,
+    /// The version of TLS and the key exchange, as `TLSv1_3, X25519`.
+    pub exchange: String,
 }
 
 /// A request, as far as requests differ.
@@ -91,6 +102,7 @@ impl Connection {
             authorization,
             runtime,
             open: Mutex::new(None),
+            peer: Mutex::new(None),
         })
     }
 
@@ -101,6 +113,11 @@ impl Connection {
     /// What tells this server from others: its certificate where that is pinned, else its address.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// What the last TLS handshake was about; none where there was none.
+    pub fn peer(&self) -> Option<Peer> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends a request once.
@@ -164,7 +181,21 @@ impl Connection {
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else { return handshake(stream).await };
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-        handshake(tls.connect(name, stream).await?).await
+        let stream = tls.connect(name, stream).await?;
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Peer::of(stream.get_ref().1));
+        handshake(stream).await
+    }
+}
+
+impl Peer {
+    fn of(connection: &ClientConnection) -> Self {
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        let version = connection.protocol_version().map(|version| format!("{version:?}"));
+        let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        Self {
+            certificate: certificate.map_or_else(String::new, |one| Address::of(one).to_string()),
+            exchange: [version, group].into_iter().flatten().collect::<Vec<_>>().join(", "),
+        }
     }
 }
 

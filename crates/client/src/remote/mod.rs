@@ -12,17 +12,21 @@
 //! where they broke off, so a repeated request does no harm. The secret key never leaves the folder.
 
 mod connection;
+mod pin;
 mod registered;
 mod server;
 mod stored;
 mod trust;
 
-pub use registered::{Answer, RemoteClient};
+pub use connection::Peer;
+pub use pin::SigningKey;
+pub use registered::{Answer, RemoteClient, Secrets};
 pub use server::{Reply, Server, Timing};
 pub use stored::{About, StoredKey, stored_keys};
 pub use trust::{Fingerprint, Trust};
 
 use blindsight_protocol::{Code, Problem};
+use std::time::Duration;
 
 /// Why a server could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,9 @@ pub enum Error {
     /// An answer that the protocol does not know.
     #[error("the server's answer is not understood: {}", crate::printable(.0))]
     Answer(String),
+    /// The server does not show what its pinned key signed.
+    #[error("the server's model is not what the pinned key signed: {}; nothing was made for it", crate::printable(.0))]
+    Signature(String),
     /// The plan costs more than was agreed to.
     #[error("the plan asks for {0}: not agreed to")]
     Declined(crate::Cost),
@@ -81,11 +88,35 @@ impl Error {
 
     /// Whether the same request may succeed later.
     fn passes(&self) -> bool {
-        let passing = [Code::Busy, Code::Unavailable, Code::Timeout, Code::UploadInProgress];
+        let passing =
+            [Code::Busy, Code::RateExceeded, Code::Unavailable, Code::Timeout, Code::UploadInProgress];
         match self {
             Self::Connection { source, .. } => source.kind() != std::io::ErrorKind::InvalidData,
             Self::Refused(problem) => passing.contains(&problem.code),
             _ => false,
+        }
+    }
+
+    /// How long to wait before the same request may succeed, where the server says so: after that the token's
+    /// rate allows it again. None where waiting does not help, as with a budget that is used up.
+    ///
+    /// ```
+    /// use blindsight_client::remote::Error;
+    /// use blindsight_protocol::{Allowance, Code, Problem};
+    /// use std::time::Duration;
+    ///
+    /// let refused = |code, retry_after| {
+    ///     let allowance = Some(Allowance { limit: 10, period: None, remaining: 0, retry_after });
+    ///     let (title, detail) = ("Too Many Requests".into(), "used up".into());
+    ///     Error::Refused(Problem { title, status: 429, code, detail, allowance })
+    /// };
+    /// assert_eq!(refused(Code::RateExceeded, Some(7)).retry_after(), Some(Duration::from_secs(7)));
+    /// assert_eq!(refused(Code::BudgetExceeded, None).retry_after(), None);
+    /// ```
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(problem) => problem.allowance?.retry_after.map(Duration::from_secs),
+            _ => None,
         }
     }
 }

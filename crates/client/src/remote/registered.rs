@@ -1,8 +1,9 @@
 //! A client whose secret key lies in a folder, and whose evaluation keys are registered at a server.
 
 use super::{About, Error, Server, Timing};
-use crate::{Classification, Client, Cost, ReplyCount};
+use crate::{Classification, Client, Cost, Passphrase, ReplyCount, is_sealed};
 use blindsight_ckks::wire::{PlanDigest, hex};
+use blindsight_layout::PublicPlan;
 use blindsight_network::Image;
 use blindsight_protocol::{Address, Code, Model};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,49 @@ pub struct RemoteClient {
     replies: ReplyCount,
 }
 
+/// Where a client's secret keys lie, and what they are sealed with.
+///
+/// ```
+/// use blindsight_client::{Passphrase, remote::Secrets};
+/// use std::path::Path;
+///
+/// let secrets = Secrets::from(Path::new("keys")).sealed_with(Passphrase::new("correct horse"));
+/// # let _ = secrets;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    folder: PathBuf,
+    passphrase: Option<Passphrase>,
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Secrets {
+    fn from(folder: &P) -> Self {
+        Self { folder: folder.as_ref().into(), passphrase: None }
+    }
+}
+
+impl Secrets {
+    /// The same with a passphrase: keys that are made are sealed with it, and sealed ones opened.
+    pub fn sealed_with(self, passphrase: Option<Passphrase>) -> Self {
+        Self { passphrase, ..self }
+    }
+
+    fn load(&self, plan: PublicPlan, digest: PlanDigest, path: &Path) -> Result<Client, crate::Error> {
+        match (is_sealed(path)?, &self.passphrase) {
+            (false, _) => Client::load(plan, digest, path),
+            (true, Some(passphrase)) => Client::load_sealed(plan, digest, path, passphrase),
+            (true, None) => Err(crate::Error::PassphraseNeeded(path.into())),
+        }
+    }
+
+    fn save(&self, client: &Client, path: &Path) -> Result<(), crate::Error> {
+        match &self.passphrase {
+            Some(passphrase) => client.save_sealed(path, passphrase),
+            None => client.save(path),
+        }
+    }
+}
+
 /// A classification, and what it took.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -33,29 +77,31 @@ pub struct Answer {
 }
 
 impl RemoteClient {
-    /// The client of `model` (or of the only one) whose secret key lies in `folder`. A secret key belongs to
+    /// The client of `model` (or of the only one) whose secret key is one of `secrets`. A secret key belongs to
     /// one plan of one server: it is filed under the server's identity (its pinned certificate, or else its
     /// address) and the plan's digest, which commits to all of the public plan. At the first time `agree` is
-    /// shown what the plan costs; where it agrees, the key is made and stored (mode 0600), evaluation keys
-    /// are registered, and `progress` is told how many of how many of their bytes have arrived.
+    /// shown what the plan costs; where it agrees, the key is made and stored (mode 0600, sealed where there is
+    /// a passphrase), evaluation keys are registered, and `progress` is told how many of how many of their bytes have arrived.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), and where
-    /// the folder cannot be read or written.
+    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), where the key
+    /// is sealed and there is no passphrase, and where the folder cannot be read or written.
     pub fn open(
         server: Server,
         model: Option<&str>,
-        folder: &Path,
+        secrets: impl Into<Secrets>,
         agree: impl FnOnce(&Cost) -> bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<Self, Error> {
         let model = server.model(model)?;
         let (plan, digest) = server.plan(&model.id)?;
+        let secrets = secrets.into();
+        let folder = secrets.folder.as_path();
         fs::create_dir_all(folder).map_err(|source| crate::Error::file("write", folder, source))?;
         let name = file_name(&server, &digest);
         let [secret, note] = ["secret", "keys"].map(|what| folder.join(format!("{name}.{what}")));
         let (client, is_new) = match secret.exists() {
-            true => (Client::load(plan, digest, &secret)?, false),
+            true => (secrets.load(plan, digest, &secret)?, false),
             false => (Client::generate(plan, digest)?, true),
         };
         let noted = fs::read_to_string(&note).ok().and_then(|text| text.trim().parse().ok());
@@ -66,7 +112,7 @@ impl RemoteClient {
         }
         if is_new {
             About::new(server.address(), &model.id, hex(&digest)).write(folder, &name)?;
-            client.save(&secret)?;
+            secrets.save(&client, &secret)?;
         }
         let keys = match noted {
             Some(address) => address,

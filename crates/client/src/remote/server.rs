@@ -1,8 +1,8 @@
 //! The protocol, one request at a time.
 
 use super::connection::{Answered, Ask, Connection};
-use super::{Error, Trust};
-use blindsight_ckks::wire::PlanDigest;
+use super::{Error, Peer, SigningKey, Trust};
+use blindsight_ckks::wire::{self, PlanDigest};
 use blindsight_layout::PublicPlan;
 use blindsight_protocol::{Address, Code, Keys, Model, Models, headers};
 use hyper::Method;
@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     connection: Connection,
     patience: Duration,
+    pin: Option<SigningKey>,
 }
 
 /// An encrypted reply, and what the server says about its making.
@@ -58,12 +59,22 @@ impl Server {
     /// # Errors
     /// For an address, a token or a trust that cannot be used.
     pub fn connect(address: &str, token: &str, trust: &Trust) -> Result<Self, Error> {
-        Ok(Self { connection: Connection::new(address, token, trust)?, patience: PATIENCE })
+        Ok(Self { connection: Connection::new(address, token, trust)?, patience: PATIENCE, pin: None })
     }
 
     /// How long what fails for the moment is tried again; nothing is repeated where this is zero.
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Accepts only models that this key signed: a plan that it did not is refused before a key is made for it.
+    pub fn pinned_to(self, key: SigningKey) -> Self {
+        Self { pin: Some(key), ..self }
+    }
+
+    /// What the last TLS handshake was about; none before the first, and where there is no TLS.
+    pub fn peer(&self) -> Option<Peer> {
+        self.connection.peer()
     }
 
     /// The address.
@@ -103,9 +114,21 @@ impl Server {
     /// The public part of a model's plan, checked, and the digest that names it.
     ///
     /// # Errors
-    /// As [`models`](Self::models), and for a plan that is inconsistent or insecure.
+    /// As [`models`](Self::models), for a plan that is inconsistent or insecure, and for one that the pinned key
+    /// did not sign.
     pub fn plan(&self, model: &str) -> Result<(PublicPlan, PlanDigest), Error> {
-        Ok(blindsight_protocol::read_plan(&self.get(&format!("/v1/models/{model}"))?.body)?)
+        let path = format!("/v1/models/{model}");
+        let (plan, digest) = blindsight_protocol::read_plan(&self.get(&path)?.body)?;
+        if let Some(pin) = &self.pin {
+            let signed = match self.get(&format!("{path}/signature")) {
+                Err(error) if error.code() == Some(Code::NotFound) => {
+                    return Err(Error::Signature("the server signs nothing".into()));
+                }
+                other => document(&other?)?,
+            };
+            pin.check(&signed, model, &wire::hex(&digest), self.peer().as_ref())?;
+        }
+        Ok((plan, digest))
     }
 
     /// The keys that this client has registered.
@@ -176,7 +199,9 @@ impl Server {
     /// Has an encrypted image classified.
     ///
     /// # Errors
-    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered (any more).
+    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered (any
+    /// more), [`Code::RateExceeded`] where the token's rate is used up for some seconds, and
+    /// [`Code::BudgetExceeded`] where its budget is.
     pub fn infer(&self, model: &str, keys: Address, request: Vec<u8>) -> Result<Reply, Error> {
         let answered = self.patiently(&Ask {
             method: Method::POST,
@@ -225,12 +250,16 @@ impl Trouble {
         Self { end: Instant::now() + patience, pause: Self::SHORTEST }
     }
 
-    /// Waits before the next attempt; gives the error back where it will not pass, or patience is over.
+    /// Waits before the next attempt, as long as the server says at least; gives the error back where it will
+    /// not pass, patience is over, or the server says to come much later: the user should know.
     fn wait(&mut self, error: Error) -> Result<(), Error> {
-        if !error.passes() || Instant::now() + self.pause > self.end {
+        let asked = error.retry_after().unwrap_or_default();
+        let pause = self.pause.max(asked);
+        let left = self.end.saturating_duration_since(Instant::now());
+        if !error.passes() || asked > Self::LONGEST || pause > left {
             return Err(error);
         }
-        std::thread::sleep(self.pause);
+        std::thread::sleep(pause);
         self.pause = (2 * self.pause).min(Self::LONGEST);
         Ok(())
     }

@@ -19,6 +19,8 @@ pub struct StoredKey {
     pub registered: Option<Address>,
     /// How many replies were decrypted under it.
     pub replies: u64,
+    /// Whether it is sealed with a passphrase.
+    pub sealed: bool,
     folder: PathBuf,
 }
 
@@ -73,11 +75,13 @@ impl StoredKey {
     fn read(folder: &Path, name: &str) -> Option<Self> {
         let about = serde_json::from_slice(&fs::read(folder.join(format!("{name}.json"))).ok()?).ok()?;
         let note = fs::read_to_string(folder.join(format!("{name}.keys"))).ok();
+        let secret = folder.join(format!("{name}.secret"));
         Some(Self {
+            sealed: crate::is_sealed(&secret).unwrap_or(false),
             name: name.into(),
             about,
             registered: note.and_then(|text| text.trim().parse().ok()),
-            replies: ReplyCount::of(&folder.join(format!("{name}.secret"))).replies(),
+            replies: ReplyCount::of(&secret).replies(),
             folder: folder.into(),
         })
     }

@@ -6,9 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
-};
+use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
@@ -50,7 +48,7 @@ impl fmt::Display for Fingerprint {
 
 impl Trust {
     pub(super) fn configuration(&self) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(default_provider());
+        let provider = Arc::new(blindsight_transport::provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Trust(error.to_string()))?;

@@ -34,16 +34,18 @@ impl Timing {
 
 pub async fn infer(
     State(service): Shared,
-    Client(client, _visit): Client,
+    client: Client,
     Path(model): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Outcome<Response> {
-    let served = service.model(&model)?;
-    let id = (client, keys_named(&headers)?);
+    let served = service.model(&model, &client.token.scope)?;
+    client.witness.model(&served.summary.id);
+    let id = (client.name.clone(), keys_named(&headers)?);
     let length = expected_length(&served, &headers)?;
     service.expect_keys(&served, &id)?;
     let place = service.queue.enter(&id.0)?;
+    let mut charge = service.usage.charge(&client.token)?;
     let start = Instant::now();
     let request = Pieces::new(body, length, &service.limits).whole().await?;
     let received = Instant::now();
@@ -51,7 +53,9 @@ pub async fn infer(
         let (service, id) = (service.clone(), id.clone());
         move || (Instant::now(), compute(&service, &served, &id, &request))
     };
-    let (begun, computed) = service.queue.compute(&id.0, work).await?;
+    charge.begin();
+    let computed = service.queue.compute(&id.0, work).await.inspect_err(|_| charge.take_back());
+    let (begun, computed) = computed?;
     drop(place);
     let (reply, mut timing) = computed?;
     timing.0.splice(0..0, [("read", received - start), ("queue", begun - received)]);

@@ -1,12 +1,13 @@
 //! `/v1/keys`: evaluation keys, registered once.
 
 use super::{Client, Shared};
-use crate::Service;
+use crate::audit::Witness;
 use crate::body::{self, Pieces};
 use crate::catalogue::Served;
 use crate::refusal::{Outcome, Refusal};
 use crate::store::{Id, Record, StoreError, Upload};
 use crate::tokens::now;
+use crate::{Scope, Service};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -43,7 +44,7 @@ impl IntoResponse for Status {
     }
 }
 
-pub async fn list(State(service): Shared, Client(client, _visit): Client) -> Outcome<Json<Keys>> {
+pub async fn list(State(service): Shared, Client { name: client, .. }: Client) -> Outcome<Json<Keys>> {
     let key = |(address, record): (Address, Record)| Key {
         digest: address.to_string(),
         plan: hex(&record.plan),
@@ -58,7 +59,7 @@ pub async fn list(State(service): Shared, Client(client, _visit): Client) -> Out
 
 pub async fn status(
     State(service): Shared,
-    Client(client, _visit): Client,
+    Client { name: client, _visit, .. }: Client,
     Path(digest): Path<String>,
 ) -> Outcome<Response> {
     let id = (client, address(&digest)?);
@@ -67,7 +68,7 @@ pub async fn status(
 
 pub async fn delete(
     State(service): Shared,
-    Client(client, _visit): Client,
+    Client { name: client, _visit, .. }: Client,
     Path(digest): Path<String>,
 ) -> Outcome<StatusCode> {
     let id = (client, address(&digest)?);
@@ -78,7 +79,7 @@ pub async fn delete(
 
 pub async fn put(
     State(service): Shared,
-    Client(client, _visit): Client,
+    Client { name: client, token, witness, _visit }: Client,
     Path(digest): Path<String>,
     lifetime: Result<Query<Lifetime>, QueryRejection>,
     headers: HeaderMap,
@@ -88,6 +89,10 @@ pub async fn put(
     let expires = expiry(lifetime)?;
     let (offset, length) = (offset(&headers)?, body::length(&headers)?);
     within(offset, length, service.catalogue.largest_keys())?;
+    if !service.catalogue.iter().any(|served| token.scope.allows(&served.summary.id)) {
+        let detail = "none of this token's models is served here: ask whoever runs the server";
+        return Err(Refusal::new(Code::UnknownModel, detail));
+    }
     if service.store.registered(&id)?.is_some() {
         return Ok(state_of(&service, &id)?.into_response());
     }
@@ -100,7 +105,11 @@ pub async fn put(
     // A task of its own: whatever becomes of the connection, what has arrived is written down in order.
     let task = tokio::spawn(async move {
         let _turn = turn;
-        receive(&service, id, upload, pieces, length, expires).await
+        let received = receive(&service, id, &token.scope, &witness, upload, pieces, expires).await;
+        if received.as_ref().is_ok_and(|Status(_, status)| status.complete) {
+            witness.registered();
+        }
+        received
     });
     let status = task.await.map_err(|panic| Refusal::internal(&panic))??;
     Ok(status.into_response())
@@ -110,19 +119,22 @@ pub async fn put(
 async fn receive(
     service: &Arc<Service>,
     id: Id,
+    scope: &Scope,
+    witness: &Witness,
     mut upload: Upload,
     mut pieces: Pieces,
-    length: u64,
     expires: Option<u64>,
 ) -> Outcome<Status> {
+    let length = pieces.missing();
     let (head, piece) = head(&upload, &mut pieces).await?;
-    let served = match service.catalogue.for_keys(&head) {
+    let served = match service.catalogue.for_keys(&head, scope) {
         Ok(served) => served.clone(),
         Err(error) => {
             upload.discard()?;
             return Err(Refusal::new(Code::NotConforming, format!("evaluation keys: {error}")));
         }
     };
+    witness.model(&served.summary.id);
     let total = served.summary.evaluation_key_bytes;
     within(upload.received(), length, total)?;
     upload.reserve(total)?;

@@ -10,11 +10,11 @@ use blindsight_planner as planner;
 use blindsight_planner::Plan;
 use blindsight_planner::{Objective, Options};
 use blindsight_protocol::Address;
-use blindsight_service::{Catalogue, Identity, Limits, Listener, Service, Tokens, Transport};
+use blindsight_service::{Catalogue, Extras, Identity, Limits, Listener, Service, Signer, Tokens, Transport};
 use raw::{Answer, Request};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -67,6 +67,14 @@ pub static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     Parties { model, other, plan, other_plan, client, stranger, keys, request, address }
 });
 
+/// What the service serves: the model by both plans.
+pub fn catalogue() -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    catalogue.add(&PARTIES.model, &PARTIES.plan).expect("served");
+    catalogue.add(&PARTIES.other, &PARTIES.other_plan).expect("served");
+    catalogue
+}
+
 /// A digit drawn for the project.
 pub fn digit(n: usize, model: &Model) -> Image {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../samples/digit-{n}.png"));
@@ -88,21 +96,30 @@ pub struct Running {
 impl Running {
     /// In the clear, where what goes over the wire can be written by hand.
     pub fn plain(folder: &Path, limits: Limits) -> Self {
-        Self::start(folder, limits, Transport::Plain, None)
+        Self::start(folder, limits, Transport::Plain, None, Extras::default())
     }
 
     pub fn tls(folder: &Path, limits: Limits) -> Self {
         let identity = Identity::self_signed(folder, &[]).expect("a certificate");
         let fingerprint = Some(identity.fingerprint());
-        Self::start(folder, limits, Transport::Tls(identity), fingerprint)
+        Self::start(folder, limits, Transport::Tls(identity), fingerprint, Extras::default())
     }
 
-    fn start(folder: &Path, limits: Limits, transport: Transport, fingerprint: Option<String>) -> Self {
-        let parties = &*PARTIES;
-        let mut catalogue = Catalogue::default();
-        catalogue.add(&parties.model, &parties.plan).expect("served");
-        catalogue.add(&parties.other, &parties.other_plan).expect("served");
-        let service = Service::open(folder, catalogue, limits).expect("the folder is free");
+    /// In the clear, with statements signed.
+    pub fn signing(folder: &Path, signer: Signer) -> Self {
+        let mut extras = Extras::default();
+        extras.signer = Some(Arc::new(signer));
+        Self::start(folder, Limits::default(), Transport::Plain, None, extras)
+    }
+
+    fn start(
+        folder: &Path,
+        limits: Limits,
+        transport: Transport,
+        fingerprint: Option<String>,
+        extras: Extras,
+    ) -> Self {
+        let service = Service::open_with(folder, catalogue(), limits, extras).expect("the folder is free");
         let tokens = Tokens::open(folder).expect("readable");
         let token = |name: &str| {
             let name = name.parse().expect("a name");

@@ -1,0 +1,356 @@
+//! How often each token was used, and whether it may be used once more.
+//!
+//! Counts live in memory and in `usage.json`, beside the tokens, where the command line reads them. The file
+//! is not written at every request: it says how many inferences were used *and up to how many may be before
+//! it is written again*, and no count goes beyond that before the file says so. So a crash loses no use:
+//! after one, all that was set aside counts as used, just now. What is set aside is one inference of small
+//! bounds and 64 of large ones, and a token that rests for some seconds has none.
+
+use crate::refusal::{Outcome, Refusal};
+use crate::scope::{Rate, Scope};
+use crate::tokens::Entry;
+use crate::whole::write_whole;
+use blindsight_protocol::{Allowance, Code};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The most inferences that are set aside at a time.
+const MOST_SET_ASIDE: u64 = 64;
+
+/// The counts of all tokens.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    path: PathBuf,
+    counters: Mutex<Counters>,
+}
+
+/// By the SHA-256 of the token: a new token of a client begins anew.
+type Counters = BTreeMap<String, Counter>;
+
+/// What is known of a token's use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Counter {
+    /// Inferences.
+    used: u64,
+    /// So many may be used before the file is written again.
+    set_aside: u64,
+    /// When those of the last period of the rate were: milliseconds since 1970, rising.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    recent: VecDeque<u64>,
+    /// How many there were when the file was last brought up to date.
+    #[serde(skip)]
+    flushed: u64,
+}
+
+/// One inference that is counted; it is taken back when this is dropped before its work began.
+pub(crate) struct Charge {
+    usage: Arc<Usage>,
+    token: String,
+    time: u64,
+    stands: bool,
+}
+
+impl Charge {
+    /// Its work begins: from now on it counts, whatever becomes of the connection.
+    pub fn begin(&mut self) {
+        self.stands = true;
+    }
+
+    /// Its work was not done after all.
+    pub fn take_back(&mut self) {
+        self.stands = false;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if !self.stands
+            && let Some(counter) = self.usage.lock().get_mut(&self.token)
+        {
+            counter.used = counter.used.saturating_sub(1);
+            if let Some(index) = counter.recent.iter().rposition(|time| *time == self.time) {
+                counter.recent.remove(index);
+            }
+        }
+    }
+}
+
+impl Usage {
+    /// The counts in `folder`, which exists. What was set aside when the last server crashed counts as used.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn open(folder: &Path) -> io::Result<Arc<Self>> {
+        let path = path(folder);
+        let mut counters = read(&path)?;
+        counters.values_mut().for_each(|counter| counter.settle_after_crash(milliseconds()));
+        Ok(Arc::new(Self { path, counters: Mutex::new(counters) }))
+    }
+
+    /// Counts one inference under a token, if its rate and budget have room for it.
+    pub fn charge(self: &Arc<Self>, token: &Entry) -> Outcome<Charge> {
+        self.charge_at(token, milliseconds())
+    }
+
+    fn charge_at(self: &Arc<Self>, token: &Entry, now: u64) -> Outcome<Charge> {
+        let (key, scope) = (&token.sha256, &token.scope);
+        let mut counters = self.lock();
+        let counter = counters.entry(key.clone()).or_default();
+        counter.check(scope, now)?;
+        let limited = scope.rate.is_some() || scope.budget.is_some();
+        if limited && counter.used >= counter.set_aside {
+            let before = counter.set_aside;
+            counter.set_aside = counter.used + scope.block(counter.used);
+            if let Err(error) = self.write(&counters) {
+                tracing::error!(%error, "what is used of tokens cannot be written down");
+                counters.entry(key.clone()).and_modify(|counter| counter.set_aside = before);
+                let detail = "the server cannot write down what is used of this token: try again later";
+                return Err(Refusal::for_now(Code::Unavailable, detail));
+            }
+        }
+        let counter = counters.entry(key.clone()).or_default();
+        counter.used += 1;
+        if scope.rate.is_some() {
+            counter.recent.push_back(now);
+        }
+        Ok(Charge { usage: self.clone(), token: key.clone(), time: now, stands: false })
+    }
+
+    /// Brings the file up to date. What is set aside for tokens that rested since the last time, or for all
+    /// where the server `ends`, is free again.
+    pub fn flush(&self, ends: bool) -> io::Result<()> {
+        let mut counters = self.lock();
+        let before = counters.clone();
+        let mut changed = false;
+        for counter in counters.values_mut() {
+            changed |= counter.used != counter.flushed;
+            if (ends || counter.used == counter.flushed) && counter.set_aside > counter.used {
+                (counter.set_aside, changed) = (counter.used, true);
+            }
+            counter.flushed = counter.used;
+        }
+        let written = if changed { self.write(&counters) } else { Ok(()) };
+        if written.is_err() {
+            *counters = before;
+        }
+        written
+    }
+
+    /// Forgets tokens that are no more.
+    pub fn retain(&self, tokens: &HashSet<String>) {
+        self.lock().retain(|token, _| tokens.contains(token));
+    }
+
+    fn write(&self, counters: &Counters) -> io::Result<()> {
+        write_whole(&self.path, &serde_json::to_vec_pretty(counters)?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counter {
+    /// Refuses one more than the scope allows.
+    fn check(&mut self, scope: &Scope, now: u64) -> Outcome<()> {
+        if let Some(budget) = scope.budget.filter(|budget| self.used >= *budget) {
+            let allowance = Allowance { limit: budget, period: None, remaining: 0, retry_after: None };
+            let detail = format!(
+                "all {budget} inferences of this token's budget are used: ask whoever runs the server for a \
+                 new token"
+            );
+            return Err(Refusal::exhausted(Code::BudgetExceeded, detail, allowance));
+        }
+        let Some(rate) = scope.rate else { return Ok(()) };
+        self.forget(rate, now);
+        let surplus = self.recent.len().checked_sub(rate.count() as usize);
+        let Some(wait) =
+            surplus.map(|index| (self.recent[index] + 1000 * rate.seconds()).saturating_sub(now))
+        else {
+            return Ok(());
+        };
+        let seconds = wait.div_ceil(1000).max(1);
+        let (limit, period) = (rate.count(), Some(rate.seconds()));
+        let allowance = Allowance { limit, period, remaining: 0, retry_after: Some(seconds) };
+        let detail = format!(
+            "this token's rate of {rate} is used up: ask again after {seconds} s, or ask whoever runs the \
+             server for a higher rate"
+        );
+        Err(Refusal::exhausted(Code::RateExceeded, detail, allowance))
+    }
+
+    /// Drops what lies before the period. A clock that was set back makes nobody wait longer.
+    fn forget(&mut self, rate: Rate, now: u64) {
+        self.recent.iter_mut().rev().take_while(|time| **time > now).for_each(|time| *time = now);
+        while self.recent.front().is_some_and(|time| time + 1000 * rate.seconds() <= now) {
+            self.recent.pop_front();
+        }
+    }
+
+    fn settle_after_crash(&mut self, now: u64) {
+        let unsure = self.set_aside.saturating_sub(self.used);
+        self.recent.extend((0..unsure.min(MOST_SET_ASIDE)).map(|_| now));
+        self.used = self.used.max(self.set_aside);
+    }
+}
+
+impl Scope {
+    /// How many inferences to set aside at a time: few of a small bound, as a crash may cost them.
+    fn block(&self, used: u64) -> u64 {
+        let of_budget = self.budget.map_or(MOST_SET_ASIDE, |budget| budget.saturating_sub(used) / 16);
+        let of_rate = self.rate.map_or(MOST_SET_ASIDE, |rate| rate.count() / 4);
+        of_budget.min(of_rate).clamp(1, MOST_SET_ASIDE)
+    }
+}
+
+/// What a server wrote down of the use of its tokens, some seconds ago where it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Used(Counters);
+
+impl Used {
+    /// What lies in a server's folder.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        read(&path(folder)).map(Self)
+    }
+
+    /// Inferences under a token.
+    pub fn of(&self, token: &Entry) -> u64 {
+        self.0.get(&token.sha256).map_or(0, |counter| counter.used)
+    }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("usage.json")
+}
+
+fn read(path: &Path) -> io::Result<Counters> {
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Counters::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn milliseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("blindsight-usage-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder).expect("the temporary folder can be written");
+            Self(folder)
+        }
+
+        fn open(&self) -> Arc<Usage> {
+            Usage::open(&self.0).expect("readable")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn token(rate: Option<&str>, budget: Option<u64>) -> Entry {
+        let rate = rate.map(|rate| rate.parse().expect("a rate"));
+        let scope = Scope { models: vec![], rate, budget };
+        Entry { sha256: "ab".repeat(32), created: 0, expires: None, revoked: false, scope }
+    }
+
+    /// Whether one more was allowed; it stands then.
+    fn used(usage: &Arc<Usage>, token: &Entry, now: u64) -> Result<(), Refusal> {
+        usage.charge_at(token, now).map(|mut charge| charge.begin())
+    }
+
+    #[test]
+    fn what_was_used_survives_an_end_exactly_and_a_crash_strictly() {
+        let folder = Folder::new("restart");
+        let token = token(None, Some(100));
+        let usage = folder.open();
+        (0..10).for_each(|_| used(&usage, &token, 0).expect("room"));
+        usage.flush(true).expect("written");
+        assert_eq!(Used::read(&folder.0).expect("readable").of(&token), 10);
+        // Without a flush, as after a crash: nothing that was used is free again, and little more is gone.
+        let usage = folder.open();
+        (0..10).for_each(|_| used(&usage, &token, 0).expect("room"));
+        drop(usage);
+        let left = (0..).take_while(|_| used(&folder.open(), &token, 0).is_ok()).count();
+        assert!((40..=80).contains(&left), "{left} of at most 80 are left, each after a crash of its own");
+    }
+
+    #[test]
+    fn what_never_began_is_taken_back() {
+        let folder = Folder::new("back");
+        let (usage, token) = (folder.open(), token(Some("1/h"), Some(1)));
+        drop(usage.charge_at(&token, 0).expect("room"));
+        let mut charge = usage.charge_at(&token, 0).expect("room again");
+        charge.begin();
+        charge.take_back();
+        drop(charge);
+        used(&usage, &token, 0).expect("room again");
+        assert_eq!(used(&usage, &token, 0).expect_err("none").code, Code::BudgetExceeded);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_for_longer_than_a_period() {
+        let folder = Folder::new("clock");
+        let (usage, token) = (folder.open(), token(Some("1/min"), None));
+        used(&usage, &token, 10_000_000).expect("room");
+        used(&usage, &token, 1_000_000).expect_err("within a minute, as far as is known");
+        used(&usage, &token, 1_060_000).expect("a minute later");
+    }
+
+    #[test]
+    fn tokens_that_cannot_be_counted_are_refused_and_others_served() {
+        let folder = Folder::new("unwritable");
+        let usage = folder.open();
+        fs::remove_dir_all(&folder.0).expect("there");
+        assert_eq!(used(&usage, &token(None, Some(9)), 0).expect_err("strict").code, Code::Unavailable);
+        used(&usage, &token(None, None), 0).expect("nothing to bound");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, ..Default::default() })]
+
+        /// Against the definition: no period of the rate's length has more than its count, and one is refused
+        /// only where the period before it is full.
+        #[test]
+        fn no_period_has_more_than_the_rate_allows(
+            steps in prop::collection::vec(0u64..400, 1..120),
+            count in 1u32..6,
+        ) {
+            let folder = Folder::new(&format!("rate-{count}-{}", steps.len()));
+            let (usage, token) = (folder.open(), token(Some(&format!("{count}/s")), None));
+            let (mut now, mut allowed) = (5_000, Vec::<u64>::new());
+            for step in steps {
+                now += step;
+                let in_period = allowed.iter().filter(|time| **time + 1000 > now).count();
+                let passed = used(&usage, &token, now).is_ok();
+                prop_assert_eq!(passed, in_period < count as usize);
+                if passed {
+                    allowed.push(now);
+                }
+            }
+        }
+    }
+}
