@@ -3,6 +3,8 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use blindsight_network::{Image, Shape};
+
 use crate::array::{Order, Values};
 use crate::dataset::is_data;
 use crate::error::check;
@@ -126,11 +128,18 @@ fn file(path: &Path, spec: &InputSpec) -> Result<Input, Error> {
     }
 }
 
+/// Reads an image file into an image of `shape`; see [`decode_image`].
+///
+/// # Errors
+/// As [`decode_image`], and for a file that cannot be read.
+pub fn open_image(path: &Path, shape: Shape) -> Result<(Image, Option<Conversion>), Error> {
+    let bytes = bounded(path, "bytes of an image", limits::IMAGE_BYTES)?;
+    decode_image(&path.display().to_string(), &bytes, shape)
+}
+
 /// An input that is an image file.
 pub(crate) fn image(path: &Path, spec: &InputSpec) -> Result<Input, Error> {
-    let name = path.display().to_string();
-    let bytes = bounded(path, "bytes of an image", limits::IMAGE_BYTES)?;
-    let (image, conversion) = decode_image(&name, &bytes, spec.shape())?;
+    let (image, conversion) = open_image(path, spec.shape())?;
     Ok(Input { values: spec.pixels(image.pixels().to_vec())?, conversion })
 }
 

@@ -36,6 +36,6 @@ mod table;
 
 pub use dataset::{Dataset, Samples, Split};
 pub use error::Error;
-pub use input::{Input, InputSource};
+pub use input::{Input, InputSource, open_image};
 pub use picture::{Conversion, decode_image};
 pub use spec::InputSpec;
