@@ -11,7 +11,7 @@ use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use blindsight_ring::sampler::Seed;
 use blindsight_ring::{Basis, Form, Modulus, Poly, parallel};
 use sha2::{Digest, Sha256};
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read, Take};
 use zeroize::Zeroizing;
 
 /// The first eight bytes of every file.
@@ -226,6 +226,58 @@ pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroi
     }
     rest.truncate(length);
     Ok((header, rest))
+}
+
+/// Frames one after the other in one file, all of one length: requests, or replies.
+///
+/// # Examples
+///
+/// ```
+/// use blindsight_ckks::wire::{Expected, Frames, Header, Kind, Length, open, seal};
+///
+/// let header = Header { kind: Kind::Reply, plan: [1; 32], key: [2; 16] };
+/// let file = [seal(&header, b"one"), seal(&header, b"two")].concat();
+/// let expected = Expected { kind: Kind::Reply, plan: None, key: None, length: Length::Exactly(3) };
+/// let (mut frames, mut payloads) = (Frames::new(&file[..], 3), vec![]);
+/// while let Some(frame) = frames.next()? {
+///     payloads.push(open(frame, &expected)?.1.to_vec());
+/// }
+/// assert_eq!(payloads, [b"one", b"two"]);
+/// # Ok::<(), blindsight_ckks::wire::WireError>(())
+/// ```
+#[derive(Debug)]
+pub struct Frames<R> {
+    source: R,
+    bytes: usize,
+    count: usize,
+}
+
+impl<R: BufRead> Frames<R> {
+    /// The frames in `source`, each with so many bytes of payload.
+    pub fn new(source: R, payload: usize) -> Self {
+        Self { source, bytes: payload + FRAME_BYTES, count: 0 }
+    }
+
+    /// A source of the next frame, for [`open`]; none at the end of the file, where it held one at least. The
+    /// one before must have been read.
+    ///
+    /// # Errors
+    /// Where the file goes on with something else than a frame, and where it cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
+    pub fn next(&mut self) -> Result<Option<Take<&mut R>>, WireError> {
+        if self.count > 0 {
+            let next = self.source.fill_buf()?;
+            let looked_at = next.len().min(MAGIC.len());
+            if looked_at == 0 {
+                return Ok(None);
+            }
+            if next[..looked_at] != MAGIC[..looked_at] {
+                return Err(WireError::TooLong { expected: self.count * self.bytes });
+            }
+        }
+        self.count += 1;
+        Ok(Some(self.source.by_ref().take(self.bytes as u64)))
+    }
 }
 
 /// Checks the first bytes of a frame, for a reader that wants to refuse before the rest arrives; fewer than [`HEADER_BYTES`] are

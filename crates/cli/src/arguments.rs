@@ -1,9 +1,9 @@
 //! Arguments that several commands share.
 
-use crate::failure::{During, Failure, Outcome};
+use crate::failure::Outcome;
 use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
-use blindsight_network::{Dataset, Examination, Image, Model, Shape};
+use blindsight_network::{Examination, Model};
 use blindsight_planner::{Objective, Options, Packing, Plan, ReplyKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -102,71 +102,4 @@ pub struct PrecisionFlags {
     /// secret key for whoever has the reply: show them to nobody, or they give the key away
     #[arg(long)]
     pub exact_scores: bool,
-}
-
-/// An image: a PNG, or a test image of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImageArgument {
-    /// A PNG file.
-    Png(PathBuf),
-    /// Test image `index` of the data set in `folder`.
-    Test {
-        /// The folder with the data set's original files.
-        folder: PathBuf,
-        /// The image's number, from 0.
-        index: usize,
-    },
-}
-
-impl FromStr for ImageArgument {
-    type Err = String;
-
-    /// `DIR:N` where what stands before the last colon is a folder, else the path of a PNG.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((folder, index)) = text.rsplit_once(':').filter(|(folder, _)| Path::new(folder).is_dir())
-        else {
-            return Ok(Self::Png(text.into()));
-        };
-        let index = index.parse().map_err(|_| {
-            format!("{index:?} is no number of an image: expected DIR:N, N counted from 0, as in mnist:0")
-        })?;
-        Ok(Self::Test { folder: folder.into(), index })
-    }
-}
-
-impl ImageArgument {
-    /// Reads the image, which must be of `shape`.
-    pub fn load(&self, shape: Shape) -> Outcome<Image> {
-        match self {
-            Self::Png(path) => Image::open(path, shape).during(|| format!("image {}", path.display())),
-            Self::Test { folder, index } => Ok(dataset(folder, shape)?.image(*index)?),
-        }
-    }
-}
-
-/// The test images of a data set, which must be of `shape`.
-pub fn dataset(folder: &Path, shape: Shape) -> Outcome<Dataset> {
-    let dataset = Dataset::open(folder)?;
-    if dataset.shape() != shape {
-        return Err(Failure::new(format!(
-            "the images in {} are {} (channels x height x width), the model takes {shape}",
-            folder.display(),
-            dataset.shape()
-        )));
-    }
-    Ok(dataset)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_a_file_or_a_number_in_a_folder() {
-        let parse = |text: &str| text.parse::<ImageArgument>();
-        assert_eq!(parse("a/b.png"), Ok(ImageArgument::Png("a/b.png".into())));
-        assert_eq!(parse("no-such-folder:3"), Ok(ImageArgument::Png("no-such-folder:3".into())));
-        assert_eq!(parse("src:3"), Ok(ImageArgument::Test { folder: "src".into(), index: 3 }));
-        assert!(parse("src:three").expect_err("no number").contains("DIR:N"));
-    }
 }

@@ -38,6 +38,41 @@ fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Outcome {
     written.during(|| format!("cannot write {}", path.display()))
 }
 
+/// A file that is written piece by piece: it is there once it is finished, whole, and not before.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    beside: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// Begins a file.
+    pub fn new(path: &Path) -> Outcome<Self> {
+        let beside = beside(path);
+        let file = File::create(&beside).during(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path: path.into(), beside, file })
+    }
+
+    /// Appends to it.
+    pub fn append(&mut self, bytes: &[u8]) -> Outcome {
+        self.file.write_all(bytes).during(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Puts it in its place.
+    pub fn finish(self) -> Outcome {
+        let placed = self.file.sync_all().and_then(|()| fs::rename(&self.beside, &self.path));
+        placed.during(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Draft {
+    /// What was not finished is of no use; that it cannot be removed changes nothing.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
 /// A name beside `path` that no other process uses.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();

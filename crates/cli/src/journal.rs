@@ -2,7 +2,8 @@
 
 use crate::failure::{During, Failure, Outcome};
 use blindsight_ckks::wire::hex;
-use blindsight_network::{Dataset, Model};
+use blindsight_data::Dataset;
+use blindsight_network::Model;
 use blindsight_planner::Plan;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -140,7 +141,9 @@ fn read(bytes: &[u8], subject: &Subject, images: &Dataset) -> Outcome<Vec<Entry>
 
 fn entry(n: usize, line: &[u8], images: &Dataset) -> Outcome<Entry> {
     let entry: Entry = serde_json::from_slice(line)?;
-    let class = usize::from(images.label(n)?);
+    let Some(class) = images.label(n) else {
+        return Err(Failure::new(format!("is of image {n}, but the data set has {}", images.len())));
+    };
     if (entry.image, entry.class) == (n, class) {
         return Ok(entry);
     }

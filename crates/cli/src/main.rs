@@ -9,6 +9,7 @@ mod commands;
 mod configuration;
 mod failure;
 mod files;
+mod inputs;
 mod journal;
 mod machine;
 mod passphrase;

@@ -4,8 +4,8 @@ use crate::arguments::PlanFlags;
 use crate::failure::{During, Outcome};
 use crate::passphrase::PassphraseFlags;
 use crate::{configuration, machine, plan_file, progress};
-use blindsight_client::{Classification, Client, is_sealed};
-use blindsight_network::{Image, Model};
+use blindsight_client::{Classification, Client, Warning, is_sealed};
+use blindsight_network::Model;
 use blindsight_planner::{Explanation, Plan};
 use blindsight_server::{ClientKeys, PreparedModel};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Session {
     pub setup: Setup,
 }
 
-/// What was done once, before the first image.
+/// What was done once, before the first input.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setup {
     pub plan_ms: f64,
@@ -32,7 +32,7 @@ pub struct Setup {
     pub evaluation_key_bytes: u64,
 }
 
-/// The way of the images of one request to their scores.
+/// The way of the inputs of one request to their scores.
 #[derive(Debug)]
 pub struct Round {
     /// What the reply says, or why the client does not believe it.
@@ -73,9 +73,9 @@ impl Session {
         Ok(Self { keys: keys?, model, plan, client, server, setup })
     }
 
-    /// Encrypts images into one request, classifies them encrypted, decrypts the reply.
-    pub fn classify(&self, images: &[Image]) -> Outcome<Round> {
-        let (request, encrypt) = timed(|| self.client.encrypt_images(images));
+    /// Encrypts inputs into one request, classifies them encrypted, decrypts the reply.
+    pub fn classify(&self, inputs: &[Vec<f64>]) -> Outcome<Round> {
+        let (request, encrypt) = timed(|| self.client.encrypt_inputs(inputs));
         let request = request?;
         let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
         let parsed = parsed?;
@@ -85,7 +85,7 @@ impl Session {
         });
         let reply = reply?;
         let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
-        let (classifications, decrypt) = timed(|| self.client.exact_scores(&reply[..], images.len()));
+        let (classifications, decrypt) = timed(|| self.client.exact_scores(&reply[..], inputs.len()));
         Ok(Round {
             classifications,
             times: Times { encrypt, expand, latency, processor, decrypt },
@@ -99,9 +99,14 @@ impl Session {
         if exact { classification } else { self.client.rounded(classification) }
     }
 
-    /// The latencies of so many inferences of these images, after one that is not counted.
-    pub fn latencies(&self, images: &[Image], runs: u32) -> Outcome<Vec<f64>> {
-        let request = self.server.read_request(&self.keys, &self.client.encrypt_images(images)?[..])?;
+    /// What is to be said of an input before it is encrypted: values that are out of range.
+    pub fn check(&self, input: &[f64]) -> Option<Warning> {
+        self.client.check_input(input)
+    }
+
+    /// The latencies of so many inferences of these inputs, after one that is not counted.
+    pub fn latencies(&self, inputs: &[Vec<f64>], runs: u32) -> Outcome<Vec<f64>> {
+        let request = self.server.read_request(&self.keys, &self.client.encrypt_inputs(inputs)?[..])?;
         let infer = |_| {
             let (computed, ms) = timed(|| self.server.compute(&self.keys, &request));
             Ok(computed.map(|_| ms)?)
@@ -109,13 +114,12 @@ impl Session {
         Ok((0..=runs).map(infer).collect::<Outcome<Vec<_>>>()?.split_off(1))
     }
 
-    /// The scores of images, computed in the clear.
-    pub fn plain_scores(&self, images: &[Image]) -> Outcome<Vec<Vec<f64>>> {
-        let inputs = images.iter().map(|image| self.model.input(image)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.model.graph.infer_batch(&inputs)?)
+    /// The scores of inputs, computed in the clear.
+    pub fn plain_scores(&self, inputs: &[Vec<f64>]) -> Outcome<Vec<Vec<f64>>> {
+        Ok(self.model.graph.infer_batch(inputs)?)
     }
 
-    /// How many images a request holds.
+    /// How many inputs a request holds.
     pub fn batch(&self) -> usize {
         self.plan.public.input.images()
     }

@@ -1,6 +1,7 @@
 //! What the binary carries: trained models, and digits drawn for the project.
 
 use crate::failure::{During, Failure, Outcome};
+use blindsight_data::decode_image;
 use blindsight_network::{Examination, Image, Model};
 use std::path::Path;
 
@@ -87,5 +88,6 @@ fn place(name_or_path: &str) -> Outcome<Place<'_>> {
 
 /// The drawn digit, as an image for `model`.
 pub fn digit(digit: usize, model: &Model) -> Outcome<Image> {
-    Image::from_png(DIGITS[digit], model.graph.input).during(|| format!("drawn digit {digit}"))
+    let decoded = decode_image("the drawing", DIGITS[digit], model.graph.input);
+    Ok(decoded.during(|| format!("drawn digit {digit}"))?.0)
 }

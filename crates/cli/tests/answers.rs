@@ -2,9 +2,11 @@
 
 mod common;
 
+use blindsight_data::open_image;
 use blindsight_network::{Image, Model};
 use common::{Colour, Folder, assert_fields, digit, png};
 use serde_json::Value;
+use std::path::Path;
 
 const NAME: &str = "lola-small-mnist";
 
@@ -14,7 +16,7 @@ fn model() -> Model {
 }
 
 fn sample(n: usize, model: &Model) -> Image {
-    Image::from_png(&std::fs::read(digit(n)).expect("a sample"), model.graph.input).expect("of that shape")
+    open_image(Path::new(&digit(n)), model.graph.input).expect("a sample").0
 }
 
 /// How far the best score is above the next one.

@@ -7,7 +7,8 @@ mod common;
 
 use blindsight_client::Client;
 use blindsight_client::remote::{Reply, Server};
-use blindsight_network::{Image, Model};
+use blindsight_data::open_image;
+use blindsight_network::Model;
 use blindsight_planner::Plan;
 use blindsight_protocol::Address;
 use blindsight_server::{ClientKeys, PreparedModel};
@@ -42,7 +43,7 @@ impl Load {
         let client = Client::generate(plan, digest).expect("a client");
         let keys = client.evaluation_keys(|_, _| {}).expect("keys");
         let request = |n| {
-            let image = Image::open(Path::new(&digit(n)), model.graph.input).expect("a drawn digit");
+            let (image, _) = open_image(Path::new(&digit(n)), model.graph.input).expect("a drawn digit");
             let scores = model.scores(&image).expect("scores");
             (client.encrypt(&image).expect("a request"), labels[Model::class_of(&scores)].clone())
         };

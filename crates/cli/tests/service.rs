@@ -4,7 +4,8 @@ mod common;
 
 use blindsight_client::Client;
 use blindsight_client::remote::{Error, Server};
-use blindsight_network::{Image, Shape};
+use blindsight_data::open_image;
+use blindsight_network::Shape;
 use blindsight_protocol::{Address, Code};
 use common::serving::Serving;
 use common::{Folder, digit};
@@ -29,7 +30,7 @@ impl Party {
         let client = Client::generate(plan, digest).expect("a client");
         let keys = client.evaluation_keys(|_, _| {}).expect("keys");
         let shape = Shape { channels: 1, height: 28, width: 28 };
-        let image = Image::open(Path::new(&digit(6)), shape).expect("a drawn digit");
+        let (image, _) = open_image(Path::new(&digit(6)), shape).expect("a drawn digit");
         let request = client.encrypt(&image).expect("a request");
         Self { address: Address::of(&keys), client, keys, request }
     }

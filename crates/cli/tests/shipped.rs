@@ -2,7 +2,8 @@
 
 mod common;
 
-use blindsight_network::{Dataset, Image, Model};
+use blindsight_data::{Dataset, InputSource, InputSpec, Split};
+use blindsight_network::Model;
 use common::{Folder, data, digit};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -50,20 +51,20 @@ fn models_are_as_accurate_as_they_say() {
     let folder = Folder::new("accurate");
     for name in shipped(&folder) {
         let model = Model::load(&models().join(format!("{name}.onnx"))).expect("a model");
+        let spec = InputSpec::of(&model);
         let dataset = model.metadata.dataset.clone().expect("the data set's name");
         let stated = model.metadata.accuracy.expect("an accuracy");
-        let best = |image: &Image| Model::class_of(&model.scores(image).expect("scores"));
+        let best = |input: &[f64]| Model::class_of(&model.graph.infer(input).expect("scores"));
         if dataset == "mnist" {
-            let drawn = |n: &usize| Image::open(Path::new(&digit(*n)), model.graph.input).expect("a digit");
-            let right = (0..10).filter(|n| best(&drawn(n)) == *n).count();
+            let drawn = |n: usize| InputSource::File(digit(n).into()).load(&spec).expect("a digit").values;
+            let right = (0..10).filter(|n| best(&drawn(*n)) == *n).count();
             assert!(right >= 9, "{name} recognises {right} of the ten drawn digits");
         }
         let Some(path) = data(&dataset) else { continue };
-        let images = Dataset::open(&path).expect("a data set");
-        let is_right = |n: &usize| {
-            best(&images.image(*n).expect("an image")) == usize::from(images.label(*n).expect("a label"))
-        };
-        let right = (0..SAMPLE).filter(is_right).count() as f64 / SAMPLE as f64;
+        let images = Dataset::open(&path, Split::Test, &spec).expect("a data set");
+        let (inputs, labels) = images.inputs(0..SAMPLE).expect("images");
+        let right = inputs.iter().zip(labels).filter(|(input, label)| best(input) == *label).count();
+        let right = right as f64 / SAMPLE as f64;
         // Four deviations of a sample of this size.
         let allowed = 4.0 * (stated * (1.0 - stated) / SAMPLE as f64).sqrt();
         println!("{name}: {right} of the first {SAMPLE}, {stated} of all");

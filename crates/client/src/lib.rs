@@ -115,7 +115,9 @@ impl std::fmt::Display for Warning {
             ),
             Self::Clamped { values, range: (least, largest) } => write!(
                 f,
-                "{values} values of the input were outside of {least} to {largest} and were brought into that range: the input is unlike those the model was made for"
+                "{values} values of the input were outside of {least} to {largest} and were brought into that range: the input is unlike those the model was made for",
+                // Takes the sign from a negative zero.
+                least = least + 0.0
             ),
             Self::TooClose { labels: [best, next], margin, predicted_error } => {
                 let (best, next) = (printable(best), printable(next));
@@ -230,7 +232,7 @@ impl Client {
     /// As [`Client::encrypt`], and for none or too many.
     pub fn encrypt_images(&self, images: &[Image]) -> Result<Vec<u8>, Error> {
         let inputs = images.iter().map(|image| self.normalise(image)).collect::<Result<Vec<_>, _>>()?;
-        self.encrypt_inputs(Zeroizing::new(inputs))
+        self.encrypt_values(Zeroizing::new(inputs))
     }
 
     /// Encrypts the network's input: normalised values in the order channel, row, column. Values outside of
@@ -239,7 +241,17 @@ impl Client {
     /// # Errors
     /// For a wrong number of values, and where the system gives no randomness. Never for what the values are.
     pub fn encrypt_input(&self, input: &[f64]) -> Result<Vec<u8>, Error> {
-        self.encrypt_inputs(Zeroizing::new(vec![input.to_vec()]))
+        self.encrypt_inputs(&[input])
+    }
+
+    /// Encrypts inputs into one request, as [`Client::encrypt_input`] does one: as many as the plan's input
+    /// holds.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt_input`], and for none or too many.
+    pub fn encrypt_inputs(&self, inputs: &[impl AsRef<[f64]>]) -> Result<Vec<u8>, Error> {
+        let inputs = inputs.iter().map(|input| input.as_ref().to_vec()).collect();
+        self.encrypt_values(Zeroizing::new(inputs))
     }
 
     /// What is to be said, here and to nobody else, of an input before it is encrypted.
@@ -249,7 +261,7 @@ impl Client {
         (values > 0).then_some(Warning::Clamped { values, range: self.plan.input_range })
     }
 
-    fn encrypt_inputs(&self, mut inputs: Zeroizing<Vec<Vec<f64>>>) -> Result<Vec<u8>, Error> {
+    fn encrypt_values(&self, mut inputs: Zeroizing<Vec<Vec<f64>>>) -> Result<Vec<u8>, Error> {
         inputs.iter_mut().for_each(|input| {
             self.plan.clamp(input);
         });

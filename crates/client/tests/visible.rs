@@ -224,6 +224,15 @@ fn images() -> Vec<Image> {
     images
 }
 
+/// Normalised values of every kind: in range, far outside of it, and what is no number.
+fn inputs() -> Vec<Vec<f64>> {
+    let (least, largest) = public().input_range;
+    let mut inputs: Vec<Vec<f64>> =
+        [least, largest, 1e300, f64::NEG_INFINITY, f64::NAN].map(|value| vec![value; 784]).into();
+    inputs.push((0..784).map(|i| if i == 391 { -7.0 } else { largest * i as f64 / 784.0 }).collect());
+    inputs
+}
+
 #[test]
 fn what_is_sent_depends_neither_on_images_nor_on_replies() {
     let (recorder, folder) = (Recorder::start(), Folder::new("same"));
@@ -232,14 +241,15 @@ fn what_is_sent_depends_neither_on_images_nor_on_replies() {
     let lines: Vec<&str> =
         registration.iter().map(|act| act.line.split(' ').next().expect("a method")).collect();
     assert!(lines.starts_with(&["GET", "GET", "PUT"]) && lines[2..].iter().all(|m| *m == "PUT"), "{lines:?}");
-    let (images, forgeries) = (images(), forgeries());
+    let (images, inputs, forgeries) = (images(), inputs(), forgeries());
     let (mut expected, mut sound) = (None, 0);
     for (round, forgery) in forgeries.into_iter().enumerate() {
         *recorder.reply.lock().expect("not poisoned") = forgery;
         let mut client = open(&recorder, &folder);
-        let pair = [&images[round % images.len()], &images[(3 * round + 1) % images.len()]];
-        // Whatever the first says, the second goes the same way.
-        sound += pair.map(|image| client.classify(image)).iter().filter(|read| read.is_ok()).count();
+        let (image, input) = (&images[round % images.len()], &inputs[(3 * round + 1) % inputs.len()]);
+        // Whatever the first says, the second goes the same way, an image or other values.
+        let read = [client.classify(image), client.classify_input(input)];
+        sound += read.iter().filter(|read| read.is_ok()).count();
         drop(client);
         let acts = recorder.take();
         assert_eq!(acts.len(), 4, "{acts:?}");
@@ -296,6 +306,20 @@ fn each_server_has_a_secret_of_its_own() {
     assert_eq!(stored_keys(&folder.0).expect("readable").len(), 1);
     assert_ne!(open(&one, &folder).client().key_id(), ids[0]);
     assert_eq!(open(&two, &folder).client().key_id(), ids[1]);
+}
+
+#[test]
+fn values_out_of_range_are_told_to_the_user_alone() {
+    let (recorder, folder) = (Recorder::start(), Folder::new("clamped"));
+    let values = vec![0.0; public().reply.indices().len()];
+    *recorder.reply.lock().expect("not poisoned") = Box::new(move |key| forged(key, &values));
+    let mut client = open(&recorder, &folder);
+    let mut told = |input: &[f64]| {
+        let answer = client.classify_input(input).expect("a sound reply");
+        answer.classification.warnings.iter().any(|w| matches!(w, blindsight_client::Warning::Clamped { .. }))
+    };
+    let said: Vec<bool> = inputs().iter().map(|input| told(input)).collect();
+    assert_eq!(said, [false, false, true, true, true, true]);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! ([`edited`]), which end with a right checksum where the input says so.
 
 use blindsight_client::Client;
+use blindsight_data::decode_image;
 use blindsight_layout::PublicPlan;
 use blindsight_network::{Image, Model, Shape};
 use blindsight_planner::Plan;
@@ -126,11 +127,15 @@ pub fn evaluation_keys(input: &[u8]) {
     let _ = exchange.server.read_keys(input);
 }
 
-/// PNG files.
+/// Image files: refused, or converted to the shape that was asked for.
 pub fn image(input: &[u8]) {
-    let shape = Shape { channels: 1, height: 28, width: 28 };
-    let _ = Image::from_png(input, shape);
-    let _ = Image::from_png(&edited(PNG, input), shape);
+    for shape in [Shape::new(1, 28, 28), Shape::new(3, 8, 12)] {
+        for bytes in [input, &edited(PNG, input), &edited(JPEG, input)] {
+            if let Ok((image, _)) = decode_image("fuzzed", bytes, shape) {
+                assert_eq!(image.shape(), shape);
+            }
+        }
+    }
 }
 
 /// ONNX files.
@@ -178,6 +183,8 @@ const MODEL: &str = "lola-small-mnist";
 const ONNX: &[u8] = include_bytes!("../../../models/lola-small-mnist.onnx");
 /// A drawn digit.
 const PNG: &[u8] = include_bytes!("../../../samples/digit-4.png");
+/// A small photo, with EXIF data.
+const JPEG: &[u8] = include_bytes!("../../data/tests/truth/turned.jpg");
 
 /// Both parties, and a sound frame of each kind.
 struct Exchange {
@@ -198,7 +205,7 @@ static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
     let client = Client::generate(plan.public.clone(), plan.digest()).expect("a client");
     let key_frame = client.evaluation_keys(|_, _| {}).expect("keys");
     let keys = server.read_keys(&key_frame[..]).expect("its own keys");
-    let image = Image::from_png(PNG, model.graph.input).expect("a digit");
+    let (image, _) = decode_image("digit", PNG, model.graph.input).expect("a digit");
     let request = client.encrypt(&image).expect("a request");
     let reply = server.infer(&keys, &request[..]).expect("a reply");
     Exchange { plan, server, client, keys, key_frame, request, reply }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// Why a model, an image or a data set was refused. Every variant names the cause and the figures.
+/// Why a model or an image was refused. Every variant names the cause and the figures.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -99,19 +99,9 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
-    /// An image that is not a readable PNG of the expected form.
+    /// An image of another size or with other colours than expected.
     #[error("image: expected {expected}, got {actual}")]
     Image {
-        /// What was expected.
-        expected: String,
-        /// What came.
-        actual: String,
-    },
-    /// A data set's files that are missing or damaged.
-    #[error("data set {}: expected {expected}, got {actual}", path.display())]
-    Dataset {
-        /// The folder or file.
-        path: PathBuf,
         /// What was expected.
         expected: String,
         /// What came.

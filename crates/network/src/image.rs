@@ -1,12 +1,7 @@
 use std::fmt;
-use std::io::Cursor;
-use std::path::Path;
-
-use image::{ImageDecoder, Limits, codecs::png::PngDecoder};
 
 use crate::error::check_length;
-use crate::model::read_bounded;
-use crate::{Error, Shape, limits};
+use crate::{Error, Shape};
 
 /// An image of 8-bit pixels, in the order channel, row, column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,31 +25,6 @@ impl Image {
     /// The pixels, in the order channel, row, column.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
-    }
-
-    /// Reads a PNG file of the shape that a network expects; refuses what [`Image::from_png`] refuses and files
-    /// larger than [`limits::PNG_BYTES`].
-    pub fn open(path: &Path, expected: Shape) -> Result<Self, Error> {
-        Self::from_png(&read_bounded(path, "bytes of the image file", limits::PNG_BYTES)?, expected)
-    }
-
-    /// Reads a PNG of the shape that a network expects: one channel for grey, three for RGB, 8 bits each, one frame.
-    ///
-    /// Refuses any other size, colour type or depth by its header, before pixels are decoded; nothing is resized or
-    /// converted.
-    pub fn from_png(bytes: &[u8], expected: Shape) -> Result<Self, Error> {
-        let wanted = || format!("a PNG of {}", describe(expected));
-        let refuse = |actual: String| Error::Image { expected: wanted(), actual };
-        limits::check(|| "bytes of the image".into(), bytes.len() as u64, limits::PNG_BYTES)?;
-        let found = header(bytes).map_err(refuse)?;
-        if found != describe(expected) {
-            return Err(refuse(found));
-        }
-        let interleaved = decode(bytes, expected).map_err(refuse)?;
-        let channels = expected.channels;
-        let pixels =
-            (0..channels).flat_map(|c| interleaved.iter().skip(c).step_by(channels).copied()).collect();
-        Self::new(expected, pixels)
     }
 
     /// Refuses an image of another shape.
@@ -82,44 +52,13 @@ fn describe(shape: Shape) -> String {
     format!("{}x{} {colours}", shape.height, shape.width)
 }
 
-/// What a PNG's header says, in the words of [`describe`]; or what is wrong with it.
-fn header(bytes: &[u8]) -> Result<String, String> {
-    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
-    if !bytes.starts_with(SIGNATURE) {
-        return Err("bytes that are no PNG".into());
-    }
-    let Some(&[w0, w1, w2, w3, h0, h1, h2, h3, depth, colour]) = bytes.get(16..26) else {
-        return Err(format!("a PNG cut off after {} bytes", bytes.len()));
-    };
-    let colour = match colour {
-        0 => "grey".to_string(),
-        2 => "RGB".to_string(),
-        3 => "palette".to_string(),
-        4 => "grey with transparency".to_string(),
-        6 => "RGBA".to_string(),
-        n => format!("unknown colour type {n}"),
-    };
-    let [width, height] = [[w0, w1, w2, w3], [h0, h1, h2, h3]].map(u32::from_be_bytes);
-    Ok(format!("{height}x{width} {depth}-bit {colour}"))
-}
-
-/// The pixels of a PNG whose header says that it is of `expected` shape, channels interleaved.
-fn decode(bytes: &[u8], expected: Shape) -> Result<Vec<u8>, String> {
-    let damaged = |e: image::ImageError| format!("a damaged PNG ({e})");
-    let mut bounds = Limits::default();
-    bounds.max_alloc = Some(limits::PNG_BYTES);
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(damaged)?;
-    if decoder.is_apng().map_err(damaged)? {
-        return Err("an animated PNG".into());
-    }
-    let mut pixels = vec![0; expected.elements()];
-    let found = decoder.total_bytes();
-    if found != pixels.len() as u64 {
-        return Err(format!("{found} bytes of pixels (transparent colour?)"));
-    }
-    decoder.read_image(&mut pixels).map_err(damaged)?;
-    Ok(pixels)
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_pixels_is_checked() {
+        let message = Image::new(Shape::new(1, 2, 3), vec![0; 7]).unwrap_err().to_string();
+        assert!(message.contains("1x2x3") && message.contains("expected 6, got 7"), "{message}");
+    }
+}

@@ -1,9 +1,9 @@
 //! Convolutional networks in the clear: what a Blindsight model is before anything is encrypted.
 //!
 //! The crate reads an ONNX file into a typed graph of operators, checks every shape, fuses it to linear
-//! nodes, polynomials and products, and runs it on ordinary numbers. It also reads the images and data sets
-//! that networks are evaluated on. It knows nothing of encryption: the `packing` crate takes a fused network
-//! from here.
+//! nodes, polynomials and products, and runs it on ordinary numbers. It knows nothing of encryption: the
+//! `packing` crate takes a fused network from here; nor of files of images and data sets: `blindsight-data`
+//! reads those.
 //!
 //! # The path of a model
 //!
@@ -31,7 +31,6 @@
 
 mod activation;
 mod clean;
-mod dataset;
 mod error;
 mod examine;
 mod final_activation;
@@ -53,7 +52,6 @@ mod shape;
 mod testing;
 
 pub use activation::{Activation, MaxPool};
-pub use dataset::{Dataset, Split};
 pub use error::Error;
 pub use examine::{Declared, Examination, Problem};
 pub use final_activation::FinalActivation;

@@ -21,12 +21,6 @@ pub const TOTAL_ELEMENTS: usize = 1 << 26;
 pub const MULTIPLICATIONS: u64 = 1 << 36;
 /// The most multiplications spent on merging two linear layers; beyond it they stay two.
 pub const MERGE_MULTIPLICATIONS: u64 = 1 << 32;
-/// The largest PNG file, in bytes (16 MiB).
-pub const PNG_BYTES: u64 = 16 << 20;
-/// The most images of a data set.
-pub const DATASET_IMAGES: usize = 1 << 20;
-/// The most pixel bytes of a data set, unpacked (512 MiB).
-pub const DATASET_BYTES: usize = 512 << 20;
 
 /// Refuses `actual` above `limit`; `what` names the thing, with its unit.
 pub(crate) fn check(what: impl FnOnce() -> String, actual: u64, limit: u64) -> Result<(), Error> {

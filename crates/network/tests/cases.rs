@@ -4,7 +4,8 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use blindsight_network::{Fused, FusedOperation, Image, Model, Polynomial, Shape, Source};
+use blindsight_data::open_image;
+use blindsight_network::{Fused, FusedOperation, Model, Polynomial, Shape, Source};
 use tract_onnx::prelude::*;
 
 fn case(name: &str) -> Option<PathBuf> {
@@ -34,7 +35,7 @@ fn scores_are(name: &str, input: impl Fn(&Model, &Path) -> Vec<f64>, expected: &
 
 fn image(model: &Model, folder: &Path) -> Vec<f64> {
     let shape = if model.graph.input.is_vector() { Shape::new(1, 28, 28) } else { model.graph.input };
-    let image = Image::open(&folder.join("img.png"), shape).unwrap();
+    let (image, _) = open_image(&folder.join("img.png"), shape).unwrap();
     image.pixels().iter().map(|p| f64::from(*p) / 255.0).collect()
 }
 

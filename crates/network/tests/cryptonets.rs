@@ -7,7 +7,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use blindsight_network::{Dataset, Model};
+use blindsight_data::{Dataset, InputSpec, Split};
+use blindsight_network::Model;
 use tract_onnx::prelude::*;
 
 const NEEDED_ACCURACY: f64 = 0.99;
@@ -25,7 +26,8 @@ fn model_path() -> Option<PathBuf> {
     None
 }
 
-fn mnist() -> Option<Dataset> {
+/// The test images, for the model.
+fn mnist(model: &Model) -> Option<Dataset> {
     let data = std::env::var_os("BLINDSIGHT_DATA")
         .map_or_else(|| repository().join("../shared/data"), PathBuf::from);
     let folder = data.join("mnist");
@@ -33,7 +35,8 @@ fn mnist() -> Option<Dataset> {
         println!("skipped: no data set in {}", folder.display());
         return None;
     }
-    Some(Dataset::open(&folder).unwrap_or_else(|e| panic!("{e}")))
+    let images = Dataset::open(&folder, Split::Test, &InputSpec::of(model));
+    Some(images.unwrap_or_else(|e| panic!("{e}")))
 }
 
 #[test]
@@ -50,21 +53,22 @@ fn shipped_network_has_the_literature_s_shape() {
 
 #[test]
 fn shipped_network_is_as_accurate_as_it_says() {
-    let (Some(path), Some(images)) = (model_path(), mnist()) else { return };
+    let Some(path) = model_path() else { return };
     let model = Model::load(&path).unwrap();
+    let Some(images) = mnist(&model) else { return };
     let fused = model.fused().unwrap();
     let start = Instant::now();
     let scores: Vec<Vec<f64>> =
-        (0..images.len()).map(|n| model.scores(&images.image(n).unwrap()).unwrap()).collect();
+        (0..images.len()).map(|n| model.graph.infer(&images.input(n).unwrap().values).unwrap()).collect();
     let time = start.elapsed();
-    let right = |n: &usize| Model::class_of(&scores[*n]) == usize::from(images.label(*n).unwrap());
+    let right = |n: &usize| images.label(*n) == Some(Model::class_of(&scores[*n]));
     let accuracy = (0..images.len()).filter(right).count() as f64 / images.len() as f64;
     println!("{} of {} images right, {:.2} s on one core", accuracy, images.len(), time.as_secs_f64());
     assert!(accuracy >= NEEDED_ACCURACY, "accuracy {accuracy}");
     if let Some(stated) = model.metadata.accuracy {
         assert!((accuracy - stated).abs() <= 2e-4, "the file says {stated}, measured {accuracy}");
     }
-    let inputs: Vec<Vec<f64>> = (0..100).map(|n| model.input(&images.image(n).unwrap()).unwrap()).collect();
+    let (inputs, _) = images.inputs(0..100).unwrap();
     assert_eq!(model.graph.infer_batch(&inputs).unwrap(), scores[..100]);
     for (input, scores) in inputs.iter().zip(&scores) {
         let fused = fused.infer(input).unwrap();
@@ -74,18 +78,19 @@ fn shipped_network_is_as_accurate_as_it_says() {
 
 #[test]
 fn shipped_network_agrees_with_tract() {
-    let (Some(path), Some(images)) = (model_path(), mnist()) else { return };
+    let Some(path) = model_path() else { return };
     let model = Model::load(&path).unwrap();
+    let Some(images) = mnist(&model) else { return };
     let bytes = std::fs::read(&path).unwrap();
     let tract = tract_onnx::onnx().model_for_read(&mut Cursor::new(bytes)).unwrap();
     let tract = tract.with_input_fact(0, f32::fact([1, 1, 28, 28]).into()).unwrap();
     let tract = tract.into_optimized().unwrap().into_runnable().unwrap();
     for n in 0..100 {
-        let image = images.image(n).unwrap();
-        let input: Vec<f32> = model.input(&image).unwrap().iter().map(|&v| v as f32).collect();
+        let values = images.input(n).unwrap().values;
+        let input: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         let output = tract.run(tvec!(Tensor::from_shape(&[1, 1, 28, 28], &input).unwrap().into())).unwrap();
         let expected = output[0].to_plain_array_view::<f32>().unwrap();
-        let scores = model.scores(&image).unwrap();
+        let scores = model.graph.infer(&values).unwrap();
         for (ours, theirs) in scores.iter().zip(expected.iter()) {
             assert!((ours - f64::from(*theirs)).abs() < 1e-3, "image {n}: {ours}, tract {theirs}");
         }

@@ -1,7 +1,8 @@
 //! One encrypted inference of the shipped network, on one thread: from expanded ciphertexts to the reply, for the plans of two objectives.
 
 use blindsight_client::Client;
-use blindsight_network::{Image, Model};
+use blindsight_data::open_image;
+use blindsight_network::Model;
 use blindsight_planner as planner;
 use blindsight_planner::{Objective, Options};
 use blindsight_server::PreparedModel;
@@ -12,7 +13,8 @@ use std::path::Path;
 fn inference(c: &mut Criterion) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let model = Model::load(&root.join("models/cryptonets-mnist.onnx")).expect("the shipped model");
-    let image = Image::open(&root.join("samples/digit-4.png"), model.graph.input).expect("a sample digit");
+    let (image, _) =
+        open_image(&root.join("samples/digit-4.png"), model.graph.input).expect("a sample digit");
     for objective in [Objective::Latency, Objective::Operations] {
         let plan = planner::plan(&model, &Options { objective, ..Options::default() }).expect("a plan");
         let prepared = PreparedModel::new(&model, &plan).expect("the plan's own model");

@@ -3,6 +3,7 @@
 use blindsight_circuit::CostModel;
 use blindsight_ckks::wire::{self, Header, Kind, Length};
 use blindsight_client::{Client, Error as ClientError, Warning};
+use blindsight_data::{decode_image, open_image};
 use blindsight_network::{Image, Model};
 use blindsight_planner as planner;
 use blindsight_planner::Plan;
@@ -62,7 +63,7 @@ fn new_client(plan: &Plan) -> Client {
 }
 
 fn digit(model: &Model) -> Image {
-    Image::from_png(DIGIT, model.graph.input).expect("a drawn digit")
+    decode_image("digit", DIGIT, model.graph.input).expect("a drawn digit").0
 }
 
 fn exchange() -> &'static Exchange {
@@ -198,7 +199,7 @@ fn scores_that_wrap_around_give_no_label() {
     let (shape, capacity) = (e.model.graph.input, e.plan.public.reply.capacity);
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
     let inverted = (0..10).map(|n| {
-        let digit = Image::open(&samples.join(format!("digit-{n}.png")), shape).expect("a drawn digit");
+        let (digit, _) = open_image(&samples.join(format!("digit-{n}.png")), shape).expect("a drawn digit");
         Image::new(shape, digit.pixels().iter().map(|p| 255 - p).collect()).expect("as many pixels")
     });
     let white = Image::new(shape, vec![255; shape.elements()]).expect("as many pixels");

@@ -1,10 +1,12 @@
 //! A visitor's session against a server: what the page does, without a page.
 
+use blindsight_data::open_image;
 use blindsight_network::{Image, Model, Shape};
 use blindsight_planner::Plan;
 use blindsight_planner::{Options, plan};
 use blindsight_server::PreparedModel;
 use blindsight_web::{Error, Session, exports};
+use std::path::Path;
 use std::sync::LazyLock;
 
 struct Host {
@@ -45,8 +47,8 @@ fn with_key() -> Session {
 }
 
 fn sample(digit: usize) -> Image {
-    let png = std::fs::read(format!("{}/../../samples/digit-{digit}.png", env!("CARGO_MANIFEST_DIR")));
-    Image::from_png(&png.expect("a sample"), Shape::new(1, 28, 28)).expect("of that shape")
+    let path = format!("{}/../../samples/digit-{digit}.png", env!("CARGO_MANIFEST_DIR"));
+    open_image(Path::new(&path), Shape::new(1, 28, 28)).expect("a sample").0
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! `bench`: how long everything takes on this machine.
 
-use crate::arguments::{ImageArgument, ModelArgument, PlanFlags};
+use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
+use crate::inputs;
 use crate::machine::{self, Machine};
 use crate::progress;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Times};
 use crate::threads::Threads;
-use blindsight_network::{Image, Model};
+use blindsight_data::{InputSource, InputSpec};
+use blindsight_network::Model;
 use serde::Serialize;
 use std::fmt;
 
@@ -29,9 +31,9 @@ pub struct Bench {
     /// Inferences that are measured
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     runs: u32,
-    /// The image to classify: a PNG, or DIR:N (default: a black one; the time does not depend on it)
-    #[arg(long)]
-    image: Option<ImageArgument>,
+    /// The input to classify, as `classify` takes it (default: a black image; the time does not depend on it)
+    #[arg(long, visible_alias = "in", value_name = "INPUT")]
+    image: Option<InputSource>,
     #[command(flatten)]
     plan: PlanFlags,
 }
@@ -94,22 +96,21 @@ struct Spread {
 impl Bench {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
-        let image = self.image(&model)?;
-        emit(&self.measure(model, &image)?, json)
+        let input = self.input(&model)?;
+        emit(&self.measure(model, input)?, json)
     }
 
-    fn image(&self, model: &Model) -> Outcome<Image> {
-        let shape = model.graph.input;
+    fn input(&self, model: &Model) -> Outcome<Vec<f64>> {
         match &self.image {
-            Some(image) => image.load(shape),
-            None => Ok(Image::new(shape, vec![0; shape.elements()])?),
+            Some(source) => inputs::load(source, &InputSpec::of(model)),
+            None => inputs::black(model),
         }
     }
 
-    fn measure(&self, model: Model, image: &Image) -> Outcome<Report> {
+    fn measure(&self, model: Model, input: Vec<f64>) -> Outcome<Report> {
         let threads = Threads::new(self.threads.into())?;
         let session = threads.run(|| Session::open(model, &self.plan))?;
-        let images = vec![image.clone(); session.batch()];
+        let images = vec![input; session.batch()];
         let first = threads.run(|| session.classify(&images))?;
         let times = threads.run(|| self.times(&session, &images))?;
         let peak_rss_bytes = machine::peak_memory();
@@ -146,7 +147,7 @@ impl Bench {
         })
     }
 
-    fn times(&self, session: &Session, images: &[Image]) -> Outcome<Vec<Times>> {
+    fn times(&self, session: &Session, images: &[Vec<f64>]) -> Outcome<Vec<Times>> {
         let bar = progress::bar("measuring", self.runs as usize);
         let run = |_| {
             let round = session.classify(images)?;
@@ -159,7 +160,7 @@ impl Bench {
     }
 
     /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory given back.
-    fn scaling(&self, session: &Session, images: &[Image], threads: &Threads) -> Outcome<Scaling> {
+    fn scaling(&self, session: &Session, images: &[Vec<f64>], threads: &Threads) -> Outcome<Scaling> {
         let bar = progress::bar("comparing with one thread", TURNS);
         let runs = self.runs.div_ceil(TURNS as u32);
         let one = || session.latencies(images, runs);

@@ -1,16 +1,18 @@
-//! `classify`: one image, encrypted end to end.
+//! `classify`: one input, encrypted end to end.
 
-use crate::arguments::{ImageArgument, ModelArgument, PlanFlags, PrecisionFlags};
+use crate::arguments::{ModelArgument, PlanFlags, PrecisionFlags};
 use crate::failure::{During, Failure, Outcome};
+use crate::inputs;
 use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
 use blindsight_client::{Classification, printable};
+use blindsight_data::{InputSource, InputSpec};
 use blindsight_network::FinalActivation;
 use serde::Serialize;
 use std::fmt;
 
-/// Classifies one image, encrypted end to end
+/// Classifies one input, an image or numbers, encrypted end to end
 ///
 /// Client and server run in this process: keys are generated, the image is encrypted, classified by the server and decrypted, and the
 /// scores are set beside those computed in the clear.
@@ -21,12 +23,14 @@ use std::fmt;
 /// where it has only one.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "blindsight classify [OPTIONS] MODEL IMAGE\n       blindsight classify [OPTIONS] --server URL [MODEL] IMAGE",
-    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json\n  blindsight classify --server https://127.0.0.1:8443 digit.png"
+    override_usage = "blindsight classify [OPTIONS] MODEL INPUT\n       blindsight classify [OPTIONS] --server URL [MODEL] INPUT",
+    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json\n  blindsight classify cancer.onnx patients.csv:17\n  blindsight classify --server https://127.0.0.1:8443 digit.png"
 )]
 pub struct Classify {
-    /// The model (an .onnx file, or the name of a shipped one), then the image (a PNG, or DIR:N for test image N of the data set in DIR)
-    #[arg(value_name = "MODEL> <IMAGE", required = true, num_args = 1..=2)]
+    /// The model (an .onnx file, or the name of a shipped one), then the input: an image in any common format
+    /// (converted and resized), FILE.npy, FILE.csv:ROW, FILE.json (a list of numbers), or DATA:N for test sample N
+    /// of a data set (see `blindsight evaluate --help`); rows and samples are counted from 0
+    #[arg(value_name = "MODEL> <INPUT", required = true, num_args = 1..=2)]
     words: Vec<String>,
     #[command(flatten)]
     server: ServerFlags,
@@ -89,20 +93,20 @@ pub struct Ranked {
 impl Classify {
     pub fn run(&self, json: bool) -> Outcome {
         let report = match (&self.server.url, self.words.as_slice()) {
-            (None, [model, image]) => self.here(parse(model)?, &parse(image)?)?,
-            (Some(url), [image]) => self.there(url, None, &parse(image)?)?,
-            (Some(url), [model, image]) => self.there(url, Some(model), &parse(image)?)?,
-            _ => usage("two words are expected, MODEL and IMAGE; one is enough with --server URL"),
+            (None, [model, input]) => self.here(parse(model)?, &parse(input)?)?,
+            (Some(url), [input]) => self.there(url, None, &parse(input)?)?,
+            (Some(url), [model, input]) => self.there(url, Some(model), &parse(input)?)?,
+            _ => usage("two words are expected, MODEL and INPUT; one is enough with --server URL"),
         };
         emit(&report, json)
     }
 
-    fn there(&self, url: &str, model: Option<&str>, image: &ImageArgument) -> Outcome<Report> {
+    fn there(&self, url: &str, model: Option<&str>, source: &InputSource) -> Outcome<Report> {
         let mut client = remote::open(&self.server, url, model, self.plan.max_key_bytes)?;
-        let image = image.load(client.client().plan().input.shape())?;
+        let input = inputs::load(source, &inputs::spec_of(client.client().plan()))?;
         let answer = match self.precision.exact_scores {
-            true => client.classify_exactly(&image)?,
-            false => client.classify(&image)?,
+            true => client.classify_input_exactly(&input)?,
+            false => client.classify_input(&input)?,
         };
         Ok(Report {
             connection: client.server().peer().map(|peer| peer.exchange),
@@ -113,19 +117,22 @@ impl Classify {
         })
     }
 
-    fn here(&self, model: ModelArgument, image: &ImageArgument) -> Outcome<Report> {
+    fn here(&self, model: ModelArgument, source: &InputSource) -> Outcome<Report> {
         let model = model.load()?;
-        let images = [image.load(model.graph.input)?];
+        let inputs = [inputs::load(source, &InputSpec::of(&model))?];
         let session = Session::open(model, &self.plan)?;
-        let round = session.classify(&images)?;
+        let round = session.classify(&inputs)?;
         let report =
-            Report::new(&session, round, session.plain_scores(&images)?, self.precision.exact_scores);
+            Report::new(&session, round, session.plain_scores(&inputs)?, self.precision.exact_scores);
         let report = report.and_then(|report| report.warned(&session));
-        let Some(far_out) = session.model.furthest_out(&session.model.input(&images[0])?)? else {
+        let clamped = session.check(&inputs[0]).map(|warning| warning.to_string());
+        let far_out = session.model.furthest_out(&inputs[0])?.map(|far_out| far_out.to_string());
+        let unlike: Vec<String> = clamped.into_iter().chain(far_out).collect();
+        if unlike.is_empty() {
             return report;
-        };
-        let mut report = report.during(|| far_out.to_string())?;
-        report.warnings.push(far_out.to_string());
+        }
+        let mut report = report.during(|| unlike.join("; "))?;
+        report.warnings.extend(unlike);
         Ok(report)
     }
 }

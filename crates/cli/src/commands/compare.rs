@@ -5,12 +5,12 @@ use crate::chart::{Chart, Panel, Unit};
 use crate::configuration;
 use crate::failure::Outcome;
 use crate::files;
+use crate::inputs;
 use crate::progress;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::Session;
-use blindsight_network::{Image, Model};
-use blindsight_planner::Packing;
-use blindsight_planner::{Explanation, Lola};
+use blindsight_network::Model;
+use blindsight_planner::{Explanation, Lola, Packing};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fmt;
@@ -154,8 +154,7 @@ impl Compare {
     /// The median of the server's times after one that is not counted.
     fn median(&self, model: &Model, flags: &PlanFlags, bar: &ProgressBar) -> Outcome<f64> {
         let session = Session::open(model.clone(), flags)?;
-        let shape = model.graph.input;
-        let images = vec![Image::new(shape, vec![0; shape.elements()])?; session.batch()];
+        let images = vec![inputs::black(model)?; session.batch()];
         session.classify(&images)?;
         let mut times = vec![];
         for _ in 0..self.runs {

@@ -1,19 +1,24 @@
-//! `decrypt`: a reply into scores.
+//! `decrypt`: replies into scores.
 
-use super::classify::Report;
+use super::classify;
 use crate::arguments::PrecisionFlags;
-use crate::failure::{During, Outcome};
+use crate::failure::{During, Failure, Outcome};
 use crate::files;
 use crate::passphrase::PassphraseFlags;
 use crate::report::emit;
 use crate::session::load_client;
-use blindsight_client::ReplyCount;
-use std::path::PathBuf;
+use blindsight_ckks::wire::{FRAME_BYTES, Frames};
+use blindsight_client::{Client, ReplyCount};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-/// Client: decrypts a reply to label and scores
+/// Client: decrypts replies to label and scores
+///
+/// To one input its answer is printed; to several, all of them in the order of the inputs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json"
+    after_help = "Examples:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json\n  blindsight decrypt --plan batch.plan --secret my.secret --in all.reply --count 100"
 )]
 pub struct Decrypt {
     /// The plan, or its public part
@@ -24,23 +29,83 @@ pub struct Decrypt {
     secret: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseFlags,
-    /// The server's reply
-    #[arg(long = "in", value_name = "R")]
-    reply: PathBuf,
+    /// The server's replies; may be repeated
+    #[arg(long = "in", value_name = "R", required = true)]
+    replies: Vec<PathBuf>,
+    /// How many inputs they answer (default: one for each reply). A plan for batches needs it: its replies do
+    /// not tell how many of their places were used
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
     #[command(flatten)]
     precision: PrecisionFlags,
+}
+
+/// The answers to several inputs.
+#[derive(Debug, Serialize)]
+struct Reports {
+    count: usize,
+    answers: Vec<classify::Report>,
 }
 
 impl Decrypt {
     pub fn run(&self, json: bool) -> Outcome {
         let client = load_client(&self.plan, &self.secret, &self.passphrase)?;
-        let reply = files::open(&self.reply)?;
-        let many = ReplyCount::of(&self.secret).count()?;
-        let exact = client.exact_scores(reply, 1).during(|| self.reply.display().to_string())?.swap_remove(0);
-        let as_is = self.precision.exact_scores;
-        let mut classification = if as_is { exact } else { client.rounded(exact) };
-        classification.warnings.extend(many);
-        let download_bytes = self.reply.metadata()?.len();
-        emit(&Report::decrypted(classification, as_is, download_bytes), json)
+        let mut answers = vec![];
+        for path in &self.replies {
+            self.answers(&client, path, &mut answers).during(|| path.display().to_string())?;
+        }
+        if let Some(count) = self.count.filter(|count| *count > answers.len() as u64) {
+            return Err(Failure::new(format!(
+                "the replies answer {} inputs at most, expected {count}: give all files, or a smaller --count",
+                answers.len()
+            )));
+        }
+        match answers.len() {
+            1 => emit(&answers.swap_remove(0), json),
+            count => emit(&Reports { count, answers }, json),
+        }
+    }
+
+    /// Reads a file of replies, one after the other; refuses more than there are inputs.
+    fn answers(&self, client: &Client, path: &Path, all: &mut Vec<classify::Report>) -> Outcome {
+        let (each, bytes) = (client.plan().input.images(), client.cost().reply_bytes);
+        let mut replies = Frames::new(files::open(path)?, bytes as usize - FRAME_BYTES);
+        while let Some(reply) = replies.next()? {
+            let left = match self.count {
+                Some(count) => usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(all.len()),
+                None => 1,
+            };
+            if left == 0 {
+                let message =
+                    format!("answers more than the {} inputs of --count: give the right one", all.len());
+                return Err(Failure::new(message));
+            }
+            let many = ReplyCount::of(&self.secret).count()?;
+            let exact = client.exact_scores(reply, left.min(each))?;
+            for classification in exact {
+                let is_exact = self.precision.exact_scores;
+                let mut answer = if is_exact { classification } else { client.rounded(classification) };
+                answer.warnings.extend(many.clone());
+                all.push(classify::Report::decrypted(answer, is_exact, bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, answer) in self.answers.iter().enumerate() {
+            write!(f, "{n}: {}", answer.name)?;
+            match answer.too_close() {
+                Some(too_close) => writeln!(f, ", {too_close}")?,
+                None => writeln!(f)?,
+            }
+        }
+        let mut told: Vec<&String> = self.answers.iter().flat_map(|answer| &answer.warnings).collect();
+        // What is too close is said beside its label.
+        told.retain(|warning| !warning.starts_with("too close"));
+        told.dedup();
+        told.iter().try_for_each(|warning| writeln!(f, "warning: {}", blindsight_client::printable(warning)))
     }
 }

@@ -64,10 +64,9 @@ impl Demo {
         let model = shipped::model(MODEL)?;
         let picture = shipped::digit(self.digit.into(), &model)?;
         let session = Session::open(model, &PlanFlags::default())?;
-        let images = [picture];
-        let round = session.classify(&images)?;
-        let plain = session.plain_scores(&images)?;
-        let [picture] = images;
+        let inputs = [session.model.input(&picture)?];
+        let round = session.classify(&inputs)?;
+        let plain = session.plain_scores(&inputs)?;
         let (times, explained) = (round.times, session.explain()?);
         let public = &session.plan.public;
         let told = Told {

@@ -1,16 +1,17 @@
 //! `evaluate`: accuracy over a data set, in the clear and encrypted.
 
-use crate::arguments::{ModelArgument, PlanFlags, dataset};
+use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
+use crate::inputs::{self, Notes};
 use crate::journal::{Entry, Journal, Subject};
 use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, timed};
 use crate::threads::on_threads;
 use blindsight_client::Classification;
-use blindsight_network::{Dataset, Image, Model};
-use blindsight_planner::Objective;
-use blindsight_planner::Plan;
+use blindsight_data::{Dataset, InputSpec};
+use blindsight_network::Model;
+use blindsight_planner::{Objective, Plan};
 use serde::Serialize;
 use std::fmt;
 use std::ops::Range;
@@ -31,8 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgument,
-    /// The folder with the data set's original files, plain or gzipped
-    #[arg(long, value_name = "DIR")]
+    /// The data set: a folder with its original files, a folder of images by class, FILE.npz (arrays x and y), or
+    /// FILE.csv with a header (the column label, else the last one, is the label)
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// How many test images, from the first (default: all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -76,7 +78,7 @@ struct Report {
 impl Evaluate {
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
-        let images = dataset(&self.data, model.graph.input)?;
+        let images = inputs::data_set(&self.data, &InputSpec::of(&model))?;
         let count = self.count.map_or(images.len(), |count| images.len().min(count as usize));
         let interrupted = interruption()?;
         let report = match self.encrypted {
@@ -140,19 +142,23 @@ fn interruption() -> Outcome<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
+/// Some of the inputs.
+fn read(images: &Dataset, these: Range<usize>, notes: &mut Notes) -> Outcome<Vec<Vec<f64>>> {
+    these.map(|n| Ok(notes.values(images.input(n)?))).collect()
+}
+
 /// Accuracy in the clear.
 fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool) -> Outcome<Report> {
     /// Images between two looks at the clock.
     const CHUNK: usize = 256;
     let bar = progress::bar("in the clear", count);
-    let (mut done, mut correct) = (0, 0);
+    let (mut done, mut correct, mut notes) = (0, 0, Notes::default());
     let (outcome, ms) = timed(|| -> Outcome {
         while done < count && !interrupted.load(Ordering::Relaxed) {
             let chunk = done..count.min(done + CHUNK);
-            let inputs =
-                chunk.clone().map(|n| model.input(&images.image(n)?)).collect::<Result<Vec<_>, _>>()?;
+            let inputs = read(images, chunk.clone(), &mut notes)?;
             for (n, scores) in chunk.clone().zip(model.graph.infer_batch(&inputs)?) {
-                correct += usize::from(model.class(&scores) == usize::from(images.label(n)?));
+                correct += usize::from(images.label(n) == Some(model.class(&scores)));
             }
             done = chunk.end;
             bar.set_position(done as u64);
@@ -197,10 +203,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// Classifies what is left.
     fn finish(&mut self, session: &Session, mut journal: Option<&mut Journal>) -> Outcome {
-        let bar = progress::resumed("encrypted", self.sums.count, self.count);
+        let (bar, mut notes) =
+            (progress::resumed("encrypted", self.sums.count, self.count), Notes::default());
         while self.sums.count < self.count && !self.interrupted.load(Ordering::Relaxed) {
             let these = self.sums.count..self.count.min(self.sums.count + session.batch());
-            let entries = self.request(session, these)?;
+            let entries = self.request(session, these, &mut notes)?;
             if let Some(journal) = &mut journal {
                 journal.append(&entries)?;
             }
@@ -212,9 +219,12 @@ impl Run<'_> {
     }
 
     /// What comes out for the images of one request.
-    fn request(&self, session: &Session, these: Range<usize>) -> Outcome<Vec<Entry>> {
+    fn request(&self, session: &Session, these: Range<usize>, notes: &mut Notes) -> Outcome<Vec<Entry>> {
         let (done, ms) = timed(|| -> Outcome<(Round, Vec<Vec<f64>>)> {
-            let batch = these.clone().map(|n| self.images.image(n)).collect::<Result<Vec<Image>, _>>()?;
+            let batch = read(self.images, these.clone(), notes)?;
+            for warning in batch.iter().filter_map(|input| session.check(input)) {
+                notes.say(&format!("warning: {warning}"));
+            }
             let round = session.classify(&batch).during(|| format!("test images from {} on", these.start))?;
             Ok((round, session.plain_scores(&batch)?))
         });
@@ -223,7 +233,7 @@ impl Run<'_> {
         let server_ms = share(round.times.expand + round.times.latency);
         let answers = answers(round.classifications, these.len())?;
         let entry = |(image, (answer, plain)): (usize, (Option<Classification>, Vec<f64>))| {
-            let class = self.images.label(image)?.into();
+            let class = self.images.label(image).expect("one of the images");
             let classes = [class, session.model.class(&plain)];
             Ok(Entry { server_ms, ms: share(ms), ..Entry::new(image, classes, answer.as_ref(), &plain) })
         };

@@ -2,16 +2,19 @@
 
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
+use crate::files::{self, Draft};
+use crate::plan_file;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::timed;
 use crate::threads::on_threads;
-use crate::{files, plan_file};
-use blindsight_server::PreparedModel;
+use blindsight_ckks::wire::Frames;
+use blindsight_server::{ClientKeys, PreparedModel};
 use serde::Serialize;
 use std::fmt;
+use std::io::BufRead;
 use std::path::PathBuf;
 
-/// Server: runs the network on an encrypted image; takes no secret
+/// Server: runs the network on encrypted inputs; takes no secret
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply"
@@ -25,10 +28,10 @@ pub struct Infer {
     /// The client's evaluation keys
     #[arg(long, value_name = "K")]
     keys: PathBuf,
-    /// The client's request
-    #[arg(long = "in", value_name = "C")]
-    request: PathBuf,
-    /// Where the reply goes
+    /// The client's requests, one or more in each file; may be repeated
+    #[arg(long = "in", value_name = "C", required = true)]
+    requests: Vec<PathBuf>,
+    /// Where the replies go, one after the other
     #[arg(long, value_name = "R")]
     out: PathBuf,
     /// Threads that the work is spread over
@@ -39,6 +42,9 @@ pub struct Infer {
 #[derive(Debug, Serialize)]
 struct Report {
     out: PathBuf,
+    /// How many requests were answered.
+    requests: usize,
+    /// The server's work on all of them.
     latency_ms: f64,
     expand_ms: f64,
     prepare_ms: f64,
@@ -59,15 +65,43 @@ impl Infer {
             Ok((server, keys))
         });
         let (server, keys) = prepared?;
-        let request = files::open(&self.request)?;
-        let (parsed, expand_ms) = timed(|| server.read_request(&keys, request));
-        let parsed = parsed.during(|| self.request.display().to_string())?;
-        let (reply, latency_ms) =
-            timed(|| -> Outcome<_> { Ok(server.write_reply(&server.compute(&keys, &parsed)?)) });
-        let reply = reply?;
-        files::write(&self.out, &reply)?;
-        let download_bytes = reply.len() as u64;
-        Ok(Report { out: self.out.clone(), latency_ms, expand_ms, prepare_ms, download_bytes })
+        let mut report = Report::new(self.out.clone(), prepare_ms);
+        let mut draft = Draft::new(&self.out)?;
+        for path in &self.requests {
+            let requests = Frames::new(files::open(path)?, server.request_bytes());
+            report.answer(&server, &keys, requests, &mut draft).during(|| path.display().to_string())?;
+        }
+        draft.finish()?;
+        Ok(report)
+    }
+}
+
+impl Report {
+    fn new(out: PathBuf, prepare_ms: f64) -> Self {
+        Self { out, requests: 0, latency_ms: 0.0, expand_ms: 0.0, prepare_ms, download_bytes: 0 }
+    }
+
+    /// Answers the requests of a file, one after the other: no more than one is in memory.
+    fn answer(
+        &mut self,
+        server: &PreparedModel,
+        keys: &ClientKeys,
+        mut requests: Frames<impl BufRead>,
+        draft: &mut Draft,
+    ) -> Outcome {
+        while let Some(request) = requests.next()? {
+            let (parsed, expand_ms) = timed(|| server.read_request(keys, request));
+            let parsed = parsed?;
+            let (answer, latency_ms) =
+                timed(|| server.compute(keys, &parsed).map(|a| server.write_reply(&a)));
+            let reply = answer?;
+            draft.append(&reply)?;
+            self.requests += 1;
+            self.expand_ms += expand_ms;
+            self.latency_ms += latency_ms;
+            self.download_bytes += reply.len() as u64;
+        }
+        Ok(())
     }
 }
 
@@ -75,7 +109,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = Facts::default()
             .fact(
-                "reply",
+                if self.requests == 1 { "reply" } else { "replies" },
                 format!("{}, {}: send it to the client", self.out.display(), bytes(self.download_bytes)),
             )
             .fact("latency", milliseconds(self.latency_ms))

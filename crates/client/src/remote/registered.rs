@@ -148,8 +148,29 @@ impl RemoteClient {
     /// # Errors
     /// As [`Client::encrypt`], [`Server::infer`] and [`Client::decrypt`].
     pub fn classify(&mut self, image: &Image) -> Result<Answer, Error> {
-        let mut answer = self.classify_exactly(image)?;
-        answer.classification = self.client.rounded(answer.classification);
+        let answer = self.classify_exactly(image)?;
+        Ok(self.rounded(answer))
+    }
+
+    /// As [`RemoteClient::classify`], for the network's input: normalised values in the order channel, row,
+    /// column. Values outside of the plan's range are clamped, with a [warning](crate::Warning::Clamped) here;
+    /// the server sees no difference.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt_input`], [`Server::infer`] and [`Client::decrypt`].
+    pub fn classify_input(&mut self, input: &[f64]) -> Result<Answer, Error> {
+        let answer = self.classify_input_exactly(input)?;
+        Ok(self.rounded(answer))
+    }
+
+    /// As [`RemoteClient::classify_input`], with [exact scores](Client::exact_scores): for nobody but the
+    /// holder of the key.
+    ///
+    /// # Errors
+    /// As [`RemoteClient::classify_input`].
+    pub fn classify_input_exactly(&mut self, input: &[f64]) -> Result<Answer, Error> {
+        let mut answer = self.ask(self.client.encrypt_input(input)?)?;
+        answer.classification.warnings.extend(self.client.check_input(input));
         Ok(answer)
     }
 
@@ -159,7 +180,15 @@ impl RemoteClient {
     /// # Errors
     /// As [`RemoteClient::classify`].
     pub fn classify_exactly(&mut self, image: &Image) -> Result<Answer, Error> {
-        let request = self.client.encrypt(image)?;
+        self.ask(self.client.encrypt(image)?)
+    }
+
+    fn rounded(&self, answer: Answer) -> Answer {
+        Answer { classification: self.client.rounded(answer.classification), ..answer }
+    }
+
+    /// Sends a request, and decrypts the reply.
+    fn ask(&mut self, request: Vec<u8>) -> Result<Answer, Error> {
         let upload_bytes = request.len() as u64;
         let reply = match self.server.infer(&self.model.id, self.keys, request.clone()) {
             Err(error) if error.code() == Some(Code::UnknownKeys) => {

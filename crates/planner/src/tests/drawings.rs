@@ -1,6 +1,6 @@
 //! The drawings of `docs/representations.md`: which element lies in which slot, as the code has it.
 //!
-//! `BLINDSIGHT_DRAW=1 cargo test --release -p blindsight-packing drawings` draws them anew.
+//! `BLINDSIGHT_DRAW=1 cargo test --release -p blindsight-planner drawings` draws them anew.
 
 use super::layer;
 use blindsight_layers::{LayerGraph, candidates, im2col};

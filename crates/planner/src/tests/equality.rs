@@ -268,7 +268,7 @@ fn the_shipped_model_runs_encrypted() {
         let assembly = plan.recipe().assemble(&chain, &parameters, plan.public.score_bound).unwrap();
         let (mut squares, mut count) = (0.0, 0.0);
         for digit in 0..10 {
-            let Ok(image) = blindsight_network::Image::open(
+            let Ok((image, _)) = blindsight_data::open_image(
                 &root.join(format!("samples/digit-{digit}.png")),
                 model.graph.input,
             ) else {

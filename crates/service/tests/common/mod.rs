@@ -5,6 +5,7 @@ pub mod document;
 pub mod raw;
 
 use blindsight_client::Client;
+use blindsight_data::open_image;
 use blindsight_network::{Image, Model};
 use blindsight_planner as planner;
 use blindsight_planner::Plan;
@@ -78,7 +79,7 @@ pub fn catalogue() -> Catalogue {
 /// A digit drawn for the project.
 pub fn digit(n: usize, model: &Model) -> Image {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../samples/digit-{n}.png"));
-    Image::open(&path, model.graph.input).expect("a drawn digit")
+    open_image(&path, model.graph.input).expect("a drawn digit").0
 }
 
 /// A service on a port of its own, in a thread of its own.
