@@ -1,4 +1,4 @@
-//! ONNX files into graphs.
+//! ONNX files into graphs, and back ([`write`]).
 //!
 //! A file is decoded within bounds ([`wire`]), its nodes are walked once in their order ([`import`]); each
 //! becomes a node of the graph ([`operators`], [`windows`], [`places`]) or, where it is element-wise
@@ -16,6 +16,7 @@ pub(crate) mod proto;
 mod tensor;
 mod windows;
 mod wire;
+mod write;
 
 #[cfg(test)]
 mod random;
@@ -27,6 +28,7 @@ mod tests;
 pub(crate) use external::gathered;
 pub(crate) use import::import;
 pub(crate) use wire::decode;
+pub(crate) use write::written;
 
 /// What to do about an operator that is not understood.
 pub(crate) fn remedy(operator: &str) -> &'static str {
