@@ -10,6 +10,7 @@ mod demo;
 mod encrypt;
 mod evaluate;
 mod explain;
+mod fit;
 mod infer;
 mod keygen;
 mod keys;
@@ -26,6 +27,7 @@ pub enum Command {
     Demo(demo::Demo),
     Models(models::Models),
     Explain(explain::Explain),
+    Fit(fit::Fit),
     Compare(compare::Compare),
     Classify(classify::Classify),
     Evaluate(evaluate::Evaluate),
@@ -49,6 +51,7 @@ impl Command {
             Self::Demo(command) => command.run(json),
             Self::Models(command) => command.run(json),
             Self::Explain(command) => command.run(json),
+            Self::Fit(command) => command.run(json),
             Self::Compare(command) => command.run(json),
             Self::Classify(command) => command.run(json),
             Self::Evaluate(command) => command.run(json),
