@@ -141,7 +141,7 @@ def read_plan(path):
     plan["input_level"], plan["input_scale"] = p.integer(), p.number()
     plan["mean"], plan["std"] = p.list(p.number), p.list(p.number)
     plan["input_range"] = [p.number(), p.number()]
-    plan["labels"], plan["score_bound"] = p.list(p.text), p.number()
+    plan["labels"], plan["output"], plan["score_bound"] = p.list(p.text), p.integer(), p.number()
     plan["relinearisation"] = p.option(p.integer)
     plan["rotations"] = p.list(lambda: p.integers(2))
     plan["reply"] = read_reply_layout(p)
@@ -454,7 +454,9 @@ def main():
         report["request"] = {"ciphertexts": len(slots), "least": float(slots.min()), "largest": float(slots.max())}
     if arguments.reply:
         scores = reader.scores(reader.read_reply(arguments.reply))
-        report["label"] = plan["labels"][int(np.argmax(scores))]
+        # One score for two classes is that of the second one, beside a first one of zero.
+        by_class = [0.0, *scores] if len(scores) < len(plan["labels"]) else scores
+        report["label"] = plan["labels"][int(np.argmax(by_class))]
         report["scores"] = scores if arguments.exact_scores else [reader.rounded(score) for score in scores]
     print(json.dumps(report, indent=2))
 

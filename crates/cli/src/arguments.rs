@@ -3,7 +3,7 @@
 use crate::failure::{During, Failure, Outcome};
 use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
-use blindsight_network::{Dataset, Image, Model, Shape};
+use blindsight_network::{Dataset, Examination, Image, Model, Shape};
 use blindsight_packing::Plan;
 use blindsight_packing::planner::{self, Family, Objective, Options, ReplyKind};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,16 @@ impl ModelArgument {
     /// Reads the model.
     pub fn load(&self) -> Outcome<Model> {
         shipped::model(&self.name)
+    }
+
+    /// The name or path, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the model as far as it goes, with everything that keeps it from running encrypted.
+    pub fn examine(&self) -> Outcome<Examination> {
+        shipped::examine(&self.name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the binary carries: trained models, and digits drawn for the project.
 
 use crate::failure::{During, Failure, Outcome};
-use blindsight_network::{Image, Model};
+use blindsight_network::{Examination, Image, Model};
 use std::path::Path;
 
 /// A shipped model, from the repository's folder of models.
@@ -45,8 +45,34 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The shipped model of that name, or else the one in the ONNX file at that path.
 pub fn model(name_or_path: &str) -> Outcome<Model> {
+    match place(name_or_path)? {
+        Place::Shipped(name, bytes) => {
+            Model::from_bytes(name, bytes).during(|| format!("shipped model {name}"))
+        }
+        Place::File(path) => Model::load(path).during(|| format!("model {}", path.display())),
+    }
+}
+
+/// Everything that keeps the shipped model of that name, or else the one in the ONNX file at that path, from
+/// running encrypted.
+pub fn examine(name_or_path: &str) -> Outcome<Examination> {
+    match place(name_or_path)? {
+        Place::Shipped(name, bytes) => {
+            Model::examine_bytes(name, bytes).during(|| format!("shipped model {name}"))
+        }
+        Place::File(path) => Model::examine(path).during(|| format!("model {}", path.display())),
+    }
+}
+
+/// Where a model is.
+enum Place<'a> {
+    Shipped(&'static str, &'static [u8]),
+    File(&'a Path),
+}
+
+fn place(name_or_path: &str) -> Outcome<Place<'_>> {
     if let Some((name, bytes)) = MODELS.iter().find(|(name, _)| *name == name_or_path) {
-        return Model::from_bytes(name, bytes).during(|| format!("shipped model {name}"));
+        return Ok(Place::Shipped(name, bytes));
     }
     let path = Path::new(name_or_path);
     if !path.exists() {
@@ -56,7 +82,7 @@ pub fn model(name_or_path: &str) -> Outcome<Model> {
             shipped.join(", ")
         )));
     }
-    Model::load(path).during(|| format!("model {}", path.display()))
+    Ok(Place::File(path))
 }
 
 /// The drawn digit, as an image for `model`.

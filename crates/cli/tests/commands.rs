@@ -144,6 +144,30 @@ fn compare_measures_and_draws() {
 }
 
 #[test]
+fn check_says_all_that_is_in_the_way() {
+    let folder = Folder::new("check");
+    let fields = ["model", "ok", "inputs", "outputs", "levels", "problems", "fused"];
+    let sound = folder.json("check cryptonets-mnist");
+    assert_fields(&sound, &fields);
+    assert_eq!((&sound["ok"], sound["problems"].as_array().map(Vec::len)), (&true.into(), Some(0)));
+    assert_eq!(sound["levels"], folder.json("explain cryptonets-mnist")["levels"]);
+    assert_eq!(sound["fused"].as_array().map(Vec::len), Some(5));
+    let bytes = include_bytes!("../../network/tests/files/max-pool-torchscript.onnx");
+    folder.file("net.onnx", bytes);
+    let output = folder.run("check {net.onnx} --json");
+    assert_eq!(output.status.code(), Some(1));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_fields(&document, &fields);
+    assert_eq!((&document["ok"], &document["applied"]), (&false.into(), &"Softmax".into()));
+    let problems = document["problems"].as_array().expect("a list");
+    let operators: Vec<_> = problems.iter().map(|problem| &problem["operator"]).collect();
+    assert_eq!(operators, ["Relu", "MaxPool"]);
+    problems.iter().for_each(|problem| assert_fields(problem, &["node", "operator", "reason", "remedy"]));
+    let text = String::from_utf8(folder.run("check {net.onnx}").stdout).expect("text");
+    assert!(text.contains("2 problems") && text.contains("blindsight fit --replace max-pool"), "{text}");
+}
+
+#[test]
 fn explain_says_why_and_what_else_there_was() {
     let folder = Folder::new("why");
     let document = folder.json("explain cryptonets-mnist");

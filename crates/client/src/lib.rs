@@ -350,8 +350,8 @@ impl Client {
             Verdict::WrongKeys { found, allowed } => return Err(Error::Garbage { found, allowed }),
             Verdict::OutOfRange { found, allowed } => return Err(Error::WrappedAround { found, allowed }),
         }
-        let (error, bound) = (self.score_error(), self.plan.score_bound);
-        Ok(Classification::new(&self.plan.labels, read.scores, error, bound))
+        let PublicPlan { labels, output, score_bound, .. } = &self.plan;
+        Ok(Classification::new(labels, *output, read.scores, self.score_error(), *score_bound))
     }
 
     /// The network's input for an image of the plan's size and colours.

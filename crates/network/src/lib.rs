@@ -9,6 +9,8 @@
 //!
 //! 1. [`Model::load`] reads ONNX bytes into a [`Graph`] and its [`Metadata`]. Arithmetic, element by element,
 //!    is a polynomial here whichever way a file spells it; constants are computed away.
+//!    Activations that are no polynomials are nodes, however they are spelled; what stands at the end and the
+//!    client can apply is a [`FinalActivation`]. [`Model::examine`] says all that is in the way, at once.
 //! 2. [`Graph::infer`] computes the scores of one input; [`Graph::trace`] keeps every node's output.
 //! 3. [`Graph::fused`] gives the equal network that an encrypted plan is made of, a [`Fused`]: linear nodes
 //!    of one or more terms, squares and polynomials of higher degree, and products.
@@ -24,12 +26,15 @@
 //!
 //! # Not meant for
 //!
-//! Training, general ONNX (several inputs or outputs, sequences, control flow, quantised types), and speed
-//! beyond what an accuracy over a test set asks for.
+//! Training, general ONNX (several inputs or outputs, sequences, control flow, arithmetic on integers), and
+//! speed beyond what an accuracy over a test set asks for.
 
 mod activation;
+mod clean;
 mod dataset;
 mod error;
+mod examine;
+mod final_activation;
 mod fused;
 mod fusion;
 mod graph;
@@ -50,6 +55,8 @@ mod testing;
 pub use activation::{Activation, MaxPool};
 pub use dataset::{Dataset, Split};
 pub use error::Error;
+pub use examine::{Declared, Examination, Problem};
+pub use final_activation::FinalActivation;
 pub use fused::{Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Polynomial, Source, Sparse};
 pub use graph::{Graph, Node};
 pub use image::Image;

@@ -19,7 +19,8 @@ pub struct Metadata {
     pub mean: Vec<f64>,
     /// What each channel is divided by after that. Default 1.
     pub std: Vec<f64>,
-    /// A name for each score. Default their indices.
+    /// A name for each score, or two for one score: that of a negative one first. Default what the file's
+    /// operators say, else their indices.
     pub labels: Vec<String>,
     /// The least and the largest value of a normalised input. Default what pixels from 0 to 255 can give.
     pub input_range: (f64, f64),
@@ -54,16 +55,17 @@ impl Metadata {
         }
     }
 
-    /// Reads a model's entries (keys and values); keys outside `blindsight.` are left alone, unknown ones within it
+    /// Reads a model's entries (keys and values), with these labels where there is no entry for them; keys outside `blindsight.` are left alone, unknown ones within it
     /// too. Refuses values of the wrong form, count or range.
     pub(crate) fn parse<'a>(
         input: Shape,
         scores: usize,
+        labels: Vec<String>,
         entries: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Error> {
         let entries: BTreeMap<&str, &str> = entries.collect();
         let entry = |key: &'static str| entries.get(key).map(|&value| Entry { key, value });
-        let mut parsed = Self::new(input, scores);
+        let mut parsed = Self { labels, ..Self::new(input, scores) };
         parsed.dataset = entry("blindsight.dataset").map(|e| e.value.to_string());
         parsed.description = entry("blindsight.description").map(|e| e.value.to_string());
         parsed.accuracy = entry("blindsight.accuracy")
@@ -190,11 +192,12 @@ impl Entry<'_> {
 
     fn labels(&self, count: usize) -> Result<Vec<String>, Error> {
         let labels: Vec<_> = self.value.split(',').map(|l| l.trim().to_string()).collect();
-        if labels.len() == count {
+        if labels.len() == count || (labels.len() == 2 && count == 1) {
             return Ok(labels);
         }
+        let or_two = if count == 1 { " (or two, for its signs)" } else { "" };
         Err(self.error(format!(
-            "{count} labels, separated by commas, one for each score; it has {}",
+            "{count} labels, separated by commas, one for each score{or_two}; it has {}",
             labels.len()
         )))
     }

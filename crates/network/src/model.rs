@@ -1,10 +1,11 @@
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Fused, Graph, Image, Metadata, limits, onnx};
+use crate::{Error, FinalActivation, Fused, Graph, Image, Metadata, limits, onnx};
 
 /// A network with all that its file says of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,46 +16,31 @@ pub struct Model {
     pub graph: Graph,
     /// What a client needs to know beside them.
     pub metadata: Metadata,
+    /// What the file applies to the scores, and the client applies in its stead: the graph ends in scores.
+    pub output: FinalActivation,
+    /// What was read otherwise than it stands in the file, a sentence each.
+    pub remarks: Vec<String>,
     /// SHA-256 of the file, and of those beside it that hold its weights.
     pub digest: [u8; 32],
 }
 
 impl Model {
-    /// Reads an ONNX file, and the files beside it that it says hold its weights. Refuses one that cannot be read, is larger than [`limits::MODEL_BYTES`], or that
-    /// [`Model::from_bytes`] refuses.
+    /// Reads an ONNX file, and the files beside it that it says hold its weights. Refuses one that cannot
+    /// be read, is larger than [`limits::MODEL_BYTES`], or that [`Model::from_bytes`] refuses.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let bytes = read_bounded(path, "bytes of the model file", limits::MODEL_BYTES)?;
-        let mut decoded = onnx::decode(&bytes)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let beside = onnx::gathered(&mut decoded, folder)?;
-        Self::of(&name, &decoded, std::iter::once(bytes).chain(beside))
+        let mut decoded = Decoded::open(path)?;
+        decoded.gather()?;
+        decoded.imported()
     }
 
     /// Reads the bytes of an ONNX file.
     ///
-    /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of one, that is
-    /// not supported; a missing initialiser; shapes that do not fit; nodes in a circle; weights that are not finite;
-    /// anything above [`limits`]. A graph that passes can be run.
+    /// Refuses, naming the node and the figures: bytes that are no ONNX model; an operator, or a form of
+    /// one, that is not supported; a missing initialiser; shapes that do not fit; nodes in a circle;
+    /// weights that are not finite; anything above [`limits`]. A graph that passes can be run.
+    /// [`Model::examine_bytes`] does not end at the first of these.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        Self::of(name, &onnx::decode(bytes)?, [bytes].into_iter())
-    }
-
-    /// The model that was decoded from these files.
-    fn of(
-        name: &str,
-        decoded: &onnx::proto::Model,
-        files: impl Iterator<Item = impl AsRef<[u8]>>,
-    ) -> Result<Self, Error> {
-        let (mut length, mut digest) = (0, Sha256::new());
-        for bytes in files {
-            length += bytes.as_ref().len();
-            digest.update(&bytes);
-        }
-        let graph = onnx::import(decoded, length)?;
-        let entries = decoded.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
-        let metadata = Metadata::parse(graph.input, graph.output_shape()?.elements(), entries)?;
-        Ok(Self { name: name.to_string(), graph, metadata, digest: digest.finalize().into() })
+        Decoded::new(name, bytes.into())?.imported()
     }
 
     /// The network that an encrypted plan is made of; see [`Graph::fused`].
@@ -73,10 +59,11 @@ impl Model {
         self.graph.infer(&self.input(image)?)
     }
 
-    /// The layer whose output goes furthest beyond what it was over the training images, for a normalised input; `None` where none does, and where
-    /// nothing is recorded. Fails as [`Graph::infer`] does.
+    /// The layer whose output goes furthest beyond what it was over the training images, for a normalised
+    /// input; `None` where none does, and where nothing is recorded. Fails as [`Graph::infer`] does.
     ///
-    /// An encrypted run has room for what training showed, and some more: what lies beyond may come out wrong.
+    /// An encrypted run has room for what training showed, and some more: what lies beyond may come out
+    /// wrong.
     pub fn furthest_out(&self, input: &[f64]) -> Result<Option<FarOut<'_>>, Error> {
         let layers = self.graph.nodes.iter().zip(self.graph.trace(input)?);
         let far_out = layers.filter_map(|(layer, output)| {
@@ -87,10 +74,76 @@ impl Model {
         Ok(far_out.max_by(|a, b| a.times().total_cmp(&b.times())))
     }
 
-    /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where there are
-    /// none.
+    /// The class that scores mean: see [`FinalActivation::class_of`].
+    pub fn class(&self, scores: &[f64]) -> usize {
+        FinalActivation::class_of(scores, self.metadata.labels.len())
+    }
+
+    /// The index of the largest of `scores`, the first of equals: the class that they mean. Zero where
+    /// there are none.
     pub fn class_of(scores: &[f64]) -> usize {
         (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+    }
+}
+
+/// A model's file, decoded and not yet understood.
+pub(crate) struct Decoded<'b> {
+    name: String,
+    pub(crate) proto: onnx::proto::Model,
+    /// The file's bytes, and those of the files beside it that hold its weights.
+    files: Vec<Cow<'b, [u8]>>,
+    folder: PathBuf,
+}
+
+impl<'b> Decoded<'b> {
+    pub(crate) fn new(name: &str, bytes: Cow<'b, [u8]>) -> Result<Self, Error> {
+        let proto = onnx::decode(&bytes)?;
+        Ok(Self { name: name.to_string(), proto, files: vec![bytes], folder: PathBuf::new() })
+    }
+
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let bytes = read_bounded(path, "bytes of the model file", limits::MODEL_BYTES)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Self { folder, ..Self::new(&name, bytes.into())? })
+    }
+
+    /// Reads the files beside it that it says hold its weights.
+    pub(crate) fn gather(&mut self) -> Result<(), Error> {
+        self.files.extend(onnx::gathered(&mut self.proto, &self.folder)?.into_iter().map(Cow::from));
+        Ok(())
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn length(&self) -> usize {
+        self.files.iter().map(|bytes| bytes.len()).sum()
+    }
+
+    fn imported(&self) -> Result<Model, Error> {
+        self.model(onnx::import(&self.proto, self.length())?)
+    }
+
+    /// The model of what was imported from this file.
+    pub(crate) fn model(&self, imported: onnx::Imported) -> Result<Model, Error> {
+        let onnx::Imported { graph, output, labels, remarks } = imported;
+        let metadata = self.metadata(&graph, output, labels)?;
+        let digest = self.files.iter().fold(Sha256::new(), |digest, bytes| digest.chain_update(bytes));
+        let (name, digest) = (self.name.clone(), digest.finalize().into());
+        Ok(Model { name, graph, metadata, output, remarks, digest })
+    }
+
+    /// What the file says of its network beside the nodes. Where it names no classes, the operators may have.
+    fn metadata(
+        &self,
+        graph: &Graph,
+        output: FinalActivation,
+        labels: Option<Vec<String>>,
+    ) -> Result<Metadata, Error> {
+        let scores = graph.output_shape()?.elements();
+        let entries = self.proto.metadata_props.iter().map(|e| (e.key.as_str(), e.value.as_str()));
+        let fits = |labels: &Vec<String>| labels.len() == scores || (labels.len() == 2 && scores == 1);
+        let numbered = || (0..output.classes(scores)).map(|class| class.to_string()).collect();
+        Metadata::parse(graph.input, scores, labels.filter(fits).unwrap_or_else(numbered), entries)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{Choice, Error, InputLayout, Lola, ReplyLayout};
 use blindsight_circuit::Circuit;
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use blindsight_ckks::{KeyRequirements, Level, Parameters, ParametersLiteral, Scale};
-use blindsight_network::Model;
+use blindsight_network::{FinalActivation, Model};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -41,8 +41,10 @@ pub struct PublicPlan {
     pub std: Vec<f64>,
     /// The least and the largest normalised value that the scales were set for.
     pub input_range: (f64, f64),
-    /// A name for each score.
+    /// A name for each score; or two for one score, that of a negative one first.
     pub labels: Vec<String>,
+    /// What the client applies to the scores.
+    pub output: FinalActivation,
     /// What no score's magnitude should exceed.
     pub score_bound: f64,
     /// The evaluation keys that the server needs.
@@ -126,6 +128,7 @@ impl Plan {
             std: metadata.std.clone(),
             input_range: metadata.input_range,
             labels: metadata.labels.clone(),
+            output: model.output,
             score_bound,
             keys: assembly.circuit.keys(),
             reply: assembly.reply.clone(),
@@ -242,7 +245,8 @@ impl Plan {
             && assembly.input_scale == public.input_scale
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
-            && model.metadata.labels == public.labels;
+            && model.metadata.labels == public.labels
+            && model.output == public.output;
         if same {
             Ok(assembly.circuit)
         } else {

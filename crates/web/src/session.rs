@@ -1,7 +1,7 @@
 //! What one visitor has.
 
 use blindsight_client::Client;
-use blindsight_network::{Image, Shape};
+use blindsight_network::{FinalActivation, Image, Shape};
 use blindsight_packing::PublicPlan;
 use blindsight_protocol::Address;
 use serde::Serialize;
@@ -50,7 +50,8 @@ pub struct PlanSummary {
 pub struct Answer {
     /// The name of the class with the largest score.
     pub label: String,
-    /// The scores, in the order of the plan's labels.
+    /// The scores, in the order of the plan's labels; where the network has one for two labels, zero and
+    /// that.
     pub scores: Vec<f64>,
     /// How far the largest score is above the next one; none where there is one score.
     pub margin: Option<f64>,
@@ -110,7 +111,8 @@ impl Session {
         Ok(self.client()?.evaluation_keys(|_, _| ())?)
     }
 
-    /// Encrypts an image of the plan's shape, its 8-bit pixels in the order channel, row, column; framed for the server.
+    /// Encrypts an image of the plan's shape, its 8-bit pixels in the order channel, row, column; framed
+    /// for the server.
     ///
     /// # Errors
     /// Where there is no key, for another number of pixels, and as [`Client::encrypt`].
@@ -128,8 +130,8 @@ impl Session {
     pub fn decrypt(&self, reply: &[u8]) -> Result<Answer, Error> {
         let answer = self.client()?.decrypt(reply)?;
         Ok(Answer {
+            scores: FinalActivation::class_scores(&answer.scores, answer.labels.len()),
             label: answer.label,
-            scores: answer.scores,
             margin: answer.margin,
             predicted_error: answer.predicted_error,
             too_close: answer.too_close,

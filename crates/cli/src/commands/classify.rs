@@ -6,6 +6,7 @@ use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
 use blindsight_client::{Classification, printable};
+use blindsight_network::FinalActivation;
 use serde::Serialize;
 use std::fmt;
 
@@ -44,7 +45,7 @@ pub struct Report {
     pub scores: Vec<f64>,
     /// The best classes, the best first.
     pub top: Vec<Ranked>,
-    /// The best score minus the next one; null where there is one score.
+    /// The best score minus the next one; for one score and two classes its size; else null.
     pub margin: Option<f64>,
     pub predicted_error: f64,
     /// Whether the margin is too small beside the predicted error for the label to be sure.
@@ -59,6 +60,9 @@ pub struct Report {
     /// Decimals of a score that say something.
     #[serde(skip)]
     pub decimals: usize,
+    /// How many classes there are.
+    #[serde(skip)]
+    classes: usize,
 }
 
 /// How many classes are ranked.
@@ -75,7 +79,7 @@ pub struct Ranked {
     /// The label, fit for a terminal.
     pub name: String,
     pub score: f64,
-    /// Null where the network gives scores alone.
+    /// Null where the network's file ends in scores.
     pub probability: Option<f64>,
 }
 
@@ -147,6 +151,7 @@ impl Report {
             evaluation_key_bytes: None,
             warnings: answer.warnings.iter().map(ToString::to_string).collect(),
             decimals: if exact { answer.decimals().max(DECIMALS) } else { answer.decimals() },
+            classes: answer.labels.len(),
             label: answer.label,
             scores: answer.scores,
         }
@@ -181,7 +186,9 @@ impl Report {
 
     fn ranking(&self) -> Table {
         // A client that has no model cannot compute in the clear.
-        let plain = self.plain_scores.as_ref();
+        let plain =
+            self.plain_scores.as_ref().map(|scores| FinalActivation::class_scores(scores, self.classes));
+        let plain = plain.as_ref();
         let probable = self.top.iter().any(|ranked| ranked.probability.is_some());
         let headings = ["class", "score"].into_iter().chain(probable.then_some("probability"));
         let mut table = Table::new(headings.chain(plain.map(|_| "in the clear")));
@@ -195,7 +202,7 @@ impl Report {
 
     /// What is not in the ranking.
     fn rest(&self) -> String {
-        match self.scores.len().saturating_sub(self.top.len()) {
+        match self.classes.saturating_sub(self.top.len()) {
             0 => String::new(),
             rest => format!("and {rest} more, which --json lists\n"),
         }

@@ -152,7 +152,7 @@ fn plain(model: &Model, images: &Dataset, count: usize, interrupted: &AtomicBool
             let inputs =
                 chunk.clone().map(|n| model.input(&images.image(n)?)).collect::<Result<Vec<_>, _>>()?;
             for (n, scores) in chunk.clone().zip(model.graph.infer_batch(&inputs)?) {
-                correct += usize::from(Model::class_of(&scores) == usize::from(images.label(n)?));
+                correct += usize::from(model.class(&scores) == usize::from(images.label(n)?));
             }
             done = chunk.end;
             bar.set_position(done as u64);
@@ -224,7 +224,8 @@ impl Run<'_> {
         let answers = answers(round.classifications, these.len())?;
         let entry = |(image, (answer, plain)): (usize, (Option<Classification>, Vec<f64>))| {
             let class = self.images.label(image)?.into();
-            Ok(Entry { server_ms, ms: share(ms), ..Entry::new(image, class, answer.as_ref(), &plain) })
+            let classes = [class, session.model.class(&plain)];
+            Ok(Entry { server_ms, ms: share(ms), ..Entry::new(image, classes, answer.as_ref(), &plain) })
         };
         these.clone().zip(answers.into_iter().zip(plain)).map(entry).collect()
     }
@@ -245,13 +246,18 @@ fn answers(
 }
 
 impl Entry {
-    /// What came out for an image, without the time that it took.
-    fn new(image: usize, class: usize, answer: Option<&Classification>, plain: &[f64]) -> Self {
+    /// What came out for an image, without the time that it took; its true class and that in the clear.
+    fn new(
+        image: usize,
+        [class, plain_class]: [usize; 2],
+        answer: Option<&Classification>,
+        plain: &[f64],
+    ) -> Self {
         let errors = || answer.iter().flat_map(|a| a.scores.iter().zip(plain)).map(|(e, p)| (e - p).abs());
         Self {
             image,
             class,
-            plain: Model::class_of(plain),
+            plain: plain_class,
             encrypted: answer.map(|answer| answer.class),
             too_close: answer.is_some_and(|answer| answer.too_close),
             max_abs_error: errors().fold(0.0, f64::max),

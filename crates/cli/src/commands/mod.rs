@@ -3,6 +3,7 @@
 mod bench;
 mod calibrate;
 mod chart;
+mod check;
 mod classify;
 mod compare;
 mod decrypt;
@@ -26,6 +27,7 @@ use crate::failure::Outcome;
 pub enum Command {
     Demo(demo::Demo),
     Models(models::Models),
+    Check(check::Check),
     Explain(explain::Explain),
     Fit(fit::Fit),
     Compare(compare::Compare),
@@ -50,6 +52,7 @@ impl Command {
         match self {
             Self::Demo(command) => command.run(json),
             Self::Models(command) => command.run(json),
+            Self::Check(command) => command.run(json),
             Self::Explain(command) => command.run(json),
             Self::Fit(command) => command.run(json),
             Self::Compare(command) => command.run(json),

@@ -3,7 +3,8 @@ use super::*;
 const INPUT: Shape = Shape::new(2, 1, 2);
 
 fn parsed(entries: &[(&str, &str)]) -> Metadata {
-    Metadata::parse(INPUT, 3, entries.iter().copied()).unwrap()
+    let labels = Metadata::new(INPUT, 3).labels;
+    Metadata::parse(INPUT, 3, labels, entries.iter().copied()).unwrap()
 }
 
 #[test]

@@ -8,38 +8,52 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::array::{Array, broadcast, broadcast_places};
+use super::final_values::FinalValue;
 use super::node::Node;
 use super::polynomial::Polynomial;
 use super::proto::{self, attribute_type, data_type};
 use super::tensor::Constant;
 use crate::error::check_finite;
 use crate::layer::product;
-use crate::{Error, Graph, Operator, Selection, Shape, Source, limits};
+use crate::{Error, FinalActivation, Graph, Operator, Selection, Shape, Source, clean, limits};
 
 /// The oldest operator set whose element-wise operators broadcast as today's do.
 const OLDEST_OPERATOR_SET: i64 = 7;
 /// How many of a node's polynomials are remembered, so that the same one again is no new node.
 const REMEMBERED: usize = 16;
+/// How many remarks on a file are kept.
+const MOST_REMARKS: usize = 64;
 
-/// The graph of a model, decoded from a file of so many bytes. It passes [`Graph::shapes`].
-pub(crate) fn import(model: &proto::Model, bytes: usize) -> Result<Graph, Error> {
+/// What a file holds.
+pub(crate) struct Imported {
+    /// It passes [`Graph::shapes`].
+    pub graph: Graph,
+    /// What the client applies to the scores.
+    pub output: FinalActivation,
+    /// The names of the classes, where the operators tell them.
+    pub labels: Option<Vec<String>>,
+    /// What was read otherwise than it stands there.
+    pub remarks: Vec<String>,
+}
+
+/// What a model holds that was decoded from a file of so many bytes.
+pub(crate) fn import(model: &proto::Model, bytes: usize) -> Result<Imported, Error> {
     let Some(graph) = &model.graph else {
         return Err(Error::NotOnnx { reason: "it holds no graph".into() });
     };
-    check_operator_set(model)?;
-    let mut importer = Importer::new(graph, bytes)?;
+    let operator_set = check_operator_set(model)?;
+    let mut importer = Importer::new(graph, operator_set, bytes)?;
     for (index, node) in graph.node.iter().enumerate() {
         importer.node(&Node::new(node, index))?;
     }
-    let imported = importer.finish(graph)?;
-    imported.shapes()?;
-    Ok(imported)
+    importer.finish(graph)
 }
 
-fn check_operator_set(model: &proto::Model) -> Result<(), Error> {
+/// The version of ONNX's own operators.
+pub(super) fn check_operator_set(model: &proto::Model) -> Result<i64, Error> {
     let own = model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
     match own.map(|o| o.version) {
-        Some(version) if version >= OLDEST_OPERATOR_SET => Ok(()),
+        Some(version) if version >= OLDEST_OPERATOR_SET => Ok(version),
         other => Err(Error::Mismatch {
             what: "ONNX operator set".into(),
             expected: format!("{OLDEST_OPERATOR_SET} or newer"),
@@ -75,6 +89,15 @@ impl Tensor {
 
 pub(super) struct Importer<'a> {
     values: HashMap<&'a str, Value<'a>>,
+    /// What only the end of the network may have.
+    pub(super) finals: HashMap<&'a str, FinalValue>,
+    /// Which tensors were compared with which numbers, by the results' names.
+    pub(super) comparisons: HashMap<&'a str, (Rc<Tensor>, f64)>,
+    /// The names of the classes, where a node tells them.
+    pub(super) labels: Option<Vec<String>>,
+    remarks: Vec<String>,
+    /// The version of ONNX's own operators.
+    pub(super) operator_set: i64,
     /// What nodes make, earlier and later.
     made: HashSet<&'a str>,
     graph: Graph,
@@ -89,7 +112,7 @@ pub(super) struct Importer<'a> {
 }
 
 impl<'a> Importer<'a> {
-    fn new(graph: &'a proto::Graph, bytes: usize) -> Result<Self, Error> {
+    pub(super) fn new(graph: &'a proto::Graph, operator_set: i64, bytes: usize) -> Result<Self, Error> {
         let mut values = HashMap::new();
         for tensor in &graph.initializer {
             if values.insert(tensor.name.as_str(), Value::Constant(Constant::Tensor(tensor))).is_some() {
@@ -108,6 +131,11 @@ impl<'a> Importer<'a> {
         values.insert(&input.name, Value::Tensor(Rc::new(Tensor { source, dims, polynomial, made_by })));
         Ok(Self {
             values,
+            finals: HashMap::new(),
+            comparisons: HashMap::new(),
+            labels: None,
+            remarks: vec![],
+            operator_set,
             made: graph.node.iter().flat_map(|n| &n.output).map(String::as_str).collect(),
             graph: Graph { input: shape, nodes: vec![], output: source },
             shapes: vec![],
@@ -118,17 +146,90 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// The graph, once all nodes are walked.
-    fn finish(mut self, graph: &'a proto::Graph) -> Result<Graph, Error> {
-        let [output] = graph.output.as_slice() else {
-            return Err(count("outputs", graph.output.iter().map(|o| o.name.as_str())));
-        };
-        let Some(Value::Tensor(scores)) = self.values.get(output.name.as_str()).cloned() else {
-            return Err(self.missing("(the output)", &output.name));
-        };
+    /// What the file holds, once all nodes are walked.
+    pub(super) fn finish(mut self, graph: &'a proto::Graph) -> Result<Imported, Error> {
+        let outputs: Vec<_> = graph.output.iter().collect();
+        let FinalValue { scores, activation, .. } = self.scores(&outputs)?;
         self.graph.output = self.settle(&scores)?;
-        check_declared_output(output, &scores.dims)?;
-        Ok(self.graph)
+        if let ([output], FinalActivation::None) = (&outputs[..], activation) {
+            check_declared_output(output, &scores.dims)?;
+        }
+        self.graph.shapes()?;
+        let clean::Cleaned { graph, output, channels_last } =
+            clean::cleaned(self.graph, &self.shapes, activation);
+        if channels_last {
+            self.remarks.push("channels come last in the file's images, and first here".into());
+        }
+        graph.shapes()?;
+        Ok(Imported { graph, output, labels: self.labels, remarks: self.remarks })
+    }
+
+    /// Of a file that cannot be read as a whole: what is wrong with its outputs, where those are `known`, and
+    /// the nodes that were read.
+    pub(super) fn abandon(
+        mut self,
+        graph: &'a proto::Graph,
+        known: bool,
+    ) -> (Option<Error>, Vec<crate::Node>) {
+        if !known {
+            return (None, self.graph.nodes);
+        }
+        let outputs: Vec<_> = graph.output.iter().collect();
+        let found =
+            self.scores(&outputs).and_then(|found| Ok((self.settle(&found.scores)?, found.activation)));
+        match found {
+            Err(error) => (Some(error), self.graph.nodes),
+            Ok((scores, activation)) => {
+                self.graph.output = scores;
+                (None, clean::cleaned(self.graph, &self.shapes, activation).graph.nodes)
+            }
+        }
+    }
+
+    /// Appends a node that makes nothing and has a shape, for [`super::examine`].
+    pub(super) fn push_shape(&mut self, name: &str, shape: Shape) -> Result<Source, Error> {
+        shape.check(name)?;
+        self.count_elements(shape)?;
+        self.shapes.push(shape);
+        let (name, operator) = (name.to_string(), Operator::Concat);
+        self.graph.nodes.push(crate::Node { name, operator, inputs: vec![] });
+        Ok(Source::Node(self.graph.nodes.len() - 1))
+    }
+
+    fn count_elements(&mut self, shape: Shape) -> Result<(), Error> {
+        self.elements = self.elements.saturating_add(shape.elements());
+        let what = || "elements of all layers' outputs".into();
+        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)
+    }
+
+    /// Says something of how the file is read, once.
+    pub(super) fn remark(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) && self.remarks.len() < MOST_REMARKS {
+            self.remarks.push(remark);
+        }
+    }
+
+    /// A node of the graph so far.
+    pub(super) fn graph_node(&self, index: usize) -> &crate::Node {
+        &self.graph.nodes[index]
+    }
+
+    /// The shape of the input, or of a node of the graph so far.
+    pub(super) fn source_shape(&self, source: Source) -> Shape {
+        self.graph.shape(source, &self.shapes)
+    }
+
+    /// What a name stands for.
+    pub(super) fn value_of(&self, name: &str) -> Option<Value<'a>> {
+        self.values.get(name).cloned()
+    }
+
+    /// Refuses a name that stands for something already.
+    pub(super) fn check_new(&self, name: &str) -> Result<(), Error> {
+        match self.values.contains_key(name) || self.finals.contains_key(name) {
+            false => Ok(()),
+            true => Err(Error::NotOnnx { reason: format!("two nodes or initialisers make {name:?}") }),
+        }
     }
 
     /// Binds a node's first output.
@@ -138,10 +239,9 @@ impl<'a> Importer<'a> {
 
     /// Binds a name to a value.
     pub(super) fn bind_name(&mut self, name: &'a str, value: Value<'a>) -> Result<(), Error> {
-        match self.values.insert(name, value) {
-            None => Ok(()),
-            Some(_) => Err(Error::NotOnnx { reason: format!("two nodes or initialisers make {name:?}") }),
-        }
+        self.check_new(name)?;
+        self.values.insert(name, value);
+        Ok(())
     }
 
     /// Binds a node's output to an array of numbers.
@@ -157,7 +257,7 @@ impl<'a> Importer<'a> {
     }
 
     /// The error that nothing before makes a tensor.
-    fn missing(&self, node: &str, tensor: &str) -> Error {
+    pub(super) fn missing(&self, node: &str, tensor: &str) -> Error {
         let (node, tensor) = (node.to_string(), tensor.to_string());
         if self.made.contains(tensor.as_str()) && !self.values.contains_key(tensor.as_str()) {
             return Error::Order { node, tensor };
@@ -245,9 +345,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Source, Error> {
         let from: Vec<Shape> = inputs.iter().map(|source| self.graph.shape(*source, &self.shapes)).collect();
         let shape = operator.output_shape(name, &from)?;
-        self.elements = self.elements.saturating_add(shape.elements());
-        let what = || "elements of all layers' outputs".into();
-        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        self.count_elements(shape)?;
         self.shapes.push(shape);
         self.graph.nodes.push(crate::Node { name: name.to_string(), operator, inputs });
         Ok(Source::Node(self.graph.nodes.len() - 1))
@@ -298,9 +396,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Source, Error> {
         let shape = shape_of(dims);
         shape.check(name)?;
-        self.elements = self.elements.saturating_add(shape.elements());
-        let what = || "elements of all layers' outputs".into();
-        limits::check(what, self.elements as u64, limits::TOTAL_ELEMENTS as u64)?;
+        self.count_elements(shape)?;
         let elements = places().into_iter().map(|place| place.map(|p| p as u32)).collect();
         self.push(name, Operator::Selection(Selection { shape, elements }), vec![source])
     }
@@ -321,13 +417,11 @@ impl<'a> Importer<'a> {
         tensor: &[usize],
     ) -> Result<Polynomial, Error> {
         let dims = constant.dims(name)?;
-        let channels = tensor.first().copied().unwrap_or(1);
-        // Broadcasting aligns dimensions at the end: channels lie as far from it as the tensor has
-        // dimensions.
-        let from_end = tensor.len().saturating_sub(1);
-        let fits = dims.iter().rev().enumerate().all(|(i, &d)| d == 1 || (i == from_end && d == channels));
-        if dims.len() > tensor.len() + 1 || !fits {
-            let expected = format!("{name:?} to be a number, or one for each of {channels} channels");
+        if !is_per_channel(&dims, tensor) {
+            let channels = tensor.first().copied().unwrap_or(1);
+            let expected = format!(
+                "{name:?} to be a number, or one for each of {channels} channels, or for each element"
+            );
             return Err(node.form(expected, format!("dimensions {dims:?}")));
         }
         self.reserve(product(&dims))?;
@@ -347,14 +441,8 @@ impl<'a> Importer<'a> {
                 let result = a.combined(&b, operation).ok_or_else(fits)?;
                 self.bind_array(node, result)
             }
-            [Value::Tensor(x), Value::Constant(c)] => {
-                let constant = self.per_channel(node, node.input(1)?, c, &x.dims)?;
-                self.combine(node, x, &x.polynomial, &constant, operation)
-            }
-            [Value::Constant(c), Value::Tensor(x)] => {
-                let constant = self.per_channel(node, node.input(0)?, c, &x.dims)?;
-                self.combine(node, x, &constant, &x.polynomial, operation)
-            }
+            [Value::Tensor(x), Value::Constant(c)] => self.with_constant(node, x, c, 1, operation),
+            [Value::Constant(c), Value::Tensor(x)] => self.with_constant(node, x, c, 0, operation),
             [Value::Tensor(x), Value::Tensor(y)] => {
                 let degree = x.polynomial.degree() + y.polynomial.degree();
                 let same = x.source == y.source && x.dims == y.dims;
@@ -432,13 +520,22 @@ impl<'a> Importer<'a> {
     }
 }
 
+/// Whether a constant of these dimensions is one number, or one for each channel of a tensor.
+pub(super) fn is_per_channel(constant: &[usize], tensor: &[usize]) -> bool {
+    let channels = tensor.first().copied().unwrap_or(1);
+    // Broadcasting aligns dimensions at the end: channels lie as far from it as the tensor has dimensions.
+    let from_end = tensor.len().saturating_sub(1);
+    let fits = constant.iter().rev().enumerate().all(|(i, &d)| d == 1 || (i == from_end && d == channels));
+    constant.len() <= tensor.len() + 1 && fits
+}
+
 fn unequal(node: &Node<'_>, x: &Tensor, y: &Tensor) -> Error {
     let spelled = |dims: &[usize]| format!("{:?}", [&[1], dims].concat());
     let expected = format!("two tensors of one shape, {} (a projection makes them equal)", spelled(&x.dims));
     node.form(expected, spelled(&y.dims))
 }
 
-fn count<'n>(what: &str, names: impl ExactSizeIterator<Item = &'n str>) -> Error {
+pub(super) fn count<'n>(what: &str, names: impl ExactSizeIterator<Item = &'n str>) -> Error {
     let actual = names.len();
     let some: Vec<_> = names.take(8).map(|name| format!("{name:?}")).collect();
     let names = if some.is_empty() { String::new() } else { format!(" ({})", some.join(", ")) };
@@ -450,7 +547,7 @@ fn count<'n>(what: &str, names: impl ExactSizeIterator<Item = &'n str>) -> Error
 }
 
 /// The dimensions that a file declares; a symbolic one is none.
-fn declared(value: &proto::ValueInfo) -> Option<Vec<Option<i64>>> {
+pub(super) fn declared(value: &proto::ValueInfo) -> Option<Vec<Option<i64>>> {
     let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     Some(shape.dim.iter().map(|d| d.dim_value).collect())
 }
@@ -465,7 +562,7 @@ fn spelled(dims: &[Option<i64>]) -> String {
 fn declared_input(input: &proto::ValueInfo) -> Result<Vec<usize>, Error> {
     let what = format!("input {:?}", input.name);
     let element = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).map_or(0, |t| t.elem_type);
-    if ![data_type::FLOAT, data_type::DOUBLE].contains(&element) {
+    if ![data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16].contains(&element) {
         let (expected, actual) =
             ("a tensor of floats or doubles".into(), format!("ONNX data type {element}"));
         return Err(Error::Mismatch { what, expected, actual });

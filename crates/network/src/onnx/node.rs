@@ -3,6 +3,7 @@
 use super::proto::{self, attribute_type as kind};
 use super::tensor::Constant;
 use crate::Error;
+use crate::error::check_finite;
 
 /// A node, named as in messages and layers.
 pub(super) struct Node<'a> {
@@ -83,6 +84,25 @@ impl<'a> Node<'a> {
         } else {
             Err(self.form(format!("a finite {name:?}"), value.to_string()))
         }
+    }
+
+    /// A number that may be infinite.
+    pub(super) fn bound(&self, name: &str, default: f64) -> Result<f64, Error> {
+        Ok(self.attribute(name, kind::FLOAT)?.map_or(default, |a| a.f.into()))
+    }
+
+    /// Numbers, where they are given; all finite.
+    pub(super) fn floats(&self, name: &str) -> Result<Option<Vec<f64>>, Error> {
+        let Some(attribute) = self.attribute(name, kind::FLOATS)? else { return Ok(None) };
+        let values: Vec<f64> = attribute.floats.iter().map(|&v| v.into()).collect();
+        check_finite(&format!("{name} of {}", self.name), &values)?;
+        Ok(Some(values))
+    }
+
+    /// Texts, where they are given.
+    pub(super) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        Ok(self.attribute(name, kind::STRINGS)?.map(|a| a.strings.iter().map(text).collect()))
     }
 
     pub(super) fn string(&self, name: &str, default: &'static str) -> Result<String, Error> {

@@ -7,18 +7,22 @@ use super::polynomial::Polynomial;
 use super::proto::data_type;
 use crate::error::check_finite;
 use crate::layer::{Bias, Dense};
-use crate::{Activation, Error, Operator, Source};
+use crate::{Error, FinalActivation, Operator, Source};
 
 impl<'a> Importer<'a> {
     /// Walks one node.
     pub(super) fn node(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        if let Some(value) = self.final_input(node) {
+            return self.after_final(node, value);
+        }
         match node.operator().as_str() {
             "Conv" => self.convolution(node),
             "ConvTranspose" => self.transposed_convolution(node),
             "AveragePool" => self.average_pool(node),
+            "MaxPool" => self.max_pool(node),
+            "GlobalMaxPool" => self.global_max_pool(node),
             "GlobalAveragePool" => self.global_average_pool(node),
-            "ReduceMean" => self.reduction(node, true),
-            "ReduceSum" => self.reduction(node, false),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduction(node),
             "Gemm" => self.gemm(node),
             "MatMul" => self.matrix_product(node),
             "BatchNormalization" => self.batch_normalization(node),
@@ -37,8 +41,23 @@ impl<'a> Importer<'a> {
             "Gather" => self.gather(node),
             "Pad" => self.pad(node),
             "Resize" | "Upsample" => self.resize(node),
+            "QuantizeLinear" => self.quantised(node),
+            "DequantizeLinear" => self.dequantised(node),
+            "Softmax" => self.final_activation(node, FinalActivation::Softmax),
+            "LogSoftmax" => self.final_activation(node, FinalActivation::LogSoftmax),
+            "ArgMax" => self.final_activation(node, FinalActivation::ArgMax),
+            "ai.onnx.ml::Scaler" => self.scaler(node),
+            "ai.onnx.ml::LinearClassifier" => self.linear_classifier(node),
+            "ai.onnx.ml::LinearRegressor" => self.linear_regressor(node),
+            "ai.onnx.ml::ZipMap" => self.class_names(node),
             _ => self.element_wise(node),
         }
+    }
+
+    /// Probabilities under the names of their classes.
+    fn class_names(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        self.class_labels(node, ["classlabels_strings", "classlabels_int64s"])?;
+        self.alias(node, 1, &["classlabels_int64s", "classlabels_strings"])
     }
 
     /// Operators that work element by element.
@@ -53,10 +72,9 @@ impl<'a> Importer<'a> {
             "Div" => self.quotient(node),
             "Pow" => self.power(node),
             "Sqrt" => self.root(node),
-            "Relu" => self.activation(node, &[], |_, _| Ok(Activation::Relu)),
-            "Sigmoid" => self.activation(node, &[], |_, _| Ok(Activation::Sigmoid)),
-            "Tanh" => self.activation(node, &[], |_, _| Ok(Activation::Tanh)),
-            operator => Err(Error::Operator { operator: operator.into(), node: node.name.clone() }),
+            "Max" => self.extremum(node, true),
+            "Min" => self.extremum(node, false),
+            _ => self.activation(node),
         }
     }
 
@@ -65,29 +83,6 @@ impl<'a> Importer<'a> {
         node.only(inputs, attributes)?;
         if node.optional_input(2).is_some() {
             return Err(node.form("the form for inference", "an input that switches training on"));
-        }
-        let value = self.value(node, 0)?;
-        self.bind(node, value)
-    }
-
-    /// An activation that is no polynomial, with these attributes; made for the channels of what it reads.
-    fn activation(
-        &mut self,
-        node: &Node<'a>,
-        attributes: &[&str],
-        make: impl FnOnce(&Node<'a>, usize) -> Result<Activation, Error>,
-    ) -> Result<(), Error> {
-        node.only(1, attributes)?;
-        let (source, dims) = self.read(node, 0)?;
-        let activation = make(node, shape_of(&dims).channels)?;
-        self.push_bound(node, Operator::Activation(activation), vec![source], |_| dims)
-    }
-
-    fn clip(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(3, &[])?;
-        if node.optional_input(1).is_some() || node.optional_input(2).is_some() {
-            let expected = "no bounds (no polynomial has any; train with a quadratic activation instead)";
-            return Err(node.form(expected, "a bound"));
         }
         let value = self.value(node, 0)?;
         self.bind(node, value)
@@ -188,10 +183,7 @@ impl<'a> Importer<'a> {
             (Value::Constant(_), Value::Constant(_)) => return self.arithmetic(node, "Div"),
             _ => return Err(node.form("a constant divisor", "one that depends on the image")),
         };
-        let divisor = self.per_channel(node, node.input(1)?, &divisor, &x.dims)?;
-        let inverse: Vec<f64> = divisor.values().next().unwrap_or(&[]).iter().map(|v| 1.0 / v).collect();
-        check_finite(&format!("inverse of the divisor of {}", node.name), &inverse)?;
-        self.combine(node, &x, &x.polynomial, &Polynomial::constant(inverse), "Mul")
+        self.divided(node, &x, &divisor)
     }
 
     fn power(&mut self, node: &Node<'a>) -> Result<(), Error> {

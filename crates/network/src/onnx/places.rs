@@ -1,8 +1,9 @@
 //! Operators that move elements about: reshaping, slicing, padding, transposing, resizing.
 
 use super::array::{Array, places, transposed_places};
-use super::import::{Importer, Value, shape_of};
+use super::import::{Importer, Tensor, Value, shape_of};
 use super::node::Node;
+use super::polynomial::Polynomial;
 use crate::layer::product;
 use crate::{Error, Operator, Source};
 
@@ -36,11 +37,12 @@ impl<'a> Importer<'a> {
                 };
                 let shape = shape_of(after);
                 if shape == shape_of(&tensor.dims) {
-                    let alias = super::import::Tensor { dims: after.to_vec(), ..(*tensor).clone() };
+                    let alias = Tensor { dims: after.to_vec(), ..(*tensor).clone() };
                     return self.bind(node, Value::Tensor(alias.into()));
                 }
-                let source = self.settle(&tensor)?;
-                self.push_bound(node, Operator::Reshape(shape), vec![source], |_| after.to_vec())
+                let (source, polynomial) = self.before_scaling(&tensor)?;
+                let source = self.push(&node.name, Operator::Reshape(shape), vec![source])?;
+                self.bind_polynomial(node, source, after.to_vec(), polynomial)
             }
         }
     }
@@ -134,12 +136,61 @@ impl<'a> Importer<'a> {
                 if order.first() != Some(&0) {
                     return Err(node.form("the batch to stay first", format!("perm {order:?}")));
                 }
-                let source = self.settle(&tensor)?;
-                let places = || transposed_places(&dims, &order).into_iter().map(Some).collect();
-                let source = self.select(&node.name, source, &target[1..], places)?;
-                self.bind_source(node, source, target[1..].to_vec())
+                // What treats all elements alike may as well come after.
+                let (source, polynomial) = match tensor.polynomial.is_uniform() {
+                    true => (tensor.source, tensor.polynomial.clone()),
+                    false => (self.settle(&tensor)?, Polynomial::identity()),
+                };
+                let source = self.transposed(node, source, &dims, &order)?;
+                self.bind_polynomial(node, source, target[1..].to_vec(), polynomial)
             }
         }
+    }
+
+    /// The node that a tensor is, or, where it is the input scaled and shifted the same way everywhere, the
+    /// input, and what is then done to its elements: that may as well come after they are moved.
+    fn before_scaling(&mut self, tensor: &Tensor) -> Result<(Source, Polynomial), Error> {
+        let polynomial = &tensor.polynomial;
+        if tensor.source == Source::Input && polynomial.degree() == 1 && polynomial.is_uniform() {
+            return Ok((Source::Input, polynomial.clone()));
+        }
+        Ok((self.settle(tensor)?, Polynomial::identity()))
+    }
+
+    /// Appends the elements of `source`, of these dimensions, in the order of transposed axes.
+    fn transposed(
+        &mut self,
+        node: &Node<'a>,
+        source: Source,
+        dims: &[usize],
+        order: &[usize],
+    ) -> Result<Source, Error> {
+        let target: Vec<usize> = order.iter().map(|axis| dims[*axis]).collect();
+        let moved: Vec<usize> = order.iter().copied().filter(|axis| dims[*axis] != 1).collect();
+        if moved.is_sorted() {
+            return self.push(&node.name, Operator::Reshape(shape_of(&target[1..])), vec![source]);
+        }
+        if let Some(before) = self.back_again(source, &target[1..], || transposed_places(dims, order)) {
+            return Ok(before);
+        }
+        let places = || transposed_places(dims, order).into_iter().map(Some).collect();
+        self.select(&node.name, source, &target[1..], places)
+    }
+
+    /// What a tensor was before its elements were moved, where moving them to these places brings them back.
+    fn back_again(
+        &self,
+        source: Source,
+        dims: &[usize],
+        places: impl FnOnce() -> Vec<usize>,
+    ) -> Option<Source> {
+        let Source::Node(index) = source else { return None };
+        let node = self.graph_node(index);
+        let Operator::Selection(moved) = &node.operator else { return None };
+        let before = node.inputs[0];
+        let back =
+            || places().iter().enumerate().all(|(at, place)| moved.elements[*place] == Some(at as u32));
+        (self.source_shape(before) == shape_of(dims) && back()).then_some(before)
     }
 
     /// All dimensions of a value, the batch among them.
@@ -181,7 +232,7 @@ impl<'a> Importer<'a> {
                 let source = self.settle(tensor)?;
                 let source =
                     self.select(&node.name, source, &target[1..], || places(&dims[1..], &lists[1..]))?;
-                Ok(Value::Tensor(super::import::Tensor::of(source, target[1..].to_vec(), &node.name).into()))
+                Ok(Value::Tensor(Tensor::of(source, target[1..].to_vec(), &node.name).into()))
             }
         }
     }
@@ -416,6 +467,8 @@ impl<'a> Importer<'a> {
         }
         let mut value = self.value(node, 0)?;
         let dims = self.dims_of(node, 0, &value)?;
+        // Before operator set 11 a Resize was what an Upsample is.
+        let old = old || node.proto.input.len() == 2;
         let targets = self.resize_targets(node, &dims, if old { 1 } else { 2 })?;
         let coordinates = node.string("coordinate_transformation_mode", "half_pixel")?;
         let rounding = node.string("nearest_mode", "round_prefer_floor")?;

@@ -29,6 +29,11 @@ impl Polynomial {
         *self == Self::identity()
     }
 
+    /// Whether it is the same for all channels.
+    pub(super) fn is_uniform(&self) -> bool {
+        self.terms.iter().all(|term| term.len() == 1)
+    }
+
     pub(super) fn degree(&self) -> usize {
         self.terms.len() - 1
     }

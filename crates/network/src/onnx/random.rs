@@ -1,5 +1,5 @@
-//! Random graphs against an independent runtime: branches, sums, products, polynomials and names for the same
-//! value.
+//! Random graphs against an independent runtime: branches, sums, products, polynomials, activations and names
+//! for the same value.
 
 use proptest::prelude::*;
 
@@ -23,6 +23,8 @@ struct Builder {
     values: Vec<Value>,
     choices: std::vec::IntoIter<u32>,
     names: usize,
+    /// Whether activations that are no polynomials may be among the nodes.
+    activations: bool,
 }
 
 impl Builder {
@@ -30,7 +32,7 @@ impl Builder {
         let values = vec![Value { name: "x".into(), dims, degree: 1 }];
         let file = File::new(&dims).floats("zero", &[1], &[0.0]).floats("one", &[1], &[1.0]);
         let file = file.integers("unit", &[], &[1]).floats("half", &[], &[0.5]);
-        Self { file, values, choices: choices.into_iter(), names: 0 }
+        Self { file, values, choices: choices.into_iter(), names: 0, activations: false }
     }
 
     /// A number less than `count`.
@@ -68,7 +70,7 @@ impl Builder {
     /// Adds a node or a few.
     fn step(&mut self) {
         let x = self.value();
-        match self.choose(12) {
+        match self.choose(if self.activations { 16 } else { 12 }) {
             0 | 1 => self.convolution(&x),
             2 => self.pool(&x),
             3 | 4 => self.sum(&x),
@@ -77,8 +79,51 @@ impl Builder {
             7 => self.gate(&x),
             8 | 9 => self.polynomial(&x),
             10 => self.alias(&x),
-            _ => self.moved(&x),
+            11 => self.moved(&x),
+            12 => self.max_pool(&x),
+            _ => self.activation(&x),
         }
+    }
+
+    /// An operator, or a spelling of one; what comes out is bounded, or grows as its argument does.
+    fn activation(&mut self, x: &Value) {
+        let n = x.name.as_str();
+        let operators =
+            ["Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "Elu", "Softplus", "Abs", "Erf"];
+        let form = self.choose(operators.len() + 4);
+        let name = match form.checked_sub(operators.len()) {
+            None => self.node(operators[form], &[n], vec![]),
+            Some(0) => {
+                let sigmoid = self.node("Sigmoid", &[n], vec![]);
+                self.node("Mul", &[n, &sigmoid], vec![])
+            }
+            Some(1) => self.node("Clip", &[n, "zero", "one"], vec![]),
+            Some(2) => {
+                let slopes = self.weights(&[x.dims[0], 1, 1], 0.5);
+                self.node("PRelu", &[n, &slopes], vec![])
+            }
+            _ => {
+                let name = self.name();
+                self.file = self.file.clone().floats(&name, &[], &[std::f64::consts::SQRT_2]);
+                let scaled = self.node("Div", &[n, &name], vec![]);
+                let erf = self.node("Erf", &[&scaled], vec![]);
+                let sum = self.node("Add", &[&erf, "one"], vec![]);
+                let half = self.node("Mul", &[n, "half"], vec![]);
+                self.node("Mul", &[&half, &sum], vec![])
+            }
+        };
+        self.push(name, x.dims, x.degree);
+    }
+
+    fn max_pool(&mut self, x: &Value) {
+        let [c, h, w] = x.dims;
+        if h < 2 || w < 2 {
+            return;
+        }
+        let pad = self.choose(2) as i64;
+        let attributes = vec![ints("kernel_shape", &[2, 2]), ints("pads", &[pad, 0, 0, 0])];
+        let name = self.node("MaxPool", &[&x.name], attributes);
+        self.push(name, [c, h + pad - 1, w - 1], x.degree);
     }
 
     fn convolution(&mut self, x: &Value) {
@@ -302,6 +347,32 @@ proptest! {
             if let FusedOperation::Polynomial { polynomial, .. } = &node.operation {
                 prop_assert!(polynomial.is_square() || polynomial.degree() > 2);
             }
+        }
+    }
+
+    /// In the clear alone: no ciphertext can compute them.
+    #[test]
+    fn random_graphs_with_activations_agree(
+        channels in 1i64..4, height in 3i64..7, width in 3i64..7, steps in 1usize..14,
+        choices in prop::collection::vec(any::<u32>(), 120),
+    ) {
+        let mut builder = Builder::new([channels, height, width], choices);
+        builder.activations = true;
+        (0..steps).for_each(|_| builder.step());
+        let bytes = builder.finish().bytes();
+        let model = Model::from_bytes("random", &bytes).unwrap_or_else(|e| panic!("{e}"));
+        let dims = [channels, height, width].map(|d| d as usize);
+        let input: Vec<f64> = numbers(7, dims.iter().product()).iter().map(|v| 3.0 * v).collect();
+        let scores = model.graph.infer(&input).unwrap();
+        let largest = |values: &[f64]| values.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+        let scale = model.graph.trace(&input).unwrap().iter().fold(1.0, |m, values| largest(values).max(m));
+        // tract's softplus and others overflow beyond, in 32 bits.
+        prop_assume!(scale < 80.0);
+        let theirs = tract(&bytes, &dims, &input);
+        prop_assert_eq!(scores.len(), theirs.len());
+        for (score, other) in scores.iter().zip(&theirs) {
+            // Spelled-out activations may differ from the known ones by a few of their file's digits.
+            prop_assert!((score - other).abs() <= 5e-4 * scale, "{other} instead of {score} of {scale}");
         }
     }
 }

@@ -39,6 +39,15 @@ fn valid() -> File {
 
 #[test]
 fn operators_outside_the_list() {
+    for operator in super::SUPPORTED {
+        let mut file = File::new(&[3]).node(operator, &[], "y", vec![]).output("y");
+        if let Some((domain, name)) = operator.split_once("::") {
+            file.graph().node[0].domain = domain.into();
+            file.graph().node[0].op_type = name.into();
+        }
+        let error = Model::from_bytes("listed", &file.bytes()).unwrap_err();
+        assert!(!matches!(error, crate::Error::Operator { .. }), "{operator}: {error}");
+    }
     let file = File::new(&[3]).node("Det", &["x"], "act1", vec![]).output("act1");
     refused(&file, &["Det", "act1", "not supported", "Conv", "Gemm", "AveragePool"]);
     let mut file = File::new(&[3]).node("Mul", &["x", "x"], "act1", vec![]).output("act1");
@@ -93,8 +102,8 @@ fn shapes_that_do_not_fit() {
     let image = File::new(&[1, 2, 3]).random("w", &[6, 4], 1.0);
     refused(&image.node("Gemm", &["x", "w"], "fc1", vec![]).output("fc1"), &["flattened", "1x2x3"]);
     let columns =
-        File::new(&[3, 4, 5]).random("k", &[5], 1.0).node("Mul", &["x", "k"], "y", vec![]).output("y");
-    refused(&columns, &["3 channels", "[5]"]);
+        File::new(&[3, 4, 5]).random("k", &[2], 1.0).node("Mul", &["x", "k"], "y", vec![]).output("y");
+    refused(&columns, &["3 channels", "each element", "[2]"]);
     let pads = vec![ints("kernel_shape", &[2, 2]), ints("pads", &[2, 0, 0, 0])];
     refused(
         &File::new(&[1, 4, 4]).node("AveragePool", &["x"], "p", pads).output("p"),
@@ -168,7 +177,8 @@ fn tensors_whose_data_do_not_fit() {
     };
     refused(&with(&|w| w.raw_data = Some(vec![0; 47])), &["bytes", "\"w\"", "48", "47"]);
     refused(&with(&|w| w.raw_data = None), &["values", "\"w\"", "12", "0"]);
-    refused(&with(&|w| w.data_type = 10), &["\"w\"", "float", "type 10"]);
+    refused(&with(&|w| w.data_type = 10), &["bytes of tensor \"w\"", "24", "48"]);
+    refused(&with(&|w| w.data_type = 17), &["\"w\"", "float", "type 17"]);
     refused(&with(&|w| w.data_location = 1), &["\"w\"", "external"]);
     refused(&with(&|w| w.dims = vec![4, -3]), &["\"w\"", "-3"]);
     refused(&with(&|w| w.dims = vec![1 << 40, 1 << 40]), &["\"w\"", "limit"]);
@@ -303,9 +313,16 @@ fn file_above_the_limit_is_not_read() {
     assert!(Model::load(&path).unwrap_err().to_string().contains("cannot read"));
 }
 
-/// Loads bytes and, where that works, runs what came of them, as far as it is no great work.
+/// Loads and examines bytes and, where that works, runs what came of them, as far as it is no great work.
 fn survive(bytes: &[u8]) {
-    let Ok(model) = Model::from_bytes("fuzz", bytes) else { return };
+    let (read, examined) = (Model::from_bytes("fuzz", bytes), Model::examine_bytes("fuzz", bytes));
+    let Ok(model) = read else {
+        assert!(examined.is_err() || examined.is_ok_and(|e| !e.problems.is_empty() && e.model.is_none()));
+        return;
+    };
+    let examined = examined.unwrap();
+    assert_eq!(examined.model.as_ref(), Some(&model));
+    assert_eq!(examined.problems.is_empty(), model.fused().is_ok());
     if model.graph.multiplications().unwrap() < 1 << 20 {
         let input = vec![0.5; model.graph.input.elements()];
         model.graph.infer(&input).unwrap();

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use half::{bf16, f16};
+
 use super::array::{Array, Data};
 use super::proto::{self, data_type};
 use crate::error::{check_finite, check_length};
@@ -50,6 +52,13 @@ impl<'a> Constant<'a> {
 
     /// The numbers, all finite, as many as the dimensions say. Integers are refused.
     pub(super) fn floats(&self, name: &str) -> Result<Vec<f64>, Error> {
+        let values = self.floats_or_infinite(name)?;
+        check_finite(&format!("tensor {name:?}"), &values)?;
+        Ok(values)
+    }
+
+    /// As [`Constant::floats`], with values that are not finite: bounds may be infinite.
+    pub(super) fn floats_or_infinite(&self, name: &str) -> Result<Vec<f64>, Error> {
         let elements = product(&self.dims(name)?);
         let values = match self {
             Self::Computed(array) => match &array.data {
@@ -61,7 +70,6 @@ impl<'a> Constant<'a> {
             Self::Integers { .. } => return Err(wrong_type(name, "float or double", data_type::INT64)),
         };
         check_length(|| format!("values of tensor {name:?}"), elements, values.len())?;
-        check_finite(&format!("tensor {name:?}"), &values)?;
         Ok(values)
     }
 
@@ -73,7 +81,7 @@ impl<'a> Constant<'a> {
                 Data::Integers(values) => values.clone(),
                 Data::Floats(_) => return Err(wrong_type(name, "int64", data_type::FLOAT)),
             },
-            Self::Tensor(tensor) => tensor_integers(name, tensor)?,
+            Self::Tensor(tensor) => tensor_integers(name, tensor, elements)?,
             Self::Integers { values, .. } => values.to_vec(),
             Self::Floats { .. } => return Err(wrong_type(name, "int64", data_type::FLOAT)),
         };
@@ -92,19 +100,45 @@ impl<'a> Constant<'a> {
         Ok(Array { dims, data })
     }
 
+    /// The type that a file stores the elements as; `None` of what was computed.
+    pub(super) fn data_type(&self) -> Option<i32> {
+        match self {
+            Self::Tensor(tensor) => Some(tensor.data_type),
+            _ => None,
+        }
+    }
+
+    /// The elements, where they are texts.
+    pub(super) fn texts(&self) -> Option<Vec<String>> {
+        let Self::Tensor(tensor) = self else { return None };
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        (tensor.data_type == data_type::STRING).then(|| tensor.string_data.iter().map(text).collect())
+    }
+
     /// Whether the elements are integers.
     pub(super) fn is_integer(&self) -> bool {
         match self {
             Self::Computed(array) => matches!(array.data, Data::Integers(_)),
-            Self::Tensor(tensor) => tensor.data_type == data_type::INT64,
+            Self::Tensor(tensor) => is_integer(tensor.data_type),
             Self::Floats { .. } => false,
             Self::Integers { .. } => true,
         }
     }
 }
 
+/// Whether a data type is one of integers, truth values among them.
+fn is_integer(kind: i32) -> bool {
+    use data_type::{BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16};
+    [INT64, INT32, INT16, INT8, UINT16, UINT8, BOOL].contains(&kind)
+}
+
 fn tensor_floats(name: &str, tensor: &proto::Tensor, elements: usize) -> Result<Vec<f64>, Error> {
     let raw = raw(name, tensor)?;
+    let halves = |bytes: &[u8], value: fn(u16) -> f64| -> Result<Vec<f64>, Error> {
+        Ok(words::<2>(name, bytes, elements)?.map(|w| value(u16::from_le_bytes(w))).collect())
+    };
+    let listed = |value: fn(u16) -> f64| tensor.int32_data.iter().map(|&v| value(v as u16)).collect();
+    let (half, brain) = (|bits| f16::from_bits(bits).into(), |bits| bf16::from_bits(bits).into());
     Ok(match (tensor.data_type, raw) {
         (data_type::FLOAT, Some(bytes)) => {
             words::<4>(name, bytes, elements)?.map(|w| f32::from_le_bytes(w).into()).collect()
@@ -112,20 +146,42 @@ fn tensor_floats(name: &str, tensor: &proto::Tensor, elements: usize) -> Result<
         (data_type::DOUBLE, Some(bytes)) => {
             words::<8>(name, bytes, elements)?.map(f64::from_le_bytes).collect()
         }
+        (data_type::FLOAT16, Some(bytes)) => halves(bytes, half)?,
+        (data_type::BFLOAT16, Some(bytes)) => halves(bytes, brain)?,
         (data_type::FLOAT, None) => tensor.float_data.iter().map(|&v| v.into()).collect(),
         (data_type::DOUBLE, None) => tensor.double_data.clone(),
+        (data_type::FLOAT16, None) => listed(half),
+        (data_type::BFLOAT16, None) => listed(brain),
         (other, _) => return Err(wrong_type(name, "float or double", other)),
     })
 }
 
-fn tensor_integers(name: &str, tensor: &proto::Tensor) -> Result<Vec<i64>, Error> {
-    match (tensor.data_type, raw(name, tensor)?) {
-        (data_type::INT64, Some(bytes)) => {
-            Ok(words::<8>(name, bytes, bytes.len() / 8)?.map(i64::from_le_bytes).collect())
+fn tensor_integers(name: &str, tensor: &proto::Tensor, elements: usize) -> Result<Vec<i64>, Error> {
+    let kind = tensor.data_type;
+    let Some(bytes) = raw(name, tensor)? else {
+        return match kind {
+            data_type::INT64 => Ok(tensor.int64_data.clone()),
+            kind if is_integer(kind) => Ok(tensor.int32_data.iter().map(|&v| v.into()).collect()),
+            other => Err(wrong_type(name, "int64", other)),
+        };
+    };
+    Ok(match kind {
+        data_type::INT64 => words::<8>(name, bytes, elements)?.map(i64::from_le_bytes).collect(),
+        data_type::INT32 => {
+            words::<4>(name, bytes, elements)?.map(|w| i32::from_le_bytes(w).into()).collect()
         }
-        (data_type::INT64, None) => Ok(tensor.int64_data.clone()),
-        (other, _) => Err(wrong_type(name, "int64", other)),
-    }
+        data_type::INT16 => {
+            words::<2>(name, bytes, elements)?.map(|w| i16::from_le_bytes(w).into()).collect()
+        }
+        data_type::UINT16 => {
+            words::<2>(name, bytes, elements)?.map(|w| u16::from_le_bytes(w).into()).collect()
+        }
+        data_type::INT8 => words::<1>(name, bytes, elements)?.map(|w| i8::from_le_bytes(w).into()).collect(),
+        data_type::UINT8 | data_type::BOOL => {
+            words::<1>(name, bytes, elements)?.map(|[byte]| byte.into()).collect()
+        }
+        other => return Err(wrong_type(name, "int64", other)),
+    })
 }
 
 /// The raw bytes where the numbers are stored so; refuses those in other files.

@@ -4,7 +4,7 @@ use super::import::{Importer, shape_of};
 use super::node::Node;
 use super::polynomial::Polynomial;
 use crate::layer::{AveragePool, Convolution, Padding, product};
-use crate::{Error, Operator, Shape, Source};
+use crate::{Error, MaxPool, Operator, Shape, Source};
 
 /// A window of a node: extents down and to the right; one-dimensional ones have a height of 1.
 struct Window {
@@ -12,6 +12,14 @@ struct Window {
     stride: [usize; 2],
     dilation: [usize; 2],
     padding: Padding,
+}
+
+/// The windows of a pool, what they read, and what the last ones reach over it where they round up.
+struct Pool {
+    source: Source,
+    image: Vec<usize>,
+    layer: AveragePool,
+    overhang: [usize; 2],
 }
 
 impl<'a> Importer<'a> {
@@ -96,10 +104,45 @@ impl<'a> Importer<'a> {
     }
 
     pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
-        node.only(
-            1,
-            &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],
-        )?;
+        let Pool { mut source, image, mut layer, overhang } = self.pool(node, "count_include_pad")?;
+        layer.include_padding = node.int("count_include_pad", 0)? != 0;
+        let Padding { top, left, bottom, right } = layer.padding;
+        if overhang != [0, 0] && layer.include_padding && layer.padding != Padding::default() {
+            // What the last window reaches over does not count, the padding does: that is made zeros.
+            let input = shape_of(&image);
+            let around = |extent: usize, before: usize, after: usize| -> Vec<Option<usize>> {
+                let pixel = |at: usize| at.checked_sub(before).filter(|pixel| *pixel < extent);
+                (0..extent + before + after).map(pixel).collect()
+            };
+            let lists = [
+                (0..input.channels).map(Some).collect(),
+                around(input.height, top, bottom),
+                around(input.width, left, right),
+            ];
+            let dims = [input.channels, lists[1].len(), lists[2].len()];
+            let own = [input.channels, input.height, input.width];
+            source = self.select(&node.name, source, &dims, || super::array::places(&own, &lists))?;
+            layer.padding = Padding::default();
+        }
+        layer.include_padding &= overhang == [0, 0];
+        layer.padding.bottom += overhang[0];
+        layer.padding.right += overhang[1];
+        let rank = image.len();
+        self.push_bound(node, Operator::AveragePool(layer), vec![source], |shape| dims_of(shape, rank))
+    }
+
+    pub(super) fn max_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        let Pool { source, image, mut layer, overhang } = self.pool(node, "storage_order")?;
+        layer.padding.bottom += overhang[0];
+        layer.padding.right += overhang[1];
+        let operator = Operator::MaxPool(MaxPool { windows: layer });
+        self.push_bound(node, operator, vec![source], |shape| dims_of(shape, image.len()))
+    }
+
+    /// The windows of a pool, one of whose attributes has this name.
+    fn pool(&mut self, node: &Node<'a>, attribute: &str) -> Result<Pool, Error> {
+        let all = ["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides", attribute];
+        node.only(1, &all)?;
         let (source, image) = self.image(node)?;
         let (input, rank) = (shape_of(&image), image.len());
         let kernel =
@@ -109,22 +152,25 @@ impl<'a> Importer<'a> {
             return Err(node.form("no dilation", format!("{:?}", window.dilation)));
         }
         let Window { kernel, stride, padding, .. } = window;
-        let include_padding = node.int("count_include_pad", 0)? != 0;
-        let mut layer = AveragePool { kernel, stride, padding, include_padding };
+        let layer = AveragePool { kernel, stride, padding, include_padding: false };
         layer.output_shape(&node.name, input)?;
-        if node.int("ceil_mode", 0)? != 0 {
-            let more = overhang(&layer, input);
-            if more != [0, 0] && include_padding && padding != Padding::default() {
-                let expected = "ceil_mode without padding, or with padding that is left out of the mean";
-                return Err(
-                    node.form(expected, format!("{padding:?} that counts in the mean (count_include_pad)"))
-                );
-            }
-            layer.include_padding &= more == [0, 0];
-            layer.padding.bottom += more[0];
-            layer.padding.right += more[1];
-        }
-        self.push_bound(node, Operator::AveragePool(layer), vec![source], |shape| dims_of(shape, rank))
+        let up = node.int("ceil_mode", 0)? != 0;
+        let overhang = if up { overhang(&layer, input) } else { [0, 0] };
+        Ok(Pool { source, image, layer, overhang })
+    }
+
+    pub(super) fn global_max_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        node.only(1, &[])?;
+        let (source, image) = self.image(node)?;
+        let input = shape_of(&image);
+        let windows = AveragePool {
+            kernel: [input.height, input.width],
+            stride: [1, 1],
+            padding: Padding::default(),
+            include_padding: false,
+        };
+        let operator = Operator::MaxPool(MaxPool { windows });
+        self.push_bound(node, operator, vec![source], |shape| dims_of(shape, image.len()))
     }
 
     pub(super) fn global_average_pool(&mut self, node: &Node<'a>) -> Result<(), Error> {
@@ -137,8 +183,8 @@ impl<'a> Importer<'a> {
         self.push_bound(node, Operator::AveragePool(layer), vec![source], |shape| dims_of(shape, image.len()))
     }
 
-    /// ReduceMean and ReduceSum over rows, columns or both.
-    pub(super) fn reduction(&mut self, node: &Node<'a>, mean: bool) -> Result<(), Error> {
+    /// ReduceMean, ReduceSum and ReduceMax over rows, columns or both.
+    pub(super) fn reduction(&mut self, node: &Node<'a>) -> Result<(), Error> {
         node.only(2, &["axes", "keepdims", "noop_with_empty_axes"])?;
         let (source, image) = self.image(node)?;
         let (input, rank) = (shape_of(&image), image.len() as i64 + 1);
@@ -166,7 +212,13 @@ impl<'a> Importer<'a> {
             .filter(|axis| keep || !reduced[*axis])
             .map(|axis| if reduced[axis] { 1 } else { image[axis] })
             .collect();
-        let pooled = self.push(&node.name, Operator::AveragePool(pool), vec![source])?;
+        let operator = match node.operator().as_str() {
+            "ReduceMax" => {
+                Operator::MaxPool(MaxPool { windows: AveragePool { include_padding: false, ..pool } })
+            }
+            _ => Operator::AveragePool(pool),
+        };
+        let pooled = self.push(&node.name, operator, vec![source])?;
         let shape = shape_of(&dims);
         let computed = Shape::new(input.channels, input.height + 1 - kernel[0], input.width + 1 - kernel[1]);
         let source = if shape == computed {
@@ -174,7 +226,7 @@ impl<'a> Importer<'a> {
         } else {
             self.push(&node.name, Operator::Reshape(shape), vec![pooled])?
         };
-        let factor = if mean { 1.0 } else { product(&extents) as f64 };
+        let factor = if node.operator() == "ReduceSum" { product(&extents) as f64 } else { 1.0 };
         let polynomial = Polynomial::identity().multiply(&Polynomial::constant(vec![factor]));
         self.bind_polynomial(node, source, dims, polynomial)
     }

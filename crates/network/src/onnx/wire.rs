@@ -46,12 +46,12 @@ impl Kind {
             (Kind::Model, 7) => Kind::Graph,
             (Kind::Graph, 1) => Kind::Node,
             (Kind::Graph, 5) | (Kind::Attribute, 5) => Kind::Tensor,
-            (Kind::Graph, 11 | 12) => Kind::ValueInfo,
+            (Kind::Graph, 11..=13) => Kind::ValueInfo,
             (Kind::Node, 5) => Kind::Attribute,
             (Kind::ValueInfo, 2) => Kind::Type,
             (Kind::Type, 1) => Kind::TensorType,
             (Kind::TensorType, 2) => Kind::TensorShape,
-            (Kind::Tensor, 1 | 7) | (Kind::Attribute, 8) => Kind::Integers,
+            (Kind::Tensor, 1 | 5 | 7) | (Kind::Attribute, 8) => Kind::Integers,
             _ => Kind::Opaque,
         }
     }

@@ -80,8 +80,9 @@ impl PublicPlan {
             }
         }
         self.reply.check_capacity(parameters.modulus(Level(0)))?;
-        if self.labels.len() != self.reply.scores.len() {
-            return wrong("it has not one label for each score");
+        let (labels, scores) = (self.labels.len(), self.reply.scores.len());
+        if labels != scores && (labels, scores) != (2, 1) {
+            return wrong("it has not one label for each score, or two for one score");
         }
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if !positive(self.score_bound) || self.score_bound > self.reply.capacity {

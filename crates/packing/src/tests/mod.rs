@@ -18,7 +18,9 @@ use blindsight_circuit::encrypted::Program;
 use blindsight_ckks::{
     Context, Evaluator, Parameters, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys,
 };
-use blindsight_network::{Bias, Convolution, Dense, Graph, Metadata, Model, Operator, Padding, Shape};
+use blindsight_network::{
+    Bias, Convolution, Dense, FinalActivation, Graph, Metadata, Model, Operator, Padding, Shape,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -139,7 +141,14 @@ pub fn model(f: &Figures) -> Option<Model> {
     metadata.input_range = (-1.0, 1.0);
     metadata.score_bound = Some(16.0);
     let graph = Graph::chain(f.input, layers);
-    Some(Model { name: "random".into(), graph, metadata, digest: [f.seed as u8; 32] })
+    Some(Model {
+        name: "random".into(),
+        graph,
+        metadata,
+        output: FinalActivation::None,
+        remarks: vec![],
+        digest: [f.seed as u8; 32],
+    })
 }
 
 pub fn image(f: &Figures) -> Vec<f64> {
