@@ -114,10 +114,9 @@ def write(network, recipe, path):
     import onnx
 
     example = torch.zeros(1, *DATASETS[recipe.dataset].shape)
-    dynamic = {"input": {0: torch.export.Dim("batch")}} if isinstance(network, nn.Module) else None
     program = torch.onnx.export(
         network.eval(), (example,), opset_version=OPSET, dynamo=True, verbose=False,
-        dynamic_shapes=(({0: torch.export.Dim.DYNAMIC}),) if dynamic else None,
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
     )  # fmt: skip
     program.save(path, external_data=False)
     model = onnx.load(path)

@@ -35,6 +35,11 @@ impl Batch {
         &self.values[n * size..(n + 1) * size]
     }
 
+    /// Some of the images.
+    pub fn part(&self, images: impl Iterator<Item = usize>) -> Self {
+        Self { shape: self.shape, values: images.flat_map(|n| self.image(n)).copied().collect() }
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.values.len() / self.shape.elements()
@@ -47,7 +52,7 @@ impl Batch {
     }
 
     /// A batch whose images are computed one by one.
-    fn by_image(images: usize, shape: Shape, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+    pub fn by_image(images: usize, shape: Shape, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let mut values = vec![0.0; images * shape.elements()];
         values.par_chunks_mut(shape.elements()).enumerate().for_each(|(n, image)| fill(n, image));
         Self { shape, values }
@@ -151,7 +156,14 @@ pub(crate) fn matrix(values: &[f32], rows: usize, columns: usize) -> ArrayView2<
 }
 
 /// What each tap of a group's window meets at each output position, zero on the padding: `[tap][position]`.
-fn windows(layer: &Convolution, from: Shape, to: Shape, image: &[f32], group: usize, out: &mut [f32]) {
+pub(crate) fn windows(
+    layer: &Convolution,
+    from: Shape,
+    to: Shape,
+    image: &[f32],
+    group: usize,
+    out: &mut [f32],
+) {
     for (tap, row) in out.chunks_mut(to.positions()).enumerate() {
         let places = TapPlaces::new(layer, from, group, tap);
         for (y, line) in row.chunks_mut(to.width).enumerate() {
@@ -174,7 +186,7 @@ pub(crate) fn window(
 }
 
 /// Where one tap of a window lies.
-struct TapPlaces {
+pub(crate) struct TapPlaces {
     from: Shape,
     plane: usize,
     /// The row and column that the first output position meets, before the padding is taken off.
@@ -184,22 +196,27 @@ struct TapPlaces {
 }
 
 impl TapPlaces {
-    fn new(layer: &Convolution, from: Shape, group: usize, tap: usize) -> Self {
+    pub fn new(layer: &Convolution, from: Shape, group: usize, tap: usize) -> Self {
         let [height, width] = layer.kernel;
         let plane = group * layer.group_inputs() + tap / (height * width);
         let first = [tap / width % height * layer.dilation[0], tap % width * layer.dilation[1]];
         Self { from, plane, first, stride: layer.stride, padding: layer.padding }
     }
 
-    fn value(&self, image: &[f32], y: usize, x: usize) -> f32 {
+    /// The element of the image that the tap meets at an output position; `None` on the padding.
+    pub fn place(&self, y: usize, x: usize) -> Option<usize> {
         let row = (y * self.stride[0] + self.first[0]).checked_sub(self.padding.top);
         let column = (x * self.stride[1] + self.first[1]).checked_sub(self.padding.left);
         match (row, column) {
             (Some(row), Some(column)) if row < self.from.height && column < self.from.width => {
-                image[(self.plane * self.from.height + row) * self.from.width + column]
+                Some((self.plane * self.from.height + row) * self.from.width + column)
             }
-            _ => 0.0,
+            _ => None,
         }
+    }
+
+    fn value(&self, image: &[f32], y: usize, x: usize) -> f32 {
+        self.place(y, x).map_or(0.0, |place| image[place])
     }
 }
 

@@ -1,6 +1,8 @@
 //! The calibration data: checked, and a part of it held back.
 
-use blindsight_network::{Graph, Shape};
+use std::sync::Arc;
+
+use blindsight_network::{Graph, Metadata, Shape, probe};
 
 use crate::Error;
 use crate::batch::Batch;
@@ -10,10 +12,10 @@ const HELD_BACK: usize = 5;
 /// The fewest inputs that a fit makes sense of.
 const FEWEST: usize = 50;
 
-/// Inputs that the fit learns from, followed by those that it is judged on.
+/// Inputs that the fit learns from, followed by those that it is judged on, followed by the planner's probe.
 #[derive(Debug)]
 pub(crate) struct Data {
-    pub inputs: std::sync::Arc<Batch>,
+    pub inputs: Arc<Batch>,
     /// How many of them the fit learns from.
     pub calibration: usize,
     /// The class of each, where known.
@@ -23,30 +25,34 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Checks the inputs and labels of a network, and sets a fifth of them apart, by `seed`.
+    /// Checks the inputs and labels of a network, and sets a fifth of them apart, by `seed`. The planner
+    /// looks at a probe image, by the metadata's range of inputs, which must not be outside of what is
+    /// fitted.
     pub fn new(
         graph: &Graph,
-        scores: usize,
+        metadata: &Metadata,
         inputs: &[Vec<f64>],
         labels: Option<&[usize]>,
         seed: u64,
     ) -> Result<Self, Error> {
-        check(graph.input, scores, inputs, labels)?;
+        check(graph.input, metadata.labels.len(), inputs, labels)?;
         let mut order: Vec<usize> = (0..inputs.len()).collect();
         order.sort_by(|a, b| share(seed, *a as u64).total_cmp(&share(seed, *b as u64)));
         let calibration = inputs.len() - inputs.len() / HELD_BACK;
         let labels = labels.map(|labels| order.iter().map(|n| labels[*n]).collect());
-        let batch = Batch::of(graph.input, inputs, &order);
+        let mut batch = Batch::of(graph.input, inputs, &order);
+        let probe = probe::image(graph.input, metadata.input_range);
+        batch.values.extend(probe.iter().map(|v| *v as f32));
         Ok(Self { inputs: batch.into(), calibration, labels, order })
     }
 
-    /// How many inputs there are.
+    /// How many inputs there are, without the probe.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 }
 
-fn check(shape: Shape, scores: usize, inputs: &[Vec<f64>], labels: Option<&[usize]>) -> Result<(), Error> {
+fn check(shape: Shape, classes: usize, inputs: &[Vec<f64>], labels: Option<&[usize]>) -> Result<(), Error> {
     let refused = |what: String, expected: String, found: String| Err(Error::Data { what, expected, found });
     if inputs.len() < FEWEST {
         let expected = format!("{FEWEST} or more (a thousand or two do well)");
@@ -67,17 +73,17 @@ fn check(shape: Shape, scores: usize, inputs: &[Vec<f64>], labels: Option<&[usiz
         let expected = format!("{}, one for each input", inputs.len());
         return refused("labels".into(), expected, labels.len().to_string());
     }
-    match labels.iter().position(|label| *label >= scores) {
+    match labels.iter().position(|label| *label >= classes) {
         Some(n) => {
-            let expected = format!("a class below {scores}, the number of scores");
+            let expected = format!("a class below {classes}, as many as the network has");
             refused(format!("label of input {n}"), expected, labels[n].to_string())
         }
         None => Ok(()),
     }
 }
 
-/// A number from 0 to 1 that looks random, the same for the same arguments (SplitMix64; Steele, Lea and Flood,
-/// OOPSLA 2014).
+/// A number from 0 to 1 that looks random, the same for the same arguments (SplitMix64; Steele, Lea and
+/// Flood, OOPSLA 2014).
 pub(crate) fn share(seed: u64, index: u64) -> f64 {
     let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -92,7 +98,9 @@ mod tests {
 
     fn refused(inputs: &[Vec<f64>], labels: Option<&[usize]>) -> String {
         let graph = Graph { input: Shape::vector(2), nodes: vec![], output: Source::Input };
-        Data::new(&graph, 2, inputs, labels, 1).expect_err("unfit data").to_string()
+        Data::new(&graph, &Metadata::new(graph.input, 2), inputs, labels, 1)
+            .expect_err("unfit data")
+            .to_string()
     }
 
     #[test]
@@ -114,13 +122,14 @@ mod tests {
 
     #[test]
     fn a_fifth_is_held_back_and_none_is_lost() {
-        let graph = Graph { input: Shape::vector(1), nodes: vec![], output: Source::Input };
-        let inputs: Vec<Vec<f64>> = (0..100).map(|n| vec![f64::from(n)]).collect();
+        let graph = Graph { input: Shape::vector(100), nodes: vec![], output: Source::Input };
+        let inputs: Vec<Vec<f64>> = (0..100).map(|n| vec![f64::from(n); 100]).collect();
         let labels: Vec<usize> = (0..100).collect();
-        let data = Data::new(&graph, 100, &inputs, Some(&labels), 7).expect("sound data");
+        let metadata = Metadata::new(graph.input, 100);
+        let data = Data::new(&graph, &metadata, &inputs, Some(&labels), 7).expect("sound data");
         assert_eq!((data.calibration, data.len()), (80, 100));
         let mut found = data.labels.clone().expect("labels");
-        assert!(found.iter().zip(&data.inputs.values).all(|(label, value)| *label as f32 == *value));
+        assert!(found.iter().enumerate().all(|(n, label)| data.inputs.image(n)[0] == *label as f32));
         assert_ne!(found, labels);
         found.sort_unstable();
         assert_eq!(found, labels);

@@ -24,8 +24,8 @@ pub enum Error {
     },
     /// A pool by the largest value, which no polynomial is.
     #[error(
-        "MaxPool (node {node:?}) cannot be computed encrypted: allow it to be replaced by average pooling over \
-         the same windows (--replace max-pool), or train with average pooling"
+        "MaxPool (node {node:?}) cannot be computed encrypted: allow it to be replaced by average pooling \
+         over the same windows (--replace max-pool), or train with average pooling"
     )]
     MaxPool {
         /// The node.
@@ -33,8 +33,8 @@ pub enum Error {
     },
     /// No choice of degrees loses as little accuracy as was asked for.
     #[error(
-        "no degrees up to {highest} keep within {allowed} points of the accuracy before: the best, {degrees:?}, \
-         lose {drop:.2} points on {held_back} inputs held back; allow more (--max-drop), or give more data"
+        "no degrees up to {highest} keep within {allowed} points of the accuracy before: the best, \
+         {degrees:?}, lose {drop:.2} points on {held_back} inputs held back; allow more (--max-drop), or give more data"
     )]
     Accuracy {
         /// The highest degree that was tried.

@@ -8,26 +8,28 @@
 //!
 //! 1. A fifth of the inputs is held back: choices are made, and the outcome is reported, on it.
 //! 2. Both networks run side by side, node by node. Each activation is replaced, channel by channel, by the
-//!    polynomial that is nearest to it in the mean square over what *arrives there in the replaced network*.
-//! 3. Each linear layer behind is corrected: of its weights, those that bring its output nearest to what the
-//!    original network had there, by ridge regression; at the end of a residual branch, to what the *sum* was.
-//!    So errors do not add up from layer to layer: each one starts again from the original.
-//! 4. Degrees start at 2 and rise as far as the accuracy needs; [`Options::max_drop`] says what it may lose.
+//!    polynomial that is nearest to it in the mean square over what *arrives there in the replaced
+//!    network*.
+//! 3. Each linear layer behind is corrected: of its weights, those that bring its output nearest to what
+//!    the original network had there, by ridge regression; at the end of a residual branch, to what the
+//!    *sum* was. So errors do not add up from layer to layer: each one starts again from the original.
+//! 4. Degrees start at 2 and rise as far as the accuracy needs; [`Options::max_drop`] says what it may
+//!    lose.
 //!
 //! # Sources
 //!
-//! Layer-wise least squares against the original's outputs is what post-training quantisation and pruning do
-//! (Nagel et al., Up or Down?, ICML 2020; Frantar et al., Optimal Brain Compression, NeurIPS 2022). That a
-//! polynomial is to be fitted to the distribution of its argument, and not to an interval, is known for private
-//! inference from Chou et al., Faster CryptoNets, 2018. Everything is deterministic: the same inputs and seed
-//! give the same network.
+//! Layer-wise least squares against the original's outputs is what post-training quantisation and pruning
+//! do (Nagel et al., Up or Down?, ICML 2020; Frantar et al., Optimal Brain Compression, NeurIPS 2022). That
+//! a polynomial is to be fitted to the distribution of its argument, and not to an interval, is known for
+//! private inference from Chou et al., Faster CryptoNets, 2018. Everything is deterministic: the same
+//! inputs and seed give the same network.
 //!
 //! # Contract
 //!
-//! Nothing here reads or writes files. The result passes [`Graph::to_onnx`] and has a plan. Arithmetic of the
-//! search is of single precision; what is reported is computed by [`Graph::infer_batch`]. Memory: four bytes for
-//! each element of the layers that are in use at once, for each input, twice. Work is spread over rayon's current
-//! pool.
+//! Nothing here reads or writes files. The result passes [`Graph::to_onnx`] and has a plan. Arithmetic of
+//! the search is of single precision; what is reported is computed by [`Graph::infer_batch`]. Memory: four
+//! bytes for each element of the layers that are in use at once, for each input, twice. Work is spread over
+//! rayon's current pool.
 
 mod batch;
 mod build;
@@ -41,7 +43,7 @@ mod report;
 mod search;
 mod solve;
 
-use blindsight_network::{Graph, Metadata, Model, Polynomial};
+use blindsight_network::{FinalActivation, Graph, Metadata, Polynomial};
 use blindsight_packing::planner;
 
 use crate::build::Built;
@@ -99,23 +101,22 @@ pub enum Step<'a> {
 pub struct Fitted {
     /// The network, without activations.
     pub graph: Graph,
-    /// The metadata given, with the ranges of all nodes and the score bound as measured; the accuracy, which is
-    /// that over test images, is left open.
+    /// The metadata given, with the ranges of all nodes and the score bound as measured; the accuracy,
+    /// which is that over test images, is left open.
     pub metadata: Metadata,
     /// What was done, and what it cost.
     pub report: Report,
 }
 
-/// Replaces the activations of `graph` by polynomials, corrects its linear layers on `inputs`, and measures what
-/// the planner has to know. A network that is polynomial already is only measured.
+/// Replaces the activations of `graph` by polynomials, corrects its linear layers on `inputs`, and measures
+/// what the planner has to know. A network that is polynomial already is only measured.
 ///
-/// `inputs` are normalised, each of the elements that `graph.input` has; `labels`, where known, are their classes.
-/// Without labels, the classes that the network gave before count as right. `metadata` is the network's. `progress`
-/// is told what is being done.
+/// `inputs` are normalised, each of the elements that `graph.input` has; `labels`, where known, are their
+/// classes. Without labels, the classes that the network gave before count as right. `metadata` is the
+/// network's. `progress` is told what is being done.
 ///
-/// # Errors
-/// Data that do not fit the network; options out of range; a pool by the largest value that is not to be replaced;
-/// no degrees that keep the accuracy, or none that a plan exists for, with the figures.
+/// # Errors Data that do not fit the network; options out of range; a pool by the largest value that is not
+/// to be replaced; no degrees that keep the accuracy, or none that a plan exists for, with the figures.
 ///
 /// # Example
 /// ```
@@ -131,7 +132,8 @@ pub struct Fitted {
 ///     ("scores", dense(2, 3, &[1.0, 0.2, -0.4, -0.3, 0.8, 0.5])),
 /// ];
 /// let graph = Graph::chain(Shape::vector(2), layers.map(|(name, layer)| (name.to_string(), layer)));
-/// let inputs: Vec<Vec<f64>> = (0..200).map(|i| vec![f64::from(i % 20) / 20.0, f64::from(i / 20) / 10.0]).collect();
+/// let input = |i: i32| vec![f64::from(i % 20) / 20.0, f64::from(i / 20) / 10.0];
+/// let inputs: Vec<Vec<f64>> = (0..200).map(input).collect();
 /// let metadata = Metadata::new(graph.input, 2);
 /// let options = Options { max_drop: 5.0, ..Options::default() };
 /// let fitted = fit(&graph, &metadata, &inputs, None, &options, &mut |_| ())?;
@@ -149,11 +151,13 @@ pub fn fit(
 ) -> Result<Fitted, Error> {
     check(options)?;
     let prepared = prepare::prepared(graph, options.replace_max_pool)?;
-    let data = Data::new(graph, graph.output_shape()?.elements(), inputs, labels, options.seed)?;
     let metadata = Metadata { accuracy: None, ..metadata.clone() };
+    let data = Data::new(graph, &metadata, inputs, labels, options.seed)?;
     let chosen = search::chosen(&prepared, &metadata, &data, options, progress)?;
     let metadata = measured(&metadata, &chosen.built);
-    let (before, after) = (classes(graph, inputs, &data)?, classes(&chosen.built.graph, inputs, &data)?);
+    let count = metadata.labels.len();
+    let [before, after] = [graph, &chosen.built.graph].map(|graph| classes(graph, count, inputs, &data));
+    let (before, after) = (before?, after?);
     let right = |found: &[usize]| {
         let labels = data.labels.as_ref()?;
         Some(agreement(found, &labels[data.calibration..]))
@@ -191,17 +195,18 @@ fn check(options: &Options) -> Result<(), Error> {
 
 /// The metadata with what a walk measured.
 fn measured(metadata: &Metadata, built: &Built) -> Metadata {
-    let most = built.scores.values.iter().fold(0.0f32, |most, s| most.max(s.abs()));
+    let scores = &built.scores.values[..(built.scores.len() - 1) * built.scores.shape.elements()];
+    let most = scores.iter().fold(0.0f32, |most, s| most.max(s.abs()));
     // A few digits: a bound is no measurement.
     let bound = format!("{:.2e}", BOUND_MARGIN * f64::from(most)).parse().ok().filter(|b: &f64| *b > 0.0);
     Metadata { ranges: built.ranges.clone(), score_bound: bound.or(metadata.score_bound), ..metadata.clone() }
 }
 
-/// The classes of the inputs held back.
-fn classes(graph: &Graph, inputs: &[Vec<f64>], data: &Data) -> Result<Vec<usize>, Error> {
+/// The classes, of so many, of the inputs held back.
+fn classes(graph: &Graph, count: usize, inputs: &[Vec<f64>], data: &Data) -> Result<Vec<usize>, Error> {
     let held_back: Vec<Vec<f64>> =
         data.order[data.calibration..].iter().map(|n| inputs[*n].clone()).collect();
-    Ok(graph.infer_batch(&held_back)?.iter().map(|scores| Model::class_of(scores)).collect())
+    Ok(graph.infer_batch(&held_back)?.iter().map(|s| FinalActivation::class_of(s, count)).collect())
 }
 
 fn agreement(a: &[usize], b: &[usize]) -> f64 {
@@ -210,9 +215,11 @@ fn agreement(a: &[usize], b: &[usize]) -> f64 {
 
 /// The root mean square of the scores, and that about the mean of each input's.
 fn sizes(built: &Built) -> (f64, f64) {
-    let count = built.scores.values.len().max(1) as f64;
+    // The last one is the planner's probe.
+    let images = built.scores.len() - 1;
+    let count = (images * built.scores.shape.elements()) as f64;
     let (mut squares, mut about) = (0.0, 0.0);
-    for n in 0..built.scores.len() {
+    for n in 0..images {
         let scores = built.scores.image(n);
         let mean = scores.iter().map(|s| f64::from(*s)).sum::<f64>() / scores.len() as f64;
         for score in scores.iter().map(|s| f64::from(*s)) {

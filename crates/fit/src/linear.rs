@@ -1,9 +1,9 @@
 //! Linear layers corrected on data: ridge regression of what is missing at their output on what they read.
 //!
-//! Layer by layer, the weights that make the most of inputs that are not quite those they were trained on are a
-//! least-squares problem with a closed form: no gradients, no labels (the layer-wise reconstruction of
-//! post-training quantisation; Nagel et al., ICML 2020, and Frantar et al., OBC, NeurIPS 2022). The penalty is
-//! on the change: without evidence weights stay as they were.
+//! Layer by layer, the weights that make the most of inputs that are not quite those they were trained on
+//! are a least-squares problem with a closed form: no gradients, no labels (the layer-wise reconstruction
+//! of post-training quantisation; Nagel et al., ICML 2020, and Frantar et al., OBC, NeurIPS 2022). The
+//! penalty is on the change: without evidence weights stay as they were.
 
 use blindsight_network::{Bias, Convolution, Operator, Shape};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -25,17 +25,18 @@ const MIDDLE: usize = 2;
 /// Rows that one product of matrices takes.
 const CHUNK: usize = 1024;
 
-/// What a linear layer read, what it made of it, and what it should have; the first `calibration` images are to
-/// learn from, the others to judge on.
+/// What a linear layer read, what it made of it, and what it should have; the first `calibration` images
+/// are to learn from, the others, up to `images`, to judge on.
 pub(crate) struct Observed<'a> {
     pub input: &'a Batch,
     pub output: &'a Batch,
     pub target: &'a Batch,
     pub calibration: usize,
+    pub images: usize,
 }
 
-/// The layer with weights and biases that bring it nearer to the target; the biases alone where more helps none
-/// of the images to judge on. An operator other than a convolution or a dense layer is left alone.
+/// The layer with weights and biases that bring it nearer to the target; the biases alone where more helps
+/// none of the images to judge on. An operator other than a convolution or a dense layer is left alone.
 pub(crate) fn corrected(operator: &Operator, observed: &Observed<'_>) -> Operator {
     match operator {
         Operator::Convolution(layer) => {
@@ -64,7 +65,7 @@ pub(crate) fn corrected(operator: &Operator, observed: &Observed<'_>) -> Operato
 impl Observed<'_> {
     /// Samples of the images to learn from, and of those to judge on.
     fn split(&self, samples: impl Fn(usize, usize) -> Samples) -> (Samples, Samples) {
-        (samples(0, self.calibration), samples(self.calibration, self.input.len()))
+        (samples(0, self.calibration), samples(self.calibration, self.images))
     }
 }
 
@@ -133,7 +134,8 @@ fn sampled_positions(shape: Shape, taps: usize, images: usize) -> usize {
     wanted.div_ceil(images.max(1)).clamp(1, shape.positions())
 }
 
-/// `count` of the positions of image `n`, spread evenly but for a random start and a random place in each part.
+/// `count` of the positions of image `n`, spread evenly but for a random start and a random place in each
+/// part.
 pub(crate) fn drawn(n: usize, count: usize, positions: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| {
         let (first, end) = (i * positions / count, (i + 1) * positions / count);
@@ -148,8 +150,8 @@ struct Change {
 }
 
 impl Change {
-    /// The change, of several penalties, that leaves least of what is missing in `held`; that of the bias alone
-    /// is one of them. `None` where there are no finite numbers to learn from.
+    /// The change, of several penalties, that leaves least of what is missing in `held`; that of the bias
+    /// alone is one of them. `None` where there are no finite numbers to learn from.
     fn best(mut seen: Samples, mut held: Samples) -> Option<Self> {
         let x_mean = seen.x.mean_axis(Axis(0))?;
         let mean = seen.missing.mean_axis(Axis(0))?;

@@ -69,7 +69,7 @@ fn readers(graph: &Graph) -> Vec<usize> {
 }
 
 /// A linear layer whose output is scaled and shifted; `None` for other operators.
-fn scaled(operator: &Operator, affine: &Affine) -> Option<Operator> {
+pub(crate) fn scaled(operator: &Operator, affine: &Affine) -> Option<Operator> {
     let Affine { scale, shift } = affine;
     let channel = |bias: &mut [f64], positions: usize| {
         let channels = bias.chunks_mut(positions.max(1)).zip(scale.iter().zip(shift));

@@ -53,8 +53,8 @@ pub struct Trial {
     pub degrees: Vec<usize>,
     /// The share of the inputs held back that is classified rightly; without labels, as before.
     pub accuracy: f64,
-    /// Predicted time of an encrypted inference on one core, in milliseconds; `None` where no plan fits, and where
-    /// the accuracy ruled it out.
+    /// Predicted time of an encrypted inference on one core, in milliseconds; `None` where no plan fits,
+    /// and where the accuracy ruled it out.
     pub predicted_ms: Option<f64>,
 }
 

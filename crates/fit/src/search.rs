@@ -1,13 +1,13 @@
 //! Which degrees: the cheapest that keep the accuracy.
 //!
-//! All activations have one degree first, rung by rung up, until the accuracy is kept. Then groups of activations
-//! are lowered as far as it still is: all but the critical ones get along with less. A lower degree is never
-//! dearer, so prices are asked for what is accurate enough only.
+//! All activations have one degree first, rung by rung up, until the accuracy is kept. Then groups of
+//! activations are lowered as far as it still is: all but the critical ones get along with less. A lower
+//! degree is never dearer, so prices are asked for what is accurate enough only.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use blindsight_network::{Graph, Metadata, Model};
+use blindsight_network::{FinalActivation, Graph, Metadata};
 
 use crate::batch::Batch;
 use crate::build::{Built, build};
@@ -16,10 +16,11 @@ use crate::prepare::activations;
 use crate::price::{Price, price};
 use crate::{Error, Options, Step, Trial, measured};
 
-/// The degrees that are tried: for each number of levels the highest, and some between.
-const RUNGS: [usize; 7] = [2, 3, 5, 7, 11, 15, 31];
+/// The degrees that are tried: for each number of levels the highest, and some between. Beyond them the
+/// powers' coefficients gain nothing over an encrypted run's errors.
+const RUNGS: [usize; 6] = [2, 3, 5, 7, 11, 15];
 /// The most walks that lowering may take.
-const MOST_LOWERED: usize = 16;
+const MOST_LOWERED: usize = 10;
 /// How many degrees in a row may be tried that no plan runs.
 const MOST_UNPLANNED: usize = 2;
 
@@ -84,8 +85,8 @@ impl Judgement {
         Self { accuracy: after / count, drop, deviation: (variance / count).sqrt() }
     }
 
-    /// Whether no more than so many points are lost; by a standard error more than was counted where there is to
-    /// be a `margin`.
+    /// Whether no more than so many points are lost; by a standard error more than was counted where there
+    /// is to be a `margin`.
     fn keeps(self, points: f64, margin: bool) -> bool {
         let drop = if margin { self.drop + self.deviation } else { self.drop };
         100.0 * drop <= points
@@ -115,8 +116,10 @@ impl Search<'_> {
     }
 
     fn judged(&self, built: &Built) -> Judgement {
+        let classes = self.metadata.labels.len();
         let class = |scores: &Batch, n: usize| {
-            Model::class_of(&scores.image(n).iter().map(|s| f64::from(*s)).collect::<Vec<_>>())
+            let scores: Vec<f64> = scores.image(n).iter().map(|s| f64::from(*s)).collect();
+            FinalActivation::class_of(&scores, classes)
         };
         Judgement::new((self.data.calibration..self.data.len()).map(|n| {
             let before = class(&built.original_scores, n);

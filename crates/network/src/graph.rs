@@ -1,5 +1,5 @@
 use crate::error::check_length;
-use crate::{Error, Metadata, Operator, Shape, Source, infer, limits, onnx};
+use crate::{Error, FinalActivation, Metadata, Operator, Shape, Source, infer, limits, onnx};
 
 /// A network: operators, each reading the input or the outputs of operators before it.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +124,8 @@ impl Graph {
         inputs.par_iter().map(|input| self.infer(input)).collect()
     }
 
-    /// The bytes of an ONNX file of this network, with `metadata` as entries under `blindsight.`; any ONNX
+    /// The bytes of an ONNX file of this network, which ends in its scores ([`crate::Model::to_onnx`] adds what a
+    /// file applied to them), with `metadata` as entries under `blindsight.`; any ONNX
     /// runtime computes it, on any number of inputs at once. Weights are stored as float32, so that what is
     /// read from the file computes the same to about 1e-6 relative.
     ///
@@ -144,7 +145,7 @@ impl Graph {
     /// # Ok::<(), blindsight_network::Error>(())
     /// ```
     pub fn to_onnx(&self, metadata: &Metadata) -> Result<Vec<u8>, Error> {
-        Ok(prost::Message::encode_to_vec(&onnx::written(self, metadata)?))
+        Ok(prost::Message::encode_to_vec(&onnx::written(self, metadata, FinalActivation::None)?))
     }
 
     /// Fills `outputs` node by node, with `after` called after each.

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 /// Replaces activations by polynomials and corrects the weights, on calibration data
 ///
-/// Takes a network as it was trained, with ReLU, GELU, SiLU and the like, and writes one that runs encrypted and needs
-/// no more metadata. No training: least squares, layer by layer. A fifth of the data is held back; degrees rise as
-/// far as the accuracy on it needs, and the report is about it. Of a network that is polynomial already it only
-/// measures what the planner has to know.
+/// Takes a network as it was trained, with ReLU, GELU, SiLU and the like, and writes one that runs
+/// encrypted and needs no more metadata. No training: least squares, layer by layer. A fifth of the data is
+/// held back; degrees rise as far as the accuracy on it needs, and the report is about it. Of a network
+/// that is polynomial already it only measures what the planner has to know.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   blindsight fit relu.onnx --data mnist --mean 0.1307 --std 0.3081 --out private.onnx
@@ -131,7 +131,8 @@ impl Fit {
         bar.finish_and_clear();
         let fitted = fitted.during(|| format!("fitting {}", model.name))?;
         let report = Report::new(&model.name, &self.out, fitted.report);
-        let bytes = fitted.graph.to_onnx(&fitted.metadata)?;
+        let fitted = Model { graph: fitted.graph, metadata: fitted.metadata, ..model };
+        let bytes = fitted.to_onnx()?;
         if let Some(path) = &self.plot {
             files::write(path, report.plot().svg().as_bytes())?;
         }

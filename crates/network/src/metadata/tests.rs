@@ -48,7 +48,7 @@ fn entries_say_the_same() {
     ]);
     metadata = metadata.with_normalisation(vec![0.1307, 0.1], vec![0.3081, 3.0]).unwrap();
     let entries = metadata.entries().unwrap();
-    let read = Metadata::parse(INPUT, 3, entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();
+    let read = Metadata::parse(INPUT, 3, vec![], entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();
     assert_eq!(read, metadata);
     assert!((metadata.input_range.1 - (1.0 - 0.1307) / 0.3081).abs() < 1e-12);
     metadata.labels[1] = "dog, large".into();

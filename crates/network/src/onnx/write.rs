@@ -10,7 +10,10 @@ use std::collections::HashSet;
 
 use super::proto::{self, attribute_type, data_type};
 use crate::layer::{Bias, Convolution, Dense};
-use crate::{AveragePool, Error, Graph, Metadata, Node, Operator, Polynomial, Selection, Shape, Source};
+use crate::{
+    AveragePool, Error, FinalActivation, Graph, Metadata, Node, Operator, Polynomial, Selection, Shape,
+    Source,
+};
 
 /// The operator set that is written.
 const OPERATOR_SET: i64 = 17;
@@ -19,18 +22,23 @@ const IR_VERSION: i64 = 8;
 const INPUT: &str = "input";
 const OUTPUT: &str = "scores";
 
-/// The file of a graph and its metadata.
+/// The file of a graph and its metadata, with what is applied to the scores at the end; of an index of the
+/// largest score the scores.
 ///
 /// Fails on a graph that [`Graph::shapes`] refuses; on what no polynomial network has, activations and
 /// MaxPool; on a bias that differs between the elements of a channel; on weights that float32 cannot hold;
 /// and on metadata that a file cannot carry.
-pub(crate) fn written(graph: &Graph, metadata: &Metadata) -> Result<proto::Model, Error> {
+pub(crate) fn written(
+    graph: &Graph,
+    metadata: &Metadata,
+    output: FinalActivation,
+) -> Result<proto::Model, Error> {
     let entries = metadata.entries()?;
     let entry = |(key, value): (&str, String)| proto::Entry { key: key.into(), value };
     let opset = proto::OperatorSet { domain: String::new(), version: OPERATOR_SET };
     Ok(proto::Model {
         ir_version: IR_VERSION,
-        graph: Some(Writer::new(graph)?.finished()?),
+        graph: Some(Writer::new(graph)?.finished(output)?),
         opset_import: vec![opset],
         metadata_props: entries.into_iter().map(entry).collect(),
     })
@@ -76,17 +84,24 @@ impl<'a> Writer<'a> {
         Ok(Self { graph, shapes: graph.shapes()?, file, written: vec![], input, names: 0, taken, used })
     }
 
-    fn finished(mut self) -> Result<proto::Graph, Error> {
+    fn finished(mut self, output: FinalActivation) -> Result<proto::Graph, Error> {
         for node in &self.graph.nodes {
             let tensor = self.node(node)?;
             self.written.push(tensor);
         }
         let scores = self.tensor(self.graph.output);
+        let (last, attribute) = match output {
+            FinalActivation::Softmax | FinalActivation::LogSoftmax => (output.name(), vec![int("axis", 1)]),
+            FinalActivation::Sigmoid => (output.name(), vec![]),
+            // The class is that of the largest score either way.
+            FinalActivation::None | FinalActivation::ArgMax => ("Identity", vec![]),
+        };
         let identity = proto::Node {
             input: vec![scores.name],
             output: vec![OUTPUT.into()],
             name: self.name("t"),
-            op_type: "Identity".into(),
+            op_type: last.into(),
+            attribute,
             ..Default::default()
         };
         self.file.node.push(identity);

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use crate::testing::{assert_close, numbers, tract};
 use crate::{
-    Activation, Affine, AveragePool, Bias, Convolution, Dense, Graph, MaxPool, Metadata, Model, Node,
-    Operator, Padding, Polynomial, Selection, Shape, Source,
+    Activation, Affine, AveragePool, Bias, Convolution, Dense, FinalActivation, Graph, MaxPool, Metadata,
+    Model, Node, Operator, Padding, Polynomial, Selection, Shape, Source,
 };
 
 /// Writes a graph; the file must give its scores here and in tract.
@@ -134,11 +134,28 @@ fn what_cannot_be_written_is_refused() {
 proptest! {
     #[test]
     fn selections_agree(
-        channels in 1usize..4, side in 1usize..5, places in prop::collection::vec(prop::option::of(any::<u32>()), 1..40),
+        channels in 1usize..4, side in 1usize..5,
+        places in prop::collection::vec(prop::option::of(any::<u32>()), 1..40),
     ) {
         let input = Shape::new(channels, side, side);
         let elements: Vec<_> = places.iter().map(|p| p.map(|p| p % input.elements() as u32)).collect();
         let selection = Selection { shape: Shape::new(elements.len(), 1, 1), elements };
         agrees(&chain(input, vec![Operator::Selection(selection)]));
+    }
+}
+
+#[test]
+fn what_stands_at_the_end_is_kept() {
+    let graph = chain(Shape::vector(4), vec![dense(3, 4)]);
+    for (output, kept) in [
+        (FinalActivation::None, FinalActivation::None),
+        (FinalActivation::Softmax, FinalActivation::Softmax),
+        (FinalActivation::LogSoftmax, FinalActivation::LogSoftmax),
+        (FinalActivation::Sigmoid, FinalActivation::Sigmoid),
+        (FinalActivation::ArgMax, FinalActivation::None),
+    ] {
+        let model = Model { output, ..agrees(&graph) };
+        let read = Model::from_bytes("read", &model.to_onnx().unwrap()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((read.output, read.graph.nodes.len()), (kept, 1));
     }
 }
