@@ -35,11 +35,6 @@ impl Batch {
         &self.values[n * size..(n + 1) * size]
     }
 
-    /// Some of the images.
-    pub fn part(&self, images: impl Iterator<Item = usize>) -> Self {
-        Self { shape: self.shape, values: images.flat_map(|n| self.image(n)).copied().collect() }
-    }
-
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.values.len() / self.shape.elements()

@@ -121,11 +121,11 @@ fn windows(layer: &Convolution, observed: &Observed<'_>, group: usize, from: usi
         })
         .collect();
     let count = (to - from) * positions;
-    let joined = |width: usize, of: &dyn Fn(&(Vec<f32>, Vec<f32>)) -> Vec<f32>| {
-        let values: Vec<f32> = each.iter().flat_map(of).collect();
-        Array2::from_shape_vec((count, width), values).expect("as many as were drawn")
+    let (x, missing): (Vec<Vec<f32>>, Vec<Vec<f32>>) = each.into_iter().unzip();
+    let joined = |width: usize, parts: Vec<Vec<f32>>| {
+        Array2::from_shape_vec((count, width), parts.concat()).expect("as many as were drawn")
     };
-    Samples { x: joined(taps, &|s| s.0.clone()), missing: joined(outputs, &|s| s.1.clone()) }
+    Samples { x: joined(taps, x), missing: joined(outputs, missing) }
 }
 
 /// How many positions of an image are sampled.

@@ -20,7 +20,7 @@ use crate::{Error, Options, Step, Trial, measured};
 /// powers' coefficients gain nothing over an encrypted run's errors.
 const RUNGS: [usize; 6] = [2, 3, 5, 7, 11, 15];
 /// The most walks that lowering may take.
-const MOST_LOWERED: usize = 10;
+const MOST_LOWERED: usize = 6;
 /// How many degrees in a row may be tried that no plan runs.
 const MOST_UNPLANNED: usize = 2;
 
@@ -45,8 +45,8 @@ pub(crate) fn chosen(
         _ if count == 0 => search.candidate(vec![])?,
         Some(degree) => search.candidate(vec![degree; count])?,
         None => {
-            let (uniform, margin) = search.uniform(count)?;
-            search.lowered(uniform, margin)?
+            let (uniform, certainty) = search.uniform(count)?;
+            search.lowered(uniform, certainty)?
         }
     };
     search.settled(candidate)
@@ -85,12 +85,26 @@ impl Judgement {
         Self { accuracy: after / count, drop, deviation: (variance / count).sqrt() }
     }
 
-    /// Whether no more than so many points are lost; by a standard error more than was counted where there
-    /// is to be a `margin`.
-    fn keeps(self, points: f64, margin: bool) -> bool {
-        let drop = if margin { self.drop + self.deviation } else { self.drop };
+    /// Whether no more than so many points are lost.
+    fn keeps(self, points: f64, certainty: Certainty) -> bool {
+        let drop = match certainty {
+            Certainty::Margin => self.drop + self.deviation,
+            Certainty::Counted => self.drop,
+            Certainty::Possible => self.drop - self.deviation,
+        };
         100.0 * drop <= points
     }
+}
+
+/// How sure it is to be that no more is lost than is allowed: few inputs tell accuracies apart badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Certainty {
+    /// By a standard error more than was counted.
+    Margin,
+    /// As it was counted.
+    Counted,
+    /// Within a standard error of what was counted.
+    Possible,
 }
 
 struct Search<'a> {
@@ -144,47 +158,55 @@ impl Search<'_> {
         Ok(price)
     }
 
-    /// The lowest degree for all activations that keeps the accuracy, and whether it does by a margin.
-    fn uniform(&mut self, count: usize) -> Result<(Candidate, bool), Error> {
+    /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps it
+    /// as it was counted; else the one that loses least, where that may be as little as is allowed.
+    fn uniform(&mut self, count: usize) -> Result<(Candidate, Certainty), Error> {
         let points = self.options.max_drop;
-        let mut enough: Option<Candidate> = None;
-        let mut best: Option<(Vec<usize>, f64)> = None;
+        let (mut enough, mut best): (Option<Candidate>, Option<Candidate>) = (None, None);
         let mut unplanned = 0;
         for degree in RUNGS {
             let candidate = self.candidate(vec![degree; count])?;
             unplanned += usize::from(self.price(&candidate).is_err());
-            let judgement = candidate.judgement;
-            if judgement.keeps(points, true) {
-                return Ok((candidate, true));
+            if candidate.judgement.keeps(points, Certainty::Margin) {
+                return Ok((candidate, Certainty::Margin));
             }
-            if best.as_ref().is_none_or(|(_, drop)| judgement.drop < *drop) {
-                best = Some((candidate.degrees.clone(), judgement.drop));
-            }
-            if judgement.keeps(points, false) && enough.is_none() {
-                enough = Some(candidate);
+            if candidate.judgement.keeps(points, Certainty::Counted) {
+                enough.get_or_insert(candidate);
+            } else if best.as_ref().is_none_or(|best| candidate.judgement.drop < best.judgement.drop) {
+                best = Some(candidate);
             }
             if unplanned == MOST_UNPLANNED {
                 break;
             }
         }
-        let (degrees, drop) = best.unwrap_or_default();
-        let refused = Error::Accuracy {
+        match (enough, best) {
+            (Some(candidate), _) => Ok((candidate, Certainty::Counted)),
+            (None, Some(candidate)) if candidate.judgement.keeps(points, Certainty::Possible) => {
+                Ok((candidate, Certainty::Possible))
+            }
+            (None, best) => Err(self.refused(best)),
+        }
+    }
+
+    /// That no degrees keep the accuracy, not even those that lose least.
+    fn refused(&self, best: Option<Candidate>) -> Error {
+        let (degrees, drop) = best.map(|best| (best.degrees, best.judgement.drop)).unwrap_or_default();
+        Error::Accuracy {
             highest: self.tried.last().map_or(0, Trial::degree),
-            allowed: points,
+            allowed: self.options.max_drop,
             degrees,
             drop: 100.0 * drop,
             held_back: self.data.len() - self.data.calibration,
-        };
-        enough.map(|candidate| (candidate, false)).ok_or(refused)
+        }
     }
 
     /// The candidate with activations lowered, in groups and one by one, as long as the accuracy is kept.
-    fn lowered(&mut self, mut best: Candidate, margin: bool) -> Result<Candidate, Error> {
-        let mut groups = VecDeque::from([0..best.degrees.len()]);
-        let most = self.tried.len() + MOST_LOWERED;
-        if best.degrees.len() > 1 {
-            groups = halves(0..best.degrees.len()).into();
+    fn lowered(&mut self, mut best: Candidate, certainty: Certainty) -> Result<Candidate, Error> {
+        if certainty == Certainty::Possible {
+            return Ok(best);
         }
+        let mut groups: VecDeque<Range<usize>> = halves(0..best.degrees.len()).into();
+        let most = self.tried.len() + MOST_LOWERED;
         while let Some(group) = groups.pop_front() {
             let alone = group.len() == 1;
             for degree in RUNGS.into_iter().take(if alone { RUNGS.len() } else { 1 }) {
@@ -197,7 +219,7 @@ impl Search<'_> {
                     continue;
                 }
                 let candidate = self.candidate(degrees)?;
-                if candidate.judgement.keeps(self.options.max_drop, margin) {
+                if candidate.judgement.keeps(self.options.max_drop, certainty) {
                     best = candidate;
                     break;
                 }
@@ -219,7 +241,8 @@ impl Search<'_> {
     }
 }
 
+/// The halves of a range that are not empty.
 fn halves(range: Range<usize>) -> Vec<Range<usize>> {
     let middle = range.start.midpoint(range.end);
-    vec![range.start..middle, middle..range.end]
+    [range.start..middle, middle..range.end].into_iter().filter(|half| !half.is_empty()).collect()
 }

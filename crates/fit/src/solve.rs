@@ -25,7 +25,7 @@ impl Cholesky {
             let (done, mut rest) = matrix.view_mut().split_at(Axis(1), first);
             let head = done.slice(s![first..end, ..]);
             let mut panel = rest.slice_mut(s![first.., ..end - first]);
-            let rows = panel.axis_chunks_iter_mut(Axis(0), BLOCK).into_iter().collect::<Vec<_>>();
+            let rows = panel.axis_chunks_iter_mut(Axis(0), BLOCK).collect::<Vec<_>>();
             rows.into_par_iter().enumerate().for_each(|(chunk, mut rows)| {
                 let from = first + chunk * BLOCK;
                 let left = done.slice(s![from..from + rows.nrows(), ..]);
