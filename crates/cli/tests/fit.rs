@@ -41,14 +41,14 @@ fn data(folder: &Folder) -> String {
 #[test]
 fn a_network_becomes_one_that_can_be_explained() {
     let folder = Folder::new("fit");
-    patterns(&folder, 120);
+    let Some(mnist) = common::data("mnist") else { return };
     let labels = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].join("\n");
     folder.file("names.txt", labels.as_bytes());
     let normalised = "--mean 0.1307 --std 0.3081 --labels {names.txt}";
     let document = folder.json(&format!(
-        "fit {} --data {} {normalised} --degree 2 --out {{out.onnx}} --plot {{plot.svg}}",
+        "fit {} --data {} {normalised} --degree 2 --count 400 --out {{out.onnx}} --plot {{plot.svg}}",
         network(),
-        data(&folder)
+        mnist.display()
     ));
     let fields = [
         "model",
@@ -63,7 +63,7 @@ fn a_network_becomes_one_that_can_be_explained() {
         "predicted_ms",
     ];
     assert_fields(&document, &fields);
-    assert_eq!(document["count"], 120);
+    assert_eq!(document["count"], 400);
     let activations = document["activations"].as_array().expect("a list");
     assert_eq!(activations.len(), 3);
     assert_fields(&activations[0], &["name", "function", "degree", "low", "high", "rms_error"]);

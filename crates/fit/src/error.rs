@@ -49,7 +49,10 @@ pub enum Error {
         held_back: usize,
     },
     /// The fitted network has no plan.
-    #[error("no plan runs the network with degrees {degrees:?}: {source}; force a lower degree (--degree 2)")]
+    #[error(
+        "no plan runs the network with degrees {degrees:?}: {source}; force a lower degree (--degree), or give \
+         more inputs like those it will see (--count)"
+    )]
     NoPlan {
         /// The degrees, activation by activation.
         degrees: Vec<usize>,
