@@ -1,5 +1,5 @@
 use crate::error::check_length;
-use crate::{Error, Operator, Shape, Source, infer, limits};
+use crate::{Error, FinalActivation, Metadata, Operator, Shape, Source, infer, limits, onnx};
 
 /// A network: operators, each reading the input or the outputs of operators before it.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,30 @@ impl Graph {
     pub fn infer_batch(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
         use rayon::prelude::*;
         inputs.par_iter().map(|input| self.infer(input)).collect()
+    }
+
+    /// The bytes of an ONNX file of this network, which ends in its scores ([`crate::Model::to_onnx`] adds what a
+    /// file applied to them), with `metadata` as entries under `blindsight.`; any ONNX
+    /// runtime computes it, on any number of inputs at once. Weights are stored as float32, so that what is
+    /// read from the file computes the same to about 1e-6 relative.
+    ///
+    /// Fails on a graph that [`Graph::shapes`] refuses; on activations that are no polynomials and on
+    /// MaxPool, which have to be fitted first; on a bias for each element ([`crate::Bias::PerElement`]);
+    /// on weights above what float32 can hold; and on labels that hold a comma.
+    ///
+    /// ```
+    /// use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};
+    ///
+    /// let dense = Dense { rows: 1, columns: 2, weights: vec![1.0, -2.0], bias: vec![0.5] };
+    /// let layers = [("dense".to_string(), Operator::Dense(dense)), ("square".into(), Operator::square(1))];
+    /// let graph = Graph::chain(Shape::vector(2), layers);
+    /// let bytes = graph.to_onnx(&Metadata::new(graph.input, 1))?;
+    /// let read = Model::from_bytes("read", &bytes)?;
+    /// assert_eq!(read.graph.infer(&[3.0, 1.0])?, [2.25]);
+    /// # Ok::<(), blindsight_network::Error>(())
+    /// ```
+    pub fn to_onnx(&self, metadata: &Metadata) -> Result<Vec<u8>, Error> {
+        Ok(prost::Message::encode_to_vec(&onnx::written(self, metadata, FinalActivation::None)?))
     }
 
     /// Fills `outputs` node by node, with `after` called after each.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{check_finite, check_length};
 use crate::{Error, Image, Shape};
 
 /// What a client needs to know of a model beside its weights, as the model's file says it under keys that begin with
@@ -101,6 +102,51 @@ impl Metadata {
         let Some(unknown) = self.ranges.keys().find(|name| !is_known(name)) else { return Ok(()) };
         let (key, value) = ("blindsight.ranges".into(), unknown.chars().take(80).collect());
         Err(Error::Metadata { key, value, expected: "names of the graph's nodes or of their outputs".into() })
+    }
+
+    /// The entries of a model's file that say the same, keys and values: what is read from them are these metadata
+    /// again. Refuses labels that hold a comma, which separates them in a file.
+    pub(crate) fn entries(&self) -> Result<Vec<(&'static str, String)>, Error> {
+        if let Some(label) = self.labels.iter().find(|label| label.contains(',')) {
+            let value = label.chars().take(80).collect();
+            let expected = "labels without commas, which separate them in a file".into();
+            return Err(Error::Metadata { key: "blindsight.labels".into(), value, expected });
+        }
+        let numbers = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        let ranges = serde_json::to_string(&self.ranges).map_err(|e| Error::Metadata {
+            key: "blindsight.ranges".into(),
+            value: e.to_string(),
+            expected: "finite figures".into(),
+        })?;
+        let entries = [
+            ("blindsight.dataset", self.dataset.clone()),
+            ("blindsight.description", self.description.clone()),
+            ("blindsight.accuracy", self.accuracy.map(|a| a.to_string())),
+            ("blindsight.mean", Some(numbers(&self.mean))),
+            ("blindsight.std", Some(numbers(&self.std))),
+            ("blindsight.labels", Some(self.labels.join(","))),
+            ("blindsight.input_range", Some(numbers(&[self.input_range.0, self.input_range.1]))),
+            ("blindsight.score_bound", self.score_bound.map(|b| b.to_string())),
+            ("blindsight.ranges", (!self.ranges.is_empty()).then_some(ranges)),
+        ];
+        Ok(entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
+    }
+
+    /// The same metadata for pixels that are normalised otherwise, and the range of inputs that follows from it.
+    ///
+    /// Refuses other than one finite mean and one positive deviation for each of the channels there were.
+    pub fn with_normalisation(mut self, mean: Vec<f64>, std: Vec<f64>) -> Result<Self, Error> {
+        for (what, values) in [("means", &mean), ("deviations", &std)] {
+            check_length(|| format!("{what} of the channels"), self.mean.len(), values.len())?;
+            check_finite(&format!("{what} of the channels"), values)?;
+        }
+        if let Some(deviation) = std.iter().find(|s| **s <= 0.0) {
+            let (what, expected) = ("deviations of the channels".into(), "positive numbers".into());
+            return Err(Error::Mismatch { what, expected, actual: deviation.to_string() });
+        }
+        (self.mean, self.std, self.is_normalised) = (mean, std, true);
+        self.input_range = self.pixel_range();
+        Ok(self)
     }
 
     /// The values that pixels from 0 to 255 have once normalised.

@@ -75,6 +75,12 @@ impl Model {
         Ok(far_out.max_by(|a, b| a.times().total_cmp(&b.times())))
     }
 
+    /// The bytes of an ONNX file of this model, as [`Graph::to_onnx`] writes it and fails, with what is applied to the
+    /// scores at the end; where that is the index of the largest, the file gives the scores.
+    pub fn to_onnx(&self) -> Result<Vec<u8>, Error> {
+        Ok(prost::Message::encode_to_vec(&onnx::written(&self.graph, &self.metadata, self.output)?))
+    }
+
     /// The class that scores mean: see [`FinalActivation::class_of`].
     pub fn class(&self, scores: &[f64]) -> usize {
         FinalActivation::class_of(scores, self.metadata.labels.len())

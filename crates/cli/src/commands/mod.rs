@@ -11,6 +11,7 @@ mod demo;
 mod encrypt;
 mod evaluate;
 mod explain;
+mod fit;
 mod infer;
 mod keygen;
 mod keys;
@@ -29,6 +30,7 @@ pub enum Command {
     Models(models::Models),
     Check(check::Check),
     Explain(explain::Explain),
+    Fit(fit::Fit),
     Compare(compare::Compare),
     Classify(classify::Classify),
     Evaluate(evaluate::Evaluate),
@@ -54,6 +56,7 @@ impl Command {
             Self::Models(command) => command.run(json),
             Self::Check(command) => command.run(json),
             Self::Explain(command) => command.run(json),
+            Self::Fit(command) => command.run(json),
             Self::Compare(command) => command.run(json),
             Self::Classify(command) => command.run(json),
             Self::Evaluate(command) => command.run(json),

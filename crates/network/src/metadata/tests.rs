@@ -49,6 +49,38 @@ fn every_entry() {
 }
 
 #[test]
+fn entries_say_the_same() {
+    let mut metadata = parsed(&[
+        ("blindsight.dataset", "mnist"),
+        ("blindsight.accuracy", "0.9932"),
+        ("blindsight.labels", "cat, dog,eel"),
+        ("blindsight.score_bound", "38.125"),
+        ("blindsight.ranges", r#"{"conv \"1\"": {"max": 5.0, "rms": 1.25}}"#),
+    ]);
+    metadata = metadata.with_normalisation(vec![0.1307, 0.1], vec![0.3081, 3.0]).unwrap();
+    let entries = metadata.entries().unwrap();
+    let read = Metadata::parse(INPUT, 3, vec![], entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();
+    assert_eq!(read, metadata);
+    assert!((metadata.input_range.1 - (1.0 - 0.1307) / 0.3081).abs() < 1e-12);
+    metadata.labels[1] = "dog, large".into();
+    assert!(metadata.entries().unwrap_err().to_string().contains("dog, large"));
+}
+
+#[test]
+fn normalisation_that_is_none() {
+    let metadata = || Metadata::new(INPUT, 3);
+    for (mean, std) in [
+        (vec![0.0], vec![1.0, 1.0]),
+        (vec![0.0, f64::NAN], vec![1.0, 1.0]),
+        (vec![0.0, 0.0], vec![1.0, 0.0]),
+        (vec![0.0, 0.0], vec![1.0, -1.0]),
+        (vec![0.0, 0.0], vec![1.0, f64::INFINITY]),
+    ] {
+        assert!(metadata().with_normalisation(mean, std).is_err());
+    }
+}
+
+#[test]
 fn normalisation() {
     let metadata = parsed(&[("blindsight.mean", "0.5,0"), ("blindsight.std", "0.5,2")]);
     let image = Image::new(INPUT, vec![0, 255, 51, 0]).unwrap();

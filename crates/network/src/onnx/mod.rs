@@ -1,4 +1,4 @@
-//! ONNX files into graphs.
+//! ONNX files into graphs, and back ([`write`]).
 //!
 //! A file is decoded within bounds ([`wire`]), its nodes are walked once in their order ([`import`]); each
 //! becomes a node of the graph ([`operators`], [`windows`], [`places`], [`activations`], [`classical`]) or,
@@ -23,6 +23,7 @@ mod quantised;
 mod tensor;
 mod windows;
 mod wire;
+mod write;
 
 #[cfg(test)]
 mod random;
@@ -35,6 +36,7 @@ pub(crate) use examine::examined;
 pub(crate) use external::gathered;
 pub(crate) use import::{Imported, import};
 pub(crate) use wire::decode;
+pub(crate) use write::written;
 
 /// The activations that are understood, and fitted with polynomials.
 pub(crate) const ACTIVATIONS: &[&str] = &[

@@ -333,6 +333,16 @@ proptest! {
             }
             prop_assert_eq!(scores.len(), other.len());
         }
+        let written = model.graph.to_onnx(&model.metadata).unwrap_or_else(|e| panic!("{e}"));
+        let again = Model::from_bytes("random", &written).unwrap_or_else(|e| panic!("{e}: {nodes:?}"));
+        prop_assert_eq!(&again.metadata, &model.metadata);
+        let written_scores = [again.graph.infer(&input).unwrap(), tract(&written, &dims, &input)];
+        for (others, tolerance) in written_scores.iter().zip([1e-5, 1e-4]) {
+            for (score, other) in scores.iter().zip(others) {
+                prop_assert!((score - other).abs() <= tolerance * scale, "{} written, {} within {}: {:?}", score, other, tolerance, nodes);
+            }
+            prop_assert_eq!(scores.len(), others.len());
+        }
         for node in &fused.nodes {
             if let FusedOperation::Polynomial { polynomial, .. } = &node.operation {
                 prop_assert!(polynomial.is_square() || polynomial.degree() > 2);

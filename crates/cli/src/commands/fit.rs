@@ -1,0 +1,300 @@
+//! `fit`: a trained network and calibration data in, a network that runs encrypted out.
+
+use crate::arguments::ModelArgument;
+use crate::failure::{During, Failure, Outcome};
+use crate::inputs::Notes;
+use crate::report::{Facts, Table, emit, milliseconds};
+use crate::scatter::{Point, Scatter};
+use crate::threads::on_threads;
+use crate::{configuration, files, machine, progress};
+use blindsight_data::{Dataset, InputSpec, Split};
+use blindsight_fit::{FittedActivation, Options, Step, Trial, fit};
+use blindsight_network::{Metadata, Model};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Replaces activations by polynomials and corrects the weights, on calibration data
+///
+/// Takes a network as it was trained, with ReLU, GELU, SiLU and the like, and writes one that runs
+/// encrypted and needs no more metadata. No training: least squares, layer by layer. A fifth of the data is
+/// held back; degrees rise as far as the accuracy on it needs, and the report is about it. Of a network
+/// that is polynomial already it only measures what the planner has to know.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  blindsight fit relu.onnx --data mnist --mean 0.1307 --std 0.3081 --out private.onnx
+  blindsight evaluate private.onnx --data mnist --encrypted --count 50")]
+pub struct Fit {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// The folder with the data set's original files; the training images are used where there are some
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// Where the fitted network goes
+    #[arg(long, value_name = "OUT")]
+    out: PathBuf,
+    /// What is subtracted from each channel's pixels, as a share of 255 (default: as the model's file says)
+    #[arg(long, value_name = "M,..", value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Option<Vec<f64>>,
+    /// What each channel is divided by after that (default: as the model's file says)
+    #[arg(long, value_name = "S,..", value_delimiter = ',')]
+    std: Option<Vec<f64>>,
+    /// A file with a name for each score, one a line
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// How many inputs to use, spread over the data
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// One degree for all activations (default: the cheapest that keep the accuracy)
+    #[arg(long, value_name = "D", value_parser = clap::value_parser!(u8).range(2..=31))]
+    degree: Option<u8>,
+    /// How many points of accuracy may be lost on the data held back
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0)]
+    max_drop: f64,
+    /// What may be replaced by something similar: max-pool, by average pooling over the same windows
+    #[arg(long, value_name = "WHAT")]
+    replace: Vec<Replaced>,
+    /// Draw accuracy against predicted latency of all that was tried
+    #[arg(long, value_name = "SVG")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Replaced {
+    MaxPool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    model: String,
+    out: PathBuf,
+    count: usize,
+    held_back: usize,
+    accuracy_before: Option<f64>,
+    accuracy_after: Option<f64>,
+    /// A share, as accuracies are.
+    agree: f64,
+    score_bound: f64,
+    score_rms: f64,
+    score_spread: f64,
+    levels: usize,
+    predicted_ms: f64,
+    activations: Vec<Activation>,
+    tried: Vec<Tried>,
+}
+
+#[derive(Debug, Serialize)]
+struct Activation {
+    name: String,
+    function: &'static str,
+    degree: usize,
+    low: f64,
+    high: f64,
+    rms_error: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Tried {
+    /// The highest of all.
+    degree: usize,
+    /// Activation by activation.
+    degrees: Vec<usize>,
+    accuracy: f64,
+    predicted_ms: Option<f64>,
+}
+
+/// Inputs, normalised, and their classes.
+struct Calibration {
+    inputs: Vec<Vec<f64>>,
+    labels: Vec<usize>,
+}
+
+impl Fit {
+    pub fn run(&self, json: bool) -> Outcome {
+        let mut model = self.model.load()?;
+        model.metadata = self.described(model.metadata)?;
+        let calibration = self.calibration(&model)?;
+        let options = Options {
+            degree: self.degree.map(usize::from),
+            max_drop: self.max_drop,
+            replace_max_pool: self.replace.contains(&Replaced::MaxPool),
+            plan: blindsight_planner::Options { cost: configuration::costs()?, ..Default::default() },
+            ..Options::default()
+        };
+        let bar = progress::bar("fitting", 0);
+        let mut told = |step: Step<'_>| tell(&bar, step);
+        let fitted = on_threads(machine::cores(), || {
+            let Calibration { inputs, labels } = &calibration;
+            Ok(fit(&model.graph, &model.metadata, inputs, Some(labels), &options, &mut told)?)
+        });
+        bar.finish_and_clear();
+        let fitted = fitted.during(|| format!("fitting {}", model.name))?;
+        let report = Report::new(&model.name, &self.out, fitted.report);
+        let fitted = Model { graph: fitted.graph, metadata: fitted.metadata, ..model };
+        let bytes = fitted.to_onnx()?;
+        if let Some(path) = &self.plot {
+            files::write(path, report.plot().svg().as_bytes())?;
+        }
+        files::write(&self.out, &bytes)?;
+        emit(&report, json)
+    }
+
+    /// The metadata with what the flags say.
+    fn described(&self, metadata: Metadata) -> Outcome<Metadata> {
+        let mut metadata = match (&self.mean, &self.std) {
+            (None, None) => metadata,
+            (mean, std) => {
+                let mean = mean.clone().unwrap_or_else(|| metadata.mean.clone());
+                let std = std.clone().unwrap_or_else(|| metadata.std.clone());
+                metadata.with_normalisation(mean, std).during(|| "--mean and --std".into())?
+            }
+        };
+        let Some(path) = &self.labels else { return Ok(metadata) };
+        let text = std::fs::read_to_string(path).during(|| format!("cannot read {}", path.display()))?;
+        let labels: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+        let (expected, found) = (metadata.labels.len(), labels.len());
+        if found != expected {
+            let path = path.display();
+            return Err(Failure::new(format!(
+                "labels in {path}: expected {expected} lines, a name for each score, got {found}"
+            )));
+        }
+        metadata.labels = labels;
+        Ok(metadata)
+    }
+
+    /// The inputs, spread evenly over the data: everything that depends on the kind of data.
+    fn calibration(&self, model: &Model) -> Outcome<Calibration> {
+        let (spec, path) = (InputSpec::of(model), &self.data);
+        let samples = Dataset::open(path, Split::Train, &spec)
+            .or_else(|_| Dataset::open(path, Split::Test, &spec))
+            .during(|| format!("data set {}", path.display()))?;
+        let count = samples.len().min(usize::try_from(self.count).unwrap_or(usize::MAX));
+        let (mut calibration, mut notes) = (Calibration { inputs: vec![], labels: vec![] }, Notes::default());
+        for n in (0..count).map(|i| i * samples.len() / count) {
+            calibration.inputs.push(notes.values(samples.input(n)?));
+            calibration.labels.extend(samples.label(n));
+        }
+        Ok(calibration)
+    }
+}
+
+/// Shows what is being done.
+fn tell(bar: &indicatif::ProgressBar, step: Step<'_>) {
+    let spelled = |degrees: &[usize]| match degrees {
+        [first, rest @ ..] if rest.iter().all(|d| d == first) => format!("degree {first}"),
+        [] => "no activations".into(),
+        mixed => format!("degrees {}", listed(mixed)),
+    };
+    match step {
+        Step::Fitting { degrees, node, nodes } => {
+            bar.set_length(nodes as u64);
+            bar.set_position(node as u64);
+            bar.set_message(format!("fitting, {}", spelled(degrees)));
+        }
+        Step::Planning { degrees } => bar.set_message(format!("planning, {}", spelled(degrees))),
+    }
+}
+
+fn listed(degrees: &[usize]) -> String {
+    degrees.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl Report {
+    fn new(model: &str, out: &Path, report: blindsight_fit::Report) -> Self {
+        let activation = |FittedActivation { name, function, degree, low, high, rms_error }| Activation {
+            name,
+            function,
+            degree,
+            low,
+            high,
+            rms_error,
+        };
+        let tried = |trial: Trial| Tried {
+            degree: trial.degree(),
+            accuracy: trial.accuracy,
+            predicted_ms: trial.predicted_ms,
+            degrees: trial.degrees,
+        };
+        Self {
+            model: model.into(),
+            out: out.into(),
+            count: report.count,
+            held_back: report.held_back,
+            accuracy_before: report.accuracy_before,
+            accuracy_after: report.accuracy_after,
+            agree: report.agree,
+            score_bound: report.score_bound,
+            score_rms: report.score_rms,
+            score_spread: report.score_spread,
+            levels: report.levels,
+            predicted_ms: report.predicted_ms,
+            activations: report.activations.into_iter().map(activation).collect(),
+            tried: report.tried.into_iter().map(tried).collect(),
+        }
+    }
+
+    /// Accuracy against predicted latency of what was tried and has a plan.
+    fn plot(&self) -> Scatter {
+        let point = |tried: &Tried| {
+            let chosen = self.activations.iter().map(|a| a.degree).eq(tried.degrees.iter().copied());
+            let uniform = tried.degrees.iter().all(|d| *d == tried.degree);
+            let label = if uniform { format!("degree {}", tried.degree) } else { listed(&tried.degrees) };
+            let y = (1e4 * tried.accuracy).round() / 1e2;
+            Some(Point { label, highlighted: chosen, x: tried.predicted_ms?, y })
+        };
+        Scatter {
+            title: format!("{}, fitted", self.model),
+            x: "predicted latency, one core".into(),
+            y: format!("accuracy on {} inputs held back", self.held_back),
+            points: self.tried.iter().filter_map(point).collect(),
+        }
+    }
+
+    fn activations(&self) -> Table {
+        let mut table = Table::new(["activation", "was", "degree", "low", "high", "rms error"]).left(2);
+        for a in &self.activations {
+            let figures = [format!("{:.2}", a.low), format!("{:.2}", a.high), format!("{:.4}", a.rms_error)];
+            let [low, high, error] = figures;
+            table.row([a.name.clone(), a.function.into(), a.degree.to_string(), low, high, error]);
+        }
+        table
+    }
+
+    fn tried(&self) -> Table {
+        let mut table = Table::new(["degrees tried", "accuracy", "predicted latency"]);
+        for tried in &self.tried {
+            let price = tried.predicted_ms.map_or("-".into(), milliseconds);
+            table.row([listed(&tried.degrees), share(tried.accuracy), price]);
+        }
+        table
+    }
+
+    fn facts(&self) -> Facts {
+        let accuracy = |share_of: Option<f64>| share_of.map_or("unknown".into(), share);
+        let spread =
+            format!("{:.3} rms, {:.3} about the mean of each input", self.score_rms, self.score_spread);
+        Facts::default()
+            .fact("inputs", format!("{}, {} of them held back", self.count, self.held_back))
+            .fact("right before", accuracy(self.accuracy_before))
+            .fact("right after", accuracy(self.accuracy_after))
+            .fact("same class", share(self.agree))
+            .fact("scores", format!("{spread}, below {}", self.score_bound))
+            .fact("levels", self.levels.to_string())
+            .fact("predicted latency", format!("{} on one core", milliseconds(self.predicted_ms)))
+            .fact("written", self.out.display().to_string())
+    }
+}
+
+fn share(of_one: f64) -> String {
+    format!("{:.2} %", 100.0 * of_one)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.activations.is_empty() {
+            write!(f, "{}\n{}\n", self.activations(), self.tried())?;
+        }
+        write!(f, "{}", self.facts())
+    }
+}

@@ -1,0 +1,137 @@
+//! The calibration data: checked, and a part of it held back.
+
+use std::sync::Arc;
+
+use blindsight_network::{Graph, Metadata, Shape, probe};
+
+use crate::Error;
+use crate::batch::Batch;
+
+/// One image in so many is held back.
+const HELD_BACK: usize = 5;
+/// The fewest inputs that a fit makes sense of.
+const FEWEST: usize = 50;
+
+/// Inputs that the fit learns from, followed by those that it is judged on, followed by the planner's probe.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub inputs: Arc<Batch>,
+    /// How many of them the fit learns from.
+    pub calibration: usize,
+    /// The class of each, where known.
+    pub labels: Option<Vec<usize>>,
+    /// The places that they had before.
+    pub order: Vec<usize>,
+}
+
+impl Data {
+    /// Checks the inputs and labels of a network, and sets a fifth of them apart, by `seed`. The planner
+    /// looks at a probe image, by the metadata's range of inputs, which must not be outside of what is
+    /// fitted.
+    pub fn new(
+        graph: &Graph,
+        metadata: &Metadata,
+        inputs: &[Vec<f64>],
+        labels: Option<&[usize]>,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        check(graph.input, metadata.labels.len(), inputs, labels)?;
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        order.sort_by(|a, b| share(seed, *a as u64).total_cmp(&share(seed, *b as u64)));
+        let calibration = inputs.len() - inputs.len() / HELD_BACK;
+        let labels = labels.map(|labels| order.iter().map(|n| labels[*n]).collect());
+        let mut batch = Batch::of(graph.input, inputs, &order);
+        let probe = probe::image(graph.input, metadata.input_range);
+        batch.values.extend(probe.iter().map(|v| *v as f32));
+        Ok(Self { inputs: batch.into(), calibration, labels, order })
+    }
+
+    /// How many inputs there are, without the probe.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+}
+
+fn check(shape: Shape, classes: usize, inputs: &[Vec<f64>], labels: Option<&[usize]>) -> Result<(), Error> {
+    let refused = |what: String, expected: String, found: String| Err(Error::Data { what, expected, found });
+    if inputs.len() < FEWEST {
+        let expected = format!("{FEWEST} or more (a thousand or two do well)");
+        return refused("inputs to calibrate with".into(), expected, inputs.len().to_string());
+    }
+    for (n, input) in inputs.iter().enumerate() {
+        if input.len() != shape.elements() {
+            let expected = format!("{} values ({shape}, as the network takes)", shape.elements());
+            return refused(format!("input {n}"), expected, format!("{} values", input.len()));
+        }
+        if let Some(place) = input.iter().position(|v| !(*v as f32).is_finite()) {
+            let expected = "finite numbers within single precision (clean the data)".into();
+            return refused(format!("value {place} of input {n}"), expected, input[place].to_string());
+        }
+    }
+    let Some(labels) = labels else { return Ok(()) };
+    if labels.len() != inputs.len() {
+        let expected = format!("{}, one for each input", inputs.len());
+        return refused("labels".into(), expected, labels.len().to_string());
+    }
+    match labels.iter().position(|label| *label >= classes) {
+        Some(n) => {
+            let expected = format!("a class below {classes}, as many as the network has");
+            refused(format!("label of input {n}"), expected, labels[n].to_string())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A number from 0 to 1 that looks random, the same for the same arguments (SplitMix64; Steele, Lea and
+/// Flood, OOPSLA 2014).
+pub(crate) fn share(seed: u64, index: u64) -> f64 {
+    let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindsight_network::Source;
+
+    fn refused(inputs: &[Vec<f64>], labels: Option<&[usize]>) -> String {
+        let graph = Graph { input: Shape::vector(2), nodes: vec![], output: Source::Input };
+        Data::new(&graph, &Metadata::new(graph.input, 2), inputs, labels, 1)
+            .expect_err("unfit data")
+            .to_string()
+    }
+
+    #[test]
+    fn unfit_data_are_named() {
+        let good = vec![vec![0.5, 1.0]; 60];
+        assert!(refused(&good[..9], None).contains("50 or more"));
+        assert!(refused(&good, Some(&[0; 59])).contains("60, one for each"));
+        assert!(refused(&good, Some(&[2; 60])).contains("below 2"));
+        for (value, named) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e300, "1000")] {
+            let mut bad = good.clone();
+            bad[17][1] = value;
+            let message = refused(&bad, None);
+            assert!(message.contains("value 1 of input 17") && message.contains(named), "{message}");
+        }
+        let mut short = good;
+        short[3].pop();
+        assert!(refused(&short, None).contains("input 3"));
+    }
+
+    #[test]
+    fn a_fifth_is_held_back_and_none_is_lost() {
+        let graph = Graph { input: Shape::vector(100), nodes: vec![], output: Source::Input };
+        let inputs: Vec<Vec<f64>> = (0..100).map(|n| vec![f64::from(n); 100]).collect();
+        let labels: Vec<usize> = (0..100).collect();
+        let metadata = Metadata::new(graph.input, 100);
+        let data = Data::new(&graph, &metadata, &inputs, Some(&labels), 7).expect("sound data");
+        assert_eq!((data.calibration, data.len()), (80, 100));
+        let mut found = data.labels.clone().expect("labels");
+        assert!(found.iter().enumerate().all(|(n, label)| data.inputs.image(n)[0] == *label as f32));
+        assert_ne!(found, labels);
+        found.sort_unstable();
+        assert_eq!(found, labels);
+    }
+}

@@ -1,0 +1,248 @@
+//! Which degrees: the cheapest that keep the accuracy.
+//!
+//! All activations have one degree first, rung by rung up, until the accuracy is kept. Then groups of
+//! activations are lowered as far as it still is: all but the critical ones get along with less. A lower
+//! degree is never dearer, so prices are asked for what is accurate enough only.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use blindsight_network::{FinalActivation, Graph, Metadata};
+
+use crate::batch::Batch;
+use crate::build::{Built, build};
+use crate::data::Data;
+use crate::prepare::activations;
+use crate::price::{Price, price};
+use crate::{Error, Options, Step, Trial, measured};
+
+/// The degrees that are tried: for each number of levels the highest, and some between. Beyond them the
+/// powers' coefficients gain nothing over an encrypted run's errors.
+const RUNGS: [usize; 6] = [2, 3, 5, 7, 11, 15];
+/// The most walks that lowering may take.
+const MOST_LOWERED: usize = 6;
+/// How many degrees in a row may be tried that no plan runs.
+const MOST_UNPLANNED: usize = 2;
+
+/// The network that was chosen.
+pub(crate) struct Chosen {
+    pub built: Built,
+    pub price: Price,
+    pub tried: Vec<Trial>,
+}
+
+/// Finds the degrees; `metadata` says all but what a walk measures.
+pub(crate) fn chosen(
+    graph: &Graph,
+    metadata: &Metadata,
+    data: &Data,
+    options: &Options,
+    progress: &mut dyn FnMut(Step<'_>),
+) -> Result<Chosen, Error> {
+    let mut search = Search { graph, metadata, data, options, progress, tried: vec![] };
+    let count = activations(graph);
+    let candidate = match options.degree {
+        _ if count == 0 => search.candidate(vec![])?,
+        Some(degree) => search.candidate(vec![degree; count])?,
+        None => {
+            let (uniform, certainty) = search.uniform(count)?;
+            search.lowered(uniform, certainty)?
+        }
+    };
+    search.settled(candidate)
+}
+
+/// Degrees that were tried, and the network with them.
+struct Candidate {
+    degrees: Vec<usize>,
+    built: Built,
+    judgement: Judgement,
+}
+
+/// How a network compares with the one before, on the inputs held back.
+#[derive(Clone, Copy, Debug)]
+struct Judgement {
+    accuracy: f64,
+    /// What is lost, as a share.
+    drop: f64,
+    /// The standard error of that.
+    deviation: f64,
+}
+
+impl Judgement {
+    /// Of which inputs were classified rightly, before and after.
+    fn new(rights: impl Iterator<Item = (bool, bool)>) -> Self {
+        let (mut count, mut after, mut lost, mut changed) = (0.0, 0.0, 0.0, 0.0);
+        for (right_before, right_after) in rights {
+            let change = f64::from(u8::from(right_before)) - f64::from(u8::from(right_after));
+            count += 1.0;
+            after += f64::from(u8::from(right_after));
+            lost += change;
+            changed += change * change;
+        }
+        let drop = lost / count;
+        let variance = (changed / count - drop * drop).max(0.0);
+        Self { accuracy: after / count, drop, deviation: (variance / count).sqrt() }
+    }
+
+    /// Whether no more than so many points are lost.
+    fn keeps(self, points: f64, certainty: Certainty) -> bool {
+        let drop = match certainty {
+            Certainty::Margin => self.drop + self.deviation,
+            Certainty::Counted => self.drop,
+            Certainty::Possible => self.drop - self.deviation,
+        };
+        100.0 * drop <= points
+    }
+}
+
+/// How sure it is to be that no more is lost than is allowed: few inputs tell accuracies apart badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Certainty {
+    /// By a standard error more than was counted.
+    Margin,
+    /// As it was counted.
+    Counted,
+    /// Within a standard error of what was counted.
+    Possible,
+}
+
+struct Search<'a> {
+    graph: &'a Graph,
+    metadata: &'a Metadata,
+    data: &'a Data,
+    options: &'a Options,
+    progress: &'a mut dyn FnMut(Step<'_>),
+    tried: Vec<Trial>,
+}
+
+impl Search<'_> {
+    /// The network with these degrees.
+    fn candidate(&mut self, degrees: Vec<usize>) -> Result<Candidate, Error> {
+        let nodes = self.graph.nodes.len();
+        let built = build(self.graph, self.data, &degrees, &mut |node| {
+            (self.progress)(Step::Fitting { degrees: &degrees, node, nodes });
+        })?;
+        let judgement = self.judged(&built);
+        let accuracy = judgement.accuracy;
+        self.tried.push(Trial { degrees: degrees.clone(), accuracy, predicted_ms: None });
+        Ok(Candidate { degrees, built, judgement })
+    }
+
+    fn judged(&self, built: &Built) -> Judgement {
+        let classes = self.metadata.labels.len();
+        let class = |scores: &Batch, n: usize| {
+            let scores: Vec<f64> = scores.image(n).iter().map(|s| f64::from(*s)).collect();
+            FinalActivation::class_of(&scores, classes)
+        };
+        Judgement::new((self.data.calibration..self.data.len()).map(|n| {
+            let before = class(&built.original_scores, n);
+            let right = self.data.labels.as_ref().map_or(before, |labels| labels[n]);
+            let sound = built.scores.image(n).iter().all(|s| s.is_finite());
+            (before == right, sound && class(&built.scores, n) == right)
+        }))
+    }
+
+    /// What a candidate costs; noted beside its accuracy.
+    fn price(&mut self, candidate: &Candidate) -> Result<Price, Error> {
+        if candidate.built.scores.values.iter().any(|s| !s.is_finite()) {
+            return Err(Error::RunAway { degrees: candidate.degrees.clone() });
+        }
+        (self.progress)(Step::Planning { degrees: &candidate.degrees });
+        let metadata = measured(self.metadata, &candidate.built);
+        let price = price(&candidate.built.graph, &metadata, &self.options.plan)?;
+        let tried = self.tried.iter_mut().find(|trial| trial.degrees == candidate.degrees);
+        if let Some(trial) = tried {
+            trial.predicted_ms = Some(price.milliseconds);
+        }
+        Ok(price)
+    }
+
+    /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps it
+    /// as it was counted; else the one that loses least, where that may be as little as is allowed.
+    fn uniform(&mut self, count: usize) -> Result<(Candidate, Certainty), Error> {
+        let points = self.options.max_drop;
+        let (mut enough, mut best): (Option<Candidate>, Option<Candidate>) = (None, None);
+        let mut unplanned = 0;
+        for degree in RUNGS {
+            let candidate = self.candidate(vec![degree; count])?;
+            unplanned += usize::from(self.price(&candidate).is_err());
+            if candidate.judgement.keeps(points, Certainty::Margin) {
+                return Ok((candidate, Certainty::Margin));
+            }
+            if candidate.judgement.keeps(points, Certainty::Counted) {
+                enough.get_or_insert(candidate);
+            } else if best.as_ref().is_none_or(|best| candidate.judgement.drop < best.judgement.drop) {
+                best = Some(candidate);
+            }
+            if unplanned == MOST_UNPLANNED {
+                break;
+            }
+        }
+        match (enough, best) {
+            (Some(candidate), _) => Ok((candidate, Certainty::Counted)),
+            (None, Some(candidate)) if candidate.judgement.keeps(points, Certainty::Possible) => {
+                Ok((candidate, Certainty::Possible))
+            }
+            (None, best) => Err(self.refused(best)),
+        }
+    }
+
+    /// That no degrees keep the accuracy, not even those that lose least.
+    fn refused(&self, best: Option<Candidate>) -> Error {
+        let (degrees, drop) = best.map(|best| (best.degrees, best.judgement.drop)).unwrap_or_default();
+        Error::Accuracy {
+            highest: self.tried.last().map_or(0, Trial::degree),
+            allowed: self.options.max_drop,
+            degrees,
+            drop: 100.0 * drop,
+            held_back: self.data.len() - self.data.calibration,
+        }
+    }
+
+    /// The candidate with activations lowered, in groups and one by one, as long as the accuracy is kept.
+    fn lowered(&mut self, mut best: Candidate, certainty: Certainty) -> Result<Candidate, Error> {
+        if certainty == Certainty::Possible {
+            return Ok(best);
+        }
+        let mut groups: VecDeque<Range<usize>> = halves(0..best.degrees.len()).into();
+        let most = self.tried.len() + MOST_LOWERED;
+        while let Some(group) = groups.pop_front() {
+            let alone = group.len() == 1;
+            for degree in RUNGS.into_iter().take(if alone { RUNGS.len() } else { 1 }) {
+                if best.degrees[group.clone()].iter().all(|d| *d <= degree) || self.tried.len() >= most {
+                    break;
+                }
+                let mut degrees = best.degrees.clone();
+                degrees[group.clone()].iter_mut().for_each(|d| *d = degree.min(*d));
+                if self.tried.iter().any(|trial| trial.degrees == degrees) {
+                    continue;
+                }
+                let candidate = self.candidate(degrees)?;
+                if candidate.judgement.keeps(self.options.max_drop, certainty) {
+                    best = candidate;
+                    break;
+                }
+                if !alone {
+                    groups.extend(halves(group.clone()));
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// The candidate as the choice, with its price.
+    fn settled(mut self, candidate: Candidate) -> Result<Chosen, Error> {
+        match self.price(&candidate) {
+            Ok(price) => Ok(Chosen { built: candidate.built, price, tried: self.tried }),
+            Err(error @ Error::RunAway { .. }) => Err(error),
+            Err(error) => Err(Error::NoPlan { degrees: candidate.degrees, source: Box::new(error) }),
+        }
+    }
+}
+
+/// The halves of a range that are not empty.
+fn halves(range: Range<usize>) -> Vec<Range<usize>> {
+    let middle = range.start.midpoint(range.end);
+    [range.start..middle, middle..range.end].into_iter().filter(|half| !half.is_empty()).collect()
+}
