@@ -5,7 +5,6 @@ use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
 use blindsight_network::{Examination, Model};
 use blindsight_planner::{Objective, Options, Packing, Plan, ReplyKind};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A model: the path of an ONNX file, or the name of a shipped one.

@@ -78,7 +78,7 @@ impl Activation {
         }
     }
 
-    /// The value at `x` in a channel, which must be one that [`Activation::output_shape`] accepts.
+    /// The value at `x` in a channel, which must be one of those that a [`crate::Graph`] passes.
     pub fn at(&self, channel: usize, x: f64) -> f64 {
         match self {
             Self::Relu => x.max(0.0),
