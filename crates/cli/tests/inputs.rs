@@ -59,7 +59,9 @@ fn numbers_of_every_format_are_classified() {
             let document = folder.json(&format!("classify {} {input}", network(name)));
             near(&scores(&document, "plain_scores"), expected, 1e-4);
             near(&scores(&document, "scores"), expected, 2e-3);
-            assert_eq!(document["warnings"], serde_json::json!([]), "{document}");
+            // Nothing is said of the input; the file says no bound.
+            let warnings = document["warnings"].as_array().expect("a list");
+            assert!(warnings.iter().all(|w| w.to_string().contains("score bound")), "{document}");
         }
     }
 }

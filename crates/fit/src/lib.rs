@@ -199,7 +199,13 @@ fn measured(metadata: &Metadata, built: &Built) -> Metadata {
     let most = scores.iter().fold(0.0f32, |most, s| most.max(s.abs()));
     // A few digits: a bound is no measurement.
     let bound = format!("{:.2e}", BOUND_MARGIN * f64::from(most)).parse().ok().filter(|b: &f64| *b > 0.0);
-    Metadata { ranges: built.ranges.clone(), score_bound: bound.or(metadata.score_bound), ..metadata.clone() }
+    Metadata {
+        ranges: built.ranges.clone(),
+        score_bound: bound.or(metadata.score_bound),
+        // What the inputs were normalised by is known now.
+        is_normalised: true,
+        ..metadata.clone()
+    }
 }
 
 /// The classes, of so many, of the inputs held back.

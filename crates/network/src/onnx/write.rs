@@ -33,12 +33,17 @@ pub(crate) fn written(
     metadata: &Metadata,
     output: FinalActivation,
 ) -> Result<proto::Model, Error> {
+    let written = Writer::new(graph)?.finished(output)?;
+    // Reshapes become part of what reads them, and ranges say of nothing else than what there is.
+    let is_written = |name: &str| written.node.iter().any(|node| node.name == name);
+    let mut metadata = metadata.clone();
+    metadata.ranges.retain(|name, _| is_written(name));
     let entries = metadata.entries()?;
     let entry = |(key, value): (&str, String)| proto::Entry { key: key.into(), value };
     let opset = proto::OperatorSet { domain: String::new(), version: OPERATOR_SET };
     Ok(proto::Model {
         ir_version: IR_VERSION,
-        graph: Some(Writer::new(graph)?.finished(output)?),
+        graph: Some(written),
         opset_import: vec![opset],
         metadata_props: entries.into_iter().map(entry).collect(),
     })

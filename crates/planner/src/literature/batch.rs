@@ -215,9 +215,11 @@ impl Segment {
     }
 }
 
-/// An integer, so that it is the same on every machine.
+/// A round number, so that it is the same on every machine: an integer, or a fraction for very large weights.
 fn whole_scale(bits: f64) -> Scale {
-    Scale(bits.exp2().round())
+    const PARTS: f64 = 65536.0;
+    let scale = bits.exp2();
+    Scale(if scale < 1024.0 { (scale * PARTS).round().max(1.0) / PARTS } else { scale.round() })
 }
 
 /// The weights of a layer; those that are zero are left out.
