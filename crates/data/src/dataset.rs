@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::array::{Order, Values};
-use crate::input::extension;
+use crate::file::extension;
 use crate::labels::{Labels, index};
 use crate::npz::Archive;
 use crate::table::Table;
@@ -118,7 +118,7 @@ impl Samples {
         }
         match &self.content {
             Content::Values { values, order, .. } => Ok(Input::exact(values.input(n, *order, &self.spec)?)),
-            Content::Files(files) => crate::input::image(&files[n], &self.spec),
+            Content::Files(files) => crate::file::image(&files[n], &self.spec),
         }
     }
 }

@@ -1,17 +1,14 @@
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-use blindsight_network::{Image, Shape};
 
 use crate::array::{Order, Values};
 use crate::dataset::is_data;
 use crate::error::check;
+use crate::file::{Input, extension, image, open};
 use crate::npy::Header;
-use crate::picture::Conversion;
 use crate::table::Table;
-use crate::{Error, InputSpec, Samples, Split, decode_image, limits, list};
+use crate::{Error, InputSpec, Samples, Split, limits, list};
 
 /// Where an input lies: the argument that people write.
 ///
@@ -43,15 +40,6 @@ pub enum InputSource {
         /// Which one, from 0.
         index: u64,
     },
-}
-
-/// An input, ready for the network.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Input {
-    /// Normalised values, finite, in the order channel, row, column.
-    pub values: Vec<f64>,
-    /// What was done to an image so that it fits, if anything.
-    pub conversion: Option<Conversion>,
 }
 
 impl FromStr for InputSource {
@@ -106,13 +94,6 @@ impl InputSource {
     }
 }
 
-impl Input {
-    /// Values that needed no conversion.
-    pub(crate) fn exact(values: Vec<f64>) -> Self {
-        Self { values, conversion: None }
-    }
-}
-
 fn file(path: &Path, spec: &InputSpec) -> Result<Input, Error> {
     let place = path.display().to_string();
     match extension(path).as_str() {
@@ -126,21 +107,6 @@ fn file(path: &Path, spec: &InputSpec) -> Result<Input, Error> {
         }
         _ => image(path, spec),
     }
-}
-
-/// Reads an image file into an image of `shape`; see [`decode_image`].
-///
-/// # Errors
-/// As [`decode_image`], and for a file that cannot be read.
-pub fn open_image(path: &Path, shape: Shape) -> Result<(Image, Option<Conversion>), Error> {
-    let bytes = bounded(path, "bytes of an image", limits::IMAGE_BYTES)?;
-    decode_image(&path.display().to_string(), &bytes, shape)
-}
-
-/// An input that is an image file.
-pub(crate) fn image(path: &Path, spec: &InputSpec) -> Result<Input, Error> {
-    let (image, conversion) = open_image(path, spec.shape())?;
-    Ok(Input { values: spec.pixels(image.pixels().to_vec())?, conversion })
 }
 
 fn array(path: &Path, place: &str, spec: &InputSpec) -> Result<Vec<f64>, Error> {
@@ -160,25 +126,4 @@ fn numbers(path: &Path, place: &str, spec: &InputSpec) -> Result<Vec<f64>, Error
         return Err(Error::unfit(place, format!("{wanted} numbers"), numbers.len().to_string()));
     }
     Values::Numbers(numbers).input(0, Order::ChannelsFirst, spec)
-}
-
-/// The ending of a file's name, in lower case.
-pub(crate) fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
-}
-
-pub(crate) fn open(path: &Path) -> Result<BufReader<File>, Error> {
-    Ok(BufReader::new(File::open(path).map_err(|source| Error::io(path, source))?))
-}
-
-/// The bytes of a file, which may be no more than `limit`; found before more is read.
-fn bounded(path: &Path, what: &'static str, limit: u64) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    let place = path.display().to_string();
-    check(&place, what, file.metadata().map_err(|source| Error::io(path, source))?.len(), limit)?;
-    let mut bytes = vec![];
-    // A file may grow, and a device has no length: the limit holds for what is read, too.
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
-    check(&place, what, bytes.len() as u64, limit)?;
-    Ok(bytes)
 }

@@ -24,6 +24,7 @@
 mod array;
 mod dataset;
 mod error;
+mod file;
 mod input;
 mod labels;
 pub mod limits;
@@ -36,6 +37,7 @@ mod table;
 
 pub use dataset::{Dataset, Samples, Split};
 pub use error::Error;
-pub use input::{Input, InputSource, open_image};
+pub use file::{Input, open_image};
+pub use input::InputSource;
 pub use picture::{Conversion, decode_image};
 pub use spec::InputSpec;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Split;
 use crate::error::check;
-use crate::input::extension;
+use crate::file::extension;
 use crate::labels::Labels;
 use crate::{Error, limits};
 

@@ -1,7 +1,8 @@
 //! Activations that are no polynomials.
 
-use super::import::{Importer, Value, shape_of};
+use super::import::{Importer, shape_of};
 use super::node::Node;
+use super::value::Value;
 use crate::{Activation, Error, Operator, Source};
 
 /// The bound that some exporters write for none, in 32-bit floats.

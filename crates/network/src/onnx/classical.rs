@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use super::final_values::FinalValue;
-use super::import::{Importer, Tensor};
+use super::import::Importer;
 use super::node::Node;
 use super::polynomial::Polynomial;
+use super::value::FinalValue;
+use super::value::Tensor;
 use crate::error::check_finite;
 use crate::layer::{Dense, product};
 use crate::{Error, FinalActivation, Operator, Source};

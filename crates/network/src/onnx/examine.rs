@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::import::{Imported, Importer, Tensor, Value, check_operator_set, declared, shape_of};
+use super::import::{Imported, Importer, check_operator_set, declared, shape_of};
 use super::node::Node;
 use super::proto;
+use super::value::{Tensor, Value};
 use crate::examine::Problem;
 use crate::{Error, Operator};
 

@@ -2,33 +2,15 @@
 //! compute these, and none has to: the client applies them to the scores. What follows them may rename and
 //! reshape, and name the classes.
 
-use std::rc::Rc;
-
-use super::import::{Importer, Tensor, Value};
+use super::import::Importer;
 use super::node::Node;
 use super::proto;
+use super::value::{FinalValue, Value};
 use crate::layer::product;
 use crate::{Error, FinalActivation};
 
 /// The operator set in which Softmax began to work along one axis.
 const SOFTMAX_ALONG_ONE_AXIS: i64 = 13;
-
-/// Scores to which the client applies something.
-#[derive(Clone)]
-pub(super) struct FinalValue {
-    pub scores: Rc<Tensor>,
-    pub activation: FinalActivation,
-    /// The operator that is applied, and its node: what to refuse where the network goes on.
-    pub operator: String,
-    pub node: String,
-}
-
-impl FinalValue {
-    /// The error that a network goes on after what only its end may have.
-    fn refused(&self) -> Error {
-        Error::Operator { operator: self.operator.clone(), node: self.node.clone() }
-    }
-}
 
 impl<'a> Importer<'a> {
     /// The first input of a node that is such a value.

@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::array::{Array, broadcast, broadcast_places};
-use super::final_values::FinalValue;
 use super::node::Node;
 use super::polynomial::Polynomial;
 use super::proto::{self, attribute_type, data_type};
 use super::tensor::Constant;
+use super::value::{FinalValue, Tensor, Value};
 use crate::error::check_finite;
 use crate::layer::product;
 use crate::{Error, FinalActivation, Graph, Operator, Selection, Shape, Source, clean, limits};
@@ -59,31 +59,6 @@ pub(super) fn check_operator_set(model: &proto::Model) -> Result<i64, Error> {
             expected: format!("{OLDEST_OPERATOR_SET} or newer"),
             actual: other.map_or("none".into(), |v| v.to_string()),
         }),
-    }
-}
-
-/// What a name stands for.
-#[derive(Clone)]
-pub(super) enum Value<'a> {
-    Constant(Constant<'a>),
-    Tensor(Rc<Tensor>),
-}
-
-/// A tensor that depends on the input: a polynomial, element by element, in a node of the same shape.
-#[derive(Clone)]
-pub(super) struct Tensor {
-    pub source: Source,
-    /// The dimensions after the batch.
-    pub dims: Vec<usize>,
-    pub polynomial: Polynomial,
-    /// The node that made it.
-    pub made_by: String,
-}
-
-impl Tensor {
-    /// What a node of the graph is, as it is.
-    pub(super) fn of(source: Source, dims: Vec<usize>, made_by: &str) -> Self {
-        Self { source, dims, polynomial: Polynomial::identity(), made_by: made_by.to_string() }
     }
 }
 

@@ -21,6 +21,7 @@ mod polynomial;
 pub(crate) mod proto;
 mod quantised;
 mod tensor;
+mod value;
 mod windows;
 mod wire;
 mod write;

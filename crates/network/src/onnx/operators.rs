@@ -1,10 +1,11 @@
 //! The operators, each into nodes of the graph.
 
 use super::array::{Array, Data};
-use super::import::{Importer, Value, constant_node, shape_of};
+use super::import::{Importer, constant_node, shape_of};
 use super::node::Node;
 use super::polynomial::Polynomial;
 use super::proto::data_type;
+use super::value::Value;
 use crate::error::check_finite;
 use crate::layer::{Bias, Dense};
 use crate::{Error, FinalActivation, Operator, Source};
@@ -206,7 +207,7 @@ impl<'a> Importer<'a> {
             Some(result) => self.bind_checked(node, &x, result),
             None => {
                 let source = self.settle(&x)?;
-                let x = super::import::Tensor { source, polynomial: Polynomial::identity(), ..(*x).clone() };
+                let x = super::value::Tensor { source, polynomial: Polynomial::identity(), ..(*x).clone() };
                 let result = x.polynomial.power(power).unwrap_or_else(Polynomial::identity);
                 self.bind_checked(node, &x, result)
             }

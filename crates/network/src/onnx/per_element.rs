@@ -2,10 +2,11 @@
 //! whose channels come last.
 
 use super::array::{broadcast, broadcast_places};
-use super::import::{Importer, Tensor, is_per_channel, shape_of};
+use super::import::{Importer, is_per_channel, shape_of};
 use super::node::Node;
 use super::polynomial::Polynomial;
 use super::tensor::Constant;
+use super::value::Tensor;
 use crate::error::check_finite;
 use crate::layer::{Affine, Bias, Convolution, product};
 use crate::{Error, Operator, Shape, Source};

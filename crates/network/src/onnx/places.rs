@@ -1,9 +1,10 @@
 //! Operators that move elements about: reshaping, slicing, padding, transposing, resizing.
 
 use super::array::{Array, places, transposed_places};
-use super::import::{Importer, Tensor, Value, shape_of};
+use super::import::{Importer, shape_of};
 use super::node::Node;
 use super::polynomial::Polynomial;
+use super::value::{Tensor, Value};
 use crate::layer::product;
 use crate::{Error, Operator, Source};
 

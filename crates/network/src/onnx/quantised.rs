@@ -2,9 +2,10 @@
 //! weights are stored as become what they stand for, and between the layers nothing is rounded.
 
 use super::array::{Array, Data, broadcast_places};
-use super::import::{Importer, Tensor, Value};
+use super::import::Importer;
 use super::node::Node;
 use super::proto::data_type;
+use super::value::{Tensor, Value};
 use crate::error::check_finite;
 use crate::layer::product;
 use crate::{Activation, Error, Operator, Source};
