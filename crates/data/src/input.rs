@@ -1,3 +1,5 @@
+//! Inputs by the arguments that people write.
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -75,7 +77,7 @@ impl InputSource {
     ///
     /// # Errors
     /// For a file that cannot be read, is damaged, above [`limits`], or holds something else than the network
-    /// takes; with the place in the file. Images are converted instead ([`decode_image`]).
+    /// takes; with the place in the file. Images are converted instead ([`crate::decode_image`]).
     pub fn load(&self, spec: &InputSpec) -> Result<Input, Error> {
         match self {
             Self::File(path) => file(path, spec),
