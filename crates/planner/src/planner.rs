@@ -182,7 +182,8 @@ impl<'a> Task<'a> {
         best.result()
     }
 
-    /// The plan of a choice that was found for a packing; where its error is too large, the best without copies of babies, which are noisier.
+    /// The plan of a choice that was found for a packing; where its error is too large, the best whose baby
+    /// steps are made in one rotation each, which is less noisy.
     fn sound(&self, found: &Choice) -> Result<Plan, Error> {
         match self.first_sound(orders(found)) {
             Err(error) if error.is_beyond(Limit::Error) => {
@@ -268,7 +269,7 @@ struct Best {
 impl Best {
     /// To save less than a thousandth no other packing is looked at.
     const NEAR: f64 = 1.001;
-    /// How many packings are tried where all are refused: those over windows are much alike.
+    /// How many packings are tried where all are refused: those by im2col are much alike.
     const TRIED: usize = 3;
 
     /// Whether plans that cost so much at least need not be looked at.

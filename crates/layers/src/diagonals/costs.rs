@@ -97,7 +97,7 @@ impl<'a> DiagonalCosts<'a> {
     }
 
     /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
-    /// which meets all babies.
+    /// which meets all baby steps.
     fn least_row(&self, cost: &Cost<'_>, row: &[Factors]) -> Price {
         let ways = HOISTINGS.map(|hoisting| self.least_hoisted(cost, row, hoisting));
         ways.into_iter().min().expect("there are ways")
@@ -125,7 +125,7 @@ impl<'a> DiagonalCosts<'a> {
         least
     }
 
-    /// So many babies of one input: the input itself is one of them where that is cheaper than a rotation.
+    /// So many baby steps of one input: the input itself is one of them where that is cheaper than a rotation.
     fn fewest_babies(&self, cost: &Cost<'_>, count: usize, hoisting: Hoisting) -> Counts {
         let with_it = cost.babies(Babies { rotated: count - 1, unrotated: true }, hoisting);
         let without = cost.babies(Babies { rotated: count, unrotated: false }, hoisting);

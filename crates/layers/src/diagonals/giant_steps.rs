@@ -80,7 +80,7 @@ impl GiantSteps {
         self.rows.iter().map(|row| row.rotated).sum()
     }
 
-    /// How many babies there are.
+    /// How many baby steps there are.
     pub fn babies(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }

@@ -59,7 +59,9 @@ impl LayerKernel for DiagonalKernel {
             return Err(Error::plan("a giant step spans no diagonals, or more than there are slots"));
         }
         if !(1..=split.span).contains(&split.stride) {
-            return Err(Error::plan("copies lie no diagonals apart, or more than a giant step spans"));
+            return Err(Error::plan(
+                "pre-rotated inputs lie no diagonals apart, or further than a giant step spans",
+            ));
         }
         if split.origin >= slots {
             return Err(Error::plan("diagonals are counted from beyond the slots"));

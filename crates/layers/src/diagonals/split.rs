@@ -9,25 +9,26 @@ use serde::{Deserialize, Serialize};
 pub enum Preference {
     /// The first from the origin on.
     First,
-    /// One that is used already; else the first that the first copy offers.
+    /// One that is used already; else the first that the first replica offers.
     Used,
 }
 
 /// How diagonals are split into baby and giant steps.
 ///
-/// Every rotation needs a key, and babies are many. Where keys are dear, babies are made in two steps: the input is rotated by `stride` again and
-/// again, with one key, and babies are rotations of these *copies* by less than the stride, all with the same few keys.
+/// Every rotation needs a key, and baby steps are many. Where keys cost much, baby steps are made in two
+/// rotations: the input is rotated by `stride` again and again, with one key, and baby steps are rotations of
+/// these *pre-rotated inputs* by less than the stride, all with the same few keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Split {
     /// Where diagonals are counted from: so many before 0.
     pub origin: usize,
     /// How many neighbouring diagonals share a giant step.
     pub span: usize,
-    /// How many neighbouring diagonals of a giant step share a copy: all of them where it is the span.
+    /// How many neighbouring diagonals of a giant step share a pre-rotated input: all of them where it is the span.
     pub stride: usize,
     /// How giant steps are made: as a chain they take fewer keys.
     pub order: GiantOrder,
-    /// How much of the babies' key-switches is shared.
+    /// How much of the baby steps' key-switches is shared.
     pub hoisting: Hoisting,
 }
 

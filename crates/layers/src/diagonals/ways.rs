@@ -119,7 +119,7 @@ fn useful_splits(
     best.into_values().collect()
 }
 
-/// Ways to make babies of copies: those that take fewer keys than all with as few copies.
+/// Ways to make baby steps of pre-rotated inputs: those that take fewer keys than all with as few of these.
 fn ways_to_copy(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
     let mut marks = VisitMarks::new(steps.slots());
     let strides = strides(units, steps.span).into_iter().filter(|stride| *stride < steps.span);
