@@ -77,7 +77,7 @@ impl Circuit {
         };
         let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
         let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
-        blindsight_ckks::pointwise::sum_bytes(&pattern, *level)
+        blindsight_ckks::pointwise::sum_bytes(&pattern, self.parameters.limbs(*level))
     }
 }
 

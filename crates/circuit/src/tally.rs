@@ -39,7 +39,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
 
 /// The counts of reading an output: replies carry coefficients, which takes one inverse transform.
 pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
-    let ntts = circuit.node(output.value).level.limbs() as u64;
+    let ntts = circuit.parameters().limbs(circuit.node(output.value).level) as u64;
     Counts { work: Work { ntts, ..Work::default() }, ..Counts::default() }
 }
 
@@ -136,14 +136,16 @@ pub struct Cost<'a> {
     extended: u64,
     special: u64,
     digits: u64,
+    /// Limbs that a rescale drops.
+    dropped: u64,
 }
 
 impl<'a> Cost<'a> {
     /// Costs at a level, which exists.
     pub fn new(parameters: &'a Parameters, level: Level) -> Self {
-        let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
-        let digits = parameters.digits(level) as u64;
-        Self { parameters, level, limbs, special, extended: limbs + special, digits }
+        let (limbs, special) = (parameters.limbs(level) as u64, parameters.special().len() as u64);
+        let (digits, dropped) = (parameters.digits(level) as u64, parameters.level_limbs() as u64);
+        Self { parameters, level, limbs, special, extended: limbs + special, digits, dropped }
     }
 
     /// A sum of products with plaintexts.
@@ -259,7 +261,8 @@ impl<'a> Cost<'a> {
         match rescale {
             Rescale::No => Counts::default(),
             Rescale::Yes => {
-                Counts { rescales: 1, work: self.division(2, 1, self.limbs - 1), ..Counts::default() }
+                let work = self.division(2, self.dropped, self.limbs - self.dropped);
+                Counts { rescales: 1, work, ..Counts::default() }
             }
         }
     }
@@ -337,7 +340,7 @@ impl<'a> Cost<'a> {
         match rescale {
             Rescale::No => down(self.division(2, self.special, self.limbs)),
             Rescale::Yes => {
-                let work = self.division(2, self.special + 1, self.limbs - 1);
+                let work = self.division(2, self.special + self.dropped, self.limbs - self.dropped);
                 Counts { rescales: 1, work, ..Counts::default() }
             }
         }

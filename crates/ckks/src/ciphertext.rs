@@ -60,7 +60,8 @@ impl SeededCiphertext {
 /// Only those coefficients of the message can be decrypted; every other one is hidden by the missing coefficient of `c_0`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    pub(crate) c0: Vec<u32>,
+    /// For each prime the words of those coefficients.
+    pub(crate) c0: Vec<Vec<u32>>,
     pub(crate) c1: Poly<Values>,
     pub(crate) scale: Scale,
 }
@@ -72,10 +73,10 @@ impl Reply {
     }
     /// How many coefficients it carries.
     pub fn len(&self) -> usize {
-        self.c0.len()
+        self.c0.first().map_or(0, Vec::len)
     }
     /// Whether it carries none.
     pub fn is_empty(&self) -> bool {
-        self.c0.is_empty()
+        self.len() == 0
     }
 }

@@ -77,7 +77,7 @@ impl Context {
         &self.parameters
     }
 
-    /// The primes `q_0 ... q_level`.
+    /// The primes of the levels up to this one: usually `q_0 ... q_level`.
     pub fn basis(&self, level: Level) -> &Basis {
         &self.levels[level.0].plain
     }
@@ -138,13 +138,14 @@ impl Subring {
             Extension::Extended => parameters.special().len(),
         };
         let first = parameters.moduli().len();
-        self.full.select((0..level.limbs()).chain(first..first + special))
+        self.full.select((0..parameters.limbs(level)).chain(first..first + special))
     }
 }
 
 impl LevelTables {
     fn new(parameters: &Parameters, full: &Basis, level: Level) -> Self {
-        let (limbs, special) = (level.limbs(), parameters.special().len());
+        let (limbs, special) = (parameters.limbs(level), parameters.special().len());
+        let (dropped, is_left) = (parameters.level_limbs(), level.below().is_some());
         let first_special = parameters.moduli().len();
         let plain = full.select(0..limbs);
         let extended = full.select((0..limbs).chain(first_special..first_special + special));
@@ -159,8 +160,8 @@ impl LevelTables {
         Self {
             digits: (0..parameters.digits(level)).map(digit).collect(),
             mod_down: Division::new(&extended, special),
-            rescale: (limbs > 1).then(|| Division::new(&plain, 1)),
-            mod_down_rescale: (limbs > 1).then(|| Division::new(&extended, special + 1)),
+            rescale: is_left.then(|| Division::new(&plain, dropped)),
+            mod_down_rescale: is_left.then(|| Division::new(&extended, special + dropped)),
             special_product: special_product.collect(),
             plain,
             extended,

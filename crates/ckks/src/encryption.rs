@@ -5,7 +5,7 @@ use crate::encoder::residues;
 use crate::keys::masked_error;
 use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
 use blindsight_ring::sampler::{self, Seed};
-use blindsight_ring::{Basis, Coefficients, Modulus, Poly, Scalar};
+use blindsight_ring::{Basis, Modulus, Poly, Scalar, Values};
 use zeroize::{Zeroize, Zeroizing};
 
 impl SecretKey {
@@ -57,8 +57,9 @@ impl SecretKey {
 
     /// Decrypts to real coefficients; limits as for [`decrypt`](Self::decrypt).
     pub fn decrypt_coefficients(&self, context: &Context, ciphertext: &Ciphertext) -> Vec<f64> {
-        let limbs = ciphertext.level.limbs().min(3);
-        let level = Level(limbs - 1);
+        let parameters = context.parameters();
+        let level = ciphertext.level.min(Level(3 / parameters.level_limbs() - 1));
+        let limbs = parameters.limbs(level);
         let (mut message, mut c0) = (ciphertext.c1.clone(), ciphertext.c0.clone());
         message.truncate(limbs);
         c0.truncate(limbs);
@@ -66,7 +67,8 @@ impl SecretKey {
         basis.mul(&mut message, &self.at(context, level));
         basis.add(&mut message, &c0);
         let mut message = basis.inverse(message);
-        let coefficients = centred(basis, &message).map(|c| c as f64 / ciphertext.scale.0).collect();
+        let centred = centred(basis, message.degree(), |limb, j| message.limb(limb)[j]);
+        let coefficients = centred.map(|c| c as f64 / ciphertext.scale.0).collect();
         message.zeroize();
         coefficients
     }
@@ -76,15 +78,18 @@ impl SecretKey {
     /// # Panics
     /// Where there are not as many indices as the reply has words, or one is not below the degree.
     pub fn decrypt_reply(&self, context: &Context, reply: &Reply, indices: &[usize]) -> Vec<f64> {
-        assert_eq!(reply.c0.len(), indices.len(), "a reply carries one word for each coefficient");
+        assert_eq!(reply.len(), indices.len(), "a reply carries one word for each coefficient");
         let basis = context.basis(Level(0));
         let mut product = reply.c1.clone();
         basis.mul(&mut product, &self.at(context, Level(0)));
         let product = Zeroizing::new(basis.inverse(product));
-        let m = basis.modulus(0);
-        let coefficient = |(&c0, &i): (&u32, &usize)| m.centre(m.add(c0, product.words()[i]));
-        let words = reply.c0.iter().zip(indices);
-        words.map(coefficient).map(|c| c as f64 / reply.scale.0).collect()
+        let message = |(limb, m): (usize, Modulus)| {
+            let words = reply.c0[limb].iter().zip(indices);
+            words.map(|(&c0, &i)| m.add(c0, product.limb(limb)[i])).collect::<Vec<u32>>()
+        };
+        let message = Zeroizing::new(basis.moduli().enumerate().map(message).collect::<Vec<_>>());
+        let centred = centred(basis, indices.len(), |limb, j| message[limb][j]);
+        centred.map(|c| c as f64 / reply.scale.0).collect()
     }
 }
 
@@ -119,7 +124,19 @@ impl PublicKey {
         message: &PlainSummand,
         randomness: &mut Randomness,
     ) -> Ciphertext {
-        let basis = context.basis(message.level);
+        let [mut c0, c1] = self.encrypt_zero(context, message.level, randomness);
+        context.basis(message.level).add(&mut c0, &message.poly);
+        Ciphertext { c0, c1, level: message.level, scale: message.scale }
+    }
+
+    /// An encryption of zero at a level that the key has.
+    pub(crate) fn encrypt_zero(
+        &self,
+        context: &Context,
+        level: Level,
+        randomness: &mut Randomness,
+    ) -> [Poly<Values>; 2] {
+        let basis = context.basis(level);
         let mut ephemeral = Zeroizing::new(vec![0; basis.degree()]);
         sampler::ternary(randomness.generator(), &mut ephemeral);
         let ephemeral = Zeroizing::new(basis.forward(basis.from_signed(&ephemeral)));
@@ -129,22 +146,25 @@ impl PublicKey {
             // masked_error subtracts the product: the sign of u does not matter, it is symmetric.
             masked_error(context, basis, &ephemeral, &key, randomness)
         };
-        let (mut c0, c1) = (half(&self.b), half(&self.a));
-        basis.add(&mut c0, &message.poly);
-        Ciphertext { c0, c1, level: message.level, scale: message.scale }
+        [half(&self.b), half(&self.a)]
     }
 }
 
-/// The coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in constant time.
-fn centred<'a>(basis: &'a Basis, poly: &'a Poly<Coefficients>) -> impl Iterator<Item = i128> + 'a {
+/// So many coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in constant time. `residue`
+/// gives the residue of a coefficient modulo a prime.
+fn centred(
+    basis: &Basis,
+    coefficients: usize,
+    residue: impl Fn(usize, usize) -> u32,
+) -> impl Iterator<Item = i128> {
     let product: i128 = basis.moduli().map(|m| i128::from(m.value())).product();
     let steps: Vec<_> = (0..basis.len()).map(|i| garner_step(basis, i)).collect();
-    (0..poly.degree()).map(move |j| {
+    (0..coefficients).map(move |j| {
         let (mut digits, mut value, mut radix) = ([0; 3], 0, 1);
         for (i, (m, radices, inverse)) in steps.iter().enumerate() {
             let terms = radices.iter().zip(digits).map(|(&radix, digit)| m.mul_scalar(digit, radix));
             let known = terms.fold(0, |sum, term| m.add(sum, term));
-            digits[i] = m.mul_scalar(m.sub(poly.limb(i)[j], known), *inverse);
+            digits[i] = m.mul_scalar(m.sub(residue(i, j), known), *inverse);
             value += i128::from(digits[i]) * radix;
             radix *= i128::from(m.value());
         }

@@ -5,9 +5,9 @@ use crate::{Level, Scale, parameters};
 /// An error of the cryptographic layer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// The parameters offer less than 128 bits of security.
+    /// The parameters offer less security than was asked for.
     #[error(
-        "log2(QP) is {log_qp:.2} at ring degree {degree}: 128 bits of security allow at most {largest} there; drop levels, use smaller primes or double the degree"
+        "log2(QP) is {log_qp:.2} at ring degree {degree}: {bits} bits of security allow at most {largest} there; drop levels, use smaller primes or double the degree"
     )]
     Insecure {
         /// The ring degree.
@@ -16,6 +16,8 @@ pub enum Error {
         log_qp: f64,
         /// What the table grants.
         largest: f64,
+        /// How many bits of security were asked for.
+        bits: u32,
     },
     /// Too few or too many primes or limbs in a digit.
     #[error(
@@ -31,6 +33,31 @@ pub enum Error {
         special: usize,
         /// Limbs in a digit.
         digit_limbs: usize,
+    },
+    /// Primes that do not come out even over the levels, or too many to divide by.
+    #[error(
+        "{moduli} primes at {level_limbs} a level, {special} special primes: expected 1 to {} a level, a multiple of that in all, and at most {} with the special ones",
+        parameters::MOST_LEVEL_LIMBS,
+        blindsight_ring::kernels::MOST_SOURCES
+    )]
+    LevelShape {
+        /// Ciphertext primes given.
+        moduli: usize,
+        /// Special primes given.
+        special: usize,
+        /// Primes of a level.
+        level_limbs: usize,
+    },
+    /// So much security that the table has no column for it.
+    #[error("{0} bits of security: expected 128, 192 or 256")]
+    SecurityBits(String),
+    /// More noise than there are integers for.
+    #[error("noise of {bits} bits in a reply's coefficients: expected at most {most}")]
+    NoiseBits {
+        /// Asked for.
+        bits: u32,
+        /// The most there is.
+        most: u32,
     },
     /// A prime stands twice in the chain.
     #[error("prime {0} is there twice: primes of a chain must differ")]

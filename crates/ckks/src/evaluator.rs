@@ -174,7 +174,7 @@ impl<'a> Evaluator<'a> {
         self.multiply(a, a, rescale)
     }
 
-    /// Divides by the last prime: one level and its bits of scale less.
+    /// Divides by the last prime, or the last two where a level has two: one level and its bits of scale less.
     ///
     /// Error: [`crate::noise::division`]. Errors: [`Error::NoLevelLeft`] at level 0.
     pub fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {
@@ -193,8 +193,9 @@ impl<'a> Evaluator<'a> {
         if level > a.level {
             return Err(Error::LevelMismatch { left: a.level, right: level });
         }
-        a.c0.truncate(level.limbs());
-        a.c1.truncate(level.limbs());
+        let limbs = self.context.parameters().limbs(level);
+        a.c0.truncate(limbs);
+        a.c1.truncate(limbs);
         Ok(Ciphertext { level, ..a })
     }
 
@@ -243,13 +244,24 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// Where the ciphertext is at another level, or has no such coefficient.
     pub fn reply(&self, a: &Ciphertext, indices: &[usize]) -> Result<Reply, Error> {
+        let c0 = self.reply_words(a, indices, a.c0.clone())?;
+        Ok(Reply { c0, c1: a.c1.clone(), scale: a.scale })
+    }
+
+    /// For each prime the coefficients at `indices` of what is to be the first half of a reply to `a`.
+    pub(crate) fn reply_words(
+        &self,
+        a: &Ciphertext,
+        indices: &[usize],
+        first: Poly<Values>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
         same_level(a.level, Level(0))?;
-        let degree = a.c0.degree();
+        let degree = first.degree();
         if let Some(&index) = indices.iter().find(|&&i| i >= degree) {
             return Err(Error::NoSuchCoefficient { index, degree });
         }
-        let c0 = self.context.basis(a.level).inverse(a.c0.clone());
-        Ok(Reply { c0: indices.iter().map(|&i| c0.words()[i]).collect(), c1: a.c1.clone(), scale: a.scale })
+        let first = self.context.basis(a.level).inverse(first);
+        Ok(first.iter().map(|limb| indices.iter().map(|&i| limb[i]).collect()).collect())
     }
 
     pub(crate) fn finish(&self, a: Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {

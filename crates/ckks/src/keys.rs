@@ -67,7 +67,7 @@ impl SecretKey {
     }
 }
 
-/// A public encryption key `(b, a)`, `b = -a s + e`, at the highest level.
+/// A public encryption key `(b, a)`, `b = -a s + e`: at the highest level, or at the one that it was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublicKey {
     pub(crate) b: Poly<Factor>,
@@ -82,6 +82,31 @@ impl PublicKey {
         let a = sampler::uniform(basis, &randomness.seed());
         let b = masked_error(context, basis, &a, &secret.at(context, level), randomness);
         Self { b: basis.to_factor(b), a: basis.to_factor(a) }
+    }
+}
+
+/// A public key whose uniform half is still its seed: `b = e - a s`, both halves in factor form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeededPublicKey {
+    pub(crate) level: Level,
+    pub(crate) b: Poly<Factor>,
+    pub(crate) seed: Seed,
+}
+
+impl SeededPublicKey {
+    /// For a level, which exists.
+    fn generate(context: &Context, secret: &SecretKey, level: Level, randomness: &mut Randomness) -> Self {
+        let (basis, seed) = (context.basis(level), randomness.seed());
+        // The uniform half is drawn in factor form, so the error's mask is (secret as values) times (a as factor).
+        let a = sampler::uniform(basis, &seed).assume::<Factor>();
+        let secret = Zeroizing::new(basis.forward(basis.from_signed(&secret.coefficients)));
+        let b = masked_error(context, basis, &secret, &a, randomness);
+        Self { level, b: basis.to_factor(b), seed }
+    }
+
+    fn expand(self, context: &Context) -> PublicKey {
+        let a = sampler::uniform(context.basis(self.level), &self.seed).assume::<Factor>();
+        PublicKey { b: self.b, a }
     }
 }
 
@@ -110,6 +135,8 @@ pub struct KeyRequirements {
     pub relinearisation: Option<Level>,
     /// For rotations to the left by so many slots.
     pub rotations: BTreeMap<usize, Level>,
+    /// The public key, for encryptions of zero that mask replies.
+    pub public: Option<Level>,
 }
 
 impl KeyRequirements {
@@ -132,6 +159,7 @@ impl KeyRequirements {
     /// For a level that does not exist, and for a rotation by zero or by as many slots as there are or more.
     pub fn check(&self, parameters: &Parameters) -> Result<(), Error> {
         let slots = parameters.slots();
+        self.public.map_or(Ok(()), |level| parameters.check_level(level))?;
         for (purpose, level) in self.iter() {
             parameters.check_level(level)?;
             if let KeyPurpose::Rotation(steps) = purpose
@@ -143,7 +171,7 @@ impl KeyRequirements {
         Ok(())
     }
 
-    /// Each key's purpose and level, in the order in which key files list them.
+    /// Each switching key's purpose and level, in the order in which key files list them.
     pub fn iter(&self) -> impl Iterator<Item = (KeyPurpose, Level)> + '_ {
         let relinearisation = self.relinearisation.map(|level| (KeyPurpose::Relinearisation, level));
         let rotations = self.rotations.iter().map(|(&steps, &level)| (KeyPurpose::Rotation(steps), level));
@@ -196,6 +224,7 @@ pub(crate) type RotationKey = (SwitchingKey, Automorphism);
 pub struct SeededEvaluationKeys {
     pub(crate) requirements: KeyRequirements,
     pub(crate) keys: Vec<SeededSwitchingKey>,
+    pub(crate) public: Option<SeededPublicKey>,
 }
 
 /// Evaluation keys ready for use. Public: they hold no secret. By default there are none, enough for sums and products with plaintexts.
@@ -203,6 +232,7 @@ pub struct SeededEvaluationKeys {
 pub struct EvaluationKeys {
     relinearisation: Option<SwitchingKey>,
     rotations: BTreeMap<usize, RotationKey>,
+    public: Option<PublicKey>,
 }
 
 impl SeededEvaluationKeys {
@@ -230,7 +260,9 @@ impl SeededEvaluationKeys {
             }));
             progress(keys.len());
         }
-        Ok(Self { requirements: requirements.clone(), keys })
+        let public =
+            requirements.public.map(|level| SeededPublicKey::generate(context, secret, level, randomness));
+        Ok(Self { requirements: requirements.clone(), keys, public })
     }
 
     /// What the keys are for.
@@ -249,7 +281,8 @@ impl SeededEvaluationKeys {
             };
             (key.expand(context), rotation)
         });
-        let mut expanded = EvaluationKeys::default();
+        let public = self.public.map(|key| key.expand(context));
+        let mut expanded = EvaluationKeys { public, ..EvaluationKeys::default() };
         for (key, rotation) in keys {
             match rotation {
                 None => expanded.relinearisation = Some(key),
@@ -338,10 +371,17 @@ impl EvaluationKeys {
         key.ok_or_else(|| missing(KeyPurpose::Rotation(steps), level))
     }
 
+    pub(crate) fn public(&self) -> Result<&PublicKey, Error> {
+        let operation = "masking of a reply".to_string();
+        self.public.as_ref().ok_or(Error::MissingKey { operation, level: Level(0) })
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         let keys = self.relinearisation.iter().chain(self.rotations.values().map(|(key, _)| key));
-        keys.flat_map(|key| key.digits.iter().flatten()).map(|poly| size_of_val(poly.words())).sum()
+        let public = self.public.iter().flat_map(|key| [&key.b, &key.a]);
+        let all = keys.flat_map(|key| key.digits.iter().flatten()).chain(public);
+        all.map(|poly| size_of_val(poly.words())).sum()
     }
 }
 

@@ -64,8 +64,8 @@ impl<'a> Digits<'a> {
     pub(crate) fn times_key(&self, key: &SwitchingKey, block: &Block, out: [&mut [u32]; 2]) {
         let extended = self.context.extended_basis(self.level);
         // A key for a higher level has more ciphertext primes before the special ones.
-        let (i, limbs) = (block.limb, self.level.limbs());
-        let key_limb = if i < limbs { i } else { i + key.level.limbs() - limbs };
+        let (i, limbs) = (block.limb, self.context.parameters().limbs(self.level));
+        let key_limb = if i < limbs { i } else { i + self.context.parameters().limbs(key.level) - limbs };
         let term = |j: usize| Pair {
             left: key.digits[j].each_ref().map(|half| &half.limb(key_limb)[block.words.clone()]),
             shared: &self.limb(j, i)[block.words.clone()],

@@ -43,7 +43,7 @@ pub fn division(parameters: &Parameters) -> Variance {
 /// What a key-switch adds before its mod-down is rounded: each digit, uniform in `[-D/2, D/2]`, times a key's error, over `P`.
 pub fn key_product(parameters: &Parameters, level: Level) -> Variance {
     let digit = |j| {
-        let product: f64 = parameters.digit(level, j).map(|i| parameters.modulus(Level(i))).product();
+        let product = parameters.digit_product(level, j);
         slot_variance(parameters, product * product / 12.0)
     };
     let digits: f64 = (0..parameters.digits(level)).map(digit).sum();

@@ -5,16 +5,12 @@ use blindsight_ring::Modulus;
 use blindsight_ring::kernels::MOST_SOURCES;
 use serde::{Deserialize, Serialize};
 
-/// How many rescales a ciphertext has left: at level `l` it has the limbs `q_0 ... q_l`.
+/// How many rescales a ciphertext has left. At level `l` it has `l + 1` times as many limbs as a level has
+/// ([`Parameters::limbs`]): usually one, `q_0 ... q_l`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Level(pub usize);
 
 impl Level {
-    /// How many limbs a ciphertext has at this level.
-    pub const fn limbs(self) -> usize {
-        self.0 + 1
-    }
-
     /// The level after a rescale, if one is left.
     pub const fn below(self) -> Option<Self> {
         match self.0 {
@@ -95,13 +91,75 @@ const SECURITY_TABLE: [(usize, [f64; 3]); 7] = [
     (65536, [1747.0, 1199.0, 929.0]),
 ];
 
-/// The largest `log2(QP)` that the table grants 128 bits at this degree; zero where it has no such degree.
-pub fn largest_log_qp(degree: usize) -> f64 {
-    table_row(degree)[0]
+/// The largest `log2(QP)` that the table grants so much security at this degree; zero where it has no such
+/// degree.
+pub fn largest_log_qp(degree: usize, security: Security) -> f64 {
+    table_row(degree)[security as usize]
 }
 
 fn table_row(degree: usize) -> [f64; 3] {
     SECURITY_TABLE.iter().find(|(n, _)| *n == degree).map_or([0.0; 3], |(_, row)| *row)
+}
+
+/// How many bits of security the table is asked for: against classical attacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum Security {
+    /// 128 bits, the least there is.
+    #[default]
+    Bits128,
+    /// 192 bits.
+    Bits192,
+    /// 256 bits.
+    Bits256,
+}
+
+impl Security {
+    /// All of them, the least first.
+    pub const ALL: [Self; 3] = [Self::Bits128, Self::Bits192, Self::Bits256];
+
+    /// The number.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Bits128 => 128,
+            Self::Bits192 => 192,
+            Self::Bits256 => 256,
+        }
+    }
+}
+
+impl std::fmt::Display for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.bits())
+    }
+}
+
+impl std::str::FromStr for Security {
+    type Err = Error;
+
+    fn from_str(bits: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|security| security.to_string() == bits);
+        found.ok_or_else(|| Error::SecurityBits(bits.into()))
+    }
+}
+
+/// The most limbs of a level: scales beyond two primes are beyond the encoder's integers.
+pub const MOST_LEVEL_LIMBS: usize = 2;
+
+/// What is asked of parameters beside what their literal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Demands {
+    /// What the table has to grant.
+    pub security: Security,
+    /// How many primes a level has, and a rescale divides by: one, or [two](MOST_LEVEL_LIMBS) for scales that
+    /// no prime of 30 bits holds.
+    pub level_limbs: usize,
+}
+
+impl Default for Demands {
+    /// 128 bits, and a prime a level.
+    fn default() -> Self {
+        Self { security: Security::Bits128, level_limbs: 1 }
+    }
 }
 
 /// Parameters that were checked: distinct primes with the roots the ring needs, digits that the special primes cover, and 128 bits
@@ -109,22 +167,32 @@ fn table_row(degree: usize) -> [f64; 3] {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
     literal: ParametersLiteral,
+    level_limbs: usize,
     moduli: Vec<Modulus>,
     special: Vec<Modulus>,
 }
 
 impl ParametersLiteral {
-    /// Checks the literal.
+    /// Checks the literal: 128 bits of security, and a prime a level.
     ///
     /// # Errors
-    /// Where `log2(QP)` exceeds what the table grants 128 bits at this degree (with both figures), where a prime is out of range, not 1
-    /// modulo `4N` or there twice, and where digits are empty, longer than [`MOST_DIGIT_LIMBS`], or larger
-    /// than `P / 4`.
+    /// As [`validate_as`](Self::validate_as).
     pub fn validate(&self) -> Result<Parameters, Error> {
-        let parameters = self.validate_arithmetic()?;
-        let (log_qp, largest) = (parameters.log_qp(), largest_log_qp(self.degree));
+        self.validate_as(Demands::default())
+    }
+
+    /// Checks the literal against what is asked of it.
+    ///
+    /// # Errors
+    /// Where `log2(QP)` exceeds what the table grants at this degree (with both figures), where a prime is out of range, not 1
+    /// modulo `4N` or there twice, where primes do not come out even over the levels, and where digits are
+    /// empty, longer than [`MOST_DIGIT_LIMBS`], or larger than `P / 4`.
+    pub fn validate_as(&self, demands: Demands) -> Result<Parameters, Error> {
+        let parameters = self.validate_arithmetic(demands.level_limbs)?;
+        let bits = demands.security.bits();
+        let (log_qp, largest) = (parameters.log_qp(), largest_log_qp(self.degree, demands.security));
         if log_qp > largest {
-            return Err(Error::Insecure { degree: self.degree, log_qp, largest });
+            return Err(Error::Insecure { degree: self.degree, log_qp, largest, bits });
         }
         Ok(parameters)
     }
@@ -132,14 +200,24 @@ impl ParametersLiteral {
     /// As [`validate`](Self::validate), without the security table: for tests in small rings.
     #[cfg(feature = "testing")]
     pub fn validate_insecure(&self) -> Result<Parameters, Error> {
-        self.validate_arithmetic()
+        self.validate_arithmetic(1)
     }
 
-    fn validate_arithmetic(&self) -> Result<Parameters, Error> {
+    /// The same with so many primes a level.
+    #[cfg(feature = "testing")]
+    pub fn validate_insecure_levels(&self, level_limbs: usize) -> Result<Parameters, Error> {
+        self.validate_arithmetic(level_limbs)
+    }
+
+    fn validate_arithmetic(&self, level_limbs: usize) -> Result<Parameters, Error> {
         let (moduli, special, digit_limbs) = (self.moduli.len(), self.special.len(), self.digit_limbs);
         let all = [(moduli, MOST_MODULI), (special, MOST_SPECIAL), (digit_limbs, MOST_DIGIT_LIMBS)];
         if all.into_iter().any(|(count, most)| !(1..=most).contains(&count)) {
             return Err(Error::Shape { moduli, special, digit_limbs });
+        }
+        let even = (1..=MOST_LEVEL_LIMBS).contains(&level_limbs) && moduli.is_multiple_of(level_limbs);
+        if !even || special + level_limbs > MOST_SOURCES {
+            return Err(Error::LevelShape { moduli, special, level_limbs });
         }
         let all: Vec<u32> = self.moduli.iter().chain(&self.special).copied().collect();
         if let Some(twice) = all.iter().enumerate().find(|(i, q)| all[..*i].contains(q)) {
@@ -152,7 +230,7 @@ impl ParametersLiteral {
         };
         let moduli = self.moduli.iter().map(check).collect::<Result<_, _>>()?;
         let special = self.special.iter().map(check).collect::<Result<_, _>>()?;
-        let parameters = Parameters { literal: self.clone(), moduli, special };
+        let parameters = Parameters { literal: self.clone(), level_limbs, moduli, special };
         parameters.check_digits()?;
         Ok(parameters)
     }
@@ -176,7 +254,17 @@ impl Parameters {
 
     /// The level of a fresh ciphertext.
     pub fn max_level(&self) -> Level {
-        Level(self.moduli.len() - 1)
+        Level(self.moduli.len() / self.level_limbs - 1)
+    }
+
+    /// How many primes a level has, and a rescale divides by.
+    pub fn level_limbs(&self) -> usize {
+        self.level_limbs
+    }
+
+    /// How many limbs a ciphertext has at this level.
+    pub fn limbs(&self, level: Level) -> usize {
+        (level.0 + 1) * self.level_limbs
     }
 
     /// Checks that a level exists.
@@ -197,27 +285,33 @@ impl Parameters {
         &self.special
     }
 
-    /// Prime `q_level`: what a rescale at this level divides by.
+    /// The product of the level's own primes, usually one: what a rescale at this level divides by.
     pub fn modulus(&self, level: Level) -> f64 {
-        f64::from(self.moduli[level.0].value())
+        let own = level.0 * self.level_limbs..self.limbs(level);
+        self.moduli[own].iter().map(|m| f64::from(m.value())).product()
+    }
+
+    /// The product of the primes of digit `index` at this level.
+    pub(crate) fn digit_product(&self, level: Level, index: usize) -> f64 {
+        self.moduli[self.digit(level, index)].iter().map(|m| f64::from(m.value())).product()
     }
 
     /// How many digits a key-switch has at this level.
     pub fn digits(&self, level: Level) -> usize {
-        level.limbs().div_ceil(self.literal.digit_limbs)
+        self.limbs(level).div_ceil(self.literal.digit_limbs)
     }
 
     /// The limbs of digit `index` at this level.
     pub fn digit(&self, level: Level, index: usize) -> std::ops::Range<usize> {
         let size = self.literal.digit_limbs;
-        index * size..((index + 1) * size).min(level.limbs())
+        index * size..((index + 1) * size).min(self.limbs(level))
     }
 
     /// The scale that values are brought back to: the power of two that the primes of the levels lie around.
     ///
     /// Exactly `2^26` for the parameters of small rings.
     pub fn nominal_scale(&self) -> Scale {
-        let bits: Vec<f64> = self.moduli().iter().map(|m| f64::from(m.value()).log2()).collect();
+        let bits: Vec<f64> = self.moduli().chunks(self.level_limbs).map(log2_product).collect();
         let mean = match &bits[..] {
             [_, levels @ ..] if !levels.is_empty() => levels.iter().sum::<f64>() / levels.len() as f64,
             // A chain without levels has the base prime alone, which is two bits larger.
@@ -228,7 +322,7 @@ impl Parameters {
 
     /// `log2` of the product of the ciphertext primes up to `level`.
     pub fn log_q(&self, level: Level) -> f64 {
-        log2_product(&self.moduli[..level.limbs()])
+        log2_product(&self.moduli[..self.limbs(level)])
     }
 
     /// `log2(P)`.

@@ -159,10 +159,10 @@ impl Pointwise {
     }
 }
 
-/// Bytes of memory that sums with this pattern of weights take at a level.
-pub fn sum_bytes(pattern: &[Vec<(u32, i32)>], level: Level) -> usize {
+/// Bytes of memory that sums with this pattern of weights take at a level of so many limbs.
+pub fn sum_bytes(pattern: &[Vec<(u32, i32)>], limbs: usize) -> usize {
     let blocks: usize = IntegerRows::blocks(pattern).iter().map(IntegerRows::bytes).sum();
-    blocks + level.limbs() * pattern.len() * size_of::<u32>()
+    blocks + limbs * pattern.len() * size_of::<u32>()
 }
 
 /// The integer that a constant is at a scale.

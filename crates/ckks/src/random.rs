@@ -49,6 +49,14 @@ impl Randomness {
         seed
     }
 
+    /// So many random bits, up to 63, as a number.
+    pub(crate) fn bits(&mut self, count: u32) -> u64 {
+        debug_assert!(count < u64::BITS);
+        let mut bytes = [0; 8];
+        self.0.fill_bytes(&mut bytes);
+        u64::from_le_bytes(bytes) & ((1 << count) - 1)
+    }
+
     /// Another generator, seeded by this one.
     pub(crate) fn fork(&mut self) -> Self {
         let mut seed = zeroize::Zeroizing::new(Seed::default());

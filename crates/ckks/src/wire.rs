@@ -6,7 +6,7 @@
 //! authenticated.
 
 use crate::ciphertext::{Reply, SeededCiphertext};
-use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
+use crate::keys::{SeededEvaluationKeys, SeededPublicKey, SeededSwitchingKey};
 use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use blindsight_ring::sampler::Seed;
 use blindsight_ring::{Basis, Form, Modulus, Poly, parallel};
@@ -366,7 +366,7 @@ fn width(m: Modulus) -> usize {
 
 /// Bytes of a packed polynomial over the primes of `level`: each limb's words at its prime's width.
 fn packed_bytes(parameters: &Parameters, level: Level) -> usize {
-    limbs_bytes(parameters, &parameters.moduli()[..level.limbs()])
+    limbs_bytes(parameters, &parameters.moduli()[..parameters.limbs(level)])
 }
 
 fn limbs_bytes(parameters: &Parameters, moduli: &[Modulus]) -> usize {
@@ -484,7 +484,8 @@ pub fn read_ciphertexts(
 pub fn evaluation_keys_bytes(parameters: &Parameters, requirements: &KeyRequirements) -> usize {
     let special = limbs_bytes(parameters, parameters.special());
     let key = |level| parameters.digits(level) * (SEED_BYTES + packed_bytes(parameters, level) + special);
-    requirements.iter().map(|(_, level)| key(level)).sum()
+    let public = requirements.public.map_or(0, |level| SEED_BYTES + packed_bytes(parameters, level));
+    requirements.iter().map(|(_, level)| key(level)).sum::<usize>() + public
 }
 
 /// Payload of evaluation keys.
@@ -495,6 +496,10 @@ pub fn write_evaluation_keys(context: &Context, keys: &SeededEvaluationKeys) -> 
             out.extend(seed);
             pack(context.extended_basis(key.level), b, &mut out);
         }
+    }
+    if let Some(SeededPublicKey { level, b, seed }) = &keys.public {
+        out.extend(seed);
+        pack(context.basis(*level), b, &mut out);
     }
     out
 }
@@ -516,13 +521,19 @@ pub fn read_evaluation_keys(
         }
         keys.push(SeededSwitchingKey { level, digits });
     }
-    Ok(SeededEvaluationKeys { requirements: requirements.clone(), keys })
+    let mut public = None;
+    if let Some(level) = requirements.public {
+        let seed = take_seed(&mut bytes);
+        public = Some(SeededPublicKey { level, b: unpack(context.basis(level), &mut bytes)?, seed });
+    }
+    Ok(SeededEvaluationKeys { requirements: requirements.clone(), keys, public })
 }
 
 /// Payload bytes of a reply with `count` coefficients.
 pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
-    let words = count.saturating_mul(width(parameters.moduli()[0])).div_ceil(8);
-    packed_bytes(parameters, Level(0)).saturating_add(words)
+    let own = &parameters.moduli()[..parameters.limbs(Level(0))];
+    let words = own.iter().map(|m| count.saturating_mul(width(*m)).div_ceil(8));
+    words.fold(packed_bytes(parameters, Level(0)), usize::saturating_add)
 }
 
 /// Payload bytes of `replies` replies with `count` coefficients each.
@@ -537,7 +548,7 @@ pub fn write_replies(context: &Context, replies: &[Reply]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes);
     for reply in replies {
         pack(basis, &reply.c1, &mut out);
-        pack_words(basis.modulus(0), &reply.c0, &mut out);
+        basis.moduli().zip(&reply.c0).for_each(|(m, words)| pack_words(m, words, &mut out));
     }
     out
 }
@@ -559,8 +570,10 @@ fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Re
     let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
     let basis = context.basis(Level(0));
     let c1 = unpack(basis, &mut bytes)?;
-    let mut c0 = vec![0; count];
-    unpack_words(basis.modulus(0), bytes, &mut c0)?;
+    let mut c0 = vec![vec![0; count]; basis.len()];
+    for (m, words) in basis.moduli().zip(&mut c0) {
+        unpack_words(m, take(&mut bytes, (count * width(m)).div_ceil(8)), words)?;
+    }
     Ok(Reply { c0, c1, scale })
 }
 

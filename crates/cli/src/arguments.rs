@@ -3,6 +3,7 @@
 use crate::failure::Outcome;
 use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
+use blindsight_ckks::Security;
 use blindsight_network::{Examination, Model};
 use blindsight_planner::{Objective, Options, Packing, Plan, ReplyKind};
 use std::str::FromStr;
@@ -52,9 +53,17 @@ pub struct PlanFlags {
     /// Ring degree, a power of two (default: the smallest that fits)
     #[arg(long, value_name = "N")]
     pub ring_degree: Option<usize>,
-    /// What the reply may hold: clean, nothing but the scores can be read (raw is not offered: it would save nothing here)
+    /// What the reply may hold: clean, nothing but the scores can be read; or private, which says nothing of
+    /// the weights either, and costs a larger ring (raw is not offered: it would save nothing here)
     #[arg(long, value_name = "REPLY", default_value_t)]
     pub reply: ReplyKind,
+    /// With --reply private: how many bits noise lies above errors; nobody can tell two networks of the same
+    /// scores apart by a reply better than by 2^-K [default: 20]
+    #[arg(long, value_name = "K")]
+    pub kappa: Option<u32>,
+    /// Bits of security that the parameters have to have: 128, 192 or 256
+    #[arg(long, value_name = "BITS", default_value_t)]
+    pub security: Security,
     /// The most bytes that evaluation keys may take
     #[arg(long, value_name = "BYTES")]
     pub max_key_bytes: Option<u64>,
@@ -85,7 +94,8 @@ impl PlanFlags {
             packing: self.representation,
             objective: self.objective,
             ring_degree: self.ring_degree,
-            reply: self.reply,
+            reply: self.reply.with_kappa(self.kappa)?,
+            security: self.security,
             max_key_bytes: self.max_key_bytes,
             max_model_bytes: self.memory,
             max_error: None,

@@ -29,7 +29,7 @@ impl Subject {
         let folder = fs::canonicalize(folder).during(|| format!("cannot open {}", folder.display()))?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let (public, digest) = (&plan.public, hex(&plan.digest()));
-        let degree = public.parameters.validate()?.degree();
+        let degree = public.validated_parameters()?.degree();
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
             model: hex(&model.digest),

@@ -16,7 +16,7 @@ pub struct ServerFlags {
     #[arg(
         long = "server",
         value_name = "URL",
-        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "memory"]
+        conflicts_with_all = ["representation", "objective", "ring_degree", "reply", "kappa", "security", "memory"]
     )]
     pub url: Option<String>,
     /// SHA-256 of the server's certificate, as `serve` prints it: that one is trusted, no other. Remembered

@@ -30,7 +30,7 @@ impl Cost {
     /// # Errors
     /// Where the plan's parameters are refused.
     pub fn of(plan: &PublicPlan) -> Result<Self, Error> {
-        let parameters = plan.parameters.validate()?;
+        let parameters = plan.validated_parameters()?;
         Ok(Self::with(plan, &parameters))
     }
 

@@ -396,6 +396,6 @@ impl std::fmt::Debug for Client {
 
 /// Tables for the plan's parameters, on this machine's kernel.
 fn context(plan: &PublicPlan) -> Result<Arc<Context>, Error> {
-    let parameters: Parameters = plan.parameters.validate()?;
+    let parameters: Parameters = plan.validated_parameters()?;
     Ok(Context::new(parameters, Kernel::from_environment().map_err(blindsight_ckks::Error::from)?)?)
 }

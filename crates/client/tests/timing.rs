@@ -140,7 +140,7 @@ fn encryption_takes_as_long_for_every_image() {
 /// A reply whose second half is as random as a real one: the first limb of a request's ciphertext. It decrypts
 /// to noise under every key.
 fn random_reply(request: &[u8], key: wire::KeyId) -> Vec<u8> {
-    let parameters = PLAN.public.parameters.validate().expect("a plan");
+    let parameters = PLAN.public.validated_parameters().expect("a plan");
     let layout = &PLAN.public.reply;
     let bytes = wire::replies_bytes(&parameters, layout.ciphertexts(), layout.indices().len());
     let limb = parameters.degree() * 28 / 8;

@@ -5,12 +5,13 @@
 //! an image: what is accepted encrypts every input.
 
 use crate::public_plan::SLACK;
-use crate::{Error, InputLayout, PublicPlan, ReplyForm};
+use crate::{Error, InputLayout, Masking, PublicPlan, ReplyForm};
+use blindsight_ckks::masking::{MOST_NOISE_BITS, noise_deviation};
 use blindsight_ckks::wire;
 use blindsight_ckks::{Level, Parameters};
 
 /// No input has a larger scale.
-const LARGEST_INPUT_SCALE: f64 = (1u64 << 40) as f64;
+const LARGEST_INPUT_SCALE: f64 = (1u64 << 60) as f64;
 /// No plan asks for more keys.
 const MOST_KEYS: usize = 1 << 12;
 /// No plan's evaluation keys take more bytes. What a client agrees to is less.
@@ -23,15 +24,18 @@ const MOST_REPLY_BYTES: u64 = 1 << 30;
 const SPARE_BITS: f64 = 0.01;
 /// Integers of the encoder's type have so many bits beside the sign.
 const INTEGER_BITS: f64 = 62.0;
+/// What replies are called that are masked.
+const PRIVATE: &str = "private";
+
 impl PublicPlan {
-    /// Checks a public plan, whoever it came from: what passes is consistent in itself, of 128 bits of
-    /// security, and encrypts every input of its kind: every image, and every vector once its values are
+    /// Checks a public plan, whoever it came from: what passes is consistent in itself, of the
+    /// security that it states, 128 bits at least, and encrypts every input of its kind: every image, and every vector once its values are
     /// clamped.
     ///
     /// # Errors
     /// With what is wrong with it.
     pub fn validate(&self) -> Result<(), Error> {
-        self.validate_for(&self.parameters.validate()?)
+        self.validate_for(&self.validated_parameters()?)
     }
 
     /// As [`validate`](Self::validate), with parameters that are already validated.
@@ -45,6 +49,7 @@ impl PublicPlan {
         self.validate_normalisation()?;
         self.validate_magnitude(parameters)?;
         self.validate_keys(parameters)?;
+        self.validate_masking()?;
         self.validate_sizes(parameters)
     }
 
@@ -93,6 +98,39 @@ impl PublicPlan {
             return wrong(
                 "its predicted error is not a number, negative, or beyond what its reply tolerates",
             );
+        }
+        Ok(())
+    }
+
+    /// Checks that masking is what it says: that the key which it takes is asked for, that it leaves scores
+    /// that can be told from noise, and that the predicted error knows of it.
+    fn validate_masking(&self) -> Result<(), Error> {
+        let is_named = self.reply_kind == PRIVATE;
+        let Some(Masking { kappa, noise_bits }) = self.masking else {
+            return match is_named || self.keys.public.is_some() {
+                true => wrong("it says that replies are private, or asks for a public key, and does not say how they are masked"),
+                false => Ok(()),
+            };
+        };
+        if !is_named || self.keys.public != Some(Level(0)) {
+            return wrong("its replies are masked, but not said to be private, or without a public key of level 0");
+        }
+        if matches!(self.reply.form, ReplyForm::Batch { .. }) {
+            return wrong("replies to batches cannot be masked");
+        }
+        let largest = self.reply.tolerance() * self.reply.scale.0;
+        if !(1..=Masking::MOST_KAPPA).contains(&kappa)
+            || noise_bits > MOST_NOISE_BITS
+            || f64::from(noise_bits).exp2() > largest
+        {
+            return Err(Error::Plan(format!(
+                "its replies are masked by {noise_bits} bits of noise for a kappa of {kappa}: expected at most {:.1} bits, and 1 to {}",
+                largest.log2().min(MOST_NOISE_BITS.into()),
+                Masking::MOST_KAPPA
+            )));
+        }
+        if self.predicted_error < 0.999 * noise_deviation(noise_bits, self.reply.scale) {
+            return wrong("its predicted error is less than the noise that masks its replies");
         }
         Ok(())
     }
@@ -146,7 +184,8 @@ impl PublicPlan {
     fn validate_keys(&self, parameters: &Parameters) -> Result<(), Error> {
         let (slots, levels) = (parameters.slots(), parameters.max_level());
         let steps = self.keys.rotations.keys().all(|s| (1..slots).contains(s));
-        let exist = self.keys.iter().all(|(_, level)| level <= levels);
+        let public = self.keys.public.unwrap_or(Level(0));
+        let exist = self.keys.iter().all(|(_, level)| level <= levels) && public <= levels;
         if steps && exist && self.keys.rotations.len() <= MOST_KEYS {
             return Ok(());
         }

@@ -36,5 +36,5 @@ pub use im2col::Im2col;
 pub use input::InputLayout;
 pub use layout::{Axis, Blocks, Digit, Layout, coordinates};
 pub use placement::Placement;
-pub use public_plan::{LARGEST_PLAN_BYTES, PublicPlan};
+pub use public_plan::{LARGEST_PLAN_BYTES, Masking, PublicPlan};
 pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};

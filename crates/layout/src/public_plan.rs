@@ -1,7 +1,7 @@
 //! The public part of a plan: all that a client needs.
 
 use crate::{Error, InputLayout, ReplyLayout};
-use blindsight_ckks::{KeyRequirements, Level, ParametersLiteral, Scale};
+use blindsight_ckks::{Demands, KeyRequirements, Level, Parameters, ParametersLiteral, Scale, Security};
 use blindsight_network::FinalActivation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -41,8 +41,29 @@ pub struct PublicPlan {
     pub keys: KeyRequirements,
     /// How scores are read from the reply.
     pub reply: ReplyLayout,
-    /// The predicted error of a score, root mean square.
+    /// The predicted error of a score, root mean square; what masks the reply is part of it.
     pub predicted_error: f64,
+    /// How much security the parameters have to have.
+    pub security: Security,
+    /// How replies are masked, where they are.
+    pub masking: Option<Masking>,
+}
+
+/// How much a masked reply says of the network beside its scores: nothing that a distinguisher could tell
+/// better than by `2^-kappa` ([`blindsight_ckks::masking`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masking {
+    /// How many bits the noise lies above the largest sum of errors.
+    pub kappa: u32,
+    /// The noise of each coefficient is uniform in `[-2^noise_bits, 2^noise_bits)`, in integers of the reply.
+    pub noise_bits: u32,
+}
+
+impl Masking {
+    /// How many primes a level has in plans whose replies are masked: the noise takes scales as much larger.
+    pub const LEVEL_LIMBS: usize = 2;
+    /// The most `kappa` that there is: more than any ring has room for.
+    pub const MOST_KAPPA: u32 = 40;
 }
 
 /// No encoded plan is larger.
@@ -52,6 +73,15 @@ pub const LARGEST_PLAN_BYTES: usize = 1 << 20;
 pub(crate) const SLACK: f64 = 1.0 / 510.0;
 
 impl PublicPlan {
+    /// The plan's parameters, checked against the security that it states.
+    ///
+    /// # Errors
+    /// Those of [`ParametersLiteral::validate_as`].
+    pub fn validated_parameters(&self) -> Result<Parameters, blindsight_ckks::Error> {
+        let level_limbs = if self.masking.is_some() { Masking::LEVEL_LIMBS } else { 1 };
+        self.parameters.validate_as(Demands { security: self.security, level_limbs })
+    }
+
     /// The encoding, the same for equal public plans.
     pub fn to_bytes(&self) -> Vec<u8> {
         encoded(self)

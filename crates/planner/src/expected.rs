@@ -20,6 +20,8 @@ pub(crate) struct Expected {
 const HEADROOM: f64 = 4.0;
 /// The share of a score's usual size that an error may have before less noise is worth more time.
 const NEGLIGIBLE: f64 = 0.005;
+/// The share of a score's usual size that the noise of a private reply may have.
+const NOISE: f64 = 0.01;
 /// How many times the usual score fits into the bound, at least: a mean square may come from a few images that
 /// are far off.
 const BOUND_IN_SCORES: f64 = 8.0;
@@ -53,6 +55,11 @@ impl Expected {
     /// An error that hardly shows.
     pub fn negligible_error(&self) -> f64 {
         NEGLIGIBLE * self.usual.min(self.bound / BOUND_IN_SCORES)
+    }
+
+    /// What noise may mask scores: it shows in the second digit.
+    pub fn tolerable_noise(&self) -> f64 {
+        NOISE * self.usual.min(self.bound / BOUND_IN_SCORES)
     }
 
     /// Whether scores are known that the bound has no room for.

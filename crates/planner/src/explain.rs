@@ -5,6 +5,7 @@ use crate::{Error, Plan, Recipe, sizes};
 use blindsight_circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
 use blindsight_ckks::Parameters;
 use blindsight_layers::LayerGraph;
+use blindsight_layout::Masking;
 use blindsight_network::Model;
 use serde::Serialize;
 
@@ -21,6 +22,9 @@ pub struct Explanation {
     pub reply: String,
     /// The ring degree.
     pub ring_degree: usize,
+    /// How replies are masked, where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
     /// Slots of a ciphertext.
     pub slots: usize,
     /// How many images a request holds at most.
@@ -225,6 +229,7 @@ fn explanation(
         representation: public.representation.clone(),
         objective: public.objective.clone(),
         reply: public.reply_kind.clone(),
+        masking: public.masking,
         ring_degree: parameters.degree(),
         slots: parameters.slots(),
         images: public.input.images(),
@@ -240,7 +245,7 @@ fn explanation(
         predicted_error: public.predicted_error,
         predicted_ms: run.milliseconds(cost),
         predicted_expand_ms: cost.expansion_microseconds(
-            public.input.ciphertexts() * public.input_level.limbs(),
+            public.input.ciphertexts() * parameters.limbs(public.input_level),
             parameters.degree(),
         ) / 1e3,
     }

@@ -24,6 +24,7 @@ mod parameters;
 mod plan;
 mod planner;
 mod prices;
+mod private;
 mod search;
 mod sharing;
 pub mod sizes;
@@ -34,7 +35,7 @@ pub use literature::Lola;
 pub use notices::{Notice, notices};
 pub use objective::{Objective, PlanCost};
 pub use options::{OFFERED, Options, Packing, ReplyKind};
-pub use parameters::{candidates, candidates_at, parameters};
+pub use parameters::{candidates, candidates_at, parameters, parameters_of};
 pub use plan::{Plan, Recipe};
 pub use planner::{plan, plan_for, runner_up};
 

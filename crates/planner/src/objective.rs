@@ -94,7 +94,7 @@ impl PlanCost {
     /// What a circuit costs whose input is encrypted at this level.
     pub(crate) fn of(circuit: &Circuit, input: &InputLayout, level: Level, model: &CostModel) -> Self {
         let (run, parameters, inputs) = (dry_run(circuit), circuit.parameters(), input.ciphertexts());
-        let expand = model.expansion_microseconds(inputs * level.limbs(), parameters.degree());
+        let expand = model.expansion_microseconds(inputs * parameters.limbs(level), parameters.degree());
         Self {
             hops: run.totals.hops(),
             key_switches: run.totals.key_switches(),

@@ -3,7 +3,9 @@
 use crate::objective::Objective;
 use crate::{Error, Lola};
 use blindsight_circuit::CostModel;
+use blindsight_ckks::Security;
 use blindsight_layers::{Choice, LayerChoice};
+use blindsight_layout::Masking;
 use std::fmt;
 use std::str::FromStr;
 
@@ -73,6 +75,42 @@ pub enum ReplyKind {
     /// Nothing but the scores (and what proves them) can be read.
     #[default]
     Clean,
+    /// The same, and what is sent says nothing of the weights that a distinguisher could tell better than by
+    /// `2^-kappa`: see [`blindsight_ckks::masking`].
+    Private {
+        /// How many bits noise lies above errors.
+        kappa: u32,
+    },
+}
+
+impl ReplyKind {
+    /// The `kappa` of private replies where none is asked for.
+    pub const KAPPA: u32 = 20;
+
+    /// A reply of this name, private ones with this `kappa`.
+    ///
+    /// # Errors
+    /// Where another reply has a `kappa`, or it is none of 1 to [`Masking::MOST_KAPPA`].
+    pub fn with_kappa(self, kappa: Option<u32>) -> Result<Self, Error> {
+        match (self, kappa) {
+            (Self::Clean, Some(kappa)) => {
+                Err(Error::does_not_fit("kappa", kappa, "none: it is for private replies (--reply private)"))
+            }
+            (Self::Private { .. }, Some(kappa)) if !(1..=Masking::MOST_KAPPA).contains(&kappa) => {
+                Err(Error::does_not_fit("kappa", kappa, format!("1 to {}", Masking::MOST_KAPPA)))
+            }
+            (Self::Private { .. }, Some(kappa)) => Ok(Self::Private { kappa }),
+            (reply, None) => Ok(reply),
+        }
+    }
+
+    /// The `kappa` of a private reply.
+    pub(crate) fn kappa(self) -> Option<u32> {
+        match self {
+            Self::Clean => None,
+            Self::Private { kappa } => Some(kappa),
+        }
+    }
 }
 
 impl FromStr for ReplyKind {
@@ -81,10 +119,11 @@ impl FromStr for ReplyKind {
     fn from_str(name: &str) -> Result<Self, Error> {
         let reason = match name {
             "clean" => return Ok(Self::Clean),
+            "private" => return Ok(Self::Private { kappa: Self::KAPPA }),
             "raw" => {
                 "the clean reply of these plans is a single product, so a raw one would cost more bytes and save nothing"
             }
-            _ => "there is clean",
+            _ => "there are clean and private",
         };
         Err(Error::NotOffered { what: "reply", asked: name.into(), reason })
     }
@@ -92,7 +131,10 @@ impl FromStr for ReplyKind {
 
 impl fmt::Display for ReplyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("clean")
+        f.write_str(match self {
+            Self::Clean => "clean",
+            Self::Private { .. } => "private",
+        })
     }
 }
 
@@ -107,6 +149,8 @@ pub struct Options {
     pub ring_degree: Option<usize>,
     /// What the reply may hold.
     pub reply: ReplyKind,
+    /// How much security the parameters have to have.
+    pub security: Security,
     /// The most bytes that evaluation keys may take.
     pub max_key_bytes: Option<u64>,
     /// The most bytes that the encoded model may take in the server's memory.

@@ -4,7 +4,8 @@
 use crate::Error;
 use blindsight_circuit::{Cost, CostModel, Work};
 use blindsight_ckks::parameters::{MOST_DIGIT_LIMBS, MOST_SPECIAL, largest_log_qp};
-use blindsight_ckks::{Level, Parameters, ParametersLiteral};
+use blindsight_ckks::{Demands, Level, Parameters, ParametersLiteral, Security};
+use blindsight_layout::Masking;
 use blindsight_ring::primes::search;
 use std::sync::OnceLock;
 
@@ -44,14 +45,81 @@ const ROOM_LEFT: f64 = 0.05;
 /// # Errors
 /// Where the degree has too few primes of the size, or too little room for them.
 pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
+    parameters_of(degree, levels, Security::Bits128)
+}
+
+/// The same for so much security.
+///
+/// # Errors
+/// As [`parameters`].
+pub fn parameters_of(degree: usize, levels: usize, security: Security) -> Result<Parameters, Error> {
     check_degree(degree)?;
     if degree <= LARGEST_SMALL_RING {
-        return small_ring(degree, levels);
+        return small_ring(degree, levels, security);
     }
+    Ok(fastest(all_candidates(degree, levels, security)?).expect("there is a candidate, or an error"))
+}
+
+/// Of parameters of one degree those that rotate fastest, by the cost model.
+fn fastest(candidates: Vec<Parameters>) -> Option<Parameters> {
     let model = CostModel::default();
-    let time = |p: &Parameters| model.microseconds(&rotations(p), degree);
-    let fastest = candidates(degree, levels)?.into_iter().min_by(|a, b| time(a).total_cmp(&time(b)));
-    Ok(fastest.expect("there is a candidate, or an error"))
+    let time = |p: &Parameters| model.microseconds(&rotations(p), p.degree());
+    candidates.into_iter().min_by(|a, b| time(a).total_cmp(&time(b)))
+}
+
+/// Parameters for masked replies: of each level two primes, whose product is near `2^bits`, and of those that
+/// rotate fastest.
+///
+/// # Errors
+/// Where the degree has too few primes of the size, or too little room for them.
+pub(crate) fn wide_parameters(
+    degree: usize,
+    levels: usize,
+    security: Security,
+    bits: u32,
+) -> Result<Parameters, Error> {
+    check_degree(degree)?;
+    let moduli = wide_moduli(degree, levels, f64::from(bits))?;
+    let demands = Demands { security, level_limbs: Masking::LEVEL_LIMBS };
+    let (mut found, mut refused) = (vec![], None);
+    for digit_limbs in 1..=MOST_DIGIT_LIMBS.min(moduli.len()) {
+        let special = special_primes(degree, &moduli, digit_limbs, security);
+        let parameters = special.and_then(|special| {
+            let moduli = moduli.clone();
+            Ok(ParametersLiteral { degree, moduli, special, digit_limbs }.validate_as(demands)?)
+        });
+        match parameters {
+            Ok(parameters) => found.push(parameters),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    fastest(found).ok_or_else(|| refused.expect("there are digits to try"))
+}
+
+/// The bits of a level of two primes, at most: there are enough primes of half of that below `2^30`.
+pub(crate) const WIDEST_LEVEL: u32 = 58;
+/// And at least.
+pub(crate) const NARROWEST_LEVEL: u32 = 48;
+/// How many bits larger the base is than a level, where there are primes of that size: scores and their errors
+/// are this far apart, and the encryption of zero adds to the errors.
+const WIDE_BASE: f64 = 8.0;
+
+/// Two primes for the base and two for each level: of the nearest to the root of its product the smallest
+/// with the largest, so that products are near each other.
+fn wide_moduli(degree: usize, levels: usize, bits: f64) -> Result<Vec<u32>, Error> {
+    let centre = |bits: f64| (bits / 2.0).exp2() as u64;
+    let largest = LARGEST_BITS.exp2() as u64;
+    let base = nearest(degree, centre((bits + WIDE_BASE).min(2.0 * LARGEST_BITS)), 1 << 23, largest);
+    let base = &base[..2.min(base.len())];
+    let near = nearest(degree, centre(bits), 1 << 23, 1 << 30).into_iter();
+    let mut near: Vec<u32> = near.filter(|q| !base.contains(q)).take(2 * levels).collect();
+    if base.len() < 2 || near.len() < 2 * levels {
+        let expected = format!("one with {} primes near 2^{:.1}; it has {}", 2 * levels, bits / 2.0, near.len());
+        return Err(Error::does_not_fit("ring degree", degree, expected));
+    }
+    near.sort_unstable();
+    let pairs = (0..levels).flat_map(|i| [near[i], near[2 * levels - 1 - i]]);
+    Ok(base.iter().copied().chain(pairs).collect())
 }
 
 /// All parameters worth a look at `degree` with so many levels: for each nominal scale that suits the degree
@@ -61,14 +129,18 @@ pub fn parameters(degree: usize, levels: usize) -> Result<Parameters, Error> {
 /// # Errors
 /// Where there are none, with what refuses those of one-limb digits.
 pub fn candidates(degree: usize, levels: usize) -> Result<Vec<Parameters>, Error> {
+    all_candidates(degree, levels, Security::Bits128)
+}
+
+fn all_candidates(degree: usize, levels: usize, security: Security) -> Result<Vec<Parameters>, Error> {
     check_degree(degree)?;
     let mut found: Vec<Parameters> =
-        if degree <= LARGEST_SMALL_RING { small_ring(degree, levels).ok() } else { None }
+        if degree <= LARGEST_SMALL_RING { small_ring(degree, levels, security).ok() } else { None }
             .into_iter()
             .collect();
     let mut refused = None;
     for bits in nominal_bits(degree) {
-        match candidates_at(degree, levels, *bits) {
+        match candidates_near(degree, levels, *bits, security) {
             Ok(more) => found.extend(more),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -88,13 +160,22 @@ pub fn candidates(degree: usize, levels: usize) -> Result<Vec<Parameters>, Error
 /// # Errors
 /// As [`candidates`].
 pub fn candidates_at(degree: usize, levels: usize, bits: u32) -> Result<Vec<Parameters>, Error> {
+    candidates_near(degree, levels, bits, Security::Bits128)
+}
+
+fn candidates_near(
+    degree: usize,
+    levels: usize,
+    bits: u32,
+    security: Security,
+) -> Result<Vec<Parameters>, Error> {
     check_degree(degree)?;
     if !(24..=30).contains(&bits) {
         return Err(Error::does_not_fit("nominal scale", format!("2^{bits}"), "2^24 to 2^30"));
     }
     let (mut found, mut refused) = (vec![], None);
     for digit_limbs in 1..=MOST_DIGIT_LIMBS.min(levels + 1) {
-        let fits = |centre| candidate(degree, levels, bits, centre, digit_limbs);
+        let fits = |centre| candidate((degree, levels, security), bits, centre, digit_limbs);
         match fits(CENTRES[0]).or_else(|error| fits(CENTRES[1]).map_err(|_| error)) {
             Ok(parameters) => found.push(parameters),
             Err(error) => refused = refused.or(Some(error)),
@@ -148,8 +229,7 @@ fn nearest(degree: usize, centre: u64, low: u64, high: u64) -> Vec<u32> {
 /// Levels near `2^bits` (or a part of it), a base prime nearly two bits larger, and special primes for digits
 /// of so many limbs.
 fn candidate(
-    degree: usize,
-    levels: usize,
+    (degree, levels, security): (usize, usize, Security),
     bits: u32,
     (part, parts): (u64, u64),
     digit_limbs: usize,
@@ -163,13 +243,19 @@ fn candidate(
         return Err(Error::does_not_fit("ring degree", degree, expected));
     };
     let moduli = [vec![base], near].concat();
-    let special = special_primes(degree, &moduli, digit_limbs)?;
-    Ok(ParametersLiteral { degree, moduli, special, digit_limbs }.validate()?)
+    let special = special_primes(degree, &moduli, digit_limbs, security)?;
+    let demands = Demands { security, ..Demands::default() };
+    Ok(ParametersLiteral { degree, moduli, special, digit_limbs }.validate_as(demands)?)
 }
 
 /// As few primes as cover the largest digit: by [`MARGIN`] bits, by more where primes would be too small to
 /// be there, and by less where room is scarce or they would be large.
-fn special_primes(degree: usize, moduli: &[u32], digit_limbs: usize) -> Result<Vec<u32>, Error> {
+fn special_primes(
+    degree: usize,
+    moduli: &[u32],
+    digit_limbs: usize,
+    security: Security,
+) -> Result<Vec<u32>, Error> {
     let digit = moduli.chunks(digit_limbs).map(bits_of).fold(0.0, f64::max);
     let least = digit + LEAST_MARGIN;
     let count = (least / LARGEST_BITS).ceil();
@@ -178,7 +264,7 @@ fn special_primes(degree: usize, moduli: &[u32], digit_limbs: usize) -> Result<V
         return Err(Error::does_not_fit("limbs of a digit", digit_limbs, expected));
     }
     let preferred = (digit + MARGIN).min(count * SPECIAL_BITS.1).max(count * SPECIAL_BITS.0);
-    let room = largest_log_qp(degree) - bits_of(moduli) - ROOM_LEFT;
+    let room = largest_log_qp(degree, security) - bits_of(moduli) - ROOM_LEFT;
     let target = preferred.min(room).max(least).max(count * LEAST_SPECIAL_BITS);
     let mut special: Vec<u32> = vec![];
     for left in (1..=count as usize).rev() {
@@ -196,22 +282,24 @@ fn bits_of(primes: &[u32]) -> f64 {
 }
 
 /// The refusal of a network that takes more levels than any degree has.
-pub(crate) fn too_deep(levels: usize) -> Error {
-    let most = |degree| (1..levels).take_while(|levels| parameters(degree, *levels).is_ok()).count();
+pub(crate) fn too_deep(levels: usize, security: Security) -> Error {
+    let fits = |degree, levels| parameters_of(degree, levels, security).is_ok();
+    let most = |degree| (1..levels).take_while(|levels| fits(degree, *levels)).count();
     let deepest = DEGREES.into_iter().map(|degree| (most(degree), degree)).max();
     let (most, degree) = deepest.expect("there are degrees to try");
     let expected = format!(
-        "{most} levels at most, which ring degree {degree} has at 128 bits of security; each layer with weights takes a level, each square one more"
+        "{most} levels at most, which ring degree {degree} has at {security} bits of security; each layer with weights takes a level, each square one more"
     );
     Error::does_not_fit("the network's depth", format!("{levels} levels"), expected)
 }
 
 /// The first of [`SMALL_RINGS`] that fits.
-fn small_ring(degree: usize, levels: usize) -> Result<Parameters, Error> {
+fn small_ring(degree: usize, levels: usize, security: Security) -> Result<Parameters, Error> {
+    let demands = Demands { security, ..Demands::default() };
     let mut refused = None;
     for (digits, centre) in SMALL_RINGS.into_iter().flat_map(|digits| CENTRES.map(|centre| (digits, centre)))
     {
-        match literal(degree, levels, digits, (1 << 26) / centre.1 * centre.0)?.validate() {
+        match literal(degree, levels, digits, (1 << 26) / centre.1 * centre.0)?.validate_as(demands) {
             Ok(parameters) => return Ok(parameters),
             Err(error) => refused = refused.or(Some(error)),
         }

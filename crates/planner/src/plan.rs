@@ -4,10 +4,10 @@ use crate::Error;
 use crate::literature::{Chain, Lola, batch};
 use crate::options::{Options, Packing};
 use blindsight_circuit::Circuit;
-use blindsight_ckks::Parameters;
+use blindsight_ckks::{KeyRequirements, Level, Parameters};
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use blindsight_layers::{Assembly, Choice, LayerGraph, assemble};
-use blindsight_layout::{LARGEST_PLAN_BYTES, PublicPlan};
+use blindsight_layout::{LARGEST_PLAN_BYTES, Masking, PublicPlan};
 use blindsight_network::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -65,7 +65,7 @@ impl Plan {
         recipe: Recipe,
         assembly: &Assembly,
         score_bound: f64,
-        predicted_error: f64,
+        (predicted_error, masking): (f64, Option<Masking>),
     ) -> Result<Self, Error> {
         let (parameters, metadata) = (assembly.circuit.parameters(), &model.metadata);
         let public = PublicPlan {
@@ -83,9 +83,11 @@ impl Plan {
             labels: metadata.labels.clone(),
             output: model.output,
             score_bound,
-            keys: assembly.circuit.keys(),
+            keys: keys(&assembly.circuit, masking),
             reply: assembly.reply.clone(),
             predicted_error,
+            security: options.security,
+            masking,
         };
         public.validate_for(parameters)?;
         Ok(Self { public, recipe, model_digest: model.digest })
@@ -122,7 +124,7 @@ impl Plan {
         encoded(self)
     }
 
-    /// Decodes and checks a plan, whoever it came from. What passes is consistent in itself and of 128 bits of security; whether it
+    /// Decodes and checks a plan, whoever it came from. What passes is consistent in itself and of the security that it states; whether it
     /// belongs to a model, [`circuit`](Self::circuit) checks.
     ///
     /// # Errors
@@ -173,7 +175,7 @@ impl Plan {
     /// # Errors
     /// Where the plan was made for another model, or is not what its choices give: a plan that was tampered with.
     pub fn circuit(&self, model: &Model) -> Result<Circuit, Error> {
-        self.circuit_for(model, &self.public.parameters.validate()?)
+        self.circuit_for(model, &self.public.validated_parameters()?)
     }
 
     /// As [`circuit`](Self::circuit), with parameters that are already validated.
@@ -187,7 +189,8 @@ impl Plan {
                 actual: wire::hex(&model.digest),
             });
         }
-        if parameters.literal() != &self.public.parameters {
+        let level_limbs = if self.public.masking.is_some() { Masking::LEVEL_LIMBS } else { 1 };
+        if parameters.literal() != &self.public.parameters || parameters.level_limbs() != level_limbs {
             return Err(Error::plan("its parameters are not those given"));
         }
         let graph = LayerGraph::new(&model.graph, &model.metadata)?;
@@ -197,7 +200,7 @@ impl Plan {
             && assembly.input_level == public.input_level
             && assembly.input_scale == public.input_scale
             && assembly.reply == public.reply
-            && assembly.circuit.keys() == public.keys
+            && keys(&assembly.circuit, public.masking) == public.keys
             && model.metadata.labels == public.labels
             && model.output == public.output;
         if same {
@@ -206,6 +209,11 @@ impl Plan {
             Err(Error::plan("it is not what its choices give for this model"))
         }
     }
+}
+
+/// The keys that a client sends: those of the circuit, and where replies are masked the public key.
+fn keys(circuit: &Circuit, masking: Option<Masking>) -> KeyRequirements {
+    KeyRequirements { public: masking.map(|_| Level(0)), ..circuit.keys() }
 }
 
 fn encoded(value: &impl Serialize) -> Vec<u8> {

@@ -13,14 +13,15 @@ use crate::expected::Expected;
 use crate::literature::{Chain, Lola, batch};
 use crate::objective::{Objective, PlanCost};
 use crate::options::{Options, Packing};
-use crate::parameters::{DEGREES, parameters, too_deep};
+use crate::parameters::{DEGREES, parameters_of, too_deep};
+use crate::private;
 use crate::search::{Map, Search};
 use crate::sharing::share_keys;
 use crate::{Error, Plan, Recipe, sizes};
 use blindsight_circuit::{Circuit, predict};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{Assembly, Choice, LayerGraph, Network, Price, assemble, input_level};
-use blindsight_layout::InputLayout;
+use blindsight_layout::{InputLayout, Masking};
 use blindsight_network::Model;
 
 /// How many times the predicted error must fit into the zero_checks' tolerance: at eight deviations no sound reply is refused.
@@ -43,17 +44,21 @@ fn plan_expecting(model: &Model, expected: &Expected, options: &Options) -> Resu
         Packing::Lola(lola) => lola.depth(&Chain::new(&graph)?),
         _ => graph.depth(),
     };
+    if options.reply.kappa().is_some() {
+        return private::plan(model, expected, options, levels);
+    }
+    let security = options.security;
     if let Some(degree) = options.ring_degree {
-        return plan_within(model, expected, &parameters(degree, levels)?, options);
+        return plan_within(model, expected, &parameters_of(degree, levels, security)?, options);
     }
     let mut refused = None;
-    for parameters in DEGREES.into_iter().filter_map(|degree| parameters(degree, levels).ok()) {
+    for parameters in DEGREES.into_iter().filter_map(|degree| parameters_of(degree, levels, security).ok()) {
         match plan_within(model, expected, &parameters, options) {
             Err(error) if error.is_misfit() => refused = Some(error),
             done => return done,
         }
     }
-    Err(refused.unwrap_or_else(|| too_deep(levels)))
+    Err(refused.unwrap_or_else(|| too_deep(levels, security)))
 }
 
 /// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where its encoded model is too large, the plan of
@@ -66,7 +71,7 @@ pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Re
 }
 
 /// As [`plan_for`], for a model of such scores.
-fn plan_within(
+pub(crate) fn plan_within(
     model: &Model,
     expected: &Expected,
     parameters: &Parameters,
@@ -120,10 +125,11 @@ fn best_plan(
     if let Some(recipe) = fixed {
         return task.first_sound(vec![recipe]);
     }
+    let is_private = options.reply.kappa().is_some();
     // The search prices what these levels have: that there are enough is asked first.
     input_level(graph, parameters)?;
     match task.searched(vec![]) {
-        Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto => {
+        Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto && !is_private => {
             task.literature().ok_or(error)
         }
         plan => plan,
@@ -202,7 +208,7 @@ impl<'a> Task<'a> {
             let ring_degree = Some(self.parameters.degree());
             let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
             let plan = plan_expecting(self.model, self.expected, &options).ok()?;
-            let parameters = &plan.public.parameters.validate().ok()?;
+            let parameters = &plan.public.validated_parameters().ok()?;
             Some((Task { parameters, ..*self }.cost(&plan).ok()?, plan))
         });
         plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
@@ -212,27 +218,35 @@ impl<'a> Task<'a> {
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
         let (model, bound) = (self.model, self.expected.bound);
         let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
-        let negligible = self.expected.negligible_error();
-        let mut best: Option<(f64, Recipe, Assembly)> = None;
+        let kappa = self.options.reply.kappa();
+        let negligible = match kappa {
+            None => self.expected.negligible_error(),
+            Some(_) => self.expected.tolerable_noise(),
+        };
+        let mut best: Option<((f64, Option<Masking>), Recipe, Assembly)> = None;
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
-            let error =
-                predicted_error(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let deviations =
+                deviations(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let (error, masking) = match kappa {
+                None => (assembly.reply.score_deviation(&deviations), None),
+                Some(kappa) => private::masked(&assembly, deviations, kappa)?,
+            };
             let sound = error <= negligible.min(self.allowed(&assembly));
-            if best.as_ref().is_none_or(|(least, ..)| error < *least) {
-                best = Some((error, recipe, assembly));
+            if best.as_ref().is_none_or(|((least, _), ..)| error < *least) {
+                best = Some(((error, masking), recipe, assembly));
             }
             if sound {
                 break;
             }
         }
-        let (error, recipe, assembly) = best.expect("there is a recipe");
+        let ((error, masking), recipe, assembly) = best.expect("there is a recipe");
         let allowed = self.allowed(&assembly);
         if error > allowed {
             return Err(Error::Limit { limit: Limit::Error, actual: error, allowed });
         }
-        Plan::new(model, self.options, recipe, &assembly, bound, error)
+        Plan::new(model, self.options, recipe, &assembly, bound, (error, masking))
     }
 
     /// A refusal of the circuit in words that a user knows: the layer, its values, what to do.
@@ -310,7 +324,7 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
         return Ok(None);
     }
     let (graph, parameters) =
-        (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.parameters.clone().validate()?);
+        (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.validated_parameters()?);
     let expected = &Expected::of(model)?;
     match (Task { model, expected, graph, parameters, options }).searched(vec![Packing::of(chosen)]) {
         Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
@@ -382,8 +396,8 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
     check(Limit::ModelBytes, sizes::encoded_model(circuit), options.max_model_bytes)
 }
 
-/// The root mean square of the scores' errors. The reply's other values, which have smaller ones, are left out.
-fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
+/// The root mean square of the error of each coefficient that is read of the reply.
+fn deviations(assembly: &Assembly, image: &[f64]) -> Result<Vec<f64>, Error> {
     /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
     const SLOTS: usize = 16;
     let inputs = match assembly.input {
@@ -391,6 +405,5 @@ fn predicted_error(assembly: &Assembly, image: &[f64]) -> Result<f64, Error> {
         _ => assembly.input.write(image)?,
     };
     let predictions = predict(&assembly.circuit, &inputs)?;
-    let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
-    Ok(assembly.reply.score_deviation(&deviations))
+    Ok(predictions.into_iter().flat_map(|p| p.deviations).collect())
 }

@@ -53,7 +53,7 @@ impl Pricing for Prices<'_> {
     fn price(&self, expense: &Expense) -> Price {
         let Expense { counts, key_bytes, input_ciphertexts, model_bytes } = *expense;
         let (model, degree) = (&self.options.cost, self.parameters.degree());
-        let limbs = input_ciphertexts * self.parameters.max_level().limbs();
+        let limbs = input_ciphertexts * self.parameters.limbs(self.parameters.max_level());
         let time = model.microseconds(&counts.work, degree)
             + model.expansion_microseconds(limbs, degree)
             + self.model_worth * model_bytes / (1 << 20) as f64

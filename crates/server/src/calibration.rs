@@ -196,7 +196,7 @@ fn expansion(kernel: Kernel) -> Result<f64, Error> {
     const CIPHERTEXTS: usize = 8;
     let (degree, levels) = DEGREES[0];
     let context = Context::new(blindsight_planner::parameters(degree, levels)?, kernel)?;
-    let limbs = CIPHERTEXTS * context.parameters().max_level().limbs();
+    let limbs = CIPHERTEXTS * context.parameters().limbs(context.parameters().max_level());
     zero_inputs(CIPHERTEXTS, &context)
         .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
     Ok(microseconds(1, || drop(zero_inputs(CIPHERTEXTS, &context))) / limbs as f64)

@@ -24,8 +24,8 @@ pub use error::Error;
 
 use blindsight_circuit::encrypted::Program;
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Reply};
-use blindsight_layout::PublicPlan;
+use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness, Reply};
+use blindsight_layout::{Masking, PublicPlan};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
 use blindsight_ring::{Kernel, parallel};
@@ -159,12 +159,24 @@ impl PreparedModel {
     ///
     /// # Errors
     /// Where a key is missing or an operation is refused; not for keys and requests that this model has read.
+    /// And where the system gives no randomness to mask a reply with.
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = parallel::awake(|| self.program.run(&evaluator, &request.inputs))?;
-        let reply = |output| evaluator.reply(output, &self.reply_indices);
-        let replies = run.outputs.iter().map(reply).collect::<Result<_, _>>()?;
+        let replies = self.replies(&evaluator, &run.outputs)?;
         Ok(Answer { id: request.id, replies })
+    }
+
+    /// The replies that outputs become: masked, all of them, where the plan says so. Noise is drawn from the
+    /// operating system's randomness, anew for each request.
+    fn replies(&self, evaluator: &Evaluator<'_>, outputs: &[Ciphertext]) -> Result<Vec<Reply>, Error> {
+        let indices = &self.reply_indices;
+        let Some(Masking { noise_bits, .. }) = self.plan.masking else {
+            return Ok(outputs.iter().map(|a| evaluator.reply(a, indices)).collect::<Result<_, _>>()?);
+        };
+        let mut randomness = Randomness::from_system()?;
+        let masked = outputs.iter().map(|a| evaluator.masked_reply(a, indices, noise_bits, &mut randomness));
+        Ok(masked.collect::<Result<_, _>>()?)
     }
 
     /// The bytes of a reply, framed for the client.

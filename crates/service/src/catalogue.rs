@@ -112,7 +112,7 @@ fn summary(
     model: &Model,
 ) -> Result<blindsight_protocol::Model, blindsight_ckks::Error> {
     let (plan, shape) = (prepared.plan(), model.graph.input);
-    let parameters = plan.parameters.validate()?;
+    let parameters = plan.validated_parameters()?;
     let frame = |payload: usize| (FRAME_BYTES + payload) as u64;
     Ok(blindsight_protocol::Model {
         id: id.into(),

@@ -59,7 +59,7 @@ fn assert_encodings(
     expected: &[i64],
 ) {
     let parameters = context.parameters();
-    let primes = || parameters.moduli()[..level.limbs()].iter().map(|m| m.value());
+    let primes = || parameters.moduli()[..parameters.limbs(level)].iter().map(|m| m.value());
     let summand = context.encode_summand(values, encoding, level, scale).unwrap();
     assert_eq!((summand.level(), summand.scale()), (level, scale));
     assert_residues(&testing::summand_residues(context, &summand), primes(), expected);

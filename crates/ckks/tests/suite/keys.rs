@@ -138,7 +138,7 @@ fn keys_that_parameters_do_not_have_are_refused() {
     assert_eq!(generate(&KeyRequirements { relinearisation, ..KeyRequirements::default() }), no_level);
     for steps in [0, 64, 65, usize::MAX] {
         let rotations = [(steps, Level(0))].into_iter().collect();
-        let requirements = KeyRequirements { relinearisation: None, rotations };
+        let requirements = KeyRequirements { rotations, ..KeyRequirements::default() };
         assert_eq!(generate(&requirements), Err(Error::NoSuchRotation { steps, slots: 64 }));
     }
     assert_eq!(generate(&rotations([1, 63], Level(5))), Ok(()));

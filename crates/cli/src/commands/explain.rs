@@ -5,10 +5,11 @@ use crate::failure::Outcome;
 use crate::machine;
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::threads::on_threads;
+use blindsight_network::Model;
 use blindsight_planner as planner;
 use blindsight_planner::CountFields;
 use blindsight_planner::Objective;
-use blindsight_planner::{Explanation, Plan};
+use blindsight_planner::{Explanation, Plan, ReplyKind};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -36,6 +37,9 @@ struct Report {
     objective_value: f64,
     /// The best plan of another family, where the planner was free to choose.
     runner_up: Option<RunnerUp>,
+    /// What a private reply costs, where it is one: the same plan with a clean reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clean: Option<Clean>,
     /// What was assumed, and what looks wrong.
     warnings: Vec<String>,
     #[serde(skip)]
@@ -56,7 +60,59 @@ struct RunnerUp {
     predicted_ms: f64,
 }
 
+/// The plan with a clean reply, and what the private one takes, as multiples of it.
+#[derive(Debug, Serialize)]
+struct Clean {
+    ring_degree: usize,
+    log_qp: f64,
+    upload_bytes: u64,
+    download_bytes: u64,
+    evaluation_key_bytes: u64,
+    predicted_error: f64,
+    predicted_ms: f64,
+    ratios: Ratios,
+}
+
+#[derive(Debug, Serialize)]
+struct Ratios {
+    predicted_ms: f64,
+    evaluation_key_bytes: f64,
+    upload_bytes: f64,
+}
+
+impl Clean {
+    fn new(clean: &Explanation, private: &Explanation) -> Self {
+        let ratio = |private: u64, clean: u64| private as f64 / clean as f64;
+        Self {
+            ring_degree: clean.ring_degree,
+            log_qp: clean.log_qp,
+            upload_bytes: clean.upload_bytes,
+            download_bytes: clean.download_bytes,
+            evaluation_key_bytes: clean.evaluation_key_bytes,
+            predicted_error: clean.predicted_error,
+            predicted_ms: clean.predicted_ms,
+            ratios: Ratios {
+                predicted_ms: private.predicted_ms / clean.predicted_ms,
+                evaluation_key_bytes: ratio(private.evaluation_key_bytes, clean.evaluation_key_bytes),
+                upload_bytes: ratio(private.upload_bytes, clean.upload_bytes),
+            },
+        }
+    }
+}
+
 impl Explain {
+    /// What the plan would be with a clean reply, whatever ring that takes.
+    fn clean(&self, model: &Model, private: &Explanation) -> Outcome<Option<Clean>> {
+        if private.masking.is_none() {
+            return Ok(None);
+        }
+        let flags =
+            PlanFlags { reply: ReplyKind::Clean, kappa: None, ring_degree: None, ..self.plan.clone() };
+        let plan = flags.plan(model)?;
+        let clean = blindsight_planner::explain(&plan, model, &flags.options()?.cost)?;
+        Ok(Some(Clean::new(&clean, private)))
+    }
+
     pub fn run(&self, json: bool) -> Outcome {
         let model = self.model.load()?;
         let plan = self.plan.plan(&model)?;
@@ -69,7 +125,8 @@ impl Explain {
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
         let objective_value = explanation.cost(objective);
         let warnings = PlanFlags::notices(&model, &plan)?;
-        emit(&Report { explanation, objective_value, runner_up, warnings, objective }, json)
+        let clean = self.clean(&model, &explanation)?;
+        emit(&Report { explanation, objective_value, runner_up, clean, warnings, objective }, json)
     }
 }
 
@@ -85,6 +142,17 @@ impl RunnerUp {
             evaluation_key_bytes: other.evaluation_key_bytes,
             predicted_ms: other.predicted_ms,
         }
+    }
+}
+
+impl Clean {
+    /// What the private reply takes more, in words.
+    fn price(&self) -> String {
+        let Ratios { predicted_ms, evaluation_key_bytes, upload_bytes } = self.ratios;
+        format!(
+            "{predicted_ms:.1} times the latency, {evaluation_key_bytes:.1} the keys, {upload_bytes:.1} the request of a clean reply (degree {}, log2(QP) {:.0}, error {:.1e})",
+            self.ring_degree, self.log_qp, self.predicted_error
+        )
     }
 }
 
@@ -168,7 +236,20 @@ impl Report {
 
     fn facts(&self) -> Facts {
         let e = &self.explanation;
-        Facts::default()
+        let facts = Facts::default();
+        let facts = match (e.masking, &self.clean) {
+            (Some(masking), Some(clean)) => facts
+                .fact(
+                    "private reply",
+                    format!(
+                        "kappa {}: a reply tells networks apart by 2^-{} at most; noise of 2^{}",
+                        masking.kappa, masking.kappa, masking.noise_bits
+                    ),
+                )
+                .fact("its price", clean.price()),
+            _ => facts,
+        };
+        facts
             .fact("ring", format!("degree {}, {} real slots, {} levels", e.ring_degree, e.slots, e.levels))
             .fact("security", format!("{} bits, log2(QP) {:.2}", e.security_bits, e.log_qp))
             .fact(

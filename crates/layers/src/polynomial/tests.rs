@@ -114,7 +114,7 @@ fn expected(polynomial: &Polynomial, layout: &Layout, placement: &Placement, at:
 
 /// What a dry run counts, without reading the outputs.
 fn counts(circuit: &Circuit) -> Counts {
-    let read: usize = circuit.outputs().iter().map(|o| circuit.node(o.value).level.limbs()).sum();
+    let read: usize = circuit.outputs().iter().map(|o| circuit.parameters().limbs(circuit.node(o.value).level)).sum();
     let mut counts = dry_run(circuit).totals;
     counts.work.ntts -= read as u64;
     counts

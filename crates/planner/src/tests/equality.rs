@@ -225,7 +225,7 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     model.graph = Graph::chain(Shape::new(1, 2, 4), layers);
     model.metadata = Metadata { score_bound: Some(16.0), ..Metadata::new(model.graph.input, 3) };
     let plan = planned(&model, Packing::Auto, Objective::Latency);
-    let parameters = plan.public.parameters.validate().unwrap();
+    let parameters = plan.public.validated_parameters().unwrap();
     assert_eq!((parameters.degree(), parameters.max_level().0), (32768, 15));
 
     let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
@@ -261,7 +261,7 @@ fn the_shipped_model_runs_encrypted() {
         (Packing::Lola(Lola::Dense), Objective::Latency),
     ] {
         let plan = planned(&model, packing, objective);
-        let parameters = plan.public.parameters.validate().unwrap();
+        let parameters = plan.public.validated_parameters().unwrap();
         let mut machine = Machine::new(&parameters, 3);
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();

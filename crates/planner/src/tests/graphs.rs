@@ -252,7 +252,7 @@ proptest! {
             _ => [price[0], price[1]],
         };
         let (search, degree) = (Search::new(&graph, &parameters, &options, 64.0), parameters.degree());
-        let limbs = assembly.input.ciphertexts() * parameters.max_level().limbs();
+        let limbs = assembly.input.ciphertexts() * parameters.limbs(parameters.max_level());
         let read = Work { ntts: 1, ..Work::default() };
         // The reply's transform is always there, so no price has it.
         let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);

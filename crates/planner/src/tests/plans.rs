@@ -202,7 +202,7 @@ fn what_is_pruned_is_not_computed() {
     let image = image(&CRYPTONETS);
     let assembly = plan.recipe().assemble(
         &LayerGraph::new(&pruned.graph, &pruned.metadata).unwrap(),
-        &plan.public.parameters.validate().unwrap(),
+        &plan.public.validated_parameters().unwrap(),
         plan.public.score_bound,
     );
     let assembly = assembly.unwrap();

@@ -1,0 +1,91 @@
+//! Replies that say nothing but their coefficients, not even to the holder of the secret key.
+//!
+//! A ciphertext that a circuit gave depends on the circuit's weights in three ways beside its message: in its
+//! second half, in the coefficients that nobody asked for, and in the error of those that were. An encryption
+//! of zero under the client's public key makes the second half fresh: `c_1 + a u + e_1` is a ring-LWE sample
+//! whose secret `u` the client does not know. Coefficients that are not read are not sent. And noise that is
+//! uniform in `[-2^b, 2^b)` floods the error of those that are.
+//!
+//! **How far two replies are apart.** Let their messages be equal, and `d_i` the difference of their errors in
+//! coefficient `i`, the encryption of zero's among them. Uniform noise of width `2^(b+1)`, shifted by `d`, is
+//! `|d| / 2^(b+1)` away from itself, so the replies are at most `sum |d_i| / 2^(b+1)` apart, over all
+//! coefficients that are sent: with errors of at most `B_i` in magnitude, `sum B_i / 2^b`. With `2^b` at
+//! least `2^kappa sum B_i` that is `2^-kappa`, whatever the errors' distribution and however they depend on
+//! each other. ([`noise_bits`])
+//!
+//! What is left once errors are flooded, `a u + e_1` with no word on `e u - e_1 s`, is ring-LWE, for clients
+//! that follow the protocol: `a` has to be uniform, which it is where it is expanded from a seed, and the
+//! client's error small.
+
+use crate::evaluator::Evaluator;
+use crate::{Ciphertext, Error, Parameters, Randomness, Reply, Scale, noise};
+use blindsight_ring::Modulus;
+use zeroize::Zeroizing;
+
+/// How many times an error's predicted deviation is taken to be its bound: eight deviations are exceeded with
+/// a probability of `2^-49`, and for inputs other than the one that errors were predicted on there is another
+/// factor of two.
+pub const BOUND_IN_DEVIATIONS: f64 = 16.0;
+
+/// Noise has at most so many bits: its integers are of 64.
+pub const MOST_NOISE_BITS: u32 = 58;
+
+/// The bits `b` of noise, uniform in `[-2^b, 2^b)` integers, that leave replies `2^-kappa` apart whose
+/// coefficients have errors of these deviations at this scale, in real units.
+pub fn noise_bits(kappa: u32, deviations: &[f64], scale: Scale) -> f64 {
+    let sum: f64 = deviations.iter().map(|deviation| BOUND_IN_DEVIATIONS * deviation * scale.0).sum();
+    (f64::from(kappa) + sum.log2()).ceil().max(0.0)
+}
+
+/// The deviation of a coefficient's error once a reply is masked, in real units, whose own error has this
+/// deviation: with the encryption of zero's, which is to be flooded, too.
+pub fn with_zero(parameters: &Parameters, deviation: f64, scale: Scale) -> f64 {
+    let zero = noise::coefficient_deviation(parameters, noise::fresh_public(parameters), scale);
+    deviation.hypot(zero)
+}
+
+/// The deviation of noise of so many bits, in real units.
+pub fn noise_deviation(noise_bits: u32, scale: Scale) -> f64 {
+    f64::from(noise_bits).exp2() / 3f64.sqrt() / scale.0
+}
+
+impl Evaluator<'_> {
+    /// As [`reply`](Self::reply), with an encryption of zero added and noise uniform in `[-2^noise_bits,
+    /// 2^noise_bits)` in each coefficient that is sent. Needs the client's public key.
+    ///
+    /// Error: the ciphertext's, [`crate::noise::fresh_public`] and [`noise_deviation`].
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply), [`Error::MissingKey`], and [`Error::NoiseBits`] for more bits of noise than
+    /// [`MOST_NOISE_BITS`].
+    pub fn masked_reply(
+        &self,
+        a: &Ciphertext,
+        indices: &[usize],
+        noise_bits: u32,
+        randomness: &mut Randomness,
+    ) -> Result<Reply, Error> {
+        if noise_bits > MOST_NOISE_BITS {
+            return Err(Error::NoiseBits { bits: noise_bits, most: MOST_NOISE_BITS });
+        }
+        let context = self.context;
+        let [mut first, mut second] = self.keys.public()?.encrypt_zero(context, a.level, randomness);
+        let basis = context.basis(a.level);
+        basis.add(&mut first, &a.c0);
+        basis.add(&mut second, &a.c1);
+        let mut c0 = self.reply_words(a, indices, first)?;
+        let noise: Zeroizing<Vec<u64>> =
+            Zeroizing::new(indices.iter().map(|_| randomness.bits(noise_bits + 1)).collect());
+        for (m, words) in basis.moduli().zip(&mut c0) {
+            words.iter_mut().zip(noise.iter()).for_each(|(word, &noise)| {
+                *word = m.add(*word, shifted(m, noise, noise_bits));
+            });
+        }
+        Ok(Reply { c0, c1: second, scale: a.scale })
+    }
+}
+
+/// `noise - 2^bits` modulo a prime.
+fn shifted(m: Modulus, noise: u64, bits: u32) -> u32 {
+    m.sub(m.reduce(noise), m.reduce(1 << bits))
+}

@@ -1,0 +1,172 @@
+//! Plans whose replies are private: what they take, and how they are found.
+//!
+//! **The arithmetic.** Noise that hides an error is `2^kappa` times as large as the error may be
+//! ([`blindsight_ckks::masking`]), and it is the error that scores have in the end. With `n` coefficients in a
+//! reply and sixteen deviations as the bound of each error that is `kappa + log2(16 n)` bits, less about one
+//! for the deviation of uniform noise: 28 bits at a `kappa` of 20 and 25 coefficients. So scores that are to
+//! be as exact as those of a clean reply have to be computed 28 bits more exactly. Errors are what divisions
+//! round, so they shrink as scales grow; the scale of a level is the product of its primes, and a prime has at
+//! most 30 bits. Private plans therefore have two primes a level, which one rescale divides by at once. That
+//! is twice the limbs at every level, and more bits of modulus than small rings have, so usually twice the
+//! degree, too: about four times the work.
+//!
+//! The noise need not be as small as errors usually are. It may come to a hundredth of what scores usually
+//! are; levels are as wide as that takes, and no wider, for wider ones leave less room for special primes.
+//!
+//! The base, which the reply is sent in, is of two primes, too: the encryption of zero that makes a reply
+//! fresh has an error of its own, `2^9` in integers, which has to be flooded with the others.
+
+use crate::error::Limit;
+use crate::expected::Expected;
+use crate::options::Options;
+use crate::parameters::{DEGREES, NARROWEST_LEVEL, WIDEST_LEVEL, wide_parameters};
+use crate::planner::plan_within;
+use crate::{Error, Plan};
+use blindsight_ckks::masking::{MOST_NOISE_BITS, noise_bits, noise_deviation, with_zero};
+use blindsight_layers::Assembly;
+use blindsight_layout::Masking;
+use blindsight_network::Model;
+
+/// The error of a score, root mean square, and the noise that masks a reply whose coefficients have errors of
+/// these deviations.
+///
+/// # Errors
+/// Where there are no integers for so much noise.
+pub(crate) fn masked(
+    assembly: &Assembly,
+    mut deviations: Vec<f64>,
+    kappa: u32,
+) -> Result<(f64, Option<Masking>), Error> {
+    let (parameters, scale) = (assembly.circuit.parameters(), assembly.reply.scale);
+    deviations.iter_mut().for_each(|deviation| *deviation = with_zero(parameters, *deviation, scale));
+    let bits = noise_bits(kappa, &deviations, scale);
+    if bits > f64::from(MOST_NOISE_BITS) {
+        let expected = format!("at most {MOST_NOISE_BITS}: ask for a smaller kappa than {kappa}");
+        return Err(Error::does_not_fit("bits of noise in the reply", bits, expected));
+    }
+    let noise_bits = bits as u32;
+    let noise = noise_deviation(noise_bits, scale);
+    deviations.iter_mut().for_each(|deviation| *deviation = deviation.hypot(noise));
+    Ok((assembly.reply.score_deviation(&deviations), Some(Masking { kappa, noise_bits })))
+}
+
+/// The best plan with private replies: of the smallest ring that has room for levels so wide that the noise
+/// is tolerable; where none has, of the ring where there is least noise, if its reply holds that.
+///
+/// # Errors
+/// As [`crate::plan`], and where no ring has room, with what there is and what it would take.
+pub(crate) fn plan(
+    model: &Model,
+    expected: &Expected,
+    options: &Options,
+    levels: usize,
+) -> Result<Plan, Error> {
+    if options.is_batch() {
+        let reason = "a batch's weights are of 31 bits, too coarse to be flooded: ask for another representation";
+        return Err(Error::NotOffered { what: "reply", asked: options.reply.to_string(), reason });
+    }
+    let ask = Ask { model, expected, options, levels };
+    let degrees = options.ring_degree.map_or(DEGREES.to_vec(), |degree| vec![degree]);
+    let (mut best, mut refused): (Option<Plan>, Option<Error>) = (None, None);
+    for degree in degrees {
+        match ask.within(degree) {
+            Ok(plan) if ask.is_tolerable(&plan) => return Ok(plan),
+            Ok(plan) if best.as_ref().is_some_and(|best| error(best) <= error(&plan)) => {}
+            Ok(plan) => best = Some(plan),
+            Err(error @ (Error::Layout(_) | Error::Ckks(_))) => refused = refused.or(Some(error)),
+            Err(error) if error.is_beyond(Limit::Error) => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    best.ok_or_else(|| ask.no_room(refused))
+}
+
+fn error(plan: &Plan) -> f64 {
+    plan.public.predicted_error
+}
+
+/// What is asked for.
+struct Ask<'a> {
+    model: &'a Model,
+    expected: &'a Expected,
+    options: &'a Options,
+    levels: usize,
+}
+
+impl Ask<'_> {
+    /// Bits by which levels are first taken to be wider than those of other plans, beside `kappa`.
+    const WIDER: u32 = 26 + 4;
+
+    fn tolerable(&self) -> f64 {
+        let noise = self.expected.tolerable_noise();
+        self.options.max_error.map_or(noise, |most| noise.min(most))
+    }
+
+    fn is_tolerable(&self, plan: &Plan) -> bool {
+        error(plan) <= self.tolerable()
+    }
+
+    /// The best plan in a ring. Noise is in proportion to the scale: one plan tells how wide levels should be,
+    /// a second one has these.
+    fn within(&self, degree: usize) -> Result<Plan, Error> {
+        let kappa = self.options.reply.kappa().unwrap_or_default();
+        let widest = (NARROWEST_LEVEL..=WIDEST_LEVEL)
+            .rev()
+            .find(|bits| self.parameters(degree, *bits).is_ok())
+            .map_or_else(|| self.parameters(degree, NARROWEST_LEVEL).map(|_| NARROWEST_LEVEL), Ok)?;
+        let first = (Self::WIDER + kappa).clamp(NARROWEST_LEVEL, widest);
+        let tried = self.at(degree, first);
+        let found = match &tried {
+            Ok(plan) => error(plan),
+            Err(Error::Limit { limit: Limit::Error, actual, .. }) => *actual,
+            Err(_) => return tried,
+        };
+        let wider = (found / self.tolerable()).log2().ceil();
+        let bits = (f64::from(first) + wider).clamp(NARROWEST_LEVEL.into(), widest.into()) as u32;
+        let is_good = bits <= first && self.shape(degree, bits)? == self.shape(degree, first)?;
+        if is_good { tried } else { self.at(degree, bits).or(tried) }
+    }
+
+    fn parameters(&self, degree: usize, bits: u32) -> Result<blindsight_ckks::Parameters, Error> {
+        wide_parameters(degree, self.levels, self.options.security, bits)
+    }
+
+    /// What the time of a key-switch depends on.
+    fn shape(&self, degree: usize, bits: u32) -> Result<(usize, usize), Error> {
+        let parameters = self.parameters(degree, bits)?;
+        Ok((parameters.literal().digit_limbs, parameters.special().len()))
+    }
+
+    fn at(&self, degree: usize, bits: u32) -> Result<Plan, Error> {
+        plan_within(self.model, self.expected, &self.parameters(degree, bits)?, self.options)
+    }
+
+    /// The refusal where no ring has room.
+    fn no_room(&self, refused: Option<Error>) -> Error {
+        let Some(Error::Limit { limit: Limit::Error, actual, allowed }) = refused else {
+            let what = format!("{} levels of two primes", self.levels);
+            let most = DEGREES.into_iter().filter_map(|degree| {
+                let fits = |levels: &usize| {
+                    wide_parameters(degree, *levels, self.options.security, NARROWEST_LEVEL).is_ok()
+                };
+                Some(((1..self.levels).rev().find(fits)?, degree))
+            });
+            let (levels, degree) = most.max().unwrap_or((0, DEGREES[0]));
+            let expected = format!(
+                "{levels} at most, which ring degree {degree} has at {} bits of security: take a clean reply, or a network of fewer levels",
+                self.options.security
+            );
+            return match self.options.ring_degree {
+                Some(_) => refused.unwrap_or_else(|| Error::does_not_fit("a private reply", what, expected)),
+                None => Error::does_not_fit("a private reply", what, expected),
+            };
+        };
+        let kappa = self.options.reply.kappa().unwrap_or_default();
+        let fewer = (actual / allowed).log2().ceil();
+        let expected = format!(
+            "at most {allowed:.3e}, which takes a kappa that is smaller by {fewer} (--kappa), or a clean reply"
+        );
+        let what = format!("noise in the scores of a private reply with kappa {kappa}");
+        Error::does_not_fit(what, format!("{actual:.3e}"), expected)
+    }
+}
