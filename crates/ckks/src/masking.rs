@@ -6,12 +6,15 @@
 //! whose secret `u` the client does not know. Coefficients that are not read are not sent. And noise that is
 //! uniform in `[-2^b, 2^b)` floods the error of those that are.
 //!
-//! **How far two replies are apart.** Let their messages be equal, and `d_i` the difference of their errors in
-//! coefficient `i`, the encryption of zero's among them. Uniform noise of width `2^(b+1)`, shifted by `d`, is
-//! `|d| / 2^(b+1)` away from itself, so the replies are at most `sum |d_i| / 2^(b+1)` apart, over all
-//! coefficients that are sent: with errors of at most `B_i` in magnitude, `sum B_i / 2^b`. With `2^b` at
-//! least `2^kappa sum B_i` that is `2^-kappa`, whatever the errors' distribution and however they depend on
-//! each other. ([`noise_bits`])
+//! **How far two replies are apart.** Let their messages be equal, `e_i` and `e'_i` their errors in
+//! coefficient `i`, the encryption of zero's among them. Uniform noise of width `2^(b+1)` is `|d| / 2^(b+1)`
+//! away from itself shifted by `d` (in statistical distance), distances of independent coefficients add up at
+//! most, and that of mixtures is at most the mean of those mixed. So the replies are at most
+//! `sum E|e_i - e'_i| / 2^(b+1)` apart, over all coefficients that are sent. `E|e_i|` is at most the error's
+//! root mean square `s_i`, whatever its distribution and however errors depend on each other: with `2^b` at
+//! least `2^kappa sum s_i` that is `2^-kappa` ([`noise_bits`]). The mean is over the randomness of the
+//! client's keys and encryptions, which it draws as it should. What it may choose is the input, for which
+//! [`MARGIN`] is there.
 //!
 //! What is left once errors are flooded, `a u + e_1` with no word on `e u - e_1 s`, is ring-LWE, for clients
 //! that follow the protocol: `a` has to be uniform, which it is where it is expanded from a seed, and the
@@ -22,10 +25,9 @@ use crate::{Ciphertext, Error, Parameters, Randomness, Reply, Scale, noise};
 use blindsight_ring::Modulus;
 use zeroize::Zeroizing;
 
-/// How many times an error's predicted deviation is taken to be its bound: eight deviations are exceeded with
-/// a probability of `2^-49`, and for inputs other than the one that errors were predicted on there is another
-/// factor of two.
-pub const BOUND_IN_DEVIATIONS: f64 = 16.0;
+/// How many times its predicted deviation an error's root mean square is taken to be: inputs may be unlike
+/// the one that errors are predicted on.
+pub const MARGIN: f64 = 4.0;
 
 /// Noise has at most so many bits: its integers are of 64.
 pub const MOST_NOISE_BITS: u32 = 58;
@@ -33,7 +35,7 @@ pub const MOST_NOISE_BITS: u32 = 58;
 /// The bits `b` of noise, uniform in `[-2^b, 2^b)` integers, that leave replies `2^-kappa` apart whose
 /// coefficients have errors of these deviations at this scale, in real units.
 pub fn noise_bits(kappa: u32, deviations: &[f64], scale: Scale) -> f64 {
-    let sum: f64 = deviations.iter().map(|deviation| BOUND_IN_DEVIATIONS * deviation * scale.0).sum();
+    let sum: f64 = deviations.iter().map(|deviation| MARGIN * deviation * scale.0).sum();
     (f64::from(kappa) + sum.log2()).ceil().max(0.0)
 }
 

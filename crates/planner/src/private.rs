@@ -2,9 +2,9 @@
 //!
 //! **The arithmetic.** Noise that hides an error is `2^kappa` times as large as the error may be
 //! ([`blindsight_ckks::masking`]), and it is the error that scores have in the end. With `n` coefficients in a
-//! reply and sixteen deviations as the bound of each error that is `kappa + log2(16 n)` bits, less about one
-//! for the deviation of uniform noise: 28 bits at a `kappa` of 20 and 25 coefficients. So scores that are to
-//! be as exact as those of a clean reply have to be computed 28 bits more exactly. Errors are what divisions
+//! reply and a margin of four it is `kappa + log2(4 n)` bits above the deviation of their errors, less about
+//! one for that of uniform noise: 26 bits at a `kappa` of 20 and 25 coefficients. So scores that are to be as
+//! exact as those of a clean reply have to be computed 26 bits more exactly. Errors are what divisions
 //! round, so they shrink as scales grow; the scale of a level is the product of its primes, and a prime has at
 //! most 30 bits. Private plans therefore have two primes a level, which one rescale divides by at once. That
 //! is twice the limbs at every level, and more bits of modulus than small rings have, so usually twice the
