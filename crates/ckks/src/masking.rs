@@ -20,8 +20,8 @@
 //! that follow the protocol: `a` has to be uniform, which it is where it is expanded from a seed, and the
 //! client's error small.
 
-use crate::evaluator::Evaluator;
-use crate::{Ciphertext, Error, Parameters, Randomness, Reply, Scale, noise};
+use crate::evaluator::{Evaluator, same_level};
+use crate::{Ciphertext, Error, Level, Parameters, Randomness, Reply, Scale, noise};
 use blindsight_ring::Modulus;
 use zeroize::Zeroizing;
 
@@ -70,6 +70,7 @@ impl Evaluator<'_> {
         if noise_bits > MOST_NOISE_BITS {
             return Err(Error::NoiseBits { bits: noise_bits, most: MOST_NOISE_BITS });
         }
+        same_level(a.level, Level(0))?;
         let context = self.context;
         let [mut first, mut second] = self.keys.public()?.encrypt_zero(context, a.level, randomness);
         let basis = context.basis(a.level);

@@ -6,6 +6,7 @@ mod edges;
 mod encoder;
 mod examples;
 mod keys;
+mod masking;
 mod operations;
 mod parameters;
 mod repeats;

@@ -212,3 +212,49 @@ fn scales_and_levels_print_as_they_are_spoken_of() {
     assert!(!Scale(f64::NAN).agrees(Scale(f64::NAN)));
     assert_eq!((Level(1).below(), Level(0).below()), (Some(Level(0)), None));
 }
+
+#[test]
+fn levels_come_out_even_or_are_refused() {
+    use blindsight_ckks::Demands;
+    let of_level = |level_limbs| Demands { level_limbs, ..Demands::default() };
+    let wide = shipped().validate_as(of_level(2)).unwrap();
+    assert_eq!((wide.max_level(), wide.level_limbs(), wide.limbs(Level(1))), (Level(2), 2, 4));
+    let product = shipped().moduli[2..4].iter().map(|q| f64::from(*q)).product::<f64>();
+    assert_eq!(wide.modulus(Level(1)), product);
+    assert_eq!(wide.nominal_scale(), Scale::bits(52.0));
+    let odd = ParametersLiteral { moduli: shipped().moduli[..5].to_vec(), ..shipped() };
+    for (literal, level_limbs) in [(odd, 2), (shipped(), 0), (shipped(), 3)] {
+        let (moduli, special) = (literal.moduli.len(), literal.special.len());
+        let refused = literal.validate_as(of_level(level_limbs)).unwrap_err();
+        assert_eq!(refused, Error::LevelShape { moduli, special, level_limbs });
+    }
+}
+
+#[test]
+fn more_security_is_asked_for_and_checked() {
+    use blindsight_ckks::Demands;
+    // Published in the guidelines' table 5.2.
+    let table = [(4096, [106.0, 73.0, 56.0]), (16384, [430.0, 297.0, 230.0]), (65536, [1747.0, 1199.0, 929.0])];
+    for (degree, row) in table {
+        assert_eq!(Security::ALL.map(|security| largest_log_qp(degree, security)), row);
+    }
+    let short = ParametersLiteral { moduli: shipped().moduli[..3].to_vec(), ..shipped() };
+    let granted = short.validate().unwrap();
+    assert_eq!(granted.security_bits(), 192);
+    for (literal, security, is_sound) in [
+        (shipped(), Security::Bits128, true),
+        (shipped(), Security::Bits192, false),
+        (short.clone(), Security::Bits192, true),
+        (short, Security::Bits256, false),
+    ] {
+        match literal.validate_as(Demands { security, ..Demands::default() }) {
+            Ok(_) => assert!(is_sound),
+            Err(Error::Insecure { bits, .. }) => assert!(!is_sound && bits == security.bits()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    for security in Security::ALL {
+        assert_eq!(security.to_string().parse(), Ok(security));
+    }
+    assert_eq!("100".parse::<Security>(), Err(Error::SecurityBits("100".into())));
+}

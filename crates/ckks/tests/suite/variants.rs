@@ -26,6 +26,14 @@ fn every_shape_of_digits_and_special_primes() {
 }
 
 #[test]
+fn levels_of_two_primes() {
+    for (digit_limbs, specials) in [(1, 1), (1, 2), (2, 2), (3, 3), (4, 4), (4, 7), (6, 6)] {
+        let literal = shaped(2048, digit_limbs, specials);
+        check_every_level(literal.validate_insecure_levels(2).unwrap());
+    }
+}
+
+#[test]
 fn every_degree() {
     for degree in (4..12).map(|bits| 1 << bits) {
         for digit_limbs in [1, 2, 3, 4, 6] {

@@ -22,6 +22,7 @@ fn requirements() -> KeyRequirements {
     requirements.relinearise_at(Level(3));
     requirements.rotate_at(1, Level(5));
     requirements.rotate_at(7, Level(0));
+    requirements.public = Some(Level(1));
     requirements
 }
 
