@@ -68,13 +68,13 @@ pub(crate) fn plan(
     let ask = Ask { model, expected, options, levels };
     let degrees = options.ring_degree.map_or(DEGREES.to_vec(), |degree| vec![degree]);
     let (mut best, mut refused): (Option<Plan>, Option<Error>) = (None, None);
-    for degree in degrees {
+    let has_room = |degree: &usize| ask.parameters(*degree, NARROWEST_LEVEL).is_ok();
+    for degree in degrees.into_iter().filter(has_room) {
         match ask.within(degree) {
             Ok(plan) if ask.is_tolerable(&plan) => return Ok(plan),
             Ok(plan) if best.as_ref().is_some_and(|best| error(best) <= error(&plan)) => {}
             Ok(plan) => best = Some(plan),
-            Err(error @ (Error::Layout(_) | Error::Ckks(_))) => refused = refused.or(Some(error)),
-            Err(error) if error.is_beyond(Limit::Error) => refused = Some(error),
+            Err(error) if error.is_misfit() || error.is_beyond(Limit::Error) => refused = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -113,7 +113,7 @@ impl Ask<'_> {
         let widest = (NARROWEST_LEVEL..=WIDEST_LEVEL)
             .rev()
             .find(|bits| self.parameters(degree, *bits).is_ok())
-            .map_or_else(|| self.parameters(degree, NARROWEST_LEVEL).map(|_| NARROWEST_LEVEL), Ok)?;
+            .unwrap_or(NARROWEST_LEVEL);
         let first = (Self::WIDER + kappa).clamp(NARROWEST_LEVEL, widest);
         let tried = self.at(degree, first);
         let found = match &tried {
@@ -141,32 +141,36 @@ impl Ask<'_> {
         plan_within(self.model, self.expected, &self.parameters(degree, bits)?, self.options)
     }
 
-    /// The refusal where no ring has room.
+    /// The refusal where no ring has room: by the last reason, or because none has so many levels.
     fn no_room(&self, refused: Option<Error>) -> Error {
-        let Some(Error::Limit { limit: Limit::Error, actual, allowed }) = refused else {
-            let what = format!("{} levels of two primes", self.levels);
-            let most = DEGREES.into_iter().filter_map(|degree| {
-                let fits = |levels: &usize| {
-                    wide_parameters(degree, *levels, self.options.security, NARROWEST_LEVEL).is_ok()
-                };
-                Some(((1..self.levels).rev().find(fits)?, degree))
-            });
-            let (levels, degree) = most.max().unwrap_or((0, DEGREES[0]));
-            let expected = format!(
-                "{levels} at most, which ring degree {degree} has at {} bits of security: take a clean reply, or a network of fewer levels",
-                self.options.security
-            );
-            return match self.options.ring_degree {
-                Some(_) => refused.unwrap_or_else(|| Error::does_not_fit("a private reply", what, expected)),
-                None => Error::does_not_fit("a private reply", what, expected),
-            };
-        };
+        match refused {
+            Some(Error::Limit { limit: Limit::Error, actual, allowed }) => self.too_noisy(actual, allowed),
+            Some(other) => other,
+            None => self.too_deep(),
+        }
+    }
+
+    fn too_noisy(&self, actual: f64, allowed: f64) -> Error {
         let kappa = self.options.reply.kappa().unwrap_or_default();
         let fewer = (actual / allowed).log2().ceil();
+        let what = format!("noise in the scores of a private reply with kappa {kappa}");
         let expected = format!(
             "at most {allowed:.3e}, which takes a kappa that is smaller by {fewer} (--kappa), or a clean reply"
         );
-        let what = format!("noise in the scores of a private reply with kappa {kappa}");
         Error::does_not_fit(what, format!("{actual:.3e}"), expected)
+    }
+
+    fn too_deep(&self) -> Error {
+        let security = self.options.security;
+        let degrees = self.options.ring_degree.map_or(DEGREES.to_vec(), |degree| vec![degree]);
+        let fits = |degree, levels| wide_parameters(degree, levels, security, NARROWEST_LEVEL).is_ok();
+        let most = |degree| (1..self.levels).rev().find(|levels| fits(degree, *levels)).unwrap_or(0);
+        let deepest = degrees.into_iter().map(|degree| (most(degree), degree)).max();
+        let (most, degree) = deepest.expect("there are degrees to try");
+        let what = format!("a private reply's {} levels of two primes", self.levels);
+        let expected = format!(
+            "{most} at most, which ring degree {degree} has at {security} bits of security: take a larger ring, a clean reply, or a network of fewer levels"
+        );
+        Error::does_not_fit(what, self.levels, expected)
     }
 }

@@ -9,6 +9,7 @@ mod graphs;
 mod linear;
 mod literature;
 mod plans;
+mod private;
 
 use crate::search::Search;
 use crate::{Objective, Options, Packing, Plan, parameters};
