@@ -147,8 +147,10 @@ def read_plan(path):
     plan["labels"], plan["output"], plan["score_bound"] = p.list(p.text), p.integer(), p.number()
     plan["relinearisation"] = p.option(p.integer)
     plan["rotations"] = p.list(lambda: p.integers(2))
+    plan["public"] = p.option(p.integer)
     plan["reply"] = read_reply_layout(p)
-    plan["predicted_error"] = p.number()
+    plan["predicted_error"], plan["security"] = p.number(), [128, 192, 256][p.integer()]
+    plan["masking"] = p.option(lambda: p.integers(2))
     public, rest = encoded[: p.at], encoded[p.at :]
     if kind == 1:
         private = hashlib.sha256(rest).digest()
@@ -461,6 +463,11 @@ class Reader:
         self.plan, self.digest, self.n = plan, digest, plan["degree"]
         self.primes = [Prime(q, self.n) for q in plan["moduli"]]
         self.special = [Prime(q, self.n) for q in plan["special"]]
+        self.level_limbs = 1 if plan["masking"] is None else 2
+
+    def limbs(self, level):
+        """How many primes there are up to a level."""
+        return (level + 1) * self.level_limbs
 
     def open(self, path, kind, key=None):
         """A file of this plan, and of this key where it is known."""
@@ -498,11 +505,15 @@ class Reader:
         at, deviations = 0, []
         for steps, level in wanted:
             width = self.plan["digit_limbs"]
-            for digit in range(-(-(level + 1) // width)):
-                own = range(digit * width, min((digit + 1) * width, level + 1))
+            for digit in range(-(-self.limbs(level) // width)):
+                own = range(digit * width, min((digit + 1) * width, self.limbs(level)))
                 error, size = self.key_error(payload[at:], steps, level, own)
                 deviations.append(self.check_error(error, f"key {steps}, digit {digit}"))
                 at += size
+        if self.plan["public"] is not None:
+            error, size = self.public_error(payload[at:], self.plan["public"])
+            deviations.append(self.check_error(error, "public key"))
+            at += size
         expect(at == len(payload), "length of the evaluation keys")
         return {"keys": len(wanted), "digits": len(deviations), "deviation": float(np.mean(deviations))}
 
@@ -510,7 +521,7 @@ class Reader:
         """b + a t - P g f of one digit, the same modulo all primes; and how many bytes it took."""
         seed, at, errors = data[:32], 32, []
         product = math.prod(self.plan["special"])
-        for index, prime in enumerate(self.primes[: level + 1] + self.special):
+        for index, prime in enumerate(self.primes[: self.limbs(level)] + self.special):
             words, size = unpack(data[at:], prime.q, self.n)
             expect_uniform(words, prime.q, f"key {steps}")
             at += size
@@ -518,9 +529,22 @@ class Reader:
             t = s if steps is None else self.rotated(s, prime, self.n - steps)
             f = s * s % prime.q if steps is None else s
             error = prime.plain(words) + prime.plain(expand(seed, prime.q, self.n)) * t
-            if index in own and index <= level:
+            if index in own and index < self.limbs(level):
                 error = error - product % prime.q * f
             errors.append(prime.centred(prime.coefficients(error % prime.q)))
+        expect(all(np.array_equal(errors[0], other) for other in errors), "errors differ between primes")
+        return errors[0], at
+
+    def public_error(self, data, level):
+        """b + a s of the public key, the same modulo all primes; and how many bytes it took."""
+        seed, at, errors = data[:32], 32, []
+        for prime in self.primes[: self.limbs(level)]:
+            words, size = unpack(data[at:], prime.q, self.n)
+            expect_uniform(words, prime.q, "the public key")
+            at += size
+            a = prime.plain(expand(seed, prime.q, self.n))
+            error = (prime.plain(words) + a * prime.values(self.secret)) % prime.q
+            errors.append(prime.centred(prime.coefficients(error)))
         expect(all(np.array_equal(errors[0], other) for other in errors), "errors differ between primes")
         return errors[0], at
 
@@ -534,7 +558,7 @@ class Reader:
     def read_request(self, path, image=None):
         """Decrypts the input ciphertexts to slots; holds them against an image where there is one."""
         _, payload = self.open(path, 4, self.key)
-        primes = self.primes[: self.plan["input_level"] + 1]
+        primes = self.primes[: self.limbs(self.plan["input_level"])]
         secrets = [prime.values(self.secret) for prime in primes]
         at, messages, seeds = 0, [], set()
         while at < len(payload):
@@ -592,17 +616,21 @@ class Reader:
     def read_reply(self, path):
         """The coefficients of each ciphertext of a reply, in real units."""
         _, payload = self.open(path, 5, self.key)
-        prime, indices = self.primes[0], self.indices()
+        primes, indices = self.primes[: self.limbs(0)], self.indices()
         at, decrypted = 0, []
-        secret = prime.values(self.secret)
         while at < len(payload):
-            second, size = unpack(payload[at:], prime.q, self.n)
-            expect_uniform(second, prime.q, "a reply")
-            at += size
-            first, size = unpack(payload[at:], prime.q, len(indices))
-            at += size
-            masked = prime.coefficients(second * secret % prime.q)[indices]
-            decrypted.append(prime.centred((first + masked) % prime.q) / self.plan["reply"]["scale"])
+            masked, message = [], []
+            for prime in primes:
+                second, size = unpack(payload[at:], prime.q, self.n)
+                expect_uniform(second, prime.q, "a reply")
+                at += size
+                product = second * prime.values(self.secret) % prime.q
+                masked.append(prime.coefficients(product)[indices])
+            for prime, mask in zip(primes, masked):
+                first, size = unpack(payload[at:], prime.q, len(indices))
+                at += size
+                message.append((first + mask) % prime.q)
+            decrypted.append(self.lifted(message) / self.plan["reply"]["scale"])
         return decrypted
 
     def scores(self, decrypted):
