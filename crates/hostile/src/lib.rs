@@ -11,10 +11,10 @@
 
 use blindsight_client::Client;
 use blindsight_data::decode_image;
-use blindsight_layout::PublicPlan;
+use blindsight_layout::{Masking, PublicPlan};
 use blindsight_network::{Image, Model, Shape};
 use blindsight_planner::Plan;
-use blindsight_planner::{Options, plan};
+use blindsight_planner::{Options, ReplyKind, plan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
 use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
@@ -43,14 +43,14 @@ pub const TARGETS: [Target; 8] = [
 
 /// Makes what the targets share ahead of the first input, so that no input has to wait for it.
 pub fn prepare() {
-    LazyLock::force(&PUBLIC_PLAN);
-    LazyLock::force(&WHOLE_PLAN);
+    LazyLock::force(&EXCHANGE);
+    LazyLock::force(&PRIVATE);
 }
 
 /// Public plans of a hostile server: refused, or every input encrypts, and to requests of one length. What a
 /// client refused would tell the server something of the input.
 pub fn acceptance(input: &[u8]) {
-    let mut plan = EXCHANGE.plan.public.clone();
+    let mut plan = exchange(input).plan.public.clone();
     let figures = input.len().min(64);
     input[..figures].chunks_exact(10).for_each(|edit| tamper(&mut plan, edit));
     for plan in [decoded(&altered(&plan.to_bytes(), &input[figures..])), Some(plan)].into_iter().flatten() {
@@ -68,13 +68,22 @@ fn tamper(plan: &mut PublicPlan, edit: &[u8]) {
     let others = [&mut plan.input_scale.0, &mut plan.score_bound, &mut plan.predicted_error];
     let mut all: Vec<&mut f64> = figures.into_iter().chain(reply).chain(others).collect();
     let (count, which) = (all.len(), usize::from(edit[0]));
-    match all.get_mut(which % (count + 2)) {
-        Some(figure) if edit[1] & 1 == 0 => **figure = number,
+    let (which, byte) = (which % (count + 6), edit[1]);
+    match all.get_mut(which) {
+        Some(figure) if byte & 1 == 0 => **figure = number,
         Some(figure) => **figure *= number,
-        None if which % (count + 2) == count => plan.input_level.0 = usize::from(edit[1]),
-        None => {
-            plan.parameters.moduli.truncate(usize::from(edit[1] % 8));
-        }
+        None => match which - count {
+            0 => plan.input_level.0 = usize::from(byte),
+            1 => plan.parameters.moduli.truncate(usize::from(byte % 16)),
+            2 => plan.security = postcard::from_bytes(&[byte % 3]).expect("one of three"),
+            3 => plan.masking = Some(Masking { kappa: byte.into(), noise_bits: edit[2].into() }),
+            4 => plan.masking = None,
+            _ => {
+                let mut level = plan.input_level;
+                level.0 = usize::from(byte / 2);
+                plan.keys.public = (byte & 1 == 1).then_some(level);
+            }
+        },
     }
 }
 
@@ -118,7 +127,7 @@ pub fn documents(input: &[u8]) {
 
 /// Evaluation keys: the server refuses them, or computes with them.
 pub fn evaluation_keys(input: &[u8]) {
-    let exchange = &*EXCHANGE;
+    let exchange = exchange(input);
     if let Ok(keys) = exchange.server.read_keys(&edited(&exchange.key_frame, input)[..])
         && let Ok(request) = exchange.server.read_request(&keys, &exchange.request[..])
     {
@@ -146,14 +155,15 @@ pub fn onnx(input: &[u8]) {
 
 /// Plans, whole and public, and secret keys: refused, or fit to be used.
 pub fn plans(input: &[u8]) {
-    for bytes in [&edited(&PUBLIC_PLAN, input)[..], &redigested(&PUBLIC_PLAN, input), input] {
+    let Exchange { public_plan, whole_plan, .. } = exchange(input);
+    for bytes in [&edited(public_plan, input)[..], &redigested(public_plan, input), input] {
         if let Ok((plan, digest)) = blindsight_protocol::read_plan(bytes) {
             let values = vec![plan.input_range.0; plan.input.shape().elements()];
             let _ = plan.write(&values);
             let _ = Client::read(plan, digest, input);
         }
     }
-    for bytes in [&edited(&WHOLE_PLAN, input)[..], input] {
+    for bytes in [&edited(whole_plan, input)[..], input] {
         if let Ok(plan) = Plan::read(bytes) {
             plan.public.validate().expect("what was read is valid");
         }
@@ -162,7 +172,7 @@ pub fn plans(input: &[u8]) {
 
 /// A reply: the client refuses it, or gives a label.
 pub fn reply(input: &[u8]) {
-    let exchange = &*EXCHANGE;
+    let exchange = exchange(input);
     if let Ok(read) = exchange.client.decrypt(&edited(&exchange.reply, input)[..]) {
         assert!(exchange.plan.public.labels.contains(&read.label));
     }
@@ -171,7 +181,7 @@ pub fn reply(input: &[u8]) {
 
 /// A request: the server refuses it, or computes on it.
 pub fn request(input: &[u8]) {
-    let exchange = &*EXCHANGE;
+    let exchange = exchange(input);
     if let Ok(request) = exchange.server.read_request(&exchange.keys, &edited(&exchange.request, input)[..]) {
         exchange.server.compute(&exchange.keys, &request).expect("what was read can be computed on");
     }
@@ -189,6 +199,8 @@ const JPEG: &[u8] = include_bytes!("../../data/tests/truth/turned.jpg");
 /// Both parties, and a sound frame of each kind.
 struct Exchange {
     plan: Plan,
+    public_plan: Vec<u8>,
+    whole_plan: Vec<u8>,
     server: PreparedModel,
     client: Client,
     keys: ClientKeys,
@@ -198,21 +210,31 @@ struct Exchange {
 }
 
 /// Made once in a process.
-static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| {
-    let model = Model::from_bytes(MODEL, ONNX).expect("the shipped model");
-    let plan = plan(&model, &Options::default()).expect("a plan");
-    let server = PreparedModel::new(&model, &plan).expect("its own plan");
-    let client = Client::generate(plan.public.clone(), plan.digest()).expect("a client");
-    let key_frame = client.evaluation_keys(|_, _| {}).expect("keys");
-    let keys = server.read_keys(&key_frame[..]).expect("its own keys");
-    let (image, _) = decode_image("digit", PNG, model.graph.input).expect("a digit");
-    let request = client.encrypt(&image).expect("a request");
-    let reply = server.infer(&keys, &request[..]).expect("a reply");
-    Exchange { plan, server, client, keys, key_frame, request, reply }
-});
-static PUBLIC_PLAN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| blindsight_protocol::write_plan(&EXCHANGE.plan.public, &EXCHANGE.plan.private_digest()));
-static WHOLE_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| EXCHANGE.plan.write());
+static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(ReplyKind::Clean));
+/// The same with private replies: a public key, levels of two primes, replies of two limbs.
+static PRIVATE: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(ReplyKind::Private { kappa: 10 }));
+
+/// Every fourth input, by its length, goes to the exchange of private replies.
+fn exchange(input: &[u8]) -> &'static Exchange {
+    if input.len() % 4 == 3 { &PRIVATE } else { &EXCHANGE }
+}
+
+impl Exchange {
+    fn new(reply: ReplyKind) -> Self {
+        let model = Model::from_bytes(MODEL, ONNX).expect("the shipped model");
+        let plan = plan(&model, &Options { reply, ..Options::default() }).expect("a plan");
+        let server = PreparedModel::new(&model, &plan).expect("its own plan");
+        let client = Client::generate(plan.public.clone(), plan.digest()).expect("a client");
+        let key_frame = client.evaluation_keys(|_, _| {}).expect("keys");
+        let keys = server.read_keys(&key_frame[..]).expect("its own keys");
+        let (image, _) = decode_image("digit", PNG, model.graph.input).expect("a digit");
+        let request = client.encrypt(&image).expect("a request");
+        let reply = server.infer(&keys, &request[..]).expect("a reply");
+        let public_plan = blindsight_protocol::write_plan(&plan.public, &plan.private_digest());
+        let whole_plan = plan.write();
+        Exchange { plan, public_plan, whole_plan, server, client, keys, key_frame, request, reply }
+    }
+}
 
 /// A frame with the edits that the input lists.
 ///

@@ -108,12 +108,16 @@ impl PublicPlan {
         let is_named = self.reply_kind == PRIVATE;
         let Some(Masking { kappa, noise_bits }) = self.masking else {
             return match is_named || self.keys.public.is_some() {
-                true => wrong("it says that replies are private, or asks for a public key, and does not say how they are masked"),
+                true => wrong(
+                    "it says that replies are private, or asks for a public key, and does not say how they are masked",
+                ),
                 false => Ok(()),
             };
         };
         if !is_named || self.keys.public != Some(Level(0)) {
-            return wrong("its replies are masked, but not said to be private, or without a public key of level 0");
+            return wrong(
+                "its replies are masked, but not said to be private, or without a public key of level 0",
+            );
         }
         if matches!(self.reply.form, ReplyForm::Batch { .. }) {
             return wrong("replies to batches cannot be masked");

@@ -114,7 +114,8 @@ fn wide_moduli(degree: usize, levels: usize, bits: f64) -> Result<Vec<u32>, Erro
     let near = nearest(degree, centre(bits), 1 << 23, 1 << 30).into_iter();
     let mut near: Vec<u32> = near.filter(|q| !base.contains(q)).take(2 * levels).collect();
     if base.len() < 2 || near.len() < 2 * levels {
-        let expected = format!("one with {} primes near 2^{:.1}; it has {}", 2 * levels, bits / 2.0, near.len());
+        let expected =
+            format!("one with {} primes near 2^{:.1}; it has {}", 2 * levels, bits / 2.0, near.len());
         return Err(Error::does_not_fit("ring degree", degree, expected));
     }
     near.sort_unstable();

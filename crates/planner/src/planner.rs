@@ -85,7 +85,12 @@ pub(crate) fn plan_within(
             plan.public.objective = options.objective.to_string();
             Ok(plan)
         }
-        Err(error) if error.is_beyond(Limit::Error) && expected.exceeds_bound() => {
+        // Noise is large for other reasons.
+        Err(error)
+            if error.is_beyond(Limit::Error)
+                && expected.exceeds_bound()
+                && options.reply.kappa().is_none() =>
+        {
             Err(score_bound_error(model, expected, expected.reached))
         }
         plan => plan,

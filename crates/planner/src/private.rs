@@ -62,7 +62,8 @@ pub(crate) fn plan(
     levels: usize,
 ) -> Result<Plan, Error> {
     if options.is_batch() {
-        let reason = "a batch's weights are of 31 bits, too coarse to be flooded: ask for another representation";
+        let reason =
+            "a batch's weights are of 31 bits, too coarse to be flooded: ask for another representation";
         return Err(Error::NotOffered { what: "reply", asked: options.reply.to_string(), reason });
     }
     let ask = Ask { model, expected, options, levels };

@@ -29,7 +29,9 @@ pub fn encoded_model(circuit: &Circuit) -> u64 {
     let special = circuit.parameters().special().len();
     let plain = |spec: &blindsight_circuit::PlainSpec| {
         let special = if spec.role == Role::ExtendedFactor { special } else { 0 };
-        ((circuit.parameters().limbs(spec.level) + special) * (circuit.slots() / spec.repeats) * size_of::<u32>()) as u64
+        ((circuit.parameters().limbs(spec.level) + special)
+            * (circuit.slots() / spec.repeats)
+            * size_of::<u32>()) as u64
     };
     circuit.plains().iter().map(plain).sum::<u64>() + circuit.chain_bytes() as u64
 }

@@ -103,7 +103,8 @@ impl Exchange {
 
     /// What the coefficients would be without any error.
     fn exact(&self, input: &[f64]) -> Vec<f64> {
-        let (scores, reply) = (self.model.graph.infer(input).expect("a sound graph"), &self.plan.public.reply);
+        let (scores, reply) =
+            (self.model.graph.infer(input).expect("a sound graph"), &self.plan.public.reply);
         let zeros = vec![0.0; reply.zero_checks.len()];
         let copies = scores.iter().map(|score| score / reply.range_check_divisor).collect();
         [scores.clone(), zeros, copies].concat()
@@ -145,7 +146,8 @@ fn kolmogorov_smirnov(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
 
 /// How much better than by chance the best threshold on the size of a reply's errors tells two networks apart.
 fn advantage(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
-    let sizes = |all: &[Vec<f64>]| all.iter().map(|e| vec![mean_square(e.iter().copied())]).collect::<Vec<_>>();
+    let sizes =
+        |all: &[Vec<f64>]| all.iter().map(|e| vec![mean_square(e.iter().copied())]).collect::<Vec<_>>();
     kolmogorov_smirnov(&sizes(a), &sizes(b))
 }
 
@@ -205,7 +207,8 @@ fn errors_of_any_input_are_within_the_margin() {
     let ([(model, plan), _], _) = rivals();
     let masking = plan.public.masking.expect("a private plan");
     let exchange = Exchange::new(model, plan, 0);
-    for input in [vec![0.0; INPUTS], vec![1.0; INPUTS], numbers(INPUTS, 5).iter().map(|x| x.abs()).collect()] {
+    for input in [vec![0.0; INPUTS], vec![1.0; INPUTS], numbers(INPUTS, 5).iter().map(|x| x.abs()).collect()]
+    {
         let errors = exchange.errors(&input, 50);
         let sum: f64 = (0..errors[0].len()).map(|i| mean_square(errors.iter().map(|e| e[i])).sqrt()).sum();
         let noise = f64::from(masking.noise_bits).exp2() / exchange.plan.public.reply.scale.0;

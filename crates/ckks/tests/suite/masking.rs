@@ -51,12 +51,15 @@ fn noise_is_uniform_and_as_large_as_asked_for() {
     let a = setup.encrypt(&random_slots(N, 2), Level(0), SCALE);
     let indices: Vec<usize> = (1..N).collect();
     for bits in [20, 30, 40] {
-        let mut noise: Vec<f64> =
-            (0..8).flat_map(|_| errors(&setup, &a, &indices, bits)).map(|e| e / f64::from(bits).exp2()).collect();
+        let mut noise: Vec<f64> = (0..8)
+            .flat_map(|_| errors(&setup, &a, &indices, bits))
+            .map(|e| e / f64::from(bits).exp2())
+            .collect();
         noise.sort_by(f64::total_cmp);
         let count = noise.len() as f64;
         // Kolmogorov and Smirnov: 2.5 over the root is exceeded in one of 100,000 tests.
-        let furthest = noise.iter().enumerate().map(|(i, x)| ((i as f64 + 0.5) / count - (x + 1.0) / 2.0).abs());
+        let furthest =
+            noise.iter().enumerate().map(|(i, x)| ((i as f64 + 0.5) / count - (x + 1.0) / 2.0).abs());
         let furthest = furthest.fold(0.0, f64::max);
         assert!(furthest < 2.5 / count.sqrt(), "{bits} bits: {furthest:.4} from uniform");
         let measured = mean_square(noise).sqrt() * f64::from(bits).exp2() / SCALE.0;
@@ -88,9 +91,8 @@ fn what_cannot_be_masked_is_refused() {
     let low = setup.encrypt(&[1.0], Level(0), SCALE);
     let most = MOST_NOISE_BITS;
     let bits = most + 1;
-    let mut refused = |a, indices: &[usize], bits| {
-        evaluator.masked_reply(a, indices, bits, &mut randomness).unwrap_err()
-    };
+    let mut refused =
+        |a, indices: &[usize], bits| evaluator.masked_reply(a, indices, bits, &mut randomness).unwrap_err();
     assert_eq!(refused(&low, &[1], bits), Error::NoiseBits { bits, most });
     assert_eq!(refused(&low, &[N], 1), Error::NoSuchCoefficient { index: N, degree: N });
     let keyless = Setup::with(

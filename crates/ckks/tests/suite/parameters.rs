@@ -234,7 +234,8 @@ fn levels_come_out_even_or_are_refused() {
 fn more_security_is_asked_for_and_checked() {
     use blindsight_ckks::Demands;
     // Published in the guidelines' table 5.2.
-    let table = [(4096, [106.0, 73.0, 56.0]), (16384, [430.0, 297.0, 230.0]), (65536, [1747.0, 1199.0, 929.0])];
+    let table =
+        [(4096, [106.0, 73.0, 56.0]), (16384, [430.0, 297.0, 230.0]), (65536, [1747.0, 1199.0, 929.0])];
     for (degree, row) in table {
         assert_eq!(Security::ALL.map(|security| largest_log_qp(degree, security)), row);
     }

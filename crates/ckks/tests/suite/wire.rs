@@ -154,7 +154,8 @@ fn sizes_are_those_of_the_formats_page() {
             2 * digits * (32 + packed(&extended))
         );
     }
-    let rotation = |level| KeyRequirements { rotations: [(1, Level(level))].into(), ..KeyRequirements::default() };
+    let rotation =
+        |level| KeyRequirements { rotations: [(1, Level(level))].into(), ..KeyRequirements::default() };
     let files = [
         wire::secret_key_bytes(context.parameters()),
         wire::ciphertexts_bytes(context.parameters(), Level(5), 1),
