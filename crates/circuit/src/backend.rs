@@ -2,12 +2,12 @@
 //!
 //! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of
 //! one client. The CPU's are `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with
-//! everything that it may do together: no part of a transform, a fold or a chain crosses the seam, so a
+//! everything that it may do together: no part of a transform, a rotate-and-sum or a chain crosses the seam, so a
 //! backend is free in how it keeps what lies between.
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
 
-use crate::{Error, Giant, Plain};
+use crate::{Error, GiantStep, Plain};
 use blindsight_ckks::{
     Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, Level, LinearTransform, PlainFactor,
     PlainSummand, Pointwise, Rescale, ScalarRow, Scale,
@@ -111,7 +111,7 @@ pub trait Backend {
     fn transform<'f>(
         &self,
         inputs: &[&Of<Self>],
-        giants: &[Giant],
+        giant_steps: &[GiantStep],
         factor: impl Fn(Plain) -> &'f FactorOf<Self>,
         order: GiantOrder,
         rescale: Rescale,
@@ -120,7 +120,8 @@ pub trait Backend {
         FactorOf<Self>: 'f;
 
     /// For each stage in turn `a = a + sum of a rotated by each of the stage's steps`.
-    fn fold(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale) -> Result<Of<Self>, Error>;
+    fn rotate_and_sum(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale)
+    -> Result<Of<Self>, Error>;
 
     /// The ciphertext over the last prime of its level.
     fn rescale(&self, a: Of<Self>) -> Result<Of<Self>, Error>;
@@ -227,26 +228,31 @@ impl Backend for Evaluator<'_> {
     fn transform<'f>(
         &self,
         inputs: &[&Ciphertext],
-        giants: &[Giant],
+        giant_steps: &[GiantStep],
         factor: impl Fn(Plain) -> &'f PlainFactor,
         order: GiantOrder,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
         let term = |term: &crate::Term| blindsight_ckks::Term {
             input: term.input,
-            baby: term.baby,
+            baby_step: term.baby_step,
             factor: factor(term.plain),
         };
-        let giant = |giant: &Giant| blindsight_ckks::Giant {
-            rotation: giant.rotation,
-            terms: giant.terms.iter().map(term).collect(),
+        let giant_step = |giant_step: &GiantStep| blindsight_ckks::GiantStep {
+            rotation: giant_step.rotation,
+            terms: giant_step.terms.iter().map(term).collect(),
         };
-        let map = LinearTransform { giants: giants.iter().map(giant).collect(), order };
+        let map = LinearTransform { giant_steps: giant_steps.iter().map(giant_step).collect(), order };
         Ok(self.transform(inputs, &map, rescale)?)
     }
 
-    fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
-        Ok(self.fold(a, stages, rescale)?)
+    fn rotate_and_sum(
+        &self,
+        a: Ciphertext,
+        stages: &[Vec<usize>],
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        Ok(self.rotate_and_sum(a, stages, rescale)?)
     }
 
     fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {

@@ -108,20 +108,20 @@ impl<'a> Clear<'a> {
             Operation::AddPlain(value, summand) => zip(get(*value), &plain(*summand)?, |x, y| x + y),
             Operation::Multiply { a, b, .. } => zip(get(*a), get(*b), |x, y| x * y),
             Operation::Rotate(value, steps) => rotated(get(*value), *steps),
-            Operation::Transform { values, giants, .. } => {
+            Operation::Transform { values, giant_steps, .. } => {
                 let mut sum = vec![0.0; slots];
-                for giant in giants {
+                for giant_step in giant_steps {
                     let mut part = vec![0.0; slots];
-                    for term in &giant.terms {
-                        accumulate(&mut part, &plain(term.plain)?, get(values[term.input]), term.baby);
+                    for term in &giant_step.terms {
+                        accumulate(&mut part, &plain(term.plain)?, get(values[term.input]), term.baby_step);
                     }
-                    part.rotate_left(giant.rotation);
+                    part.rotate_left(giant_step.rotation);
                     sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
                 }
                 sum
             }
-            Operation::Fold { value, stages, .. } => {
-                stages.iter().fold(get(*value).to_vec(), |v, stage| fold_stage(&v, stage))
+            Operation::RotateAndSum { value, stages, .. } => {
+                stages.iter().fold(get(*value).to_vec(), |v, stage| rotate_and_sum_stage(&v, stage))
             }
             Operation::Sum { stage, row } => {
                 let mut sum = vec![stage.rows.row(*row).constant; slots];
@@ -182,7 +182,7 @@ fn rotated(value: &[f64], steps: usize) -> Vec<f64> {
     [&value[steps..], &value[..steps]].concat()
 }
 
-pub(crate) fn fold_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
+pub(crate) fn rotate_and_sum_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
     let mut sum = value.to_vec();
     for steps in stage {
         sum.iter_mut().zip(rotated(value, *steps)).for_each(|(s, v)| *s += v);

@@ -1,6 +1,6 @@
 //! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run makes them.
 //!
-//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because folds make copies whose
+//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because rotate-and-sum makes copies whose
 //! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
 //! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
 //! variance, so the uniform one does.
@@ -8,8 +8,8 @@
 //! Every operation is named where errors are injected: one without a formula does not compile.
 
 use crate::Error;
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
-use crate::clear::{Clear, accumulate, fold_stage};
+use crate::circuit::{Circuit, GiantStep, Node, Operation, Output, Plain, Reading, Term, Value};
+use crate::clear::{Clear, accumulate, rotate_and_sum_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
 use crate::scalar::SumStage;
@@ -80,15 +80,15 @@ impl Lanes<'_> {
         let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
         for (rotation, products) in steps {
             let mut parts = vec![vec![0.0; slots]; sums.len()];
-            for Product { plain, lanes, baby } in products {
+            for Product { plain, lanes, baby_step } in products {
                 let mut factor = self.checked.clear.plain(*plain)?;
                 mean_squares.push(mean_square(&factor));
-                accumulate(&mut parts[0], &factor, &lanes[0], *baby);
+                accumulate(&mut parts[0], &factor, &lanes[0], *baby_step);
                 let exact = factor.clone();
                 for ((noisy, part), value) in self.noisy.iter_mut().zip(&mut parts[1..]).zip(&lanes[1..]) {
                     factor.copy_from_slice(&exact);
                     noisy.round(&mut factor, *plain);
-                    accumulate(part, &factor, value, *baby);
+                    accumulate(part, &factor, value, *baby_step);
                 }
             }
             for (sum, part) in sums.iter_mut().zip(&mut parts) {
@@ -109,18 +109,20 @@ impl Lanes<'_> {
                 let product = |(value, plain): &(Value, Plain)| Product {
                     plain: *plain,
                     lanes: values.get(*value),
-                    baby: 0,
+                    baby_step: 0,
                 };
                 Some(vec![(0, terms.iter().map(product).collect())])
             }
-            Operation::Transform { values: read, giants, .. } => {
+            Operation::Transform { values: read, giant_steps, .. } => {
                 let product = |term: &Term| Product {
                     plain: term.plain,
                     lanes: values.get(read[term.input]),
-                    baby: term.baby,
+                    baby_step: term.baby_step,
                 };
-                let step = |giant: &Giant| (giant.rotation, giant.terms.iter().map(product).collect());
-                Some(giants.iter().map(step).collect())
+                let step = |giant_step: &GiantStep| {
+                    (giant_step.rotation, giant_step.terms.iter().map(product).collect())
+                };
+                Some(giant_steps.iter().map(step).collect())
             }
             _ => None,
         }
@@ -131,7 +133,7 @@ impl Lanes<'_> {
 struct Product<'v> {
     plain: Plain,
     lanes: &'v [Vec<f64>],
-    baby: usize,
+    baby_step: usize,
 }
 
 impl Executor for Lanes<'_> {
@@ -240,16 +242,22 @@ impl Noisy<'_> {
         self.circuit.node(value).scale
     }
 
-    fn fold(&mut self, value: Value, slots: &[f64], stages: &[Vec<usize>], result: Scale) -> Vec<f64> {
+    fn rotate_and_sum(
+        &mut self,
+        value: Value,
+        slots: &[f64],
+        stages: &[Vec<usize>],
+        result: Scale,
+    ) -> Vec<f64> {
         let scale = self.scale(value);
         let key = self.key(value);
-        let mut folded = slots.to_vec();
+        let mut summed = slots.to_vec();
         for (index, stage) in stages.iter().enumerate() {
-            folded = fold_stage(&folded, stage);
-            self.random.add_error(&mut folded, key * stage.len() as f64, scale);
-            self.add_division(&mut folded, if index + 1 == stages.len() { result } else { scale });
+            summed = rotate_and_sum_stage(&summed, stage);
+            self.random.add_error(&mut summed, key * stage.len() as f64, scale);
+            self.add_division(&mut summed, if index + 1 == stages.len() { result } else { scale });
         }
-        folded
+        summed
     }
 
     /// A sum with rounded weights; the constant's rounding is nothing beside theirs.
@@ -299,7 +307,9 @@ impl Noisy<'_> {
     /// An operation that is no sum of products with plaintexts, on erroneous operands.
     fn evaluate<'v>(&mut self, node: &Node, get: impl Fn(Value) -> &'v [f64]) -> Result<Vec<f64>, Error> {
         match &node.operation {
-            Operation::Fold { value, stages, .. } => Ok(self.fold(*value, get(*value), stages, node.scale)),
+            Operation::RotateAndSum { value, stages, .. } => {
+                Ok(self.rotate_and_sum(*value, get(*value), stages, node.scale))
+            }
             Operation::Sum { stage, row } => self.sum(stage, *row, node, get),
             operation => {
                 let clear = self.clear;
@@ -325,11 +335,12 @@ impl Noisy<'_> {
                 self.add_switch(slots, *a, scale, node.scale);
             }
             Operation::Rotate(value, 1..) => self.add_switch(slots, *value, node.scale, node.scale),
-            Operation::Transform { values, giants, .. } => {
-                let Term { input, plain, .. } = giants[0].terms[0];
+            Operation::Transform { values, giant_steps, .. } => {
+                let Term { input, plain, .. } = giant_steps[0].terms[0];
                 let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
                 let key = self.key(values[0]);
-                let variance = transform_variance(self.circuit, key, giants, mean_squares.iter().copied());
+                let variance =
+                    transform_variance(self.circuit, key, giant_steps, mean_squares.iter().copied());
                 self.random.add_error(slots, variance, scale);
                 self.add_division(slots, node.scale);
             }
@@ -337,7 +348,7 @@ impl Noisy<'_> {
             Operation::Dot { rescale: Rescale::Yes, .. } | Operation::Rescale(_) => {
                 self.add_division(slots, node.scale);
             }
-            Operation::Fold { .. } | Operation::Sum { .. } => {
+            Operation::RotateAndSum { .. } | Operation::Sum { .. } => {
                 unreachable!("its errors are made while it is computed")
             }
             Operation::Input => unreachable!("a fresh error is the input's"),
@@ -362,26 +373,27 @@ impl Noisy<'_> {
 }
 
 /// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
-/// terms, multiply the babies' errors.
+/// terms, multiply the baby steps' errors.
 fn transform_variance(
     circuit: &Circuit,
     key: Variance,
-    giants: &[Giant],
+    giant_steps: &[GiantStep],
     mut mean_squares: impl Iterator<Item = f64>,
 ) -> Variance {
     let division = noise::division(circuit.parameters());
-    let giant = |giant: &Giant| {
-        let babies = giant.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby != 0);
+    let giant_step = |giant_step: &GiantStep| {
+        let baby_steps =
+            giant_step.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby_step != 0);
         let amplified = |(term, factor): (&Term, f64)| {
             let plain = circuit.plain(term.plain);
-            // Of a transform that is hoisted once each baby has been brought down.
+            // Of a transform that is hoisted once each baby step has been brought down.
             let down = if plain.role == Role::Factor { division } else { 0.0 };
             (key + down) * factor * plain.scale.0.powi(2)
         };
-        let switched = if giant.rotation == 0 { 0.0 } else { key + division };
-        babies.map(amplified).sum::<f64>() + switched
+        let switched = if giant_step.rotation == 0 { 0.0 } else { key + division };
+        baby_steps.map(amplified).sum::<f64>() + switched
     };
-    giants.iter().map(giant).sum()
+    giant_steps.iter().map(giant_step).sum()
 }
 
 /// For each value, the coefficients that are read of it where nothing else depends on it. Operations that act on each coefficient by
@@ -402,7 +414,7 @@ fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => read[index].clone(),
             Operation::Rescale(..) | Operation::DropLevel(..) => read[index].clone(),
             Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => None,
-            Operation::Rotate(..) | Operation::Transform { .. } | Operation::Fold { .. } => None,
+            Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => None,
             Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => None,
         };
         node.operation.operands().iter().for_each(|v| readings[v.index()].push(handed_on.clone()));

@@ -4,7 +4,7 @@
 //! vector by a matrix with far fewer rotations than the matrix has rows.
 
 use blindsight_ckks::{
-    Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
+    Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform,
     ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
@@ -45,13 +45,13 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let hoisted = evaluator.hoisted_rotations(&a, &[1, 2, 3])?;
     assert_eq!(hoisted[2], rotated);
 
-    // A fold sums slots: each stage adds rotations of the running sum to it. Stages of one rotation double (1, 2, 4, 8 for sixteen slots:
+    // Rotate-and-sum adds slots: each stage adds rotations of the running sum to it. Stages of one rotation double (1, 2, 4, 8 for sixteen slots:
     // four decompositions); stages of three quadruple with hoisted rotations (two decompositions, six rotations). Both sum the same.
-    let doubling = evaluator.fold(a.clone(), &[vec![1], vec![2], vec![4], vec![8]], Rescale::No)?;
-    let quadrupling = evaluator.fold(a.clone(), &[vec![1, 2, 3], vec![4, 8, 12]], Rescale::No)?;
+    let doubling = evaluator.rotate_and_sum(a.clone(), &[vec![1], vec![2], vec![4], vec![8]], Rescale::No)?;
+    let quadrupling = evaluator.rotate_and_sum(a.clone(), &[vec![1, 2, 3], vec![4, 8, 12]], Rescale::No)?;
     let total: f64 = x[..SIZE].iter().sum();
-    for folded in [doubling, quadrupling] {
-        assert_near(&secret.decrypt(&context, &folded), |_| total);
+    for summed in [doubling, quadrupling] {
+        assert_near(&secret.decrypt(&context, &summed), |_| total);
     }
 
     // A matrix times a vector, by diagonals: diagonal d has the elements M[j][j + d], and M x is the sum over d of diagonal d times x
@@ -64,17 +64,23 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let matrix = |row: usize, column: usize| ((row * SIZE + column) as f64 * 0.37).sin();
     let factor_scale = Scale(context.parameters().modulus(level));
     let factor = |d: usize| {
-        let (giant, baby) = (d / 4 * 4, d % 4);
-        let row = |slot: usize| (slot + slots - giant) % SIZE;
+        let (giant_step, baby_step) = (d / 4 * 4, d % 4);
+        let row = |slot: usize| (slot + slots - giant_step) % SIZE;
         let diagonal: Vec<f64> =
-            (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant + baby) % SIZE)).collect();
+            (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant_step + baby_step) % SIZE)).collect();
         context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)
     };
     let factors = (0..16).map(factor).collect::<Result<Vec<_>, blindsight_ckks::Error>>()?;
-    let term = |giant: usize, baby: usize| Term { input: 0, baby, factor: &factors[giant + baby] };
-    let giant =
-        |rotation: usize| Giant { rotation, terms: (0..4).map(|baby| term(rotation, baby)).collect() };
-    let map = LinearTransform { giants: [0, 4, 8, 12].map(giant).into(), order: GiantOrder::Apart };
+    let term = |giant_step: usize, baby_step: usize| Term {
+        input: 0,
+        baby_step,
+        factor: &factors[giant_step + baby_step],
+    };
+    let giant_step = |rotation: usize| GiantStep {
+        rotation,
+        terms: (0..4).map(|baby_step| term(rotation, baby_step)).collect(),
+    };
+    let map = LinearTransform { giant_steps: [0, 4, 8, 12].map(giant_step).into(), order: GiantOrder::Apart };
 
     // The whole map ends with one division: the mod-down of the last key-switch and the rescale are one.
     let product = evaluator.transform(&[&a], &map, Rescale::Yes)?;

@@ -162,7 +162,7 @@ impl PreparedModel {
     /// And where the system gives no randomness to mask a reply with.
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
-        let run = parallel::awake(|| self.program.run(&evaluator, &request.inputs))?;
+        let run = parallel::with_busy_waiting(|| self.program.run(&evaluator, &request.inputs))?;
         let replies = self.replies(&evaluator, &run.outputs)?;
         Ok(Answer { id: request.id, replies })
     }

@@ -2,7 +2,7 @@
 
 use crate::common::{Setup, literal, random_slots, rotated};
 use blindsight_ckks::{
-    Context, Error, Evaluator, Extension, Giant, GiantOrder, KeyPurpose, KeyRequirements, Level,
+    Context, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyPurpose, KeyRequirements, Level,
     LinearTransform, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
@@ -83,13 +83,16 @@ fn missing_keys_are_named_with_their_level() {
     assert_eq!(evaluator.hoisted_rotations(&at(1), &[0, 1, 2]), Err(missing("rotation by 2", 1)));
     assert_eq!(evaluator.square(&at(2), Rescale::No), Err(missing("relinearisation", 2)));
     assert_eq!(evaluator.multiply(&at(5), &at(5), Rescale::Yes), Err(missing("relinearisation", 5)));
-    assert_eq!(evaluator.fold(at(1), &[vec![1], vec![1, 2]], Rescale::No), Err(missing("rotation by 2", 1)));
-    assert_eq!(evaluator.fold(at(1), &[vec![0]], Rescale::No), Err(missing("rotation by 0", 1)));
+    assert_eq!(
+        evaluator.rotate_and_sum(at(1), &[vec![1], vec![1, 2]], Rescale::No),
+        Err(missing("rotation by 2", 1))
+    );
+    assert_eq!(evaluator.rotate_and_sum(at(1), &[vec![0]], Rescale::No), Err(missing("rotation by 0", 1)));
 
     let scale = Scale::bits(12.0);
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();
-    let map = |baby, rotation| LinearTransform {
-        giants: vec![Giant { rotation, terms: vec![Term { input: 0, baby, factor: &factor }] }],
+    let map = |baby_step, rotation| LinearTransform {
+        giant_steps: vec![GiantStep { rotation, terms: vec![Term { input: 0, baby_step, factor: &factor }] }],
         order: GiantOrder::Apart,
     };
     assert!(evaluator.transform(&[&at(1)], &map(1, 1), Rescale::No).is_ok());

@@ -7,9 +7,9 @@ use crate::slot_set::SlotSet;
 use blindsight_layout::Placement;
 use std::sync::Arc;
 
-/// Which block of a row meets which copy of an element, and on which diagonal.
+/// Which block of a row meets which replica of an element, and on which diagonal.
 ///
-/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets copy `c` of element `e` on diagonal
+/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets replica `c` of element `e` on diagonal
 /// `d = base(e) - base(r) + shift(c) - shift(h)`: what is free depends on the *offset* `base(e) - base(r)` alone. The product of row and element must
 /// be added in exactly one part of blocks, but in each block of that part.
 pub struct DiagonalAssignment {
@@ -88,7 +88,7 @@ impl Pair {
         let (ranges, used) = (vec![(0, 0); slots], SlotSet::new(slots));
         let mut pair = Self { ranges, chosen: vec![], used, repeats: 1 };
         for rank in 0..slots {
-            // Later copies lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
+            // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
             let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
             let offset = (rank + slots - origin) % slots;
             if present.contains(offset) {
@@ -107,7 +107,7 @@ impl Pair {
     /// How often weights repeat: after each part of the slots the same elements meet in both placements, and the blocks
     /// there must meet on the same diagonals.
     ///
-    /// A block so far on is offered the same diagonals, as the copies are the same. So the first of them is the same, but of
+    /// A block so far on is offered the same diagonals, as the replicas are the same. So the first of them is the same, but of
     /// those that are used another one may be found.
     fn repeats(&self, from: &Placement, to: &Placement) -> usize {
         let blocks = to.shifts.len() / to.parts;
@@ -137,7 +137,8 @@ impl Pair {
     ) -> Vec<(u32, u32)> {
         let slots = to.slots;
         let rank = |diagonal: usize| (diagonal + origin) & (slots - 1);
-        let diagonal = |block: usize, copy: &usize| (offset + copy + slots - to.shifts[block]) & (slots - 1);
+        let diagonal =
+            |block: usize, replica: &usize| (offset + replica + slots - to.shifts[block]) & (slots - 1);
         let blocks = |part: usize| (part..to.shifts.len()).step_by(to.parts);
         if preference == Preference::Used {
             let used = |block: usize| {
@@ -149,12 +150,12 @@ impl Pair {
                 return chosen;
             }
         }
-        let copies = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
+        let replicas = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
         if to.parts == to.shifts.len() && to.shifts.len() > 1 && to.shifts[1] * to.parts == slots {
             // Each part has one block, and they are evenly spaced: the first diagonal is found at once.
             let spacing = to.shifts[1];
-            let ranks = copies.iter().map(|c| rank(offset + c));
-            let best = ranks.min_by_key(|r| r % spacing).expect("there is a copy");
+            let ranks = replicas.iter().map(|c| rank(offset + c));
+            let best = ranks.min_by_key(|r| r % spacing).expect("there is a replica");
             let diagonal = (best % spacing + slots - origin) & (slots - 1);
             return vec![((best / spacing) as u32, diagonal as u32)];
         }

@@ -7,18 +7,18 @@ use super::split::{Preference, Split, Steps};
 use crate::graph::{Layer, Term as LayerTerm};
 use crate::linear::Linear;
 use crate::rotate_and_sum::{RotateAndSum, add_bias, summed};
-use blindsight_circuit::{Builder, Error, Giant, Numbers, Term, Value};
+use blindsight_circuit::{Builder, Error, GiantStep, Numbers, Term, Value};
 use blindsight_ckks::Scale;
 use blindsight_layout::{Layout, Placement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Any linear layer by hybrid diagonals: from layouts with copies to a layout of partial sums. All its terms share baby and giant steps.
+/// Any linear layer by hybrid diagonals: from layouts with replicas to a layout of partial sums. All its terms share baby and giant steps.
 pub struct DiagonalLayer {
     terms: Vec<DiagonalTerm>,
     bias: Arc<[f64]>,
     split: Split,
-    /// How a row's partial sums are folded.
+    /// How a row's partial sums are added up.
     sum: RotateAndSum,
     spacing: usize,
     sums: Arc<Placement>,
@@ -35,8 +35,8 @@ pub struct DiagonalTerm {
     bias: Option<Arc<[f64]>>,
 }
 
-/// The value of each input and copy.
-type Copies = BTreeMap<(usize, usize), Value>;
+/// The value of each input, rotated beforehand or not.
+type PreRotated = BTreeMap<(usize, usize), Value>;
 
 /// The diagonals of a layer between these layouts.
 pub fn diagonal_set(
@@ -87,11 +87,11 @@ impl DiagonalTerm {
     }
 
     /// The weights of a diagonal, rotated back by the giant step that will come.
-    fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant: usize) -> Numbers {
+    fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant_step: usize) -> Numbers {
         let Self { linear, assignment, bias } = self.clone();
         let repeats = assignment.diagonals.repeats[to][from];
         let weight = move |slot: usize| {
-            let visit = assignment.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
+            let visit = assignment.visit(to, from, (slot + slots - giant_step) & (slots - 1), diagonal);
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, bias.as_deref(), row, column))
         };
         Numbers::periodic(slots, repeats, weight)
@@ -111,17 +111,17 @@ impl DiagonalLayer {
         Self { terms, bias, split, sum, spacing: to.blocks.spacing, sums, scale }
     }
 
-    /// Whether the layer's bias needs an addition: unless an input carries a one along, or there is none and no one to be made.
+    /// Whether the layer's bias needs an addition: unless an input carries a bias slot along, or there is none and none to be made.
     pub fn adds_bias(bias: &[f64], bearer: Option<usize>, to: &Placement) -> bool {
         bearer.is_none() && (to.has_bias_slot() || bias.iter().any(|b| *b != 0.0))
     }
 
     /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
-    /// fold over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
+    /// rotate-and-sum over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
     /// Where blocks are not cyclic those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, Error> {
-        let copies = self.copies(b, values)?;
-        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &copies, to)).collect()
+        let pre_rotated = self.pre_rotated(b, values)?;
+        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &pre_rotated, to)).collect()
     }
 
     /// All inputs: the term, and the ciphertext of its tensor.
@@ -129,27 +129,27 @@ impl DiagonalLayer {
         self.terms.iter().flat_map(|term| (0..term.assignment.from.ciphertexts).map(move |from| (term, from)))
     }
 
-    /// The inputs and their copies, each a rotation of the one before.
-    fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, Error> {
-        let (slots, mut copies) = (b.slots(), Copies::new());
+    /// The inputs and what they are pre-rotated to, each a rotation of the one before.
+    fn pre_rotated(&self, b: &mut Builder, values: &[Value]) -> Result<PreRotated, Error> {
+        let (slots, mut pre_rotated) = (b.slots(), PreRotated::new());
         for (input, ((term, from), value)) in self.inputs().zip(values).enumerate() {
             let diagonals = (0..self.sums.ciphertexts).flat_map(|to| term.assignment.diagonals(to, from));
-            let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).copy).collect();
+            let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).pre_rotation).collect();
             let (mut at, mut last) = (0, *value);
-            for copy in used {
-                if copy != at {
-                    (at, last) = (copy, b.rotate(last, copy - at)?);
+            for pre_rotation in used {
+                if pre_rotation != at {
+                    (at, last) = (pre_rotation, b.rotate(last, pre_rotation - at)?);
                 }
-                copies.insert((input, copy), last);
+                pre_rotated.insert((input, pre_rotation), last);
             }
         }
-        Ok(copies)
+        Ok(pre_rotated)
     }
 
-    fn ciphertext(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<Value, Error> {
+    fn ciphertext(&self, b: &mut Builder, pre_rotated: &PreRotated, to: usize) -> Result<Value, Error> {
         let transform = |b: &mut Builder, rescale| {
-            let (values, giants) = self.giants(b, copies, to)?;
-            b.transform(values, giants, self.split.order, rescale)
+            let (values, giant_steps) = self.giant_steps(b, pre_rotated, to)?;
+            b.transform(values, giant_steps, self.split.order, rescale)
         };
         let sum = summed(b, transform, self.spacing, &self.sum)?;
         let bearer = self.terms.iter().position(|term| term.bias.is_some());
@@ -163,26 +163,31 @@ impl DiagonalLayer {
         })
     }
 
-    /// The giant steps to a ciphertext of the output, and the copies that they read.
-    fn giants(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<(Vec<Value>, Vec<Giant>), Error> {
-        let mut giants: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
+    /// The giant steps to a ciphertext of the output, and the pre-rotated inputs that they read.
+    fn giant_steps(
+        &self,
+        b: &mut Builder,
+        pre_rotated: &PreRotated,
+        to: usize,
+    ) -> Result<(Vec<Value>, Vec<GiantStep>), Error> {
+        let mut giant_steps: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
         let mut values = vec![];
         let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (index, (term, from)) in self.inputs().enumerate() {
             for diagonal in term.assignment.diagonals(to, from) {
-                let Steps { copy, baby, giant } = self.split.of(*diagonal, b.slots());
-                let value = copies[&(index, copy)];
-                let input = *read.entry((index, copy)).or_insert_with(|| {
+                let Steps { pre_rotation, baby_step, giant_step } = self.split.of(*diagonal, b.slots());
+                let value = pre_rotated[&(index, pre_rotation)];
+                let input = *read.entry((index, pre_rotation)).or_insert_with(|| {
                     values.push(value);
                     values.len() - 1
                 });
-                let weights = term.weights(b.slots(), [to, from], *diagonal, giant);
+                let weights = term.weights(b.slots(), [to, from], *diagonal, giant_step);
                 let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
                 let plain = b.plain(self.split.hoisting.role(), level, scale, weights)?;
-                giants.entry(giant).or_default().push(Term { input, baby, plain });
+                giant_steps.entry(giant_step).or_default().push(Term { input, baby_step, plain });
             }
         }
-        Ok((values, giants.into_iter().map(|(rotation, terms)| Giant { rotation, terms }).collect()))
+        Ok((values, giant_steps.into_iter().map(|(rotation, terms)| GiantStep { rotation, terms }).collect()))
     }
 }
 

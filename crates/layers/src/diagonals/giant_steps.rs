@@ -1,12 +1,12 @@
 //! What splits of diagonals cost: counted, many at a time, before anything is built.
 
 use super::split::Split;
-use blindsight_circuit::{Babies, Factors, Hoisting, TransformShape};
+use blindsight_circuit::{BabySteps, Factors, Hoisting, TransformShape};
 use blindsight_ckks::GiantOrder;
 
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
 pub struct VisitMarks {
-    pub(super) giants: Vec<u32>,
+    pub(super) giant_steps: Vec<u32>,
     pub(super) within: Vec<u32>,
     last: u32,
 }
@@ -14,7 +14,7 @@ pub struct VisitMarks {
 impl VisitMarks {
     /// None seen yet.
     pub fn new(slots: usize) -> Self {
-        Self { giants: vec![0; slots], within: vec![0; slots], last: 0 }
+        Self { giant_steps: vec![0; slots], within: vec![0; slots], last: 0 }
     }
 
     pub(super) fn next(&mut self) -> u32 {
@@ -44,7 +44,7 @@ pub struct GiantSteps {
 /// Those of one ciphertext of the output.
 #[derive(Clone)]
 pub(super) struct GiantRow {
-    pub(super) giants: usize,
+    pub(super) giant_steps: usize,
     pub(super) rotated: usize,
     pub(super) factors: Factors,
     /// For each input its diagonals, counted from their giant steps, in order.
@@ -58,8 +58,8 @@ pub struct Shapes {
     pub split: Split,
     /// For each ciphertext of the output.
     pub transforms: Vec<TransformShape>,
-    /// How many rotations make the copies.
-    pub copies: usize,
+    /// How many rotations make the pre-rotated inputs.
+    pub pre_rotated: usize,
     /// How many keys are needed.
     pub keys: usize,
 }
@@ -81,7 +81,7 @@ impl GiantSteps {
     }
 
     /// How many baby steps there are.
-    pub fn babies(&self) -> usize {
+    pub fn baby_steps(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }
 
@@ -90,40 +90,43 @@ impl GiantSteps {
         Self { order, ..self.clone() }
     }
 
-    /// What it costs with copies so many diagonals apart.
+    /// What it costs with pre-rotated inputs so many diagonals apart.
     pub fn shapes(&self, stride: usize, marks: &mut VisitMarks) -> Shapes {
         let (order, hoisting) = (self.order, Hoisting::default());
         let split = Split { origin: self.origin, span: self.span, stride, order, hoisting };
         let keys = marks.next();
         let transform = |row: &GiantRow| TransformShape {
-            babies: vec![],
-            giants: row.giants,
+            baby_steps: vec![],
+            giant_steps: row.giant_steps,
             rotated: row.rotated,
             factors: row.factors,
             order,
             hoisting,
         };
         let transforms = self.rows.iter().map(transform).collect();
-        let mut shapes = Shapes { split, transforms, copies: 0, keys: self.keys };
+        let mut shapes = Shapes { split, transforms, pre_rotated: 0, keys: self.keys };
         for input in 0..self.rows[0].within.len() {
-            let copies = marks.next();
+            let pre_rotated = marks.next();
             for (row, transform) in self.rows.iter().zip(&mut shapes.transforms) {
-                // DiagonalSet ascend, so those of a copy follow one another.
-                for of_copy in row.within[input].chunk_by(|a, b| a / stride == b / stride) {
-                    let rest = of_copy.iter().map(|within| within % stride);
+                // Diagonals ascend, so those of a pre-rotated input follow one another.
+                for of_pre_rotation in row.within[input].chunk_by(|a, b| a / stride == b / stride) {
+                    let rest = of_pre_rotation.iter().map(|within| within % stride);
                     let unrotated = rest.clone().any(|rest| rest == self.origin);
                     let new =
                         rest.filter(|r| *r != self.origin && first(&mut marks.within, *r, keys)).count();
-                    let copy = of_copy[0] / stride;
+                    let pre_rotation = of_pre_rotation[0] / stride;
                     shapes.keys += new;
-                    shapes.copies += usize::from(copy != 0 && first(&mut marks.giants, copy, copies));
-                    transform
-                        .babies
-                        .push(Babies { rotated: of_copy.len() - usize::from(unrotated), unrotated });
+                    shapes.pre_rotated += usize::from(
+                        pre_rotation != 0 && first(&mut marks.giant_steps, pre_rotation, pre_rotated),
+                    );
+                    transform.baby_steps.push(BabySteps {
+                        rotated: of_pre_rotation.len() - usize::from(unrotated),
+                        unrotated,
+                    });
                 }
             }
         }
-        shapes.keys += usize::from(shapes.copies > 0);
+        shapes.keys += usize::from(shapes.pre_rotated > 0);
         shapes
     }
 }

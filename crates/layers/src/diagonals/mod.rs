@@ -20,9 +20,9 @@ pub(crate) mod split;
 pub(crate) mod ways;
 
 use crate::choice::LayerChoice;
+use crate::cost::CostFunction;
 use crate::graph::Layer;
 use crate::kernel::{Arrangement, Form, LayerKernel, Network, Site, StepCosts};
-use crate::pricing::Pricing;
 use crate::rotate_and_sum::stages;
 use crate::words::many;
 use crate::{Error, candidates, reply_rows};
@@ -48,8 +48,8 @@ impl LayerKernel for DiagonalKernel {
         layouts.into_iter().map(|layout| Form::Slots(Arrangement::new(layout))).collect()
     }
 
-    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a> {
-        Box::new(DiagonalCosts::new(network, pricing))
+    fn costs<'a>(&self, network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Box<dyn StepCosts + 'a> {
+        Box::new(DiagonalCosts::new(network, costs))
     }
 
     fn check(&self, site: &Site<'_>, choice: &LayerChoice) -> Result<(), Error> {
@@ -102,8 +102,8 @@ fn another_kernel() -> Error {
 
 /// The layout of a reply's values that repeat over the slots, in partial sums.
 fn periodic(last: &Layer, slots: usize) -> Layout {
-    let copies = slots / last.rows();
-    Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(copies, slots, copies))
+    let replicas = slots / last.rows();
+    Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(replicas, slots, replicas))
 }
 
 /// Why a layer is computed so; `None` where it is not by diagonals, or an operand has no layout.

@@ -35,9 +35,9 @@ pub struct Split {
 /// The rotations that make a diagonal, one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
-    pub copy: usize,
-    pub baby: usize,
-    pub giant: usize,
+    pub pre_rotation: usize,
+    pub baby_step: usize,
+    pub giant_step: usize,
 }
 
 impl Split {
@@ -45,7 +45,7 @@ impl Split {
     pub fn of(&self, diagonal: usize, slots: usize) -> Steps {
         let rank = (diagonal + self.origin) % slots;
         let within = rank % self.span;
-        let baby = (within % self.stride + slots - self.origin) % slots;
-        Steps { copy: within / self.stride * self.stride, baby, giant: rank - within }
+        let baby_step = (within % self.stride + slots - self.origin) % slots;
+        Steps { pre_rotation: within / self.stride * self.stride, baby_step, giant_step: rank - within }
     }
 }

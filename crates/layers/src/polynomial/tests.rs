@@ -52,10 +52,10 @@ fn series(degree: usize) -> Polynomial {
     Polynomial { coefficients: sum.into_iter().map(|c| vec![c]).collect() }
 }
 
-/// Layouts of several ciphertexts, of copies, and with ones.
+/// Layouts of several ciphertexts, of replicas, and with ones.
 fn layout() -> impl Strategy<Value = Layout> {
     let figures = (1usize..4, 1usize..8, 1usize..8, 1usize..4, any::<bool>());
-    figures.prop_map(|(channels, height, width, copies, one)| {
+    figures.prop_map(|(channels, height, width, replicas, one)| {
         let layout = Layout::packed(Shape { channels, height, width }, SLOTS);
         let elements = layout.shape.elements();
         let layout =
@@ -64,7 +64,7 @@ fn layout() -> impl Strategy<Value = Layout> {
         if layout.extent() > spacing {
             return layout;
         }
-        layout.with_blocks(Blocks { count: copies, spacing, parts: 1 })
+        layout.with_blocks(Blocks { count: replicas, spacing, parts: 1 })
     })
 }
 
@@ -114,7 +114,8 @@ fn expected(polynomial: &Polynomial, layout: &Layout, placement: &Placement, at:
 
 /// What a dry run counts, without reading the outputs.
 fn counts(circuit: &Circuit) -> Counts {
-    let read: usize = circuit.outputs().iter().map(|o| circuit.parameters().limbs(circuit.node(o.value).level)).sum();
+    let read: usize =
+        circuit.outputs().iter().map(|o| circuit.parameters().limbs(circuit.node(o.value).level)).sum();
     let mut counts = dry_run(circuit).totals;
     counts.work.ntts -= read as u64;
     counts
@@ -268,7 +269,7 @@ fn it_takes_few_products() {
     let square = PolynomialKernel::new(&Polynomial::square(1), &layout);
     assert_eq!(
         square.cost(&parameters(), Level(1), 3),
-        Cost::new(&parameters(), Level(1)).multiply(Rescale::Yes) * 3
+        Tally::new(&parameters(), Level(1)).multiply(Rescale::Yes) * 3
     );
 }
 
