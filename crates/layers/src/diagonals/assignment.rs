@@ -87,17 +87,19 @@ impl Pair {
         let slots = to.slots;
         let (ranges, used) = (vec![(0, 0); slots], SlotSet::new(slots));
         let mut pair = Self { ranges, chosen: vec![], used, repeats: 1 };
-        for rank in 0..slots {
-            // Later copies lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
-            let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
-            let offset = (rank + slots - origin) % slots;
-            if present.contains(offset) {
-                let chosen = pair.choose(offset, from, to, origin, preference);
-                chosen.iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
-                let start = pair.chosen.len() as u32;
-                pair.chosen.extend(chosen);
-                pair.ranges[offset] = (start, pair.chosen.len() as u32);
-            }
+        let blocks = Blocks::new(from, to, origin, preference);
+        let mut offsets: Vec<usize> = present.iter().collect();
+        let first = offsets.partition_point(|offset| offset + origin < slots);
+        offsets.rotate_left(first);
+        // Later copies lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
+        if preference == Preference::Used {
+            offsets.reverse();
+        }
+        for offset in offsets {
+            let start = pair.chosen.len();
+            blocks.choose(offset, &pair.used, &mut pair.chosen);
+            pair.chosen[start..].iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
+            pair.ranges[offset] = (start as u32, pair.chosen.len() as u32);
         }
         pair.repeats = pair.repeats(from, to);
         debug_assert!(preference == Preference::Used || pair.repeats == repeats(from, to));
@@ -126,50 +128,109 @@ impl Pair {
         let (start, end) = self.ranges[offset];
         &self.chosen[start as usize..end as usize]
     }
+}
 
-    fn choose(
+/// The blocks of the output, and what they may meet.
+struct Blocks<'a> {
+    from: &'a Placement,
+    to: &'a Placement,
+    origin: usize,
+    preference: Preference,
+    /// How many blocks of a part there are before what they are offered repeats.
+    distinct: usize,
+    /// Where each part has one block and these are evenly spaced: their spacing, and of the copies that are
+    /// offered the first for each place between two blocks.
+    even: Option<(usize, Vec<usize>)>,
+}
+
+impl<'a> Blocks<'a> {
+    fn new(from: &'a Placement, to: &'a Placement, origin: usize, preference: Preference) -> Self {
+        let distinct = to.shifts.len() / to.parts / (to.slots / from.period.max(to.period));
+        let (count, slots) = (to.shifts.len(), to.slots);
+        let is_even = to.parts == count && count > 1 && to.shifts[1] * count == slots;
+        let even = is_even.then(|| {
+            let copies = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
+            let mut first: Vec<usize> = vec![];
+            for copy in copies {
+                if first.iter().all(|other| (other + slots - copy) % to.shifts[1] != 0) {
+                    first.push(*copy);
+                }
+            }
+            (to.shifts[1], first)
+        });
+        Self { from, to, origin, preference, distinct: distinct.max(1), even }
+    }
+
+    /// Adds the blocks that meet at an offset, and on which diagonal; these are used already.
+    fn choose(&self, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) {
+        let mut by_used = || (0..self.to.parts).any(|part| self.choose_used(part, offset, used, chosen));
+        if self.preference == Preference::Used && by_used() {
+            return;
+        }
+        if let Some((spacing, copies)) = &self.even {
+            return chosen.push(self.first_of_even(offset, *spacing, copies));
+        }
+        let last = |part: &usize| {
+            let ranks = self.of_part(*part).take(self.distinct).map(|h| self.rank(self.first(h, offset)));
+            ranks.max()
+        };
+        let part = (0..self.to.parts).min_by_key(last).expect("there is a part");
+        chosen.extend(self.of_part(part).map(|block| (block as u32, self.first(block, offset) as u32)));
+    }
+
+    fn of_part(&self, part: usize) -> impl Iterator<Item = usize> + use<> {
+        (part..self.to.shifts.len()).step_by(self.to.parts)
+    }
+
+    /// How far a diagonal lies from the origin.
+    fn rank(&self, diagonal: usize) -> usize {
+        (diagonal + self.origin) & (self.to.slots - 1)
+    }
+
+    /// The diagonal on which a block meets this copy.
+    fn diagonal(&self, block: usize, copy: usize, offset: usize) -> usize {
+        let slots = self.to.slots;
+        (offset + copy + slots - self.to.shifts[block]) & (slots - 1)
+    }
+
+    /// Adds all blocks of a part, if each meets a copy on a diagonal that is used; none otherwise.
+    fn choose_used(
         &self,
+        part: usize,
         offset: usize,
-        from: &Placement,
-        to: &Placement,
-        origin: usize,
-        preference: Preference,
-    ) -> Vec<(u32, u32)> {
-        let slots = to.slots;
-        let rank = |diagonal: usize| (diagonal + origin) & (slots - 1);
-        let diagonal = |block: usize, copy: &usize| (offset + copy + slots - to.shifts[block]) & (slots - 1);
-        let blocks = |part: usize| (part..to.shifts.len()).step_by(to.parts);
-        if preference == Preference::Used {
-            let used = |block: usize| {
-                let diagonals = from.shifts.iter().map(|c| diagonal(block, c));
-                diagonals.into_iter().find(|d| self.used.contains(*d)).map(|d| (block as u32, d as u32))
+        used: &SlotSet,
+        chosen: &mut Vec<(u32, u32)>,
+    ) -> bool {
+        let start = chosen.len();
+        for block in self.of_part(part) {
+            let mut diagonals = self.from.shifts.iter().map(|copy| self.diagonal(block, *copy, offset));
+            let Some(diagonal) = diagonals.find(|diagonal| used.contains(*diagonal)) else {
+                chosen.truncate(start);
+                return false;
             };
-            let all = |part: usize| blocks(part).map(used).collect::<Option<Vec<_>>>();
-            if let Some(chosen) = (0..to.parts).find_map(all) {
-                return chosen;
+            chosen.push((block as u32, diagonal as u32));
+        }
+        true
+    }
+
+    /// The block and the diagonal that come first where each part has one block and these are evenly spaced.
+    fn first_of_even(&self, offset: usize, spacing: usize, copies: &[usize]) -> (u32, u32) {
+        let ranks = copies.iter().map(|copy| self.rank(offset + copy));
+        let best = ranks.min_by_key(|rank| rank % spacing).expect("there is a copy");
+        let slots = self.to.slots;
+        let diagonal = (best % spacing + slots - self.origin) & (slots - 1);
+        ((best / spacing) as u32, diagonal as u32)
+    }
+
+    /// The diagonal on which a block meets the first copy, or that which comes first.
+    fn first(&self, block: usize, offset: usize) -> usize {
+        match self.preference {
+            Preference::Used => self.diagonal(block, self.from.shifts[0], offset),
+            Preference::First => {
+                let slots = self.to.slots;
+                let least = self.from.least_shifted(offset + slots - self.to.shifts[block] + self.origin);
+                (least + slots - self.origin) & (slots - 1)
             }
         }
-        let copies = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
-        if to.parts == to.shifts.len() && to.shifts.len() > 1 && to.shifts[1] * to.parts == slots {
-            // Each part has one block, and they are evenly spaced: the first diagonal is found at once.
-            let spacing = to.shifts[1];
-            let ranks = copies.iter().map(|c| rank(offset + c));
-            let best = ranks.min_by_key(|r| r % spacing).expect("there is a copy");
-            let diagonal = (best % spacing + slots - origin) & (slots - 1);
-            return vec![((best / spacing) as u32, diagonal as u32)];
-        }
-        let first = |block: usize| {
-            let best = match preference {
-                Preference::Used => diagonal(block, &from.shifts[0]),
-                Preference::First => {
-                    let least = from.least_shifted(offset + slots - to.shifts[block] + origin);
-                    (least + slots - origin) & (slots - 1)
-                }
-            };
-            (block as u32, best as u32)
-        };
-        let last = |part: &usize| blocks(*part).map(|h| rank(first(h).1 as usize)).max();
-        let part = (0..to.parts).min_by_key(last).expect("there is a part");
-        blocks(part).map(first).collect()
     }
 }
