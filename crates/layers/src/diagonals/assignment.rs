@@ -95,11 +95,15 @@ impl Pair {
         if preference == Preference::Used {
             offsets.reverse();
         }
+        let mut known: Vec<Option<(u32, u32)>> = vec![None; blocks.period()];
         for offset in offsets {
-            let start = pair.chosen.len();
-            blocks.choose(offset, &pair.used, &mut pair.chosen);
-            pair.chosen[start..].iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
-            pair.ranges[offset] = (start as u32, pair.chosen.len() as u32);
+            let known = &mut known[(offset + origin) % blocks.period()];
+            pair.ranges[offset] = *known.get_or_insert_with(|| {
+                let start = pair.chosen.len();
+                blocks.choose(offset, &pair.used, &mut pair.chosen);
+                pair.chosen[start..].iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
+                (start as u32, pair.chosen.len() as u32)
+            });
         }
         pair.repeats = pair.repeats(from, to);
         debug_assert!(preference == Preference::Used || pair.repeats == repeats(from, to));
@@ -161,6 +165,13 @@ impl<'a> Blocks<'a> {
         Self { from, to, origin, preference, distinct: distinct.max(1), even }
     }
 
+    /// After how many offsets the same blocks meet on the same diagonals: those of the first copies do, as the
+    /// copies are the same; what is used changes from offset to offset.
+    fn period(&self) -> usize {
+        let is_first = self.preference == Preference::First && self.even.is_none();
+        if is_first { self.from.period } else { self.to.slots }
+    }
+
     /// Adds the blocks that meet at an offset, and on which diagonal; these are used already.
     fn choose(&self, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) {
         let mut by_used = || (0..self.to.parts).any(|part| self.choose_used(part, offset, used, chosen));
@@ -170,12 +181,16 @@ impl<'a> Blocks<'a> {
         if let Some((spacing, copies)) = &self.even {
             return chosen.push(self.first_of_even(offset, *spacing, copies));
         }
-        let last = |part: &usize| {
-            let ranks = self.of_part(*part).take(self.distinct).map(|h| self.rank(self.first(h, offset)));
-            ranks.max()
-        };
-        let part = (0..self.to.parts).min_by_key(last).expect("there is a part");
-        chosen.extend(self.of_part(part).map(|block| (block as u32, self.first(block, offset) as u32)));
+        let part = (0..self.to.parts).min_by_key(|part| self.last(*part, offset)).expect("there is a part");
+        let diagonal = |rank: usize| (rank + self.to.slots - self.origin) & (self.to.slots - 1);
+        chosen.extend(
+            self.of_part(part).map(|block| (block as u32, diagonal(self.first(block, offset)) as u32)),
+        );
+    }
+
+    /// How far from the origin the last diagonal lies on which the blocks of a part meet what comes first.
+    fn last(&self, part: usize, offset: usize) -> usize {
+        (0..self.distinct).fold(0, |last, block| last.max(self.first(part + block * self.to.parts, offset)))
     }
 
     fn of_part(&self, part: usize) -> impl Iterator<Item = usize> + use<> {
@@ -194,13 +209,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// Adds all blocks of a part, if each meets a copy on a diagonal that is used; none otherwise.
-    fn choose_used(
-        &self,
-        part: usize,
-        offset: usize,
-        used: &SlotSet,
-        chosen: &mut Vec<(u32, u32)>,
-    ) -> bool {
+    fn choose_used(&self, part: usize, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) -> bool {
         let start = chosen.len();
         for block in self.of_part(part) {
             let mut diagonals = self.from.shifts.iter().map(|copy| self.diagonal(block, *copy, offset));
@@ -222,15 +231,12 @@ impl<'a> Blocks<'a> {
         ((best / spacing) as u32, diagonal as u32)
     }
 
-    /// The diagonal on which a block meets the first copy, or that which comes first.
+    /// How far from the origin the diagonal lies on which a block meets the first copy, or that which comes first.
     fn first(&self, block: usize, offset: usize) -> usize {
+        let from_origin = offset + self.to.slots - self.to.shifts[block] + self.origin;
         match self.preference {
-            Preference::Used => self.diagonal(block, self.from.shifts[0], offset),
-            Preference::First => {
-                let slots = self.to.slots;
-                let least = self.from.least_shifted(offset + slots - self.to.shifts[block] + self.origin);
-                (least + slots - self.origin) & (slots - 1)
-            }
+            Preference::Used => (from_origin + self.from.shifts[0]) & (self.to.slots - 1),
+            Preference::First => self.from.least_shifted(from_origin),
         }
     }
 }
