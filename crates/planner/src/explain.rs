@@ -2,7 +2,7 @@
 
 use crate::objective::{Objective, PlanCost};
 use crate::{Error, Plan, Recipe, sizes};
-use blindsight_circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
+use blindsight_circuit::{Circuit, CostModel, Counts, DryRun, LayerRun, dry_run, working_bytes};
 use blindsight_ckks::Parameters;
 use blindsight_layers::LayerGraph;
 use blindsight_network::Model;
@@ -43,6 +43,8 @@ pub struct Explanation {
     pub evaluation_key_bytes: u64,
     /// Bytes of the encoded model in the server's memory.
     pub server_bytes: u64,
+    /// Bytes that the values of one inference take there at once, at most.
+    pub working_bytes: u64,
     /// The predicted error of a score, root mean square.
     pub predicted_error: f64,
     /// The predicted time on one core of the server.
@@ -194,7 +196,7 @@ pub fn explain(plan: &Plan, model: &Model, cost: &CostModel) -> Result<Explanati
         LayerExplanation::new(layer, cost.microseconds(&layer.counts.work, degree) / 1e3, reason)
     });
     let layers = layers.collect();
-    Ok(explanation(plan, circuit.parameters(), &run, layers, cost, sizes::encoded_model(&circuit)))
+    Ok(explanation(plan, &circuit, &run, layers, cost))
 }
 
 /// A reason for each layer of a run; `None` where there was nothing to choose.
@@ -212,13 +214,12 @@ fn reasons(
 
 fn explanation(
     plan: &Plan,
-    parameters: &Parameters,
+    circuit: &Circuit,
     run: &DryRun,
     layers: Vec<LayerExplanation>,
     cost: &CostModel,
-    server_bytes: u64,
 ) -> Explanation {
-    let public = &plan.public;
+    let (public, parameters) = (&plan.public, circuit.parameters());
     let ciphertexts = public.input.ciphertexts();
     Explanation {
         model: public.model.clone(),
@@ -236,7 +237,8 @@ fn explanation(
         upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
         download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
-        server_bytes,
+        server_bytes: sizes::encoded_model(circuit),
+        working_bytes: working_bytes(circuit),
         predicted_error: public.predicted_error,
         predicted_ms: run.milliseconds(cost),
         predicted_expand_ms: cost.expansion_microseconds(

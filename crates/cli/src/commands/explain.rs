@@ -8,7 +8,7 @@ use crate::threads::on_threads;
 use blindsight_planner as planner;
 use blindsight_planner::CountFields;
 use blindsight_planner::Objective;
-use blindsight_planner::{Explanation, Plan};
+use blindsight_planner::{Explanation, Options, Plan};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -38,6 +38,9 @@ struct Report {
     runner_up: Option<RunnerUp>,
     /// What was assumed, and what looks wrong.
     warnings: Vec<String>,
+    /// The limits that the plan keeps.
+    max_key_bytes: u64,
+    max_memory: u64,
     #[serde(skip)]
     objective: Objective,
 }
@@ -69,7 +72,17 @@ impl Explain {
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
         let objective_value = explanation.cost(objective);
         let warnings = PlanFlags::notices(&model, &plan)?;
-        emit(&Report { explanation, objective_value, runner_up, warnings, objective }, json)
+        let Options { max_key_bytes, max_memory, .. } = options;
+        let report = Report {
+            explanation,
+            objective_value,
+            runner_up,
+            warnings,
+            max_key_bytes,
+            max_memory,
+            objective,
+        };
+        emit(&report, json)
     }
 }
 
@@ -175,12 +188,23 @@ impl Report {
                 "request, reply",
                 format!("{}, {} ({} reply)", bytes(e.upload_bytes), bytes(e.download_bytes), e.reply),
             )
-            .fact("evaluation keys, once", bytes(e.evaluation_key_bytes))
-            .fact("encoded model", bytes(e.server_bytes))
+            .fact("evaluation keys, once", within(bytes(e.evaluation_key_bytes), self.max_key_bytes))
+            .fact(
+                "server's memory",
+                within(
+                    format!("{} encoded model, {} of values", bytes(e.server_bytes), bytes(e.working_bytes)),
+                    self.max_memory,
+                ),
+            )
             .fact("predicted error", format!("{:.2e} rms of a score", e.predicted_error))
             .fact("predicted latency", format!("{} on one core", milliseconds(e.predicted_ms)))
             .fact("and before it", format!("{} to expand a request", milliseconds(e.predicted_expand_ms)))
     }
+}
+
+/// Some bytes, and the limit that they are within.
+fn within(text: String, limit: u64) -> String {
+    format!("{text} (limit {})", bytes(limit))
 }
 
 /// Counts as the cells of a row.
