@@ -7,7 +7,7 @@
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
 
-use crate::{Error, Giant, Plain};
+use crate::{Error, GiantStep, Plain};
 use blindsight_ckks::{
     Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, Level, LinearTransform, PlainFactor,
     PlainSummand, Pointwise, Rescale, ScalarRow, Scale,
@@ -111,7 +111,7 @@ pub trait Backend {
     fn transform<'f>(
         &self,
         inputs: &[&Of<Self>],
-        giants: &[Giant],
+        giant_steps: &[GiantStep],
         factor: impl Fn(Plain) -> &'f FactorOf<Self>,
         order: GiantOrder,
         rescale: Rescale,
@@ -227,21 +227,21 @@ impl Backend for Evaluator<'_> {
     fn transform<'f>(
         &self,
         inputs: &[&Ciphertext],
-        giants: &[Giant],
+        giant_steps: &[GiantStep],
         factor: impl Fn(Plain) -> &'f PlainFactor,
         order: GiantOrder,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
         let term = |term: &crate::Term| blindsight_ckks::Term {
             input: term.input,
-            baby: term.baby,
+            baby_step: term.baby_step,
             factor: factor(term.plain),
         };
-        let giant = |giant: &Giant| blindsight_ckks::Giant {
-            rotation: giant.rotation,
-            terms: giant.terms.iter().map(term).collect(),
+        let giant_step = |giant_step: &GiantStep| blindsight_ckks::GiantStep {
+            rotation: giant_step.rotation,
+            terms: giant_step.terms.iter().map(term).collect(),
         };
-        let map = LinearTransform { giants: giants.iter().map(giant).collect(), order };
+        let map = LinearTransform { giant_steps: giant_steps.iter().map(giant_step).collect(), order };
         Ok(self.transform(inputs, &map, rescale)?)
     }
 

@@ -1,6 +1,6 @@
 //! Builds circuits, and refuses what the parameters cannot carry.
 
-use crate::circuit::{Giant, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
+use crate::circuit::{GiantStep, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 use crate::plain::{Numbers, PlainSpec, Role};
 use crate::scalar::{ScalarRows, SumStage};
 use crate::{Circuit, Error};
@@ -168,7 +168,7 @@ impl Builder {
         self.push(Operation::Rotate(value, steps), level, scale)
     }
 
-    /// The sum over the giants of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
+    /// The sum over the giant steps of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
     /// reads. Every value is at one level and is read, and all products are at one scale. Plaintexts are all
     /// extended or none is: what that
     /// means for the cost, [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need,
@@ -177,21 +177,21 @@ impl Builder {
     pub fn transform(
         &mut self,
         values: Vec<Value>,
-        giants: Vec<Giant>,
+        giant_steps: Vec<GiantStep>,
         order: GiantOrder,
         rescale: Rescale,
     ) -> Result<Value, Error> {
         const NAME: &str = "linear transform";
         let mut sum: Option<(Level, Scale)> = None;
         let (count, mut read, mut role) = (values.len(), vec![false; values.len()], None);
-        for giant in &giants {
-            self.check_rotation(NAME, giant.rotation)?;
-            if giant.terms.is_empty() {
+        for giant_step in &giant_steps {
+            self.check_rotation(NAME, giant_step.rotation)?;
+            if giant_step.terms.is_empty() {
                 return Err(Error::Empty { operation: "giant step" });
             }
-            for &Term { input, baby, plain } in &giant.terms {
+            for &Term { input, baby_step, plain } in &giant_step.terms {
                 *read.get_mut(input).ok_or(Error::TermInput { input, count })? = true;
-                self.check_rotation(NAME, baby)?;
+                self.check_rotation(NAME, baby_step)?;
                 let role = *role.get_or_insert(self.transform_role(plain));
                 let product = self.product(NAME, values[input], plain, role)?;
                 self.check_same(NAME, *sum.get_or_insert(product), product)?;
@@ -201,7 +201,12 @@ impl Builder {
         if let Some(input) = read.iter().position(|read| !read) {
             return Err(Error::UnreadInput { input, count });
         }
-        self.push_rescaled(Operation::Transform { values, giants, order, rescale }, level, scale, rescale)
+        self.push_rescaled(
+            Operation::Transform { values, giant_steps, order, rescale },
+            level,
+            scale,
+            rescale,
+        )
     }
 
     /// What all plaintexts of a transform are, whose first one this is: factors, extended unless it is not.

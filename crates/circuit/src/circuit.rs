@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 /// One giant step of a [`Operation::Transform`]: `rotation` of the sum of `plain * rotated value` over the terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Giant {
+pub struct GiantStep {
     /// The rotation of the sum, to the left.
     pub rotation: usize,
     /// What is summed.
     pub terms: Vec<Term>,
 }
 
-/// One product of a [`Giant`]: a value of the transform, rotated, times a plaintext.
+/// One product of a [`GiantStep`]: a value of the transform, rotated, times a plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
     /// Which of the transform's values.
     pub input: usize,
     /// Its rotation, to the left.
-    pub baby: usize,
+    pub baby_step: usize,
     /// What multiplies it.
     pub plain: Plain,
 }
@@ -56,14 +56,14 @@ pub enum Operation {
     },
     /// A rotation by itself.
     Rotate(Value, usize),
-    /// A linear transform of several values in baby and giant steps: the babies of a value share one
+    /// A linear transform of several values in baby and giant steps: the baby steps of a value share one
     /// decomposition. Where plaintexts are extended it is
     /// hoisted twice, and each giant step has one mod-down (ia.cr/2020/1203, algorithm 6).
     Transform {
         /// What is transformed.
         values: Vec<Value>,
         /// The giant steps.
-        giants: Vec<Giant>,
+        giant_steps: Vec<GiantStep>,
         /// How their rotations are made.
         order: GiantOrder,
         /// Whether the sum is rescaled.

@@ -108,14 +108,14 @@ impl<'a> Clear<'a> {
             Operation::AddPlain(value, summand) => zip(get(*value), &plain(*summand)?, |x, y| x + y),
             Operation::Multiply { a, b, .. } => zip(get(*a), get(*b), |x, y| x * y),
             Operation::Rotate(value, steps) => rotated(get(*value), *steps),
-            Operation::Transform { values, giants, .. } => {
+            Operation::Transform { values, giant_steps, .. } => {
                 let mut sum = vec![0.0; slots];
-                for giant in giants {
+                for giant_step in giant_steps {
                     let mut part = vec![0.0; slots];
-                    for term in &giant.terms {
-                        accumulate(&mut part, &plain(term.plain)?, get(values[term.input]), term.baby);
+                    for term in &giant_step.terms {
+                        accumulate(&mut part, &plain(term.plain)?, get(values[term.input]), term.baby_step);
                     }
-                    part.rotate_left(giant.rotation);
+                    part.rotate_left(giant_step.rotation);
                     sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
                 }
                 sum

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Scheme};
 use crate::chain::EncodedChain;
-use crate::circuit::{Circuit, Giant, Node, Operation};
+use crate::circuit::{Circuit, GiantStep, Node, Operation};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::{PlainSpec, Role};
 use crate::{Counts, Error, Plain};
@@ -242,9 +242,9 @@ impl<'a, B: Backend> Encrypted<'a, B> {
                 backend.multiply(values.get(*a), values.get(*b), *rescale)?
             }
             Operation::Rotate(value, steps) => backend.rotate(values.get(*value), *steps)?,
-            Operation::Transform { values: inputs, giants, order, rescale } => {
+            Operation::Transform { values: inputs, giant_steps, order, rescale } => {
                 let inputs: Vec<_> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
-                backend.transform(&inputs, giants, |plain| program.factor(plain), *order, *rescale)?
+                backend.transform(&inputs, giant_steps, |plain| program.factor(plain), *order, *rescale)?
             }
             Operation::Fold { value, stages, rescale } => {
                 backend.fold(values.take(*value).into_owned(), stages, *rescale)?
@@ -274,8 +274,8 @@ fn performed(operation: &Operation) -> Counts {
             count_rescale(&mut counts, *rescale);
         }
         Operation::Rotate(_, steps) => counts.rotations += u64::from(*steps != 0),
-        Operation::Transform { giants, rescale, .. } => {
-            count_transform(&mut counts, giants);
+        Operation::Transform { giant_steps, rescale, .. } => {
+            count_transform(&mut counts, giant_steps);
             count_rescale(&mut counts, *rescale);
         }
         Operation::Fold { stages, rescale, .. } => {
@@ -296,14 +296,14 @@ fn count_rescale(counts: &mut Counts, rescale: Rescale) {
     counts.rescales += u64::from(rescale == Rescale::Yes);
 }
 
-fn count_transform(counts: &mut Counts, giants: &[Giant]) {
-    let terms = || giants.iter().flat_map(|g| &g.terms);
-    let babies: BTreeSet<(usize, usize)> =
-        terms().filter(|t| t.baby != 0).map(|t| (t.input, t.baby)).collect();
+fn count_transform(counts: &mut Counts, giant_steps: &[GiantStep]) {
+    let terms = || giant_steps.iter().flat_map(|g| &g.terms);
+    let baby_steps: BTreeSet<(usize, usize)> =
+        terms().filter(|t| t.baby_step != 0).map(|t| (t.input, t.baby_step)).collect();
     count_products(counts, terms().count());
-    let babies: Vec<_> = babies.into_iter().collect();
-    babies.chunk_by(|a, b| a.0 == b.0).for_each(|of_input| count_hoisted(counts, of_input.len()));
-    counts.rotations += giants.iter().filter(|g| g.rotation != 0).count() as u64;
+    let baby_steps: Vec<_> = baby_steps.into_iter().collect();
+    baby_steps.chunk_by(|a, b| a.0 == b.0).for_each(|of_input| count_hoisted(counts, of_input.len()));
+    counts.rotations += giant_steps.iter().filter(|g| g.rotation != 0).count() as u64;
 }
 
 fn count_fold_stage(counts: &mut Counts, stage: &[usize]) {

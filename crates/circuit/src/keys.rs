@@ -38,10 +38,10 @@ fn rotations(operation: &Operation) -> Vec<usize> {
     match operation {
         Operation::Rotate(_, steps) => vec![*steps],
         Operation::Fold { stages, .. } => stages.concat(),
-        Operation::Transform { giants, order, .. } => {
-            let babies = giants.iter().flat_map(|g| g.terms.iter().map(|term| term.baby));
-            let steps: BTreeSet<usize> = giants.iter().map(|g| g.rotation).collect();
-            babies.chain(order.rotations(&steps.into_iter().collect::<Vec<_>>())).collect()
+        Operation::Transform { giant_steps, order, .. } => {
+            let baby_steps = giant_steps.iter().flat_map(|g| g.terms.iter().map(|term| term.baby_step));
+            let steps: BTreeSet<usize> = giant_steps.iter().map(|g| g.rotation).collect();
+            baby_steps.chain(order.rotations(&steps.into_iter().collect::<Vec<_>>())).collect()
         }
         Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => vec![],
         Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => vec![],

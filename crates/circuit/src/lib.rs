@@ -42,7 +42,7 @@ mod working_memory;
 
 pub use builder::{Builder, LayerStart};
 pub use circuit::{
-    Circuit, Giant, Label, LabelInput, Node, Operation, Output, Plain, Reading, Span, Term, Value,
+    Circuit, GiantStep, Label, LabelInput, Node, Operation, Output, Plain, Reading, Span, Term, Value,
 };
 pub use cost::{CostModel, UNITS};
 pub use counts::{Counts, Work};
@@ -52,5 +52,5 @@ pub use error::Error;
 pub use plain::{Factors, Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
 pub use scalar::{ScalarRows, SumStage};
-pub use tally::{Babies, Cost, Hoisting, TransformShape};
+pub use tally::{BabySteps, Cost, Hoisting, TransformShape};
 pub use working_memory::working_bytes;

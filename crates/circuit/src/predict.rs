@@ -8,7 +8,7 @@
 //! Every operation is named where errors are injected: one without a formula does not compile.
 
 use crate::Error;
-use crate::circuit::{Circuit, Giant, Node, Operation, Output, Plain, Reading, Term, Value};
+use crate::circuit::{Circuit, GiantStep, Node, Operation, Output, Plain, Reading, Term, Value};
 use crate::clear::{Clear, accumulate, fold_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
@@ -80,15 +80,15 @@ impl Lanes<'_> {
         let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
         for (rotation, products) in steps {
             let mut parts = vec![vec![0.0; slots]; sums.len()];
-            for Product { plain, lanes, baby } in products {
+            for Product { plain, lanes, baby_step } in products {
                 let mut factor = self.checked.clear.plain(*plain)?;
                 mean_squares.push(mean_square(&factor));
-                accumulate(&mut parts[0], &factor, &lanes[0], *baby);
+                accumulate(&mut parts[0], &factor, &lanes[0], *baby_step);
                 let exact = factor.clone();
                 for ((noisy, part), value) in self.noisy.iter_mut().zip(&mut parts[1..]).zip(&lanes[1..]) {
                     factor.copy_from_slice(&exact);
                     noisy.round(&mut factor, *plain);
-                    accumulate(part, &factor, value, *baby);
+                    accumulate(part, &factor, value, *baby_step);
                 }
             }
             for (sum, part) in sums.iter_mut().zip(&mut parts) {
@@ -109,18 +109,20 @@ impl Lanes<'_> {
                 let product = |(value, plain): &(Value, Plain)| Product {
                     plain: *plain,
                     lanes: values.get(*value),
-                    baby: 0,
+                    baby_step: 0,
                 };
                 Some(vec![(0, terms.iter().map(product).collect())])
             }
-            Operation::Transform { values: read, giants, .. } => {
+            Operation::Transform { values: read, giant_steps, .. } => {
                 let product = |term: &Term| Product {
                     plain: term.plain,
                     lanes: values.get(read[term.input]),
-                    baby: term.baby,
+                    baby_step: term.baby_step,
                 };
-                let step = |giant: &Giant| (giant.rotation, giant.terms.iter().map(product).collect());
-                Some(giants.iter().map(step).collect())
+                let step = |giant_step: &GiantStep| {
+                    (giant_step.rotation, giant_step.terms.iter().map(product).collect())
+                };
+                Some(giant_steps.iter().map(step).collect())
             }
             _ => None,
         }
@@ -131,7 +133,7 @@ impl Lanes<'_> {
 struct Product<'v> {
     plain: Plain,
     lanes: &'v [Vec<f64>],
-    baby: usize,
+    baby_step: usize,
 }
 
 impl Executor for Lanes<'_> {
@@ -325,11 +327,12 @@ impl Noisy<'_> {
                 self.add_switch(slots, *a, scale, node.scale);
             }
             Operation::Rotate(value, 1..) => self.add_switch(slots, *value, node.scale, node.scale),
-            Operation::Transform { values, giants, .. } => {
-                let Term { input, plain, .. } = giants[0].terms[0];
+            Operation::Transform { values, giant_steps, .. } => {
+                let Term { input, plain, .. } = giant_steps[0].terms[0];
                 let scale = Scale(self.scale(values[input]).0 * self.circuit.plain(plain).scale.0);
                 let key = self.key(values[0]);
-                let variance = transform_variance(self.circuit, key, giants, mean_squares.iter().copied());
+                let variance =
+                    transform_variance(self.circuit, key, giant_steps, mean_squares.iter().copied());
                 self.random.add_error(slots, variance, scale);
                 self.add_division(slots, node.scale);
             }
@@ -362,26 +365,27 @@ impl Noisy<'_> {
 }
 
 /// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
-/// terms, multiply the babies' errors.
+/// terms, multiply the baby steps' errors.
 fn transform_variance(
     circuit: &Circuit,
     key: Variance,
-    giants: &[Giant],
+    giant_steps: &[GiantStep],
     mut mean_squares: impl Iterator<Item = f64>,
 ) -> Variance {
     let division = noise::division(circuit.parameters());
-    let giant = |giant: &Giant| {
-        let babies = giant.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby != 0);
+    let giant_step = |giant_step: &GiantStep| {
+        let baby_steps =
+            giant_step.terms.iter().zip(&mut mean_squares).filter(|(term, _)| term.baby_step != 0);
         let amplified = |(term, factor): (&Term, f64)| {
             let plain = circuit.plain(term.plain);
-            // Of a transform that is hoisted once each baby has been brought down.
+            // Of a transform that is hoisted once each baby step has been brought down.
             let down = if plain.role == Role::Factor { division } else { 0.0 };
             (key + down) * factor * plain.scale.0.powi(2)
         };
-        let switched = if giant.rotation == 0 { 0.0 } else { key + division };
-        babies.map(amplified).sum::<f64>() + switched
+        let switched = if giant_step.rotation == 0 { 0.0 } else { key + division };
+        baby_steps.map(amplified).sum::<f64>() + switched
     };
-    giants.iter().map(giant).sum()
+    giant_steps.iter().map(giant_step).sum()
 }
 
 /// For each value, the coefficients that are read of it where nothing else depends on it. Operations that act on each coefficient by

@@ -1,6 +1,6 @@
 //! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here.
 
-use crate::circuit::{Circuit, Giant, Node, Operation, Output};
+use crate::circuit::{Circuit, GiantStep, Node, Operation, Output};
 use crate::counts::{Counts, Work};
 use crate::plain::{Factors, Role};
 use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale, ScalarRow};
@@ -28,8 +28,8 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::AddPlain(..) => cost.addition(1),
         Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
         Operation::Rotate(_, steps) => cost.rotate(*steps),
-        Operation::Transform { giants, order, rescale, .. } => {
-            cost.transform(&TransformShape::of(circuit, giants, *order), *rescale)
+        Operation::Transform { giant_steps, order, rescale, .. } => {
+            cost.transform(&TransformShape::of(circuit, giant_steps, *order), *rescale)
         }
         Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
@@ -47,23 +47,23 @@ pub(crate) fn of_output(circuit: &Circuit, output: &Output) -> Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransformShape {
     /// What is read of each input that is read.
-    pub babies: Vec<Babies>,
+    pub baby_steps: Vec<BabySteps>,
     /// How many giant steps there are.
-    pub giants: usize,
+    pub giant_steps: usize,
     /// How many of them rotate.
     pub rotated: usize,
     /// What multiplies them: a factor for each product.
     pub factors: Factors,
     /// How giant steps are made.
     pub order: GiantOrder,
-    /// Where sums over babies are kept.
+    /// Where sums over baby steps are kept.
     pub hoisting: Hoisting,
 }
 
-/// How much of the babies' key-switches is shared.
+/// How much of the baby steps' key-switches is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Hoisting {
-    /// Their decomposition: each baby is brought down by itself. What many giant steps read is cheaper so, as
+    /// Their decomposition: each baby step is brought down by itself. What many giant steps read is cheaper so, as
     /// products and plaintexts have no
     /// special primes.
     Once,
@@ -82,9 +82,9 @@ impl Hoisting {
     }
 }
 
-/// What the giants of a transform read of one of its inputs.
+/// What the giant steps of a transform read of one of its inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Babies {
+pub struct BabySteps {
     /// How many different rotations.
     pub rotated: usize,
     /// Whether the input itself, too.
@@ -92,22 +92,22 @@ pub struct Babies {
 }
 
 impl TransformShape {
-    pub(crate) fn of(circuit: &Circuit, giants: &[Giant], order: GiantOrder) -> Self {
-        let first = giants.iter().flat_map(|giant| &giant.terms).next();
+    pub(crate) fn of(circuit: &Circuit, giant_steps: &[GiantStep], order: GiantOrder) -> Self {
+        let first = giant_steps.iter().flat_map(|giant_step| &giant_step.terms).next();
         let plain = first.is_some_and(|term| circuit.plain(term.plain).role == Role::Factor);
-        let terms = giants.iter().flat_map(|giant| &giant.terms);
-        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-        let mut babies = BTreeMap::<usize, Babies>::new();
-        for (input, baby) in distinct {
-            let babies = babies.entry(input).or_default();
-            babies.rotated += usize::from(baby != 0);
-            babies.unrotated |= baby == 0;
+        let terms = giant_steps.iter().flat_map(|giant_step| &giant_step.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby_step)).collect();
+        let mut baby_steps = BTreeMap::<usize, BabySteps>::new();
+        for (input, baby_step) in distinct {
+            let baby_steps = baby_steps.entry(input).or_default();
+            baby_steps.rotated += usize::from(baby_step != 0);
+            baby_steps.unrotated |= baby_step == 0;
         }
         Self {
-            babies: babies.into_values().collect(),
-            giants: giants.len(),
-            rotated: giants.iter().filter(|g| g.rotation != 0).count(),
-            factors: giants.iter().flat_map(|g| &g.terms).map(|term| circuit.factors(term.plain)).sum(),
+            baby_steps: baby_steps.into_values().collect(),
+            giant_steps: giant_steps.len(),
+            rotated: giant_steps.iter().filter(|g| g.rotation != 0).count(),
+            factors: giant_steps.iter().flat_map(|g| &g.terms).map(|term| circuit.factors(term.plain)).sum(),
             order,
             hoisting: if plain { Hoisting::Once } else { Hoisting::Twice },
         }
@@ -119,8 +119,8 @@ impl TransformShape {
         match (self.hoisting, self.order) {
             (Hoisting::Twice, _) => [self.rotated, 0],
             (Hoisting::Once, _) if self.rotated == 0 => [0, 0],
-            (Hoisting::Once, GiantOrder::Apart) => [0, self.giants - self.rotated],
-            (Hoisting::Once, GiantOrder::Chained) => [self.rotated - 1, self.giants - 1],
+            (Hoisting::Once, GiantOrder::Apart) => [0, self.giant_steps - self.rotated],
+            (Hoisting::Once, GiantOrder::Chained) => [self.rotated - 1, self.giant_steps - 1],
         }
     }
 }
@@ -239,13 +239,14 @@ impl<'a> Cost<'a> {
             work: inner + self.moves(shape),
             ..Counts::default()
         };
-        let giant = Counts { rotations: 1, work: self.giant_step(shape.hoisting), ..Counts::default() };
-        let babies: Counts = shape.babies.iter().map(|babies| self.babies(*babies, shape.hoisting)).sum();
+        let giant_step = Counts { rotations: 1, work: self.giant_step(shape.hoisting), ..Counts::default() };
+        let baby_steps: Counts =
+            shape.baby_steps.iter().map(|baby_steps| self.baby_steps(*baby_steps, shape.hoisting)).sum();
         let end = match (shape.hoisting, shape.rotated) {
             (Hoisting::Once, 0) => self.rescale(rescale),
             _ => self.divide(rescale),
         };
-        products + babies + giant * shape.rotated + end
+        products + baby_steps + giant_step * shape.rotated + end
     }
 
     /// What it takes to bring inner sums to the basis that they are needed in.
@@ -267,17 +268,17 @@ impl<'a> Cost<'a> {
     /// What a transform reads of one input: its rotations, which share a decomposition, and the input itself;
     /// all left in the extended basis, or
     /// each brought down, written to memory and read from it.
-    pub fn babies(&self, babies: Babies, hoisting: Hoisting) -> Counts {
+    pub fn baby_steps(&self, baby_steps: BabySteps, hoisting: Hoisting) -> Counts {
         let work = match hoisting {
-            Hoisting::Twice if babies.unrotated => self.special_multiple(2) + self.passes(2),
+            Hoisting::Twice if baby_steps.unrotated => self.special_multiple(2) + self.passes(2),
             Hoisting::Twice => Work::default(),
             Hoisting::Once => {
                 let read = Work { streamed: 2 * self.limbs, ..Work::default() };
                 let down = self.division(2, self.special, self.limbs);
-                (down + read) * babies.rotated + read * usize::from(babies.unrotated)
+                (down + read) * baby_steps.rotated + read * usize::from(baby_steps.unrotated)
             }
         };
-        self.hoisted(babies.rotated) + Counts { work, ..Counts::default() }
+        self.hoisted(baby_steps.rotated) + Counts { work, ..Counts::default() }
     }
 
     /// Rotations of one ciphertext that share its decomposition, left in the extended basis.

@@ -3,7 +3,7 @@
 use blindsight_circuit::backend::{Backend, Scheme, Stage};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, Error, Giant, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, clear,
+    Builder, Circuit, Error, GiantStep, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, clear,
 };
 use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale};
 
@@ -104,13 +104,17 @@ impl Backend for Slots {
     fn transform<'f>(
         &self,
         inputs: &[&Vector],
-        giants: &[Giant],
+        giant_steps: &[GiantStep],
         factor: impl Fn(Plain) -> &'f Vector,
         _: GiantOrder,
         _: Rescale,
     ) -> Result<Vector, Error> {
-        let term = |t: &Term| zip(&rotated(inputs[t.input], t.baby), factor(t.plain), |a, b| a * b);
-        Ok(total(giants.iter().map(|giant| rotated(&total(giant.terms.iter().map(term)), giant.rotation))))
+        let term = |t: &Term| zip(&rotated(inputs[t.input], t.baby_step), factor(t.plain), |a, b| a * b);
+        Ok(total(
+            giant_steps
+                .iter()
+                .map(|giant_step| rotated(&total(giant_step.terms.iter().map(term)), giant_step.rotation)),
+        ))
     }
 
     fn fold(&self, a: Vector, stages: &[Vec<usize>], _: Rescale) -> Result<Vector, Error> {
@@ -162,11 +166,11 @@ fn circuit() -> Result<Circuit, Error> {
     let rotated = b.rotate(v, 5)?;
     let u = b.sub(v, rotated)?;
     let v = b.add(v, u)?;
-    let term = |input, baby, plain| Term { input, baby, plain };
+    let term = |input, baby_step, plain| Term { input, baby_step, plain };
     let factors = [plain(b, Role::ExtendedFactor, v, 3)?, plain(b, Role::ExtendedFactor, v, 4)?];
     let terms = vec![term(0, 3, factors[0]), term(1, 0, factors[1])];
-    let giants = vec![Giant { rotation: 8, terms }];
-    let v = b.transform(vec![v, u], giants, GiantOrder::Apart, Rescale::No)?;
+    let giant_steps = vec![GiantStep { rotation: 8, terms }];
+    let v = b.transform(vec![v, u], giant_steps, GiantOrder::Apart, Rescale::No)?;
     let v = b.rescale(v)?;
     let v = b.fold(v, vec![vec![1, 2], vec![9]], Rescale::No)?;
     let v = b.add_plain(v, Encoding::Slots, Numbers::new(|| numbers(5)))?;

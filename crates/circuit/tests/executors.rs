@@ -2,7 +2,7 @@
 
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, Counts, Error, Giant, Hoisting, Numbers, Output, Reading, Role, ScalarRows, Term,
+    Builder, Circuit, Counts, Error, GiantStep, Hoisting, Numbers, Output, Reading, Role, ScalarRows, Term,
     Value, Work, clear, dry_run, predict,
 };
 use blindsight_ckks::{
@@ -57,7 +57,7 @@ enum Step {
     Difference,
     Square,
     Rotate(usize),
-    Transform { babies: usize, giants: usize },
+    Transform { baby_steps: usize, giant_steps: usize },
     Fold(Vec<Vec<usize>>),
     Drop,
     Chain { sums_first: bool, square: bool, width: usize },
@@ -73,7 +73,8 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Step::Difference),
         Just(Step::Square),
         (0..DEGREE).prop_map(Step::Rotate),
-        (1usize..5, 1usize..4).prop_map(|(babies, giants)| Step::Transform { babies, giants }),
+        (1usize..5, 1usize..4)
+            .prop_map(|(baby_steps, giant_steps)| Step::Transform { baby_steps, giant_steps }),
         prop::collection::vec(steps.prop_map(|s| s.into_iter().map(|k| k.max(1)).collect()), 1..3)
             .prop_map(Step::Fold),
         Just(Step::Drop),
@@ -107,24 +108,24 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
         }
         Step::Square => b.multiply(v, v, Rescale::Yes),
         Step::Rotate(steps) => b.rotate(v, *steps),
-        Step::Transform { babies, giants } => {
+        Step::Transform { baby_steps, giant_steps } => {
             let scale = b.scale_towards(v, INPUT_SCALE)?;
             let mut inputs = vec![v];
-            if babies * giants > 1 {
+            if baby_steps * giant_steps > 1 {
                 inputs.push(b.rotate(v, 7)?);
             }
             let hoisting = if seed.is_multiple_of(3) { Hoisting::Once } else { Hoisting::Twice };
             let mut steps = vec![];
-            for g in 0..*giants {
+            for g in 0..*giant_steps {
                 let mut terms = vec![];
-                for baby in 0..*babies {
-                    let input = (g + baby) % inputs.len();
-                    let numbers = constant(seed + (g * babies + baby) as u64);
+                for baby_step in 0..*baby_steps {
+                    let input = (g + baby_step) % inputs.len();
+                    let numbers = constant(seed + (g * baby_steps + baby_step) as u64);
                     let plain = b.plain(hoisting.role(), level, scale, numbers)?;
-                    // Babies and giants that go backwards, cyclically.
-                    terms.push(Term { input, baby: baby * (DEGREE - 3) % DEGREE, plain });
+                    // Baby steps and giant steps that go backwards, cyclically.
+                    terms.push(Term { input, baby_step: baby_step * (DEGREE - 3) % DEGREE, plain });
                 }
-                steps.push(Giant { rotation: g * (DEGREE - 16) % DEGREE, terms });
+                steps.push(GiantStep { rotation: g * (DEGREE - 16) % DEGREE, terms });
             }
             let order = if seed.is_multiple_of(2) { GiantOrder::Apart } else { GiantOrder::Chained };
             b.transform(inputs, steps, order, Rescale::Yes)
@@ -347,7 +348,7 @@ fn prediction_is_the_measured_error() {
     let steps = [
         Step::Dot(2),
         Step::Square,
-        Step::Transform { babies: 4, giants: 3 },
+        Step::Transform { baby_steps: 4, giant_steps: 3 },
         Step::Fold(vec![vec![8], vec![16, 32, 48]]),
         Step::Rotate(5),
     ];
@@ -380,16 +381,16 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
     let v = b.multiply(v, v, Rescale::Yes)?;
     let u = b.rotate(v, 3)?;
     let plain = factor(b, Role::ExtendedFactor, v)?;
-    let term = |input, baby, plain| Term { input, baby, plain };
+    let term = |input, baby_step, plain| Term { input, baby_step, plain };
     let several = vec![term(0, 0, plain), term(0, 61, plain), term(0, 2, plain), term(1, 1, plain)];
-    let giants = vec![
-        Giant { rotation: 0, terms: several },
-        Giant { rotation: 48, terms: vec![term(1, 0, plain), term(0, 61, plain)] },
+    let giant_steps = vec![
+        GiantStep { rotation: 0, terms: several },
+        GiantStep { rotation: 48, terms: vec![term(1, 0, plain), term(0, 61, plain)] },
     ];
-    let v = b.transform(vec![v, u], giants, GiantOrder::Apart, Rescale::Yes)?;
+    let v = b.transform(vec![v, u], giant_steps, GiantOrder::Apart, Rescale::Yes)?;
     let plain = factor(b, Role::ExtendedFactor, v)?;
-    let giants = vec![Giant { rotation: 1, terms: vec![term(0, 0, plain)] }];
-    let w = b.transform(vec![v], giants, GiantOrder::Apart, Rescale::No)?;
+    let giant_steps = vec![GiantStep { rotation: 1, terms: vec![term(0, 0, plain)] }];
+    let w = b.transform(vec![v], giant_steps, GiantOrder::Apart, Rescale::No)?;
     let w = hoisted_once(b, w)?;
     let w = b.rescale(w)?;
     let w = b.fold(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
@@ -403,7 +404,7 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
     builder.finish(vec![read, Output { value: w, reading: Reading::Slots }])
 }
 
-/// Transforms whose babies are brought down: without and with giant steps, apart and chained.
+/// Transforms whose baby steps are brought down: without and with giant steps, apart and chained.
 fn hoisted_once(b: &mut Builder, value: Value) -> Result<Value, Error> {
     let (level, mut sum) = (b.level(value)?, value);
     for (rotations, order) in [
@@ -414,9 +415,10 @@ fn hoisted_once(b: &mut Builder, value: Value) -> Result<Value, Error> {
     ] {
         let scale = Scale(1.0);
         let plain = b.plain(Role::Factor, level, scale, constant(level.0 as u64))?;
-        let terms = || [0, 1, 2].map(|baby| Term { input: 0, baby, plain }).to_vec();
-        let giants = rotations.into_iter().map(|rotation| Giant { rotation, terms: terms() }).collect();
-        sum = b.transform(vec![sum], giants, order, Rescale::No)?;
+        let terms = || [0, 1, 2].map(|baby_step| Term { input: 0, baby_step, plain }).to_vec();
+        let giant_steps =
+            rotations.into_iter().map(|rotation| GiantStep { rotation, terms: terms() }).collect();
+        sum = b.transform(vec![sum], giant_steps, order, Rescale::No)?;
     }
     Ok(sum)
 }
@@ -534,12 +536,13 @@ fn a_builder_refuses_what_does_not_fit() {
     let extended = b.plain(Role::ExtendedFactor, Level(0), INPUT_SCALE, constant(1)).unwrap();
     assert!(matches!(b.dot(vec![(v, extended)], Rescale::No), Err(Error::PlainRole { .. })));
     assert!(matches!(b.drop_level(v, Level(1)), Err(Error::LevelMismatch { .. })));
-    let giant = |input| vec![Giant { rotation: 0, terms: vec![Term { input, baby: 0, plain: extended }] }];
-    let missing = b.transform(vec![v], giant(1), GiantOrder::Apart, Rescale::No);
+    let giant_step =
+        |input| vec![GiantStep { rotation: 0, terms: vec![Term { input, baby_step: 0, plain: extended }] }];
+    let missing = b.transform(vec![v], giant_step(1), GiantOrder::Apart, Rescale::No);
     assert_eq!(missing, Err(Error::TermInput { input: 1, count: 1 }));
-    let unread = b.transform(vec![v, v], giant(0), GiantOrder::Apart, Rescale::No);
+    let unread = b.transform(vec![v, v], giant_step(0), GiantOrder::Apart, Rescale::No);
     assert_eq!(unread, Err(Error::UnreadInput { input: 1, count: 2 }));
-    let other_level = b.transform(vec![v, high], giant(1), GiantOrder::Apart, Rescale::No);
+    let other_level = b.transform(vec![v, high], giant_step(1), GiantOrder::Apart, Rescale::No);
     assert!(matches!(other_level, Err(Error::LevelMismatch { .. })));
 }
 

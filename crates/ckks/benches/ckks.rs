@@ -1,8 +1,9 @@
 //! Homomorphic operations at the shipped parameters (N = 8192, six primes, two special ones), on one thread.
 
 use blindsight_ckks::{
-    Ciphertext, Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
-    ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
+    Ciphertext, Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
+    LinearTransform, ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey,
+    SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -83,14 +84,21 @@ fn products(c: &mut Criterion) {
         b.iter(|| evaluator.square(black_box(&a), Rescale::Yes).unwrap());
     });
     let a = evaluator.drop_level(inputs[0].clone(), Level(3)).unwrap();
-    for babies in [4, 8, 16] {
+    for baby_steps in [4, 8, 16] {
         let factors: Vec<_> = (0..16).map(|_| bench.factor(Level(3), Extension::Extended)).collect();
-        let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
-        let giant = |g| Giant { rotation: g * babies, terms: (0..babies).map(|b| term(g, b)).collect() };
-        let map = LinearTransform { giants: (0..16 / babies).map(giant).collect(), order: GiantOrder::Apart };
-        c.bench_function(&format!("transform of 16 diagonals, {babies} babies, and rescale, 4 limbs"), |b| {
-            b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::Yes).unwrap());
-        });
+        let term = |g, b| Term { input: 0, baby_step: b, factor: &factors[g * baby_steps + b] };
+        let giant_step =
+            |g| GiantStep { rotation: g * baby_steps, terms: (0..baby_steps).map(|b| term(g, b)).collect() };
+        let map = LinearTransform {
+            giant_steps: (0..16 / baby_steps).map(giant_step).collect(),
+            order: GiantOrder::Apart,
+        };
+        c.bench_function(
+            &format!("transform of 16 diagonals, {baby_steps} baby steps, and rescale, 4 limbs"),
+            |b| {
+                b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::Yes).unwrap());
+            },
+        );
     }
 }
 
@@ -107,10 +115,13 @@ fn repeats(c: &mut Criterion) {
             c.bench_function(&format!("dot product of {count} terms, {repeats} repeats, 6 limbs"), |b| {
                 b.iter(|| evaluator.dot(black_box(&terms), Rescale::No).unwrap());
             });
-            let term = |k: usize| Term { input: 0, baby: k % 16, factor: &factors[k] };
-            let giant = |g: usize| Giant { rotation: 0, terms: (16 * g..16 * g + 16).map(term).collect() };
-            let map =
-                LinearTransform { giants: (0..count / 16).map(giant).collect(), order: GiantOrder::Apart };
+            let term = |k: usize| Term { input: 0, baby_step: k % 16, factor: &factors[k] };
+            let giant_step =
+                |g: usize| GiantStep { rotation: 0, terms: (16 * g..16 * g + 16).map(term).collect() };
+            let map = LinearTransform {
+                giant_steps: (0..count / 16).map(giant_step).collect(),
+                order: GiantOrder::Apart,
+            };
             c.bench_function(&format!("transform of {count} terms, {repeats} repeats, 6 limbs"), |b| {
                 b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::No).unwrap());
             });

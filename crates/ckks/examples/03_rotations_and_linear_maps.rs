@@ -4,7 +4,7 @@
 //! vector by a matrix with far fewer rotations than the matrix has rows.
 
 use blindsight_ckks::{
-    Context, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
+    Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform,
     ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
@@ -64,17 +64,23 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let matrix = |row: usize, column: usize| ((row * SIZE + column) as f64 * 0.37).sin();
     let factor_scale = Scale(context.parameters().modulus(level));
     let factor = |d: usize| {
-        let (giant, baby) = (d / 4 * 4, d % 4);
-        let row = |slot: usize| (slot + slots - giant) % SIZE;
+        let (giant_step, baby_step) = (d / 4 * 4, d % 4);
+        let row = |slot: usize| (slot + slots - giant_step) % SIZE;
         let diagonal: Vec<f64> =
-            (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant + baby) % SIZE)).collect();
+            (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant_step + baby_step) % SIZE)).collect();
         context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)
     };
     let factors = (0..16).map(factor).collect::<Result<Vec<_>, blindsight_ckks::Error>>()?;
-    let term = |giant: usize, baby: usize| Term { input: 0, baby, factor: &factors[giant + baby] };
-    let giant =
-        |rotation: usize| Giant { rotation, terms: (0..4).map(|baby| term(rotation, baby)).collect() };
-    let map = LinearTransform { giants: [0, 4, 8, 12].map(giant).into(), order: GiantOrder::Apart };
+    let term = |giant_step: usize, baby_step: usize| Term {
+        input: 0,
+        baby_step,
+        factor: &factors[giant_step + baby_step],
+    };
+    let giant_step = |rotation: usize| GiantStep {
+        rotation,
+        terms: (0..4).map(|baby_step| term(rotation, baby_step)).collect(),
+    };
+    let map = LinearTransform { giant_steps: [0, 4, 8, 12].map(giant_step).into(), order: GiantOrder::Apart };
 
     // The whole map ends with one division: the mod-down of the last key-switch and the rescale are one.
     let product = evaluator.transform(&[&a], &map, Rescale::Yes)?;

@@ -45,7 +45,7 @@ pub use encoder::{Encoding, Extension, MOST_REPEATS, PlainFactor, PlainSummand, 
 pub use error::Error;
 pub use evaluator::{Evaluator, Rescale};
 pub use keys::{EvaluationKeys, KeyPurpose, KeyRequirements, PublicKey, SecretKey, SeededEvaluationKeys};
-pub use linear::{Giant, GiantOrder, LinearTransform, Term};
+pub use linear::{GiantOrder, GiantStep, LinearTransform, Term};
 pub use parameters::{Level, Parameters, ParametersLiteral, Scale};
 pub use pointwise::{Pointwise, ScalarRow};
 pub use random::Randomness;

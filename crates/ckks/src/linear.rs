@@ -15,14 +15,14 @@ use std::collections::BTreeSet;
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
 /// `sum_g rotate_g(sum_(i, b) factor_gib * rotate_b(v_i))` (Bossuat et al., ia.cr/2020/1203, section 5).
 ///
-/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: babies
+/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: baby steps
 /// need no mod-down each, but every
-/// product and factor has the special primes, too. With plain ones babies are brought down: where each is
+/// product and factor has the special primes, too. With plain ones baby steps are brought down: where each is
 /// read many times, that is less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearTransform<'a> {
     /// The giant steps.
-    pub giants: Vec<Giant<'a>>,
+    pub giant_steps: Vec<GiantStep<'a>>,
     /// How their rotations are made.
     pub order: GiantOrder,
 }
@@ -39,15 +39,15 @@ pub enum GiantOrder {
 
 impl GiantOrder {
     /// The rotations that are made for giant steps by these rotations, which ascend: one for each that is not zero.
-    pub fn rotations(self, giants: &[usize]) -> Vec<usize> {
+    pub fn rotations(self, giant_steps: &[usize]) -> Vec<usize> {
         match self {
-            Self::Apart => giants.iter().copied().filter(|giant| *giant != 0).collect(),
+            Self::Apart => giant_steps.iter().copied().filter(|giant_step| *giant_step != 0).collect(),
             Self::Chained => {
-                let before = std::iter::once(&0).chain(giants);
-                giants
+                let before = std::iter::once(&0).chain(giant_steps);
+                giant_steps
                     .iter()
                     .zip(before)
-                    .map(|(giant, before)| giant - before)
+                    .map(|(giant_step, before)| giant_step - before)
                     .filter(|step| *step != 0)
                     .collect()
             }
@@ -57,7 +57,7 @@ impl GiantOrder {
 
 /// One giant step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Giant<'a> {
+pub struct GiantStep<'a> {
     /// The rotation of the sum.
     pub rotation: usize,
     /// What is summed.
@@ -70,7 +70,7 @@ pub struct Term<'a> {
     /// Which input.
     pub input: usize,
     /// Its rotation.
-    pub baby: usize,
+    pub baby_step: usize,
     /// What multiplies it; extended in all terms of a map, or in none.
     pub factor: &'a PlainFactor,
 }
@@ -88,14 +88,14 @@ struct Inner {
     extension: Extension,
 }
 
-/// The ciphertext that a baby is a rotation of, and the rotation; none where it is the ciphertext itself.
+/// The ciphertext that a baby step is a rotation of, and the rotation; none where it is the ciphertext itself.
 struct Rotated<'a> {
     input: &'a Ciphertext,
     rotation: Option<Rotation<'a>>,
 }
 
-/// How many babies are worked on at a time: a block of both halves of each fits the second cache.
-const BABIES: usize = 128;
+/// How many baby steps are worked on at a time: a block of both halves of each fits the second cache.
+const BABY_STEPS: usize = 128;
 
 /// From how many inputs they may come: each has its digits in memory.
 const INPUTS: usize = 8;
@@ -104,11 +104,11 @@ impl Evaluator<'_> {
     /// Applies a linear map to ciphertexts of one level; its factors are at that level, all extended or none,
     /// all products at one scale.
     ///
-    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
-    /// decomposition for all babies of an input, and for each giant a mod-down of one half, a decomposition and a key product; one division
-    /// at the end, fused with the rescale. With plain factors each baby has a mod-down, and giant steps only
+    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby step rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
+    /// decomposition for all baby steps of an input, and for each giant step a mod-down of one half, a decomposition and a key product; one division
+    /// at the end, fused with the rescale. With plain factors each baby step has a mod-down, and giant steps only
     /// where they are chained.
-    /// Error: that of the babies' key products (and mod-downs) times the factors, of the giants', and of the
+    /// Error: that of the baby steps' key products (and mod-downs) times the factors, of the giant steps', and of the
     /// division.
     ///
     /// # Errors
@@ -124,12 +124,13 @@ impl Evaluator<'_> {
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
         let (level, scale, extension) = check_transform(inputs, map)?;
-        let babies = self.babies(level, map)?;
+        let baby_steps = self.baby_steps(level, map)?;
         let sums = match extension {
-            Extension::Extended => self.inner_sums(inputs, level, &babies, map),
-            Extension::Plain => self.plain_inner_sums(inputs, level, &babies, map)?,
+            Extension::Extended => self.inner_sums(inputs, level, &baby_steps, map),
+            Extension::Plain => self.plain_inner_sums(inputs, level, &baby_steps, map)?,
         };
-        if extension == Extension::Plain && map.giants.iter().all(|giant| giant.rotation == 0) {
+        if extension == Extension::Plain && map.giant_steps.iter().all(|giant_step| giant_step.rotation == 0)
+        {
             let [c0, c1] = self.added(level, sums);
             return self.finish(Ciphertext { c0, c1, level, scale }, rescale);
         }
@@ -142,14 +143,14 @@ impl Evaluator<'_> {
     }
 
     /// The rotated inputs that the map reads, each once, in order.
-    fn babies(&self, level: Level, map: &LinearTransform<'_>) -> Result<Vec<Baby<'_>>, Error> {
-        let terms = map.giants.iter().flat_map(|giant| &giant.terms);
-        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby)).collect();
-        let baby = |(input, steps)| {
+    fn baby_steps(&self, level: Level, map: &LinearTransform<'_>) -> Result<Vec<Baby<'_>>, Error> {
+        let terms = map.giant_steps.iter().flat_map(|giant_step| &giant_step.terms);
+        let distinct: BTreeSet<(usize, usize)> = terms.map(|term| (term.input, term.baby_step)).collect();
+        let baby_step = |(input, steps)| {
             let key = (steps != 0).then(|| self.keys.rotation(steps, level)).transpose()?;
             Ok(Baby { input, steps, key })
         };
-        distinct.into_iter().map(baby).collect()
+        distinct.into_iter().map(baby_step).collect()
     }
 
     /// For each giant step the sum of its products, in the extended basis.
@@ -157,11 +158,11 @@ impl Evaluator<'_> {
         &self,
         inputs: &[&Ciphertext],
         level: Level,
-        babies: &[Baby<'_>],
+        baby_steps: &[Baby<'_>],
         map: &LinearTransform<'_>,
     ) -> Vec<Halves> {
-        let mut sums: Vec<Halves> = map.giants.iter().map(|_| self.extended_scratch(level)).collect();
-        for (index, group) in groups(babies).into_iter().enumerate() {
+        let mut sums: Vec<Halves> = map.giant_steps.iter().map(|_| self.extended_scratch(level)).collect();
+        for (index, group) in groups(baby_steps).into_iter().enumerate() {
             let of_inputs = || group.chunk_by(|a, b| a.input == b.input);
             let digits = |of_input: &[Baby<'_>]| {
                 let input = inputs[of_input[0].input];
@@ -169,9 +170,12 @@ impl Evaluator<'_> {
             };
             let digits: Vec<_> = of_inputs().map(digits).collect();
             let rotated = of_inputs().zip(&digits).flat_map(|(of_input, digits)| {
-                of_input.iter().map(move |baby| Rotated {
-                    input: inputs[baby.input],
-                    rotation: digits.as_ref().zip(baby.key).map(|(digits, key)| Rotation::new(digits, key)),
+                of_input.iter().map(move |baby_step| Rotated {
+                    input: inputs[baby_step.input],
+                    rotation: digits
+                        .as_ref()
+                        .zip(baby_step.key)
+                        .map(|(digits, key)| Rotation::new(digits, key)),
                 })
             });
             self.add_products(&rotated.collect::<Vec<_>>(), &terms_of(group, map), &mut sums, index == 0);
@@ -179,18 +183,19 @@ impl Evaluator<'_> {
         sums
     }
 
-    /// The same for factors that are not extended: babies are brought down, and all is modulo the primes of
+    /// The same for factors that are not extended: baby steps are brought down, and all is modulo the primes of
     /// the level.
     fn plain_inner_sums(
         &self,
         inputs: &[&Ciphertext],
         level: Level,
-        babies: &[Baby<'_>],
+        baby_steps: &[Baby<'_>],
         map: &LinearTransform<'_>,
     ) -> Result<Vec<Halves>, Error> {
         let basis = self.context.basis(level);
-        let mut sums: Vec<Halves> = map.giants.iter().map(|_| [basis.scratch(), basis.scratch()]).collect();
-        for (index, group) in groups(babies).into_iter().enumerate() {
+        let mut sums: Vec<Halves> =
+            map.giant_steps.iter().map(|_| [basis.scratch(), basis.scratch()]).collect();
+        for (index, group) in groups(baby_steps).into_iter().enumerate() {
             let mut rotated: Vec<Cow<'_, Ciphertext>> = vec![];
             for of_input in group.chunk_by(|a, b| a.input == b.input) {
                 rotated.extend(self.rotations(inputs[of_input[0].input], of_input)?);
@@ -198,8 +203,8 @@ impl Evaluator<'_> {
             let terms = terms_of(group, map);
             each_block_of(&mut sums, |block, outs| {
                 for (terms, out) in terms.iter().zip(outs) {
-                    let pairs = terms.iter().map(|(baby, factor)| Pair {
-                        left: [block.of(&rotated[*baby].c0), block.of(&rotated[*baby].c1)],
+                    let pairs = terms.iter().map(|(baby_step, factor)| Pair {
+                        left: [block.of(&rotated[*baby_step].c0), block.of(&rotated[*baby_step].c1)],
                         shared: factor.block(block),
                     });
                     let (kernel, m) = (basis.kernel(), basis.modulus(block.limb));
@@ -211,21 +216,21 @@ impl Evaluator<'_> {
         Ok(sums)
     }
 
-    /// The babies of one input as ciphertexts.
+    /// The baby steps of one input as ciphertexts.
     fn rotations<'c>(
         &self,
         input: &'c Ciphertext,
-        babies: &[Baby<'_>],
+        baby_steps: &[Baby<'_>],
     ) -> Result<Vec<Cow<'c, Ciphertext>>, Error> {
-        let rotated = babies.iter().any(|baby| baby.key.is_some());
+        let rotated = baby_steps.iter().any(|baby_step| baby_step.key.is_some());
         let digits = rotated.then(|| Digits::new(self.context, &input.c1, input.level));
-        let rotation = |baby: &Baby<'_>| match (&digits, baby.key) {
+        let rotation = |baby_step: &Baby<'_>| match (&digits, baby_step.key) {
             (Some(digits), Some(key)) => {
                 Ok(Cow::Owned(self.rotate_digits(input, &Rotation::new(digits, key))?))
             }
             _ => Ok(Cow::Borrowed(input)),
         };
-        parallel::map(babies.iter(), rotation).into_iter().collect()
+        parallel::map(baby_steps.iter(), rotation).into_iter().collect()
     }
 
     /// The sum of pairs of halves modulo the primes of a level.
@@ -238,23 +243,23 @@ impl Evaluator<'_> {
         sums.into_iter().reduce(add).expect("a linear map has giant steps")
     }
 
-    /// The sums of products with these babies, written to `sums` (`first`) or added to them. Babies live for a block only: nothing of
+    /// The sums of products with these baby steps, written to `sums` (`first`) or added to them. Baby steps live for a block only: nothing of
     /// them is written to memory.
     fn add_products(
         &self,
-        babies: &[Rotated<'_>],
+        baby_steps: &[Rotated<'_>],
         terms: &[Vec<(usize, &PlainFactor)>],
         sums: &mut [Halves],
         first: bool,
     ) {
-        let extended = self.context.extended_basis(babies[0].input.level);
+        let extended = self.context.extended_basis(baby_steps[0].input.level);
         each_block_of(sums, |block, outs| {
-            let mut rotated = Poly::<Values>::scratch(block.words.len(), 2 * babies.len());
+            let mut rotated = Poly::<Values>::scratch(block.words.len(), 2 * baby_steps.len());
             let halves = rotated.words_mut().chunks_exact_mut(2 * block.words.len());
-            babies.iter().zip(halves).for_each(|(baby, out)| self.baby_block(baby, block, out));
+            baby_steps.iter().zip(halves).for_each(|(baby_step, out)| self.baby_block(baby_step, block, out));
             for (terms, out) in terms.iter().zip(outs) {
-                let pairs = terms.iter().map(|(baby, factor)| Pair {
-                    left: [rotated.limb(2 * baby), rotated.limb(2 * baby + 1)],
+                let pairs = terms.iter().map(|(baby_step, factor)| Pair {
+                    left: [rotated.limb(2 * baby_step), rotated.limb(2 * baby_step + 1)],
                     shared: factor.block(block),
                 });
                 let (kernel, m, pairs) =
@@ -268,14 +273,14 @@ impl Evaluator<'_> {
         });
     }
 
-    /// A block of both halves of a baby, in the extended basis.
-    fn baby_block(&self, baby: &Rotated<'_>, block: &Block, out: &mut [u32]) {
+    /// A block of both halves of a baby step, in the extended basis.
+    fn baby_block(&self, baby_step: &Rotated<'_>, block: &Block, out: &mut [u32]) {
         let (first, second) = out.split_at_mut(block.words.len());
-        let Ciphertext { c0, c1, level, .. } = baby.input;
+        let Ciphertext { c0, c1, level, .. } = baby_step.input;
         let multiple = |half, block: &Block, out: &mut [u32]| {
             add_special_multiple(self.context, *level, half, block, out)
         };
-        if let Some(rotation) = &baby.rotation {
+        if let Some(rotation) = &baby_step.rotation {
             return rotation.block(|b, o| multiple(c0, b, o), block, [first, second], false);
         }
         for (half, out) in [(c0, first), (c1, second)] {
@@ -293,9 +298,10 @@ impl Evaluator<'_> {
         sums: Vec<Inner>,
     ) -> Result<Halves, Error> {
         let (rotated, still): (Vec<_>, Vec<_>) =
-            sums.into_iter().zip(&map.giants).partition(|(_, giant)| giant.rotation != 0);
-        let with_key =
-            |(sum, giant): (Inner, &Giant<'_>)| Ok((sum, self.keys.rotation(giant.rotation, level)?));
+            sums.into_iter().zip(&map.giant_steps).partition(|(_, giant_step)| giant_step.rotation != 0);
+        let with_key = |(sum, giant_step): (Inner, &GiantStep<'_>)| {
+            Ok((sum, self.keys.rotation(giant_step.rotation, level)?))
+        };
         let mut rotated = rotated.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
         let add = |mut sum: Halves, other: Halves| {
             self.add_extended(&mut sum, &other, level);
@@ -320,7 +326,7 @@ impl Evaluator<'_> {
         sums: Vec<Inner>,
     ) -> Result<Halves, Error> {
         let mut steps: Vec<(usize, Inner)> =
-            map.giants.iter().map(|giant| giant.rotation).zip(sums).collect();
+            map.giant_steps.iter().map(|giant_step| giant_step.rotation).zip(sums).collect();
         steps.sort_by_key(|(rotation, _)| *rotation);
         let (mut at, mut sum) = steps.pop().expect("a linear map has giant steps");
         while at != 0 {
@@ -430,7 +436,7 @@ fn check_transform(
     inputs: &[&Ciphertext],
     map: &LinearTransform<'_>,
 ) -> Result<(Level, Scale, Extension), Error> {
-    let mut terms = map.giants.iter().flat_map(|giant| &giant.terms).peekable();
+    let mut terms = map.giant_steps.iter().flat_map(|giant_step| &giant_step.terms).peekable();
     let product = |term: &Term<'_>| Scale(inputs[term.input].scale.0 * term.factor.scale.0);
     let first = terms.peek().expect("a linear map has terms");
     let (level, scale, extension) = (inputs[first.input].level, product(first), first.factor.extension);
@@ -443,13 +449,13 @@ fn check_transform(
     Ok((level, scale, extension))
 }
 
-/// Babies in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABIES`] unless one input has more.
-fn groups<'b, 'a>(babies: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
-    let (mut groups, mut rest) = (vec![], babies);
+/// Baby steps in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABY_STEPS`] unless one input has more.
+fn groups<'b, 'a>(baby_steps: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
+    let (mut groups, mut rest) = (vec![], baby_steps);
     while !rest.is_empty() {
         let mut end = 0;
         for of_input in rest.chunk_by(|a, b| a.input == b.input).take(INPUTS) {
-            if end > 0 && end + of_input.len() > BABIES {
+            if end > 0 && end + of_input.len() > BABY_STEPS {
                 break;
             }
             end += of_input.len();
@@ -461,11 +467,11 @@ fn groups<'b, 'a>(babies: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
     groups
 }
 
-/// For each giant step its terms that read one of these babies, with the baby's position.
-fn terms_of<'f>(babies: &[Baby<'_>], map: &LinearTransform<'f>) -> Vec<Vec<(usize, &'f PlainFactor)>> {
+/// For each giant step its terms that read one of these baby steps, with the baby step's position.
+fn terms_of<'f>(baby_steps: &[Baby<'_>], map: &LinearTransform<'f>) -> Vec<Vec<(usize, &'f PlainFactor)>> {
     let find = |term: &Term<'f>| {
-        let position = babies.binary_search_by_key(&(term.input, term.baby), |b| (b.input, b.steps));
+        let position = baby_steps.binary_search_by_key(&(term.input, term.baby_step), |b| (b.input, b.steps));
         Some((position.ok()?, term.factor))
     };
-    map.giants.iter().map(|giant| giant.terms.iter().filter_map(find).collect()).collect()
+    map.giant_steps.iter().map(|giant_step| giant_step.terms.iter().filter_map(find).collect()).collect()
 }

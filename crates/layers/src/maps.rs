@@ -1,6 +1,6 @@
 //! Map by map: convolutions over offset ciphertexts with one weight for all slots (LoLa's convolution representation).
 
-use blindsight_circuit::{Builder, Error, Giant, Numbers, Plain, Role, Term, Value};
+use blindsight_circuit::{Builder, Error, GiantStep, Numbers, Plain, Role, Term, Value};
 use blindsight_ckks::{GiantOrder, Rescale};
 use blindsight_layout::Im2col;
 use std::collections::BTreeMap;
@@ -90,17 +90,17 @@ impl Cut {
                     moves.insert(0, vec![]);
                 }
                 let mut terms = vec![];
-                for (baby, places) in moves {
+                for (baby_step, places) in moves {
                     let plain = match masks.get(&places) {
                         Some(mask) => *mask,
                         None => mask(b, value, places.clone())?,
                     };
                     masks.insert(places, plain);
-                    terms.push(Term { input: 0, baby, plain });
+                    terms.push(Term { input: 0, baby_step, plain });
                 }
                 offsets.push(b.transform(
                     vec![value],
-                    vec![Giant { rotation: 0, terms }],
+                    vec![GiantStep { rotation: 0, terms }],
                     GiantOrder::Apart,
                     Rescale::Yes,
                 )?);

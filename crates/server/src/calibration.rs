@@ -8,7 +8,7 @@
 use crate::Error;
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, CostModel, Giant, Numbers, Output, Plain, Reading, Role, Term, UNITS, Value,
+    Builder, Circuit, CostModel, GiantStep, Numbers, Output, Plain, Reading, Role, Term, UNITS, Value,
 };
 use blindsight_circuit::{Work, dry_run};
 use blindsight_ckks::wire::{self, WireError};
@@ -133,17 +133,21 @@ fn fold(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
 
 fn transform(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
-    let mut giants = vec![];
+    let mut giant_steps = vec![];
     for rotation in (0..64).step_by(8) {
-        let term = |baby| {
-            Ok(Term { input: 0, baby, plain: plain(b, Role::ExtendedFactor, value, rotation + baby)? })
+        let term = |baby_step| {
+            Ok(Term {
+                input: 0,
+                baby_step,
+                plain: plain(b, Role::ExtendedFactor, value, rotation + baby_step)?,
+            })
         };
-        giants.push(Giant {
+        giant_steps.push(GiantStep {
             rotation,
             terms: (0..8).map(term).collect::<Result<_, blindsight_circuit::Error>>()?,
         });
     }
-    b.transform(vec![value], giants, GiantOrder::Apart, Rescale::Yes)
+    b.transform(vec![value], giant_steps, GiantOrder::Apart, Rescale::Yes)
 }
 
 fn sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
@@ -157,9 +161,10 @@ fn sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
 
 fn extended_sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
-    let term = |number| Ok(Term { input: 0, baby: 0, plain: plain(b, Role::ExtendedFactor, value, number)? });
+    let term =
+        |number| Ok(Term { input: 0, baby_step: 0, plain: plain(b, Role::ExtendedFactor, value, number)? });
     let terms = (0..128).map(term).collect::<Result<_, blindsight_circuit::Error>>()?;
-    b.transform(vec![value], vec![Giant { rotation: 0, terms }], GiantOrder::Apart, Rescale::Yes)
+    b.transform(vec![value], vec![GiantStep { rotation: 0, terms }], GiantOrder::Apart, Rescale::Yes)
 }
 
 /// A kernel that ran.

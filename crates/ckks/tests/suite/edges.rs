@@ -2,7 +2,7 @@
 
 use crate::common::{Setup, random_slots, rotated};
 use blindsight_ckks::{
-    Ciphertext, Encoding, Error, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level,
+    Ciphertext, Encoding, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
     LinearTransform, PlainFactor, Rescale, Scale, Term,
 };
 
@@ -26,7 +26,7 @@ fn ones(setup: &Setup, level: usize, bits: f64) -> PlainFactor {
 /// The first input rotated by one, times a factor.
 fn one_term(factor: &PlainFactor) -> LinearTransform<'_> {
     LinearTransform {
-        giants: vec![Giant { rotation: 0, terms: vec![Term { input: 0, baby: 1, factor }] }],
+        giant_steps: vec![GiantStep { rotation: 0, terms: vec![Term { input: 0, baby_step: 1, factor }] }],
         order: GiantOrder::Apart,
     }
 }
@@ -118,11 +118,11 @@ fn operands_of_different_scales_are_refused() {
     assert!(evaluator.dot(&[(&a, &plain(20.0)), (&b, &plain(21.0))], Rescale::No).is_ok());
     let (one, other) = (ones(&setup, 2, 26.0), factor(&setup, &[1.0], 2, 25.0, Extension::Extended));
     let mut map = one_term(&one);
-    map.giants[0].terms.push(Term { input: 0, baby: 0, factor: &other });
+    map.giant_steps[0].terms.push(Term { input: 0, baby_step: 0, factor: &other });
     let transformed = evaluator.transform(&[&a], &map, Rescale::No);
     assert_eq!(transformed, Err(Error::ScaleMismatch { left: Scale::bits(52.0), right: Scale::bits(51.0) }));
     // Here too it is the products: the second input's scale is twice the first's.
-    map.giants[0].terms[1].input = 1;
+    map.giant_steps[0].terms[1].input = 1;
     let twice = setup.encrypt(&[1.0], Level(2), Scale::bits(27.0));
     assert!(evaluator.transform(&[&a, &twice], &map, Rescale::No).is_ok());
     // What the rounding of f64 does to a scale is forgiven.
@@ -262,12 +262,12 @@ fn a_giant_step_without_terms_adds_nothing() {
     let factor = ones(&setup, 2, 26.0);
     let mut map = one_term(&factor);
     for rotation in [0, 2] {
-        map.giants.push(Giant { rotation, terms: vec![] });
+        map.giant_steps.push(GiantStep { rotation, terms: vec![] });
     }
     assert_near(&setup, &evaluator.transform(&[&a], &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
 }
 
-/// More inputs and more babies than are worked on at a time, spread unevenly over giant steps.
+/// More inputs and more baby steps than are worked on at a time, spread unevenly over giant steps.
 #[test]
 fn a_transform_of_many_inputs_and_babies() {
     let mut requirements = KeyRequirements::default();
@@ -276,22 +276,22 @@ fn a_transform_of_many_inputs_and_babies() {
     let evaluator = Evaluator::new(&setup.context, &setup.keys);
     let slots: Vec<Vec<f64>> = (0..20).map(|i| random_slots(N, i)).collect();
     let inputs: Vec<_> = slots.iter().map(|x| setup.encrypt(x, Level(1), Scale::bits(26.0))).collect();
-    let babies = |input: usize| if input == 3 { 0..200 } else { 0..input % 4 + 1 };
-    let steps: Vec<(usize, usize)> = (0..20).flat_map(|i| babies(i).map(move |b| (i, b))).collect();
+    let baby_steps = |input: usize| if input == 3 { 0..200 } else { 0..input % 4 + 1 };
+    let steps: Vec<(usize, usize)> = (0..20).flat_map(|i| baby_steps(i).map(move |b| (i, b))).collect();
     let diagonals: Vec<_> = (0..steps.len()).map(|k| random_slots(N, 100 + k as u64)).collect();
     for extension in [Extension::Extended, Extension::Plain] {
         let factors: Vec<_> = diagonals.iter().map(|d| factor(&setup, d, 1, 20.0, extension)).collect();
-        let mut giants = [0, 7, 100].map(|rotation| Giant { rotation, terms: vec![] });
+        let mut giant_steps = [0, 7, 100].map(|rotation| GiantStep { rotation, terms: vec![] });
         let mut expected = vec![0.0; N];
-        for (k, (&(input, baby), factor)) in steps.iter().zip(&factors).enumerate() {
-            let giant = &mut giants[k % 3];
-            giant.terms.push(Term { input, baby, factor });
-            let moved = rotated(&slots[input], baby);
+        for (k, (&(input, baby_step), factor)) in steps.iter().zip(&factors).enumerate() {
+            let giant_step = &mut giant_steps[k % 3];
+            giant_step.terms.push(Term { input, baby_step, factor });
+            let moved = rotated(&slots[input], baby_step);
             let products: Vec<f64> = moved.iter().zip(&diagonals[k]).map(|(x, d)| x * d).collect();
-            expected.iter_mut().zip(rotated(&products, giant.rotation)).for_each(|(e, p)| *e += p);
+            expected.iter_mut().zip(rotated(&products, giant_step.rotation)).for_each(|(e, p)| *e += p);
         }
         let inputs: Vec<&Ciphertext> = inputs.iter().collect();
-        let map = LinearTransform { giants: giants.into(), order: GiantOrder::Apart };
+        let map = LinearTransform { giant_steps: giant_steps.into(), order: GiantOrder::Apart };
         assert_near(&setup, &evaluator.transform(&inputs, &map, Rescale::No).unwrap(), &expected, 1e-2);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{Setup, literal, random_slots, rotated};
 use blindsight_ckks::{
-    Context, Error, Evaluator, Extension, Giant, GiantOrder, KeyPurpose, KeyRequirements, Level,
+    Context, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyPurpose, KeyRequirements, Level,
     LinearTransform, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
@@ -88,8 +88,8 @@ fn missing_keys_are_named_with_their_level() {
 
     let scale = Scale::bits(12.0);
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();
-    let map = |baby, rotation| LinearTransform {
-        giants: vec![Giant { rotation, terms: vec![Term { input: 0, baby, factor: &factor }] }],
+    let map = |baby_step, rotation| LinearTransform {
+        giant_steps: vec![GiantStep { rotation, terms: vec![Term { input: 0, baby_step, factor: &factor }] }],
         order: GiantOrder::Apart,
     };
     assert!(evaluator.transform(&[&at(1)], &map(1, 1), Rescale::No).is_ok());

@@ -2,7 +2,7 @@
 
 use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
 use blindsight_ckks::{
-    Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform, Rescale,
+    Encoding, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform, Rescale,
     Scale, Term, noise,
 };
 
@@ -190,7 +190,7 @@ fn transforms_with_every_split() {
     for level in levels().skip(1) {
         let extensions = [Extension::Extended, Extension::Plain];
         let splits = [(4, 4), (1, 4), (4, 1)].into_iter().flat_map(|split| extensions.map(|e| (split, e)));
-        for ((babies, giants), extension) in splits {
+        for ((baby_steps, giant_steps), extension) in splits {
             let x = random_slots(N, 11);
             let diagonal = |d: usize| random_slots(N, 300 + d as u64);
             let scale = Scale(SCALE / 4.0);
@@ -198,32 +198,33 @@ fn transforms_with_every_split() {
                 let shifted = rotated(&diagonal(4 * g + b), N - 4 * g);
                 setup.context.encode_factor(&shifted, level, scale, extension).unwrap()
             };
-            let splits = (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b)));
+            let splits = (0..giant_steps).flat_map(|g| (0..baby_steps).map(move |b| (g, b)));
             let factors: Vec<_> = splits.map(factor).collect();
-            let term = |g, b| Term { input: 0, baby: b, factor: &factors[g * babies + b] };
-            let giant = |g| Giant { rotation: 4 * g, terms: (0..babies).map(|b| term(g, b)).collect() };
+            let term = |g, b| Term { input: 0, baby_step: b, factor: &factors[g * baby_steps + b] };
+            let giant_step =
+                |g| GiantStep { rotation: 4 * g, terms: (0..baby_steps).map(|b| term(g, b)).collect() };
             let mut expected = vec![0.0; N];
-            for (g, b) in (0..giants).flat_map(|g| (0..babies).map(move |b| (g, b))) {
+            for (g, b) in (0..giant_steps).flat_map(|g| (0..baby_steps).map(move |b| (g, b))) {
                 let (d, v) = (diagonal(4 * g + b), rotated(&x, 4 * g + b));
                 expected.iter_mut().zip(d.iter().zip(&v)).for_each(|(e, (d, v))| *e += d * v);
             }
             let a = setup.encrypt(&x, level, Scale(SCALE));
             let third = 1.0 / 3.0;
-            let terms = (babies * giants) as f64;
+            let terms = (baby_steps * giant_steps) as f64;
             let product = |v| noise::plain_product(parameters, (v, third, Scale(SCALE)), (third, scale));
-            let rotated_babies = ((babies - 1) * giants) as f64;
-            let baby = match extension {
+            let rotated_babies = ((baby_steps - 1) * giant_steps) as f64;
+            let baby_step = match extension {
                 // Baby products are added before the mod-down: no rounding there.
                 Extension::Extended => noise::key_product(parameters, level),
                 Extension::Plain => noise::key_switch(parameters, level),
             };
-            let switched = baby * third * scale.0 * scale.0;
-            let giant_steps = (giants - 1) as f64 * noise::key_switch(parameters, level);
-            let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + giant_steps;
+            let switched = baby_step * third * scale.0 * scale.0;
+            let of_giant_steps = (giant_steps - 1) as f64 * noise::key_switch(parameters, level);
+            let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + of_giant_steps;
             let q = parameters.modulus(level);
             let predicted = sum / q / q + noise::division(parameters);
             for order in [GiantOrder::Apart, GiantOrder::Chained] {
-                let map = LinearTransform { giants: (0..giants).map(giant).collect(), order };
+                let map = LinearTransform { giant_steps: (0..giant_steps).map(giant_step).collect(), order };
                 let result = evaluator.transform(&[&a], &map, Rescale::Yes).unwrap();
                 assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
                 let result = evaluator.transform(&[&a], &map, Rescale::No).unwrap();

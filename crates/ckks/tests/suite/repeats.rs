@@ -2,8 +2,8 @@
 
 use crate::common::{Setup, literal, random_slots};
 use blindsight_ckks::{
-    Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform, PlainFactor, Rescale,
-    Scale, Term, most_repeats, testing,
+    Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform, PlainFactor,
+    Rescale, Scale, Term, most_repeats, testing,
 };
 use blindsight_ring::Kernel;
 use proptest::prelude::*;
@@ -31,13 +31,15 @@ fn repeating(slots: usize, repeats: usize, seed: u64) -> Vec<f64> {
     random_slots(slots / repeats, seed).repeat(repeats)
 }
 
-/// Two giant steps of two babies.
+/// Two giant steps of two baby steps.
 fn map(factors: &[PlainFactor], order: GiantOrder) -> LinearTransform<'_> {
-    let giant = |g: usize| Giant {
+    let giant_step = |g: usize| GiantStep {
         rotation: 2 * g,
-        terms: (0..2).map(|baby| Term { input: 0, baby, factor: &factors[2 * g + baby] }).collect(),
+        terms: (0..2)
+            .map(|baby_step| Term { input: 0, baby_step, factor: &factors[2 * g + baby_step] })
+            .collect(),
     };
-    LinearTransform { giants: vec![giant(0), giant(1)], order }
+    LinearTransform { giant_steps: vec![giant_step(0), giant_step(1)], order }
 }
 
 proptest! {

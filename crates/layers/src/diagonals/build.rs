@@ -7,7 +7,7 @@ use super::split::{Preference, Split, Steps};
 use crate::graph::{Layer, Term as LayerTerm};
 use crate::linear::Linear;
 use crate::rotate_and_sum::{RotateAndSum, add_bias, summed};
-use blindsight_circuit::{Builder, Error, Giant, Numbers, Term, Value};
+use blindsight_circuit::{Builder, Error, GiantStep, Numbers, Term, Value};
 use blindsight_ckks::Scale;
 use blindsight_layout::{Layout, Placement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,11 +87,11 @@ impl DiagonalTerm {
     }
 
     /// The weights of a diagonal, rotated back by the giant step that will come.
-    fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant: usize) -> Numbers {
+    fn weights(&self, slots: usize, [to, from]: [usize; 2], diagonal: usize, giant_step: usize) -> Numbers {
         let Self { linear, assignment, bias } = self.clone();
         let repeats = assignment.diagonals.repeats[to][from];
         let weight = move |slot: usize| {
-            let visit = assignment.visit(to, from, (slot + slots - giant) & (slots - 1), diagonal);
+            let visit = assignment.visit(to, from, (slot + slots - giant_step) & (slots - 1), diagonal);
             visit.map_or(0.0, |(row, column)| extended_weight(&linear, bias.as_deref(), row, column))
         };
         Numbers::periodic(slots, repeats, weight)
@@ -148,8 +148,8 @@ impl DiagonalLayer {
 
     fn ciphertext(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<Value, Error> {
         let transform = |b: &mut Builder, rescale| {
-            let (values, giants) = self.giants(b, copies, to)?;
-            b.transform(values, giants, self.split.order, rescale)
+            let (values, giant_steps) = self.giant_steps(b, copies, to)?;
+            b.transform(values, giant_steps, self.split.order, rescale)
         };
         let sum = summed(b, transform, self.spacing, &self.sum)?;
         let bearer = self.terms.iter().position(|term| term.bias.is_some());
@@ -164,25 +164,30 @@ impl DiagonalLayer {
     }
 
     /// The giant steps to a ciphertext of the output, and the copies that they read.
-    fn giants(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<(Vec<Value>, Vec<Giant>), Error> {
-        let mut giants: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
+    fn giant_steps(
+        &self,
+        b: &mut Builder,
+        copies: &Copies,
+        to: usize,
+    ) -> Result<(Vec<Value>, Vec<GiantStep>), Error> {
+        let mut giant_steps: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
         let mut values = vec![];
         let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (index, (term, from)) in self.inputs().enumerate() {
             for diagonal in term.assignment.diagonals(to, from) {
-                let Steps { copy, baby, giant } = self.split.of(*diagonal, b.slots());
+                let Steps { copy, baby_step, giant_step } = self.split.of(*diagonal, b.slots());
                 let value = copies[&(index, copy)];
                 let input = *read.entry((index, copy)).or_insert_with(|| {
                     values.push(value);
                     values.len() - 1
                 });
-                let weights = term.weights(b.slots(), [to, from], *diagonal, giant);
+                let weights = term.weights(b.slots(), [to, from], *diagonal, giant_step);
                 let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
                 let plain = b.plain(self.split.hoisting.role(), level, scale, weights)?;
-                giants.entry(giant).or_default().push(Term { input, baby, plain });
+                giant_steps.entry(giant_step).or_default().push(Term { input, baby_step, plain });
             }
         }
-        Ok((values, giants.into_iter().map(|(rotation, terms)| Giant { rotation, terms }).collect()))
+        Ok((values, giant_steps.into_iter().map(|(rotation, terms)| GiantStep { rotation, terms }).collect()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kernel::{Arrangement, Form, Network, Step, StepCosts};
 use crate::known::Known;
 use crate::pricing::{Expense, Price, Pricing};
 use crate::rotate_and_sum::{CheapestSum, RotateAndSum};
-use blindsight_circuit::{Babies, Cost, Counts, Factors, Hoisting, TransformShape};
+use blindsight_circuit::{BabySteps, Cost, Counts, Factors, Hoisting, TransformShape};
 use blindsight_ckks::{GiantOrder, Level, MOST_REPEATS, Parameters, Rescale};
 use blindsight_layout::{Blocks, Layout};
 use std::ops::Add;
@@ -112,23 +112,30 @@ impl<'a> DiagonalCosts<'a> {
         let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
         let price = |counts| self.pricing.price(&Expense::of(counts));
         let (order, mut least) = (GiantOrder::Apart, Price::NEVER);
-        for giants in 1..=terms {
-            let shape =
-                TransformShape { babies: vec![], giants, rotated: giants - 1, factors, order, hoisting };
+        for giant_steps in 1..=terms {
+            let shape = TransformShape {
+                baby_steps: vec![],
+                giant_steps,
+                rotated: giant_steps - 1,
+                factors,
+                order,
+                hoisting,
+            };
             let products = cost.transform(&shape, Rescale::Yes);
             if price(products) >= least {
                 break;
             }
-            let babies = read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giants), hoisting)).sum();
-            least = least.min(price(products + babies));
+            let baby_steps =
+                read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giant_steps), hoisting)).sum();
+            least = least.min(price(products + baby_steps));
         }
         least
     }
 
     /// So many baby steps of one input: the input itself is one of them where that is cheaper than a rotation.
     fn fewest_babies(&self, cost: &Cost<'_>, count: usize, hoisting: Hoisting) -> Counts {
-        let with_it = cost.babies(Babies { rotated: count - 1, unrotated: true }, hoisting);
-        let without = cost.babies(Babies { rotated: count, unrotated: false }, hoisting);
+        let with_it = cost.baby_steps(BabySteps { rotated: count - 1, unrotated: true }, hoisting);
+        let without = cost.baby_steps(BabySteps { rotated: count, unrotated: false }, hoisting);
         [with_it, without]
             .into_iter()
             .min_by_key(|counts| self.pricing.price(&Expense::of(*counts)))

@@ -1,12 +1,12 @@
 //! What splits of diagonals cost: counted, many at a time, before anything is built.
 
 use super::split::Split;
-use blindsight_circuit::{Babies, Factors, Hoisting, TransformShape};
+use blindsight_circuit::{BabySteps, Factors, Hoisting, TransformShape};
 use blindsight_ckks::GiantOrder;
 
 /// When each step was last seen: cheaper than sets, for a planner that counts many.
 pub struct VisitMarks {
-    pub(super) giants: Vec<u32>,
+    pub(super) giant_steps: Vec<u32>,
     pub(super) within: Vec<u32>,
     last: u32,
 }
@@ -14,7 +14,7 @@ pub struct VisitMarks {
 impl VisitMarks {
     /// None seen yet.
     pub fn new(slots: usize) -> Self {
-        Self { giants: vec![0; slots], within: vec![0; slots], last: 0 }
+        Self { giant_steps: vec![0; slots], within: vec![0; slots], last: 0 }
     }
 
     pub(super) fn next(&mut self) -> u32 {
@@ -44,7 +44,7 @@ pub struct GiantSteps {
 /// Those of one ciphertext of the output.
 #[derive(Clone)]
 pub(super) struct GiantRow {
-    pub(super) giants: usize,
+    pub(super) giant_steps: usize,
     pub(super) rotated: usize,
     pub(super) factors: Factors,
     /// For each input its diagonals, counted from their giant steps, in order.
@@ -81,7 +81,7 @@ impl GiantSteps {
     }
 
     /// How many baby steps there are.
-    pub fn babies(&self) -> usize {
+    pub fn baby_steps(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.within).map(Vec::len).sum()
     }
 
@@ -96,8 +96,8 @@ impl GiantSteps {
         let split = Split { origin: self.origin, span: self.span, stride, order, hoisting };
         let keys = marks.next();
         let transform = |row: &GiantRow| TransformShape {
-            babies: vec![],
-            giants: row.giants,
+            baby_steps: vec![],
+            giant_steps: row.giant_steps,
             rotated: row.rotated,
             factors: row.factors,
             order,
@@ -116,10 +116,10 @@ impl GiantSteps {
                         rest.filter(|r| *r != self.origin && first(&mut marks.within, *r, keys)).count();
                     let copy = of_copy[0] / stride;
                     shapes.keys += new;
-                    shapes.copies += usize::from(copy != 0 && first(&mut marks.giants, copy, copies));
+                    shapes.copies += usize::from(copy != 0 && first(&mut marks.giant_steps, copy, copies));
                     transform
-                        .babies
-                        .push(Babies { rotated: of_copy.len() - usize::from(unrotated), unrotated });
+                        .baby_steps
+                        .push(BabySteps { rotated: of_copy.len() - usize::from(unrotated), unrotated });
                 }
             }
         }

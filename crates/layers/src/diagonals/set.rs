@@ -45,9 +45,9 @@ impl DiagonalSet {
         let rows = self.pairs.iter().map(|row| row.iter().map(|pair| steps(pair)).collect());
         let rows: Vec<Vec<Vec<Steps>>> = rows.collect();
         for row in &rows {
-            rotations.extend(row.iter().flatten().map(|steps| steps.baby));
-            let giants = sorted(row.iter().flatten().map(|steps| steps.giant).collect());
-            rotations.extend(split.order.rotations(&giants));
+            rotations.extend(row.iter().flatten().map(|steps| steps.baby_step));
+            let giant_steps = sorted(row.iter().flatten().map(|steps| steps.giant_step).collect());
+            rotations.extend(split.order.rotations(&giant_steps));
         }
         for input in 0..rows[0].len() {
             let copies = rows.iter().flat_map(|row| &row[input]).map(|steps| steps.copy);
@@ -87,17 +87,17 @@ impl DiagonalSet {
 
     /// All diagonals in giant steps of this span; they are chained where that takes fewer keys.
     pub fn giant_steps(&self, origin: usize, span: usize, marks: &mut VisitMarks) -> GiantSteps {
-        let (mut rows, mut giants) = (vec![], vec![]);
+        let (mut rows, mut giant_steps) = (vec![], vec![]);
         for (row, repeats) in self.pairs.iter().zip(&self.repeats) {
             let factors = Self::row_factors(row, repeats).sum();
             let (row, of_row) = Self::giant_row(row, factors, [origin, span], marks);
             rows.push(row);
-            giants.push(of_row);
+            giant_steps.push(of_row);
         }
         let mut keys = |order: GiantOrder| {
             let now = marks.next();
-            let rotations = giants.iter().flat_map(|giants| order.rotations(giants));
-            rotations.filter(|rotation| first(&mut marks.giants, *rotation, now)).count()
+            let rotations = giant_steps.iter().flat_map(|giant_steps| order.rotations(giant_steps));
+            rotations.filter(|rotation| first(&mut marks.giant_steps, *rotation, now)).count()
         };
         let [apart, chained] = [GiantOrder::Apart, GiantOrder::Chained].map(|order| (keys(order), order));
         let (keys, order) = if chained.0 < apart.0 { chained } else { apart };
@@ -111,16 +111,16 @@ impl DiagonalSet {
         [origin, span]: [usize; 2],
         marks: &mut VisitMarks,
     ) -> (GiantRow, Vec<usize>) {
-        let slots = marks.giants.len();
-        let (now, mut giants) = (marks.next(), vec![]);
-        let mut found = GiantRow { giants: 0, rotated: 0, factors, within: vec![] };
+        let slots = marks.giant_steps.len();
+        let (now, mut giant_steps) = (marks.next(), vec![]);
+        let mut found = GiantRow { giant_steps: 0, rotated: 0, factors, within: vec![] };
         for diagonals in row {
             let (seen, mut within) = (marks.next(), vec![]);
             for diagonal in diagonals {
                 let rank = (diagonal + origin) & (slots - 1);
                 let rest = rank % span;
-                if first(&mut marks.giants, rank - rest, now) {
-                    giants.push(rank - rest);
+                if first(&mut marks.giant_steps, rank - rest, now) {
+                    giant_steps.push(rank - rest);
                 }
                 if first(&mut marks.within, rest, seen) {
                     within.push(rest);
@@ -129,9 +129,9 @@ impl DiagonalSet {
             within.sort_unstable();
             found.within.push(within);
         }
-        giants.sort_unstable();
-        found.giants = giants.len();
-        found.rotated = giants.iter().filter(|giant| **giant != 0).count();
-        (found, giants)
+        giant_steps.sort_unstable();
+        found.giant_steps = giant_steps.len();
+        found.rotated = giant_steps.iter().filter(|giant_step| **giant_step != 0).count();
+        (found, giant_steps)
     }
 }

@@ -36,8 +36,8 @@ pub struct Split {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
     pub copy: usize,
-    pub baby: usize,
-    pub giant: usize,
+    pub baby_step: usize,
+    pub giant_step: usize,
 }
 
 impl Split {
@@ -45,7 +45,7 @@ impl Split {
     pub fn of(&self, diagonal: usize, slots: usize) -> Steps {
         let rank = (diagonal + self.origin) % slots;
         let within = rank % self.span;
-        let baby = (within % self.stride + slots - self.origin) % slots;
-        Steps { copy: within / self.stride * self.stride, baby, giant: rank - within }
+        let baby_step = (within % self.stride + slots - self.origin) % slots;
+        Steps { copy: within / self.stride * self.stride, baby_step, giant_step: rank - within }
     }
 }

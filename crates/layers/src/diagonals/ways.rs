@@ -68,7 +68,7 @@ impl Decided {
 }
 
 /// Numbers of giant steps that are aimed at.
-const GIANTS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
+const GIANT_STEPS: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40, 50, 64, 80, 100];
 
 /// Distances at which diagonals repeat.
 pub type Units = BTreeSet<usize>;
@@ -84,8 +84,8 @@ pub fn spans(diagonals: &DiagonalSet, origin: usize, units: &Units) -> BTreeSet<
     let (range, terms) = (diagonals.range(origin), diagonals.products());
     let spans = |unit: &usize| {
         let (unit, steps) = (*unit, range.div_ceil(*unit));
-        let giants = GIANTS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
-        giants.map(move |giants| steps.div_ceil(giants) * unit)
+        let giant_steps = GIANT_STEPS.into_iter().filter(move |g| *g <= steps && g * g <= 2 * terms);
+        giant_steps.map(move |giant_steps| steps.div_ceil(giant_steps) * unit)
     };
     units.iter().flat_map(spans).filter(|s| *s <= diagonals.slots()).collect()
 }
@@ -112,7 +112,7 @@ fn useful_splits(
             return vec![];
         }
         let rotated = steps.rotated();
-        if best.get(&rotated).is_none_or(|least| steps.babies() < least.babies()) {
+        if best.get(&rotated).is_none_or(|least| steps.baby_steps() < least.baby_steps()) {
             best.insert(rotated, steps);
         }
     }

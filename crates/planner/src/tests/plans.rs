@@ -558,7 +558,11 @@ fn keys_that_servers_and_clients_refuse_by_default_are_said_beforehand() {
     let mut plan = planned(&model, Packing::Auto, Objective::Latency);
     let said = |plan: &Plan| {
         let notices = crate::notices(&model, plan).unwrap();
-        notices.iter().map(ToString::to_string).filter(|notice| notice.starts_with("keys")).collect::<Vec<_>>()
+        notices
+            .iter()
+            .map(ToString::to_string)
+            .filter(|notice| notice.starts_with("keys"))
+            .collect::<Vec<_>>()
     };
     assert!(said(&plan).is_empty());
     let level = plan.public.input_level;

@@ -3,8 +3,8 @@
 use super::{Setup, assert_variance, mean_square, random_slots, rotated};
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::{
-    Ciphertext, Encoding, Evaluator, Extension, Giant, GiantOrder, KeyRequirements, Level, LinearTransform,
-    Parameters, PlainFactor, PublicKey, Rescale, Scale, Term,
+    Ciphertext, Encoding, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
+    LinearTransform, Parameters, PlainFactor, PublicKey, Rescale, Scale, Term,
 };
 
 /// A result, the slots it should have, and the predicted variance of its error.
@@ -199,8 +199,8 @@ impl<'a> Run<'a> {
         let factors = self.linear_factors();
         let (map, expected) = self.linear_map(&factors);
         let (terms, product) = (6.0, noise::plain_product(parameters, self.operand(), self.factor()));
-        let babies = 4.0 * switched * self.factor().0 * self.scale.0 * self.scale.0;
-        let sum = terms * product + babies + noise::key_switch(parameters, self.level);
+        let baby_steps = 4.0 * switched * self.factor().0 * self.scale.0 * self.scale.0;
+        let sum = terms * product + baby_steps + noise::key_switch(parameters, self.level);
         let transformed = self.evaluator.transform(&[&a, &self.inputs[1]], &map, self.rescale).unwrap();
         self.add("transform", transformed, expected, self.divided(sum));
 
@@ -223,30 +223,30 @@ impl<'a> Run<'a> {
     /// The diagonals of the linear map, each rotated back by its giant step.
     fn linear_factors(&self) -> Vec<PlainFactor> {
         let n = self.slots[0].len();
-        let factor = |(_, rotation, baby): (usize, usize, usize)| {
-            let shifted = rotated(&diagonal(n, rotation + baby), n - rotation);
+        let factor = |(_, rotation, baby_step): (usize, usize, usize)| {
+            let shifted = rotated(&diagonal(n, rotation + baby_step), n - rotation);
             let context = &self.setup.context;
             context.encode_factor(&shifted, self.level, self.scale, Extension::Extended).unwrap()
         };
         LINEAR_TERMS.into_iter().map(factor).collect()
     }
 
-    /// Six diagonals of two inputs as two giant steps (0 and 8) of three babies (0, 1 and 2), and the image of the slots.
+    /// Six diagonals of two inputs as two giant steps (0 and 8) of three baby steps (0, 1 and 2), and the image of the slots.
     fn linear_map<'f>(&self, factors: &'f [PlainFactor]) -> (LinearTransform<'f>, Vec<f64>) {
         let n = self.slots[0].len();
         let mut expected = vec![0.0; n];
-        let mut giants = [0, 8].map(|rotation| Giant { rotation, terms: vec![] });
-        for ((input, rotation, baby), factor) in LINEAR_TERMS.into_iter().zip(factors) {
-            let moved = rotated(&self.slots[input], (rotation + baby) % n);
-            let diagonal = diagonal(n, rotation + baby);
+        let mut giant_steps = [0, 8].map(|rotation| GiantStep { rotation, terms: vec![] });
+        for ((input, rotation, baby_step), factor) in LINEAR_TERMS.into_iter().zip(factors) {
+            let moved = rotated(&self.slots[input], (rotation + baby_step) % n);
+            let diagonal = diagonal(n, rotation + baby_step);
             expected.iter_mut().zip(diagonal.iter().zip(&moved)).for_each(|(e, (d, x))| *e += d * x);
-            giants[rotation / 8].terms.push(Term { input, baby, factor });
+            giant_steps[rotation / 8].terms.push(Term { input, baby_step, factor });
         }
-        (LinearTransform { giants: giants.into(), order: GiantOrder::Apart }, expected)
+        (LinearTransform { giant_steps: giant_steps.into(), order: GiantOrder::Apart }, expected)
     }
 }
 
-/// Input, giant and baby step of each term of the linear map.
+/// Input, giant step and baby step of each term of the linear map.
 const LINEAR_TERMS: [(usize, usize, usize); 6] =
     [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 8, 0), (0, 8, 1), (1, 8, 2)];
 
