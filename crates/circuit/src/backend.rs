@@ -2,7 +2,7 @@
 //!
 //! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of
 //! one client. The CPU's are `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with
-//! everything that it may do together: no part of a transform, a fold or a chain crosses the seam, so a
+//! everything that it may do together: no part of a transform, a rotate-and-sum or a chain crosses the seam, so a
 //! backend is free in how it keeps what lies between.
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
@@ -120,7 +120,8 @@ pub trait Backend {
         FactorOf<Self>: 'f;
 
     /// For each stage in turn `a = a + sum of a rotated by each of the stage's steps`.
-    fn fold(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale) -> Result<Of<Self>, Error>;
+    fn rotate_and_sum(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale)
+    -> Result<Of<Self>, Error>;
 
     /// The ciphertext over the last prime of its level.
     fn rescale(&self, a: Of<Self>) -> Result<Of<Self>, Error>;
@@ -245,8 +246,13 @@ impl Backend for Evaluator<'_> {
         Ok(self.transform(inputs, &map, rescale)?)
     }
 
-    fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
-        Ok(self.fold(a, stages, rescale)?)
+    fn rotate_and_sum(
+        &self,
+        a: Ciphertext,
+        stages: &[Vec<usize>],
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
+        Ok(self.rotate_and_sum(a, stages, rescale)?)
     }
 
     fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {

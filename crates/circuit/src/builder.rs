@@ -215,21 +215,28 @@ impl Builder {
         role.filter(|role| *role == Role::Factor).unwrap_or(Role::ExtendedFactor)
     }
 
-    /// The value folded stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a
+    /// The value rotated and summed stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a
     /// rescale, or the value itself.
-    pub fn fold(&mut self, value: Value, stages: Vec<Vec<usize>>, rescale: Rescale) -> Result<Value, Error> {
-        const NAME: &str = "fold";
+    pub fn rotate_and_sum(
+        &mut self,
+        value: Value,
+        stages: Vec<Vec<usize>>,
+        rescale: Rescale,
+    ) -> Result<Value, Error> {
+        const NAME: &str = "rotate and sum";
         let (level, scale) = self.typed(value)?;
         for stage in &stages {
             stage.iter().try_for_each(|s| self.check_rotation(NAME, *s))?;
             if stage.is_empty() {
-                return Err(Error::Empty { operation: "fold stage" });
+                return Err(Error::Empty { operation: "stage to rotate and sum" });
             }
         }
         match (stages.is_empty(), rescale) {
             (true, Rescale::No) => Ok(value),
             (true, Rescale::Yes) => self.rescale(value),
-            _ => self.push_rescaled(Operation::Fold { value, stages, rescale }, level, scale, rescale),
+            _ => {
+                self.push_rescaled(Operation::RotateAndSum { value, stages, rescale }, level, scale, rescale)
+            }
         }
     }
 

@@ -70,8 +70,8 @@ pub enum Operation {
         rescale: Rescale,
     },
     /// For each stage in turn `v = v + sum of v rotated by each of the stage's steps`.
-    Fold {
-        /// What is folded.
+    RotateAndSum {
+        /// What is summed.
         value: Value,
         /// The rotations of each stage; those of one stage are hoisted.
         stages: Vec<Vec<usize>>,
@@ -112,7 +112,7 @@ impl Operation {
             Self::Multiply { .. } => "multiplication",
             Self::Rotate(..) => "rotation",
             Self::Transform { .. } => "linear transform",
-            Self::Fold { .. } => "fold",
+            Self::RotateAndSum { .. } => "rotate and sum",
             Self::Rescale(..) => "rescale",
             Self::DropLevel(..) => "level drop",
             Self::Sum { .. } => "scalar sum",
@@ -136,7 +136,7 @@ impl Operation {
             | Self::DropLevel(v, _)
             | Self::Square(v)
             | Self::Reduce { value: v, .. }
-            | Self::Fold { value: v, .. } => vec![*v],
+            | Self::RotateAndSum { value: v, .. } => vec![*v],
             Self::Transform { values, .. } => values.clone(),
         }
     }

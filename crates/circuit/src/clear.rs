@@ -120,8 +120,8 @@ impl<'a> Clear<'a> {
                 }
                 sum
             }
-            Operation::Fold { value, stages, .. } => {
-                stages.iter().fold(get(*value).to_vec(), |v, stage| fold_stage(&v, stage))
+            Operation::RotateAndSum { value, stages, .. } => {
+                stages.iter().fold(get(*value).to_vec(), |v, stage| rotate_and_sum_stage(&v, stage))
             }
             Operation::Sum { stage, row } => {
                 let mut sum = vec![stage.rows.row(*row).constant; slots];
@@ -182,7 +182,7 @@ fn rotated(value: &[f64], steps: usize) -> Vec<f64> {
     [&value[steps..], &value[..steps]].concat()
 }
 
-pub(crate) fn fold_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
+pub(crate) fn rotate_and_sum_stage(value: &[f64], stage: &[usize]) -> Vec<f64> {
     let mut sum = value.to_vec();
     for steps in stage {
         sum.iter_mut().zip(rotated(value, *steps)).for_each(|(s, v)| *s += v);

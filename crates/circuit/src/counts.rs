@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Mul};
 
 /// How many operations of each kind, and the work that they are made of.
 ///
-/// A fold counts each rotation that it performs; a rotation by zero counts nothing. A rescale that is fused with a mod-down counts
+/// A rotate-and-sum counts each rotation that it performs; a rotation by zero counts nothing. A rescale that is fused with a mod-down counts
 /// as a rescale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {

@@ -246,8 +246,8 @@ impl<'a, B: Backend> Encrypted<'a, B> {
                 let inputs: Vec<_> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
                 backend.transform(&inputs, giant_steps, |plain| program.factor(plain), *order, *rescale)?
             }
-            Operation::Fold { value, stages, rescale } => {
-                backend.fold(values.take(*value).into_owned(), stages, *rescale)?
+            Operation::RotateAndSum { value, stages, rescale } => {
+                backend.rotate_and_sum(values.take(*value).into_owned(), stages, *rescale)?
             }
             Operation::Rescale(value) => backend.rescale(values.take(*value).into_owned())?,
             Operation::DropLevel(value, level) => {
@@ -278,8 +278,8 @@ fn performed(operation: &Operation) -> Counts {
             count_transform(&mut counts, giant_steps);
             count_rescale(&mut counts, *rescale);
         }
-        Operation::Fold { stages, rescale, .. } => {
-            stages.iter().for_each(|stage| count_fold_stage(&mut counts, stage));
+        Operation::RotateAndSum { stages, rescale, .. } => {
+            stages.iter().for_each(|stage| count_rotate_and_sum_stage(&mut counts, stage));
             count_rescale(&mut counts, *rescale);
         }
         Operation::Rescale(_) => count_rescale(&mut counts, Rescale::Yes),
@@ -306,7 +306,7 @@ fn count_transform(counts: &mut Counts, giant_steps: &[GiantStep]) {
     counts.rotations += giant_steps.iter().filter(|g| g.rotation != 0).count() as u64;
 }
 
-fn count_fold_stage(counts: &mut Counts, stage: &[usize]) {
+fn count_rotate_and_sum_stage(counts: &mut Counts, stage: &[usize]) {
     counts.additions += stage.len() as u64;
     count_hoisted(counts, stage.len());
 }

@@ -23,9 +23,10 @@ fn relinearises(circuit: &Circuit, operation: &Operation) -> bool {
     match operation {
         Operation::Multiply { .. } => true,
         Operation::Reduce { value, .. } => circuit.parts(*value) > 2,
-        Operation::Input | Operation::Dot { .. } | Operation::Transform { .. } | Operation::Fold { .. } => {
-            false
-        }
+        Operation::Input
+        | Operation::Dot { .. }
+        | Operation::Transform { .. }
+        | Operation::RotateAndSum { .. } => false,
         Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) | Operation::Rotate(..) => false,
         Operation::Rescale(_) | Operation::DropLevel(..) | Operation::Sum { .. } | Operation::Square(_) => {
             false
@@ -37,7 +38,7 @@ fn relinearises(circuit: &Circuit, operation: &Operation) -> bool {
 fn rotations(operation: &Operation) -> Vec<usize> {
     match operation {
         Operation::Rotate(_, steps) => vec![*steps],
-        Operation::Fold { stages, .. } => stages.concat(),
+        Operation::RotateAndSum { stages, .. } => stages.concat(),
         Operation::Transform { giant_steps, order, .. } => {
             let baby_steps = giant_steps.iter().flat_map(|g| g.terms.iter().map(|term| term.baby_step));
             let steps: BTreeSet<usize> = giant_steps.iter().map(|g| g.rotation).collect();

@@ -1,6 +1,6 @@
 //! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run makes them.
 //!
-//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because folds make copies whose
+//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because rotate-and-sum makes copies whose
 //! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
 //! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
 //! variance, so the uniform one does.
@@ -9,7 +9,7 @@
 
 use crate::Error;
 use crate::circuit::{Circuit, GiantStep, Node, Operation, Output, Plain, Reading, Term, Value};
-use crate::clear::{Clear, accumulate, fold_stage};
+use crate::clear::{Clear, accumulate, rotate_and_sum_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
 use crate::scalar::SumStage;
@@ -242,16 +242,22 @@ impl Noisy<'_> {
         self.circuit.node(value).scale
     }
 
-    fn fold(&mut self, value: Value, slots: &[f64], stages: &[Vec<usize>], result: Scale) -> Vec<f64> {
+    fn rotate_and_sum(
+        &mut self,
+        value: Value,
+        slots: &[f64],
+        stages: &[Vec<usize>],
+        result: Scale,
+    ) -> Vec<f64> {
         let scale = self.scale(value);
         let key = self.key(value);
-        let mut folded = slots.to_vec();
+        let mut summed = slots.to_vec();
         for (index, stage) in stages.iter().enumerate() {
-            folded = fold_stage(&folded, stage);
-            self.random.add_error(&mut folded, key * stage.len() as f64, scale);
-            self.add_division(&mut folded, if index + 1 == stages.len() { result } else { scale });
+            summed = rotate_and_sum_stage(&summed, stage);
+            self.random.add_error(&mut summed, key * stage.len() as f64, scale);
+            self.add_division(&mut summed, if index + 1 == stages.len() { result } else { scale });
         }
-        folded
+        summed
     }
 
     /// A sum with rounded weights; the constant's rounding is nothing beside theirs.
@@ -301,7 +307,9 @@ impl Noisy<'_> {
     /// An operation that is no sum of products with plaintexts, on erroneous operands.
     fn evaluate<'v>(&mut self, node: &Node, get: impl Fn(Value) -> &'v [f64]) -> Result<Vec<f64>, Error> {
         match &node.operation {
-            Operation::Fold { value, stages, .. } => Ok(self.fold(*value, get(*value), stages, node.scale)),
+            Operation::RotateAndSum { value, stages, .. } => {
+                Ok(self.rotate_and_sum(*value, get(*value), stages, node.scale))
+            }
             Operation::Sum { stage, row } => self.sum(stage, *row, node, get),
             operation => {
                 let clear = self.clear;
@@ -340,7 +348,7 @@ impl Noisy<'_> {
             Operation::Dot { rescale: Rescale::Yes, .. } | Operation::Rescale(_) => {
                 self.add_division(slots, node.scale);
             }
-            Operation::Fold { .. } | Operation::Sum { .. } => {
+            Operation::RotateAndSum { .. } | Operation::Sum { .. } => {
                 unreachable!("its errors are made while it is computed")
             }
             Operation::Input => unreachable!("a fresh error is the input's"),
@@ -406,7 +414,7 @@ fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => read[index].clone(),
             Operation::Rescale(..) | Operation::DropLevel(..) => read[index].clone(),
             Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => None,
-            Operation::Rotate(..) | Operation::Transform { .. } | Operation::Fold { .. } => None,
+            Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => None,
             Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => None,
         };
         node.operation.operands().iter().for_each(|v| readings[v.index()].push(handed_on.clone()));

@@ -57,7 +57,7 @@ impl Circuit {
             Operation::Input | Operation::Multiply { .. } | Operation::Add(..) | Operation::Sub(..) => true,
             Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => true,
             Operation::Rescale(_) | Operation::DropLevel(..) => true,
-            Operation::Rotate(..) | Operation::Transform { .. } | Operation::Fold { .. } => false,
+            Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => false,
             // Plaintexts are made for all slots.
             Operation::Dot { .. } | Operation::AddPlain(..) => false,
         };

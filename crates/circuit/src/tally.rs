@@ -31,7 +31,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         Operation::Transform { giant_steps, order, rescale, .. } => {
             cost.transform(&TransformShape::of(circuit, giant_steps, *order), *rescale)
         }
-        Operation::Fold { stages, rescale, .. } => cost.fold(stages, *rescale),
+        Operation::RotateAndSum { stages, rescale, .. } => cost.rotate_and_sum(stages, *rescale),
         Operation::Rescale(..) => cost.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
     }
@@ -216,8 +216,8 @@ impl<'a> Cost<'a> {
         self.hoisted(1) + self.divide(Rescale::No)
     }
 
-    /// A fold by these stages of rotations.
-    pub fn fold(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
+    /// Rotate-and-sum by these stages.
+    pub fn rotate_and_sum(&self, stages: &[Vec<usize>], rescale: Rescale) -> Counts {
         let stage = |(index, steps): (usize, &Vec<usize>)| {
             let last = index + 1 == stages.len();
             let work = self.special_multiple(2) + self.passes(2);

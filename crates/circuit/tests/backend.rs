@@ -117,7 +117,7 @@ impl Backend for Slots {
         ))
     }
 
-    fn fold(&self, a: Vector, stages: &[Vec<usize>], _: Rescale) -> Result<Vector, Error> {
+    fn rotate_and_sum(&self, a: Vector, stages: &[Vec<usize>], _: Rescale) -> Result<Vector, Error> {
         let stage = |a: Vector, steps: &Vec<usize>| total(steps.iter().chain(&[0]).map(|s| rotated(&a, *s)));
         Ok(stages.iter().fold(a, stage))
     }
@@ -172,7 +172,7 @@ fn circuit() -> Result<Circuit, Error> {
     let giant_steps = vec![GiantStep { rotation: 8, terms }];
     let v = b.transform(vec![v, u], giant_steps, GiantOrder::Apart, Rescale::No)?;
     let v = b.rescale(v)?;
-    let v = b.fold(v, vec![vec![1, 2], vec![9]], Rescale::No)?;
+    let v = b.rotate_and_sum(v, vec![vec![1, 2], vec![9]], Rescale::No)?;
     let v = b.add_plain(v, Encoding::Slots, Numbers::new(|| numbers(5)))?;
     let squares = b.squares(&[v, v])?;
     let rows = |row| ScalarRow { terms: vec![(0, 0.5), (1, row as f64)], constant: 0.25 };

@@ -58,7 +58,7 @@ enum Step {
     Square,
     Rotate(usize),
     Transform { baby_steps: usize, giant_steps: usize },
-    Fold(Vec<Vec<usize>>),
+    RotateAndSum(Vec<Vec<usize>>),
     Drop,
     Chain { sums_first: bool, square: bool, width: usize },
 }
@@ -76,7 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
         (1usize..5, 1usize..4)
             .prop_map(|(baby_steps, giant_steps)| Step::Transform { baby_steps, giant_steps }),
         prop::collection::vec(steps.prop_map(|s| s.into_iter().map(|k| k.max(1)).collect()), 1..3)
-            .prop_map(Step::Fold),
+            .prop_map(Step::RotateAndSum),
         Just(Step::Drop),
         (any::<bool>(), any::<bool>(), 1usize..8).prop_map(|(sums_first, square, width)| Step::Chain {
             sums_first,
@@ -130,7 +130,7 @@ fn append(b: &mut Builder, v: Value, step: &Step, seed: u64) -> Result<Value, Er
             let order = if seed.is_multiple_of(2) { GiantOrder::Apart } else { GiantOrder::Chained };
             b.transform(inputs, steps, order, Rescale::Yes)
         }
-        Step::Fold(stages) => b.fold(v, stages.clone(), Rescale::No),
+        Step::RotateAndSum(stages) => b.rotate_and_sum(v, stages.clone(), Rescale::No),
         Step::Chain { sums_first, square, width } => {
             let values = [v, b.rotate(v, 3)?, v];
             chain(b, &values, [*sums_first, *square && level > Level(2)], *width, seed)
@@ -262,13 +262,13 @@ proptest! {
         let inputs = [numbers(u64::from(seed) + 1), numbers(u64::from(seed) + 501)];
         let expected = clear::run(&circuit, &inputs).unwrap();
         let Ok(predicted) = predict(&circuit, &inputs) else {
-            // Repeated squares and folds may overflow; then there is nothing to compare.
+            // Repeated squares and sums may overflow; then there is nothing to compare.
             return Ok(());
         };
         prop_assert_eq!(&predicted[0].values, &expected[0]);
         let (counts, errors) = measured(&circuit, &inputs, &expected, seed..seed + 16);
         prop_assert_eq!(Counts { work: Work::default(), ..dry_run(&circuit).totals }, counts);
-        // Squares of squares and folds may leave an output that is wrong by one large slot's error, of which the prediction averages
+        // Squares of squares and sums may leave an output that is wrong by one large slot's error, of which the prediction averages
         // eight draws and the measurement sixteen: the deviation of eight is a quarter of the true one once in 100,000 times.
         for (error, predicted) in errors.iter().zip(&predicted) {
             let deviation = predicted.deviation;
@@ -349,7 +349,7 @@ fn prediction_is_the_measured_error() {
         Step::Dot(2),
         Step::Square,
         Step::Transform { baby_steps: 4, giant_steps: 3 },
-        Step::Fold(vec![vec![8], vec![16, 32, 48]]),
+        Step::RotateAndSum(vec![vec![8], vec![16, 32, 48]]),
         Step::Rotate(5),
     ];
     let circuit = random_circuit(&steps);
@@ -393,10 +393,10 @@ fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, E
     let w = b.transform(vec![v], giant_steps, GiantOrder::Apart, Rescale::No)?;
     let w = hoisted_once(b, w)?;
     let w = b.rescale(w)?;
-    let w = b.fold(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
+    let w = b.rotate_and_sum(w, vec![vec![1], vec![2, 3]], Rescale::No)?;
     let plain = factor(b, Role::Factor, v)?;
     let v = b.dot(vec![(v, plain)], Rescale::No)?;
-    let v = b.fold(v, vec![vec![8], vec![16]], Rescale::Yes)?;
+    let v = b.rotate_and_sum(v, vec![vec![8], vec![16]], Rescale::Yes)?;
     let v = b.multiply(v, w, Rescale::No)?;
     let v = b.drop_level(v, Level(0))?;
     let w = b.drop_level(w, Level(0))?;
@@ -479,8 +479,8 @@ fn inputs_of_the_wrong_number_level_or_scale_are_refused() {
 fn overflow_is_found_with_its_figures() {
     let mut b = builder();
     let input = b.input(Level(0), INPUT_SCALE).unwrap();
-    let folded = b.fold(input, vec![vec![1], vec![2], vec![4]], Rescale::No).unwrap();
-    let circuit = b.finish(vec![Output { value: folded, reading: Reading::Slots }]).unwrap();
+    let summed = b.rotate_and_sum(input, vec![vec![1], vec![2], vec![4]], Rescale::No).unwrap();
+    let circuit = b.finish(vec![Output { value: summed, reading: Reading::Slots }]).unwrap();
     let fits = predict(&circuit, &[vec![0.2; DEGREE]]);
     assert!(fits.is_ok());
     let error = predict(&circuit, &[vec![0.5; DEGREE]]).unwrap_err();

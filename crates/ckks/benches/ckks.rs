@@ -62,11 +62,15 @@ fn rotations(c: &mut Criterion) {
     c.bench_function("15 hoisted rotations, 6 limbs", |b| {
         b.iter(|| evaluator.hoisted_rotations(black_box(&a), &steps).unwrap());
     });
-    c.bench_function("fold by 1 rotation, 6 limbs", |b| {
-        b.iter(|| evaluator.fold(black_box(&a).clone(), &[vec![1]], Rescale::No).unwrap());
+    c.bench_function("rotate and sum by 1 rotation, 6 limbs", |b| {
+        b.iter(|| evaluator.rotate_and_sum(black_box(&a).clone(), &[vec![1]], Rescale::No).unwrap());
     });
-    c.bench_function("fold by 15 rotations left in QP, 6 limbs", |b| {
-        b.iter(|| evaluator.fold(black_box(&a).clone(), std::slice::from_ref(&steps), Rescale::No).unwrap());
+    c.bench_function("rotate and sum by 15 rotations left in QP, 6 limbs", |b| {
+        b.iter(|| {
+            evaluator
+                .rotate_and_sum(black_box(&a).clone(), std::slice::from_ref(&steps), Rescale::No)
+                .unwrap()
+        });
     });
 }
 

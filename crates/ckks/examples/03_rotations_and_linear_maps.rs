@@ -45,13 +45,13 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let hoisted = evaluator.hoisted_rotations(&a, &[1, 2, 3])?;
     assert_eq!(hoisted[2], rotated);
 
-    // A fold sums slots: each stage adds rotations of the running sum to it. Stages of one rotation double (1, 2, 4, 8 for sixteen slots:
+    // Rotate-and-sum adds slots: each stage adds rotations of the running sum to it. Stages of one rotation double (1, 2, 4, 8 for sixteen slots:
     // four decompositions); stages of three quadruple with hoisted rotations (two decompositions, six rotations). Both sum the same.
-    let doubling = evaluator.fold(a.clone(), &[vec![1], vec![2], vec![4], vec![8]], Rescale::No)?;
-    let quadrupling = evaluator.fold(a.clone(), &[vec![1, 2, 3], vec![4, 8, 12]], Rescale::No)?;
+    let doubling = evaluator.rotate_and_sum(a.clone(), &[vec![1], vec![2], vec![4], vec![8]], Rescale::No)?;
+    let quadrupling = evaluator.rotate_and_sum(a.clone(), &[vec![1, 2, 3], vec![4, 8, 12]], Rescale::No)?;
     let total: f64 = x[..SIZE].iter().sum();
-    for folded in [doubling, quadrupling] {
-        assert_near(&secret.decrypt(&context, &folded), |_| total);
+    for summed in [doubling, quadrupling] {
+        assert_near(&secret.decrypt(&context, &summed), |_| total);
     }
 
     // A matrix times a vector, by diagonals: diagonal d has the elements M[j][j + d], and M x is the sum over d of diagonal d times x

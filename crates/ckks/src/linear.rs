@@ -1,4 +1,4 @@
-//! Linear maps of slots: baby-step giant-step transforms, hoisted once or twice, and hoisted folds.
+//! Linear maps of slots: baby-step giant-step transforms, hoisted once or twice, and hoisted rotate-and-sum.
 
 use crate::blocks::{Block, Halves, each_block, each_block_of};
 use crate::ciphertext::Ciphertext;
@@ -389,18 +389,29 @@ impl Evaluator<'_> {
     ///
     /// # Errors
     /// [`Error::MissingKey`], for a step of zero too, and for a rescale at level 0 [`Error::NoLevelLeft`].
-    pub fn fold(&self, a: Ciphertext, stages: &[Vec<usize>], rescale: Rescale) -> Result<Ciphertext, Error> {
+    pub fn rotate_and_sum(
+        &self,
+        a: Ciphertext,
+        stages: &[Vec<usize>],
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
         let Some((last, before)) = stages.split_last() else {
             return match rescale {
                 Rescale::No => Ok(a),
                 Rescale::Yes => self.rescale(a),
             };
         };
-        let folded = before.iter().try_fold(a, |v, stage| self.fold_stage(&v, stage, Rescale::No))?;
-        self.fold_stage(&folded, last, rescale)
+        let summed =
+            before.iter().try_fold(a, |v, stage| self.rotate_and_sum_stage(&v, stage, Rescale::No))?;
+        self.rotate_and_sum_stage(&summed, last, rescale)
     }
 
-    fn fold_stage(&self, a: &Ciphertext, steps: &[usize], rescale: Rescale) -> Result<Ciphertext, Error> {
+    fn rotate_and_sum_stage(
+        &self,
+        a: &Ciphertext,
+        steps: &[usize],
+        rescale: Rescale,
+    ) -> Result<Ciphertext, Error> {
         let keys = steps.iter().map(|&k| self.keys.rotation(k, a.level)).collect::<Result<Vec<_>, _>>()?;
         let digits = Digits::new(self.context, &a.c1, a.level);
         let rotations: Vec<_> = keys.into_iter().map(|key| Rotation::new(&digits, key)).collect();

@@ -283,7 +283,7 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
     found
 }
 
-/// How many partial sums may be added up: an image has none, im2col any number that a fold can sum; others powers of two, no more
+/// How many partial sums may be added up: an image has none, im2col any number that rotate-and-sum can add up; others powers of two, no more
 /// than there are shares, and not so few that most blocks compute what others do.
 fn part_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
     if setting.im2col {
@@ -293,7 +293,7 @@ fn part_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
     (0..3).filter_map(|less| most.ilog2().checked_sub(less)).map(|log| 1 << log).collect()
 }
 
-/// Whether a fold can sum so many.
+/// Whether rotate-and-sum can add up so many.
 fn smooth(mut count: usize) -> bool {
     for prime in [2, 3, 5, 7] {
         while count.is_multiple_of(prime) {

@@ -196,9 +196,9 @@ impl Im2colLayer {
     }
 
     /// Im2col to the layer's output in [`Im2col::output`], whole sums: for each ciphertext of the output one product for each input,
-    /// their sum, a fold over the taps that share a ciphertext (none where they do not), and the bias. One level.
+    /// their sum, a rotate-and-sum over the taps that share a ciphertext (none where they do not), and the bias. One level.
     ///
-    /// The fold adds to each block the next `parts - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
+    /// The rotate-and-sum adds to each block the next `parts - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
     pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, CircuitError> {
         (0..self.windows.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
     }

@@ -6,27 +6,27 @@ use blindsight_ckks::{Encoding, Level, Parameters, Rescale};
 use blindsight_layout::Layout;
 use serde::{Deserialize, Serialize};
 
-/// How a sum over blocks is folded, and when the product before it is rescaled.
+/// How a sum over blocks is made, and when the product before it is rescaled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RotateAndSum {
     /// The radix of each stage; their product is the number of blocks summed. A stage of radix `a` hoists `a - 1` rotations.
     pub radices: Vec<u8>,
-    /// Whether the rescale comes before the fold (fewer limbs, more noise) or is fused with the fold's last mod-down.
+    /// Whether the rescale comes before the rotations (fewer limbs, more noise) or is fused with their last mod-down.
     pub rescale_first: bool,
 }
 
-/// The largest radix of a fold: its rotations need a key each.
+/// The largest radix of a rotate-and-sum: its rotations need a key each.
 const LARGEST_RADIX: usize = 8;
 
 impl RotateAndSum {
-    /// All ways to fold so many blocks; one without stages where there is nothing to fold, none where a prime factor is too large.
+    /// All ways to add so many blocks up; one without stages where there is nothing to add, none where a prime factor is too large.
     pub fn all(blocks: usize) -> Vec<Self> {
-        let fold = |radices: Vec<u8>| {
+        let sum = |radices: Vec<u8>| {
             let orders: &[bool] = if radices.is_empty() { &[false] } else { &[false, true] };
             let with = move |&rescale_first| Self { radices: radices.clone(), rescale_first };
             orders.iter().map(with).collect::<Vec<_>>()
         };
-        factorisations(blocks, 2).into_iter().flat_map(fold).collect()
+        factorisations(blocks, 2).into_iter().flat_map(sum).collect()
     }
 
     /// The rotations of each stage, where blocks lie `spacing` apart.
@@ -47,12 +47,12 @@ impl RotateAndSum {
         in_range && self.radices.iter().map(|r| u64::from(*r)).product::<u64>() == blocks as u64
     }
 
-    /// Whether the product is rescaled before the fold.
+    /// Whether the product is rescaled before the rotations.
     pub fn before(&self) -> Rescale {
         if self.rescale_first || self.radices.is_empty() { Rescale::Yes } else { Rescale::No }
     }
 
-    /// Whether the fold rescales at its end.
+    /// Whether the rotate-and-sum rescales at its end.
     pub fn after(&self) -> Rescale {
         match self.before() {
             Rescale::Yes => Rescale::No,
@@ -82,7 +82,7 @@ pub fn summed(
     choice: &RotateAndSum,
 ) -> Result<Value, Error> {
     let product = product(b, choice.before())?;
-    b.fold(product, choice.rotations(spacing), choice.after())
+    b.rotate_and_sum(product, choice.rotations(spacing), choice.after())
 }
 
 /// Adds a bias by slots. Cost: 1 addition. No level.
@@ -127,7 +127,7 @@ impl CheapestSum {
             };
             let summing = match stages.is_empty() {
                 true => Counts::default(),
-                false => Cost::new(parameters, at).fold(&stages, sum.after()),
+                false => Cost::new(parameters, at).rotate_and_sum(&stages, sum.after()),
             };
             let counts = product + (summing + bias) * output.ciphertexts;
             let key_bytes = stages.iter().flatten().count() as f64 * pricing.key_bytes(at);

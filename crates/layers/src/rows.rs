@@ -60,7 +60,7 @@ pub struct RowSum {
 
 /// The sums of `rows`, a row for each copy of the vector: slot `h * sum.slots` holds row `rows.start + h`.
 ///
-/// The rescale comes after the fold: before it, the rotations would be cheaper by a fifth, but its error would be summed over all of them.
+/// The rescale comes after the rotate-and-sum: before it, the rotations would be cheaper by a fifth, but its error would be summed over all of them.
 ///
 /// Cost: 1 product with a plaintext, `log2(sum.slots)` rotations and as many additions. One level.
 pub fn stacked_rows(

@@ -86,7 +86,7 @@ const KERNELS: [(&str, Build); 7] = [
     ("4 rotations", rotations),
     ("3 squares, rescaled", squares),
     ("5 products, rescaled", products),
-    ("fold of 15 rotations", fold),
+    ("sum of 15 rotations", rotate_and_sum),
     ("transform, 8 x 8 diagonals", transform),
     ("sum of 64 products", sum),
     ("sum of 128 extended products", extended_sum),
@@ -126,9 +126,9 @@ fn products(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     })
 }
 
-fn fold(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
+fn rotate_and_sum(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {
     let value = input(b)?;
-    b.fold(value, vec![(1..16).collect()], Rescale::No)
+    b.rotate_and_sum(value, vec![(1..16).collect()], Rescale::No)
 }
 
 fn transform(b: &mut Builder) -> Result<Value, blindsight_circuit::Error> {

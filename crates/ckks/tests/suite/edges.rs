@@ -52,8 +52,8 @@ fn nothing_is_rescaled_at_level_zero() {
         evaluator.transform(&[&a], &one_term(&ones(&setup, 0, 12.0)), Rescale::Yes),
         Err(Error::NoLevelLeft)
     );
-    assert_eq!(evaluator.fold(a.clone(), &[vec![1]], Rescale::Yes), Err(Error::NoLevelLeft));
-    assert_eq!(evaluator.fold(a, &[], Rescale::Yes), Err(Error::NoLevelLeft));
+    assert_eq!(evaluator.rotate_and_sum(a.clone(), &[vec![1]], Rescale::Yes), Err(Error::NoLevelLeft));
+    assert_eq!(evaluator.rotate_and_sum(a, &[], Rescale::Yes), Err(Error::NoLevelLeft));
 }
 
 #[test]
@@ -227,11 +227,11 @@ fn folds_without_stages_and_rotations_all_the_way_round() {
     let evaluator = Evaluator::new(&setup.context, &setup.keys);
     let x = random_slots(N, 6);
     let a = setup.encrypt(&x, Level(2), Scale::bits(52.0));
-    assert_eq!(evaluator.fold(a.clone(), &[], Rescale::No).unwrap(), a);
+    assert_eq!(evaluator.rotate_and_sum(a.clone(), &[], Rescale::No).unwrap(), a);
     let rescaled = evaluator.rescale(a.clone()).unwrap();
-    assert_eq!(evaluator.fold(a.clone(), &[], Rescale::Yes).unwrap(), rescaled);
+    assert_eq!(evaluator.rotate_and_sum(a.clone(), &[], Rescale::Yes).unwrap(), rescaled);
     // A stage without steps adds nothing: only the division's rounding.
-    assert_near(&setup, &evaluator.fold(a.clone(), &[vec![]], Rescale::No).unwrap(), &x, 1e-9);
+    assert_near(&setup, &evaluator.rotate_and_sum(a.clone(), &[vec![]], Rescale::No).unwrap(), &x, 1e-9);
     let half = evaluator.rotate(&a, 128).unwrap();
     assert_near(&setup, &half, &rotated(&x, 128), 1e-9);
     assert_near(&setup, &evaluator.rotate(&half, 128).unwrap(), &x, 1e-9);

@@ -83,8 +83,11 @@ fn missing_keys_are_named_with_their_level() {
     assert_eq!(evaluator.hoisted_rotations(&at(1), &[0, 1, 2]), Err(missing("rotation by 2", 1)));
     assert_eq!(evaluator.square(&at(2), Rescale::No), Err(missing("relinearisation", 2)));
     assert_eq!(evaluator.multiply(&at(5), &at(5), Rescale::Yes), Err(missing("relinearisation", 5)));
-    assert_eq!(evaluator.fold(at(1), &[vec![1], vec![1, 2]], Rescale::No), Err(missing("rotation by 2", 1)));
-    assert_eq!(evaluator.fold(at(1), &[vec![0]], Rescale::No), Err(missing("rotation by 0", 1)));
+    assert_eq!(
+        evaluator.rotate_and_sum(at(1), &[vec![1], vec![1, 2]], Rescale::No),
+        Err(missing("rotation by 2", 1))
+    );
+    assert_eq!(evaluator.rotate_and_sum(at(1), &[vec![0]], Rescale::No), Err(missing("rotation by 0", 1)));
 
     let scale = Scale::bits(12.0);
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();

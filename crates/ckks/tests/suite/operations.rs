@@ -252,12 +252,12 @@ fn folds_of_every_radix_agree() {
                 let grow =
                     |v: f64, stage: &Vec<usize>| (stage.len() + 1) as f64 * v + stage.len() as f64 * product;
                 let (last, before) = stages.split_last().unwrap();
-                let folded = before
+                let summed = before
                     .iter()
                     .fold(noise::fresh(parameters), |v, stage| grow(v, stage) + noise::division(parameters));
-                let predicted = grow(folded, last) / q / q + noise::division(parameters);
-                let result = evaluator.fold(a, &stages, rescale).unwrap();
-                assert_variance(setup.error_variance(&result, &expected), predicted, "fold");
+                let predicted = grow(summed, last) / q / q + noise::division(parameters);
+                let result = evaluator.rotate_and_sum(a, &stages, rescale).unwrap();
+                assert_variance(setup.error_variance(&result, &expected), predicted, "rotate and sum");
             }
         }
     }

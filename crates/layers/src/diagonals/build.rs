@@ -18,7 +18,7 @@ pub struct DiagonalLayer {
     terms: Vec<DiagonalTerm>,
     bias: Arc<[f64]>,
     split: Split,
-    /// How a row's partial sums are folded.
+    /// How a row's partial sums are added up.
     sum: RotateAndSum,
     spacing: usize,
     sums: Arc<Placement>,
@@ -117,7 +117,7 @@ impl DiagonalLayer {
     }
 
     /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
-    /// fold over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
+    /// rotate-and-sum over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
     /// Where blocks are not cyclic those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, Error> {
         let copies = self.copies(b, values)?;

@@ -39,28 +39,28 @@ fn counts_of_the_cryptonets_network() {
     }
 }
 
-/// The figures that can be added up by hand: six limbs at first; a stage of a fold costs a decomposition and a division.
+/// The figures that can be added up by hand: six limbs at first; a stage of a rotate-and-sum costs a decomposition and a division.
 #[test]
 fn transforms_of_the_cryptonets_network() {
     let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192, 5).unwrap());
     let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();
-    let fold = |radices, rescale_first| RotateAndSum { radices, rescale_first };
+    let sum_by = |radices, rescale_first| RotateAndSum { radices, rescale_first };
     let copies = Blocks { count: 9, spacing: 881, parts: 1 };
     let output = Layout::packed(Shape::new(5, 13, 13), 8192).with_blocks(copies);
-    let windows = LayerChoice::Im2col { output, sum: fold(vec![], false) };
+    let windows = LayerChoice::Im2col { output, sum: sum_by(vec![], false) };
     let dense = LayerChoice::Diagonals {
         output: Layout::packed(Shape::vector(100), 8192).with_blocks(Blocks::cyclic(64, 8192, 64)),
         preference: Preference::First,
         split: Split { origin: 0, span: 4, stride: 4, order: GiantOrder::Apart, hoisting: Hoisting::Twice },
-        sum: fold(vec![2; 6], false),
+        sum: sum_by(vec![2; 6], false),
     };
     let choice = Choice { image: None, layers: vec![windows, dense, LayerChoice::Coefficients] };
     let assembly = assemble(&chain, &parameters, &choice, 64.0).unwrap();
     let run = dry_run(&assembly.circuit);
     let ntts: Vec<u64> = run.layers.iter().map(|l| l.counts.work.ntts).collect();
     let transform = 12 + 3 * (6 + 12) + 12;
-    let folds = 5 * (12 + 12) + (12 + 12);
-    assert_eq!(ntts, [12, 21 + 14, transform + folds, 10 + 10, 4 + 1]);
+    let sums = 5 * (12 + 12) + (12 + 12);
+    assert_eq!(ntts, [12, 21 + 14, transform + sums, 10 + 10, 4 + 1]);
     assert_eq!(run.totals.work.ntts, 294);
 }
 
@@ -229,7 +229,7 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
 }
 
 /// What is read of the sums in the small layers of a large ring is a share of thousands of slots, of which each is rescaled: where that error is
-/// too large, sums are rescaled after their folds, also where the model does not say how large its scores are.
+/// too large, sums are rescaled after their rotations, also where the model does not say how large its scores are.
 #[test]
 fn too_large_an_error_is_mended_where_scores_are_unknown() {
     let f = Figures {

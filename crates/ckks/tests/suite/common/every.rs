@@ -207,8 +207,8 @@ impl<'a> Run<'a> {
         let x = &self.slots[0];
         let expected = (0..x.len()).map(|j| (0..8).map(|k| x[(j + k) % x.len()]).sum()).collect();
         let first = 4.0 * self.fresh + 3.0 * switched + noise::division(parameters);
-        let folded = self.evaluator.fold(a, &[vec![1, 2, 3], vec![4]], self.rescale).unwrap();
-        self.add("fold", folded, expected, self.divided(2.0 * first + switched));
+        let summed = self.evaluator.rotate_and_sum(a, &[vec![1, 2, 3], vec![4]], self.rescale).unwrap();
+        self.add("rotate and sum", summed, expected, self.divided(2.0 * first + switched));
     }
 
     fn operand(&self) -> (Variance, f64, Scale) {
