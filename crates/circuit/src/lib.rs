@@ -52,5 +52,5 @@ pub use error::Error;
 pub use plain::{Factors, Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
 pub use scalar::{ScalarRows, SumStage};
-pub use tally::{BabySteps, Cost, Hoisting, TransformShape};
+pub use tally::{BabySteps, Hoisting, Tally, TransformShape};
 pub use working_memory::working_bytes;

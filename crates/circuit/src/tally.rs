@@ -10,29 +10,29 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The counts of one node.
 pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
     if let Operation::Sum { stage, row } = &node.operation {
-        let cost = Cost::new(circuit.parameters(), node.level);
-        let sum = cost.sum(&stage.rows.row(*row), circuit.parts(stage.inputs[0]) as u64);
+        let tally = Tally::new(circuit.parameters(), node.level);
+        let sum = tally.sum(&stage.rows.row(*row), circuit.parts(stage.inputs[0]) as u64);
         let begins = *row == 0 && !circuit.node(stage.inputs[0]).operation.is_unreduced();
-        return if begins { sum + cost.gather(stage.inputs.len()) } else { sum };
+        return if begins { sum + tally.gather(stage.inputs.len()) } else { sum };
     }
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
-    let cost = Cost::new(circuit.parameters(), circuit.node(operand).level);
+    let tally = Tally::new(circuit.parameters(), circuit.node(operand).level);
     match &node.operation {
         Operation::Input | Operation::Sum { .. } => Counts::default(),
-        Operation::Square(_) => cost.square(),
-        Operation::Reduce { rescales, .. } => cost.reduce(circuit.parts(operand) > 2, *rescales),
+        Operation::Square(_) => tally.square(),
+        Operation::Reduce { rescales, .. } => tally.reduce(circuit.parts(operand) > 2, *rescales),
         Operation::Dot { terms, rescale } => {
-            cost.dot(terms.iter().map(|(_, plain)| circuit.factors(*plain)).sum(), *rescale)
+            tally.dot(terms.iter().map(|(_, plain)| circuit.factors(*plain)).sum(), *rescale)
         }
-        Operation::Add(..) | Operation::Sub(..) => cost.addition(2),
-        Operation::AddPlain(..) => cost.addition(1),
-        Operation::Multiply { rescale, .. } => cost.multiply(*rescale),
-        Operation::Rotate(_, steps) => cost.rotate(*steps),
+        Operation::Add(..) | Operation::Sub(..) => tally.addition(2),
+        Operation::AddPlain(..) => tally.addition(1),
+        Operation::Multiply { rescale, .. } => tally.multiply(*rescale),
+        Operation::Rotate(_, steps) => tally.rotate(*steps),
         Operation::Transform { giant_steps, order, rescale, .. } => {
-            cost.transform(&TransformShape::of(circuit, giant_steps, *order), *rescale)
+            tally.transform(&TransformShape::of(circuit, giant_steps, *order), *rescale)
         }
-        Operation::RotateAndSum { stages, rescale, .. } => cost.rotate_and_sum(stages, *rescale),
-        Operation::Rescale(..) => cost.rescale(Rescale::Yes),
+        Operation::RotateAndSum { stages, rescale, .. } => tally.rotate_and_sum(stages, *rescale),
+        Operation::Rescale(..) => tally.rescale(Rescale::Yes),
         Operation::DropLevel(..) => Counts::default(),
     }
 }
@@ -127,7 +127,7 @@ impl TransformShape {
 
 /// The counts of operations at one level, before a circuit is built: what a planner compares.
 #[derive(Debug, Clone, Copy)]
-pub struct Cost<'a> {
+pub struct Tally<'a> {
     parameters: &'a Parameters,
     level: Level,
     /// Limbs of a ciphertext.
@@ -138,7 +138,7 @@ pub struct Cost<'a> {
     digits: u64,
 }
 
-impl<'a> Cost<'a> {
+impl<'a> Tally<'a> {
     /// Costs at a level, which exists.
     pub fn new(parameters: &'a Parameters, level: Level) -> Self {
         let (limbs, special) = (level.limbs() as u64, parameters.special().len() as u64);
@@ -200,7 +200,8 @@ impl<'a> Cost<'a> {
 
     /// The end of a chain. The first rescale is fused with the relinearisation.
     pub fn reduce(&self, squared: bool, rescales: usize) -> Counts {
-        let below = |dropped| Cost::new(self.parameters, Level(self.level.0 - dropped)).rescale(Rescale::Yes);
+        let below =
+            |dropped| Tally::new(self.parameters, Level(self.level.0 - dropped)).rescale(Rescale::Yes);
         match (squared, rescales) {
             (true, 0) => self.relinearise(Rescale::No),
             (true, _) => self.relinearise(Rescale::Yes) + (1..rescales).map(below).sum(),

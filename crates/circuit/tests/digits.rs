@@ -1,6 +1,6 @@
 //! What wide digits save, by the cost model and by the clock.
 
-use blindsight_circuit::{Cost, CostModel};
+use blindsight_circuit::{CostModel, Tally};
 use blindsight_ckks::{
     Context, Evaluator, KeyRequirements, Level, ParametersLiteral, Randomness, Scale, SecretKey,
     SeededEvaluationKeys,
@@ -59,7 +59,7 @@ fn rotations_by_the_clock_and_by_the_cost_model() {
         let keys = keys.unwrap().expand(&context);
         let evaluator = Evaluator::new(&context, &keys);
         for level in [27, 13, 5].map(Level) {
-            let work = Cost::new(&parameters, level).rotate(3).work;
+            let work = Tally::new(&parameters, level).rotate(3).work;
             let (predicted, clock) =
                 (model.microseconds(&work, degree), measured(&context, &evaluator, &secret, level));
             let ratio = clock / predicted;

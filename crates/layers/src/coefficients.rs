@@ -2,13 +2,13 @@
 
 use crate::Error;
 use crate::choice::LayerChoice;
+use crate::cost::{Cost, CostFunction, Resources};
 use crate::graph::Layer;
 use crate::kernel::{Form, LayerKernel, Network, Site, Step, StepCosts};
 use crate::linear::Linear;
-use crate::pricing::{Expense, Price, Pricing};
 use crate::reply_rows::rows;
 use blindsight_circuit::{
-    Builder, Cost, Counts, Embedding, Error as CircuitError, Factors, Numbers, Role, Value,
+    Builder, Counts, Embedding, Error as CircuitError, Factors, Numbers, Role, Tally, Value,
 };
 use blindsight_ckks::{Encoding, Level, Rescale};
 use blindsight_layout::{Layout, Placement, ReplyLayout};
@@ -26,8 +26,8 @@ impl LayerKernel for CoefficientKernel {
         }
     }
 
-    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a> {
-        Box::new(CoefficientCosts { network, pricing })
+    fn costs<'a>(&self, network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Box<dyn StepCosts + 'a> {
+        Box::new(CoefficientCosts { network, costs })
     }
 
     fn check(&self, site: &Site<'_>, _choice: &LayerChoice) -> Result<(), Error> {
@@ -74,31 +74,31 @@ impl LayerKernel for CoefficientKernel {
 /// What the last layer costs: all of it is known at once.
 struct CoefficientCosts<'a> {
     network: &'a Network<'a>,
-    pricing: &'a dyn Pricing,
+    costs: &'a dyn CostFunction,
 }
 
 impl StepCosts for CoefficientCosts<'_> {
-    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Price {
-        let (Form::Slots(from), Form::Coefficients) = (from, to) else { return Price::NEVER };
+    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Cost {
+        let (Form::Slots(from), Form::Coefficients) = (from, to) else { return Cost::NEVER };
         let (parameters, layer) = (self.network.parameters, &self.network.graph.layers[index]);
         let (layout, modulus) = (&from.layout, parameters.modulus(Level(0)));
         let room = ReplyLayout::coefficients(layer.rows(), self.network.bound, modulus, layout.blocks.count);
         if !CoefficientLayer::reads(layout) || room.is_err() {
-            return Price::NEVER;
+            return Cost::NEVER;
         }
         let adds_bias = layout.bias_slot.is_none() && !layer.is_unbiased();
-        let bias = if adds_bias { Cost::new(parameters, Level(0)).addition(1) } else { Counts::default() };
-        let product = Cost::new(parameters, layer.level).dot(Factors::full(1), Rescale::Yes);
-        self.pricing.price(&Expense::of(product + bias))
+        let bias = if adds_bias { Tally::new(parameters, Level(0)).addition(1) } else { Counts::default() };
+        let product = Tally::new(parameters, layer.level).dot(Factors::full(1), Rescale::Yes);
+        self.costs.cost(&Resources::of(product + bias))
     }
 
-    fn closer_bound(&self, step: &Step<'_>) -> Price {
-        step.from.first().map_or(Price::NEVER, |from| self.lower_bound(step.index, from, step.to))
+    fn closer_bound(&self, step: &Step<'_>) -> Cost {
+        step.from.first().map_or(Cost::NEVER, |from| self.lower_bound(step.index, from, step.to))
     }
 
-    fn cost(&self, step: &Step<'_>) -> Option<(Price, LayerChoice)> {
-        let price = self.closer_bound(step);
-        (price < Price::NEVER).then_some((price, LayerChoice::Coefficients))
+    fn cost(&self, step: &Step<'_>) -> Option<(Cost, LayerChoice)> {
+        let cost = self.closer_bound(step);
+        (cost < Cost::NEVER).then_some((cost, LayerChoice::Coefficients))
     }
 }
 

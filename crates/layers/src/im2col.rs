@@ -1,13 +1,13 @@
 //! Im2col: the first layer over what each kernel position sees, which the client wrote out.
 
 use crate::choice::LayerChoice;
+use crate::cost::{Cost, CostFunction, Resources};
 use crate::graph::Layer;
 use crate::kernel::{Arrangement, Form, LayerKernel, Network, Site, Step, StepCosts};
-use crate::pricing::{Expense, Price, Pricing};
 use crate::rotate_and_sum::{CheapestSum, RotateAndSum, add_bias, stages, summed};
 use crate::words::many;
 use crate::{Error, candidates};
-use blindsight_circuit::{Builder, Cost, Counts, Error as CircuitError, Factors, Numbers, Role, Value};
+use blindsight_circuit::{Builder, Counts, Error as CircuitError, Factors, Numbers, Role, Tally, Value};
 use blindsight_ckks::Scale;
 use blindsight_layout::{Im2col, InputLayout, Layout, Placement, ReplyLayout, coordinates};
 use blindsight_network::Convolution;
@@ -25,8 +25,8 @@ impl LayerKernel for Im2colKernel {
         layouts.into_iter().map(|layout| Form::Slots(Arrangement::new(layout))).collect()
     }
 
-    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a> {
-        Box::new(Im2colCosts { network, pricing })
+    fn costs<'a>(&self, network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Box<dyn StepCosts + 'a> {
+        Box::new(Im2colCosts { network, costs })
     }
 
     fn check(&self, site: &Site<'_>, choice: &LayerChoice) -> Result<(), Error> {
@@ -94,44 +94,44 @@ pub fn im2col(layer: &Layer, output: &Layout) -> Result<(Im2col, Convolution), E
 /// What the first layer costs: all of it is known at once.
 struct Im2colCosts<'a> {
     network: &'a Network<'a>,
-    pricing: &'a dyn Pricing,
+    costs: &'a dyn CostFunction,
 }
 
 impl Im2colCosts<'_> {
-    /// The price of the layer and of reading its input; `None` where there are fewer taps than parts.
-    fn cheapest(&self, index: usize, to: &Form) -> Option<(Price, LayerChoice)> {
+    /// The cost of the layer and of reading its input; `None` where there are fewer taps than parts.
+    fn cheapest(&self, index: usize, to: &Form) -> Option<(Cost, LayerChoice)> {
         let (layer, output) = (&self.network.graph.layers[index], &to.slots()?.partial);
         let windows = im2col(layer, output).ok()?.0;
         if windows.taps.len() < output.blocks.parts {
             return None;
         }
         let bias = Im2colLayer::adds_bias(&windows, &layer.bias);
-        let cost = Cost::new(self.network.parameters, layer.level);
+        let tally = Tally::new(self.network.parameters, layer.level);
         let factors = Factors::repeating(windows.inputs(), windows.output.repeats());
-        let product = |rescale| cost.dot(factors, rescale) * output.ciphertexts;
+        let product = |rescale| tally.dot(factors, rescale) * output.ciphertexts;
         let at = (layer.level, output);
-        let found = CheapestSum::find(self.pricing, self.network.parameters, at, bias, product)?;
+        let found = CheapestSum::find(self.costs, self.network.parameters, at, bias, product)?;
         let (counts, key_bytes) = (found.counts, found.key_bytes);
-        let expense =
-            Expense { counts, key_bytes, input_ciphertexts: windows.ciphertexts(), ..Expense::default() };
+        let resources =
+            Resources { counts, key_bytes, input_ciphertexts: windows.ciphertexts(), ..Resources::default() };
         let choice = LayerChoice::Im2col { output: output.clone(), sum: found.sum };
-        Some((self.pricing.price(&expense), choice))
+        Some((self.costs.cost(&resources), choice))
     }
 }
 
 impl StepCosts for Im2colCosts<'_> {
-    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Price {
+    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Cost {
         match from {
-            Form::Im2col => self.cheapest(index, to).map_or(Price::NEVER, |(price, _)| price),
-            Form::Slots(_) | Form::Coefficients => Price::NEVER,
+            Form::Im2col => self.cheapest(index, to).map_or(Cost::NEVER, |(cost, _)| cost),
+            Form::Slots(_) | Form::Coefficients => Cost::NEVER,
         }
     }
 
-    fn closer_bound(&self, step: &Step<'_>) -> Price {
-        step.from.first().map_or(Price::NEVER, |from| self.lower_bound(step.index, from, step.to))
+    fn closer_bound(&self, step: &Step<'_>) -> Cost {
+        step.from.first().map_or(Cost::NEVER, |from| self.lower_bound(step.index, from, step.to))
     }
 
-    fn cost(&self, step: &Step<'_>) -> Option<(Price, LayerChoice)> {
+    fn cost(&self, step: &Step<'_>) -> Option<(Cost, LayerChoice)> {
         self.cheapest(step.index, step.to)
     }
 }

@@ -5,9 +5,9 @@
 //! two traits, give it a variant of [`LayerChoice`] and name it in [`crate::kernels`].
 
 use crate::choice::LayerChoice;
+use crate::cost::{Cost, CostFunction};
 use crate::graph::{Layer, LayerGraph};
 use crate::pointwise::PointwiseKernel;
-use crate::pricing::{Price, Pricing};
 use crate::{Error, reply_rows};
 use blindsight_circuit::{Builder, Counts, Value};
 use blindsight_ckks::{Level, Parameters, Scale};
@@ -21,7 +21,7 @@ pub trait LayerKernel: Sync {
     fn candidates(&self, network: &Network<'_>, index: usize, alike: &[Layout]) -> Vec<Form>;
 
     /// What its steps cost in a network. What is found out on the way is remembered.
-    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a>;
+    fn costs<'a>(&self, network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Box<dyn StepCosts + 'a>;
 
     /// Checks that a choice, whoever it came from, can be built at a site.
     ///
@@ -66,13 +66,13 @@ pub trait LayerKernel: Sync {
 /// What a kernel's steps cost in a network: bounds first, which are never too high.
 pub trait StepCosts: Sync {
     /// What layer `index` costs at least, from a form of its main operand to a form of its output.
-    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Price;
+    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Cost;
 
-    /// A closer bound, which takes some milliseconds to find; [`Price::NEVER`] where the step cannot be.
-    fn closer_bound(&self, step: &Step<'_>) -> Price;
+    /// A closer bound, which takes some milliseconds to find; [`Cost::NEVER`] where the step cannot be.
+    fn closer_bound(&self, step: &Step<'_>) -> Cost;
 
     /// The cheapest way to compute a step, and what it costs; `None` where it cannot be.
-    fn cost(&self, step: &Step<'_>) -> Option<(Price, LayerChoice)>;
+    fn cost(&self, step: &Step<'_>) -> Option<(Cost, LayerChoice)>;
 }
 
 /// What a tensor may be on the way of a plan.

@@ -7,7 +7,7 @@
 //! * A [`LayerKernel`] computes linear layers in one way: [`Im2colKernel`] the first convolution over what the
 //!   client wrote out, [`DiagonalKernel`] any layer between any two layouts, [`CoefficientKernel`] the last
 //!   layer as coefficients of one product. It says which forms it can bring a tensor into, what that costs
-//!   under a [`Pricing`], and builds the operations. Its cost is known before anything is built; its meaning
+//!   under a [`CostFunction`], and builds the operations. Its cost is known before anything is built; its meaning
 //!   is the clear run.
 //! * A [`PointwiseKernel`] acts on a tensor as it lies: polynomials and products.
 //! * A [`Choice`] fixes for each linear layer the kernel and its figures. With the network and the parameters
@@ -26,6 +26,7 @@ mod assemble;
 pub mod candidates;
 mod choice;
 mod coefficients;
+mod cost;
 mod diagonals;
 mod error;
 mod graph;
@@ -37,7 +38,6 @@ mod linear;
 mod maps;
 mod pointwise;
 mod polynomial;
-mod pricing;
 mod product;
 mod reply_rows;
 mod rotate_and_sum;
@@ -50,6 +50,7 @@ mod words;
 pub use assemble::{Assembly, assemble, input_level, reasons, reply};
 pub use choice::{Choice, LayerChoice};
 pub use coefficients::CoefficientKernel;
+pub use cost::{Cost, CostFunction, Resources};
 pub use diagonals::DiagonalKernel;
 pub use diagonals::build::diagonal_set;
 pub use diagonals::costs::{hoisted, products};
@@ -66,7 +67,6 @@ pub use linear::Linear;
 pub use maps::{Cut, scalar_sum};
 pub use pointwise::{PointwiseKernel, pointwise_counts};
 pub use polynomial::PolynomialKernel;
-pub use pricing::{Expense, Price, Pricing};
 pub use product::ProductKernel;
 pub use rotate_and_sum::{RotateAndSum, add_bias};
 pub use rows::{Interleave, Placed, RowSum, replicate, stack, stacked_rows};

@@ -4,7 +4,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use blindsight_circuit::{Builder, Cost, Counts, Error, Factors, Numbers, Plain, Role, Value};
+use blindsight_circuit::{Builder, Counts, Error, Factors, Numbers, Plain, Role, Tally, Value};
 use blindsight_ckks::{Encoding, Level, Parameters, Rescale, Scale};
 use blindsight_layout::{Layout, Placement, coordinates};
 use blindsight_network::Polynomial;
@@ -125,7 +125,7 @@ impl PolynomialKernel {
     /// What [`build`](Self::build) will count on so many ciphertexts at a level, which is
     /// [`depth`](Self::depth) or more.
     pub fn cost(&self, parameters: &Parameters, level: Level, ciphertexts: usize) -> Counts {
-        let at = |dropped: usize| Cost::new(parameters, Level(level.0 - dropped));
+        let at = |dropped: usize| Tally::new(parameters, Level(level.0 - dropped));
         let Form::General { basis, schedule, coefficients } = &self.form else {
             return at(0).multiply(Rescale::Yes) * ciphertexts;
         };
@@ -193,7 +193,7 @@ impl Coefficients {
 
 impl Sum {
     /// What it counts, where `at` gives the costs so many levels below the input and coefficients repeat so often.
-    fn cost<'c>(&self, at: &impl Fn(usize) -> Cost<'c>, repeats: usize) -> Counts {
+    fn cost<'c>(&self, at: &impl Fn(usize) -> Tally<'c>, repeats: usize) -> Counts {
         let (inner, rescale) = (at(self.depth - 1), self.rescale());
         let mut counts = inner.multiply(rescale) * self.products.len();
         counts += self.products.iter().map(|(_, quotient)| quotient.cost(at, repeats)).sum();

@@ -1,4 +1,4 @@
-use blindsight_circuit::{Builder, Cost, Counts, Error, Value};
+use blindsight_circuit::{Builder, Counts, Error, Tally, Value};
 use blindsight_ckks::{Level, Parameters, Rescale};
 
 /// The product of two tensors in one layout, element by element. One level below the lower one.
@@ -23,7 +23,7 @@ impl ProductKernel {
     /// What [`build`](Self::build) will count on so many ciphertexts, where the lower tensor is at this
     /// level.
     pub fn cost(parameters: &Parameters, lower: Level, ciphertexts: usize) -> Counts {
-        Cost::new(parameters, lower).multiply(Rescale::Yes) * ciphertexts
+        Tally::new(parameters, lower).multiply(Rescale::Yes) * ciphertexts
     }
 }
 

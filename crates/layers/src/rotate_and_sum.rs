@@ -1,7 +1,7 @@
 //! Rotate-and-sum: how partial sums become whole.
 
-use crate::pricing::{Expense, Price, Pricing};
-use blindsight_circuit::{Builder, Cost, Counts, Error, Numbers, Value};
+use crate::cost::{Cost, CostFunction, Resources};
+use blindsight_circuit::{Builder, Counts, Error, Numbers, Tally, Value};
 use blindsight_ckks::{Encoding, Level, Parameters, Rescale};
 use blindsight_layout::Layout;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ impl CheapestSum {
     /// For a product at a level into partial sums that lie as `output` says, with a bias to be added or not.
     /// `None` where no level is left, or there is no way to sum so many parts.
     pub fn find(
-        pricing: &dyn Pricing,
+        costs: &dyn CostFunction,
         parameters: &Parameters,
         (level, output): (Level, &Layout),
         bias: bool,
@@ -117,8 +117,8 @@ impl CheapestSum {
     ) -> Option<Self> {
         let below = level.below()?;
         let (early, late) = (product(Rescale::Yes), product(Rescale::No));
-        let bias = if bias { Cost::new(parameters, below).addition(1) } else { Counts::default() };
-        let mut best: Option<(Price, Self)> = None;
+        let bias = if bias { Tally::new(parameters, below).addition(1) } else { Counts::default() };
+        let mut best: Option<(Cost, Self)> = None;
         for sum in RotateAndSum::all(output.blocks.parts) {
             let stages = sum.rotations(output.blocks.spacing);
             let (product, at) = match sum.before() {
@@ -127,13 +127,13 @@ impl CheapestSum {
             };
             let summing = match stages.is_empty() {
                 true => Counts::default(),
-                false => Cost::new(parameters, at).rotate_and_sum(&stages, sum.after()),
+                false => Tally::new(parameters, at).rotate_and_sum(&stages, sum.after()),
             };
             let counts = product + (summing + bias) * output.ciphertexts;
-            let key_bytes = stages.iter().flatten().count() as f64 * pricing.key_bytes(at);
-            let price = pricing.price(&Expense::of(counts).with_keys(key_bytes));
-            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                best = Some((price, Self { counts, key_bytes, sum }));
+            let key_bytes = stages.iter().flatten().count() as f64 * costs.key_bytes(at);
+            let cost = costs.cost(&Resources::of(counts).with_keys(key_bytes));
+            if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+                best = Some((cost, Self { counts, key_bytes, sum }));
             }
         }
         best.map(|(_, found)| found)

@@ -13,6 +13,7 @@
 //!
 //! How layers are computed is not known here, and nothing here holds or needs a secret.
 
+mod costs;
 mod error;
 mod expected;
 mod explain;
@@ -23,7 +24,6 @@ mod options;
 mod parameters;
 mod plan;
 mod planner;
-mod prices;
 mod search;
 mod sharing;
 pub mod sizes;

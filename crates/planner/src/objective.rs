@@ -3,7 +3,7 @@
 use crate::{Error, sizes};
 use blindsight_circuit::{Circuit, CostModel, dry_run};
 use blindsight_ckks::Level;
-use blindsight_layers::Price;
+use blindsight_layers::Cost;
 use blindsight_layout::InputLayout;
 use std::fmt;
 use std::str::FromStr;
@@ -52,12 +52,12 @@ impl fmt::Display for Objective {
     }
 }
 
-/// What a kilobyte of keys is worth, in microseconds: a client sends them once, and a server holds them for each client.
-pub(crate) const KEY_WORTH: f64 = 0.3;
+/// What a kilobyte of keys costs, in microseconds: a client sends them once, and a server holds them for each client.
+pub(crate) const KEY_COST: f64 = 0.3;
 
 /// What a step costs, figure by figure.
 pub(crate) struct StepCost {
-    /// Microseconds, what keys are worth among them.
+    /// Microseconds, what keys cost among them.
     pub time: f64,
     /// Bytes of keys.
     pub keys: f64,
@@ -110,9 +110,9 @@ impl PlanCost {
 
 impl Objective {
     /// A step's costs in the order in which they matter: the first decides, the others break ties.
-    pub(crate) fn price(self, cost: &StepCost) -> Price {
+    pub(crate) fn cost(self, cost: &StepCost) -> Cost {
         let StepCost { time, keys, hops, key_switches, inputs, surcharge } = *cost;
-        Price(match self {
+        Cost(match self {
             Self::Latency | Self::Throughput => [time + surcharge, keys, hops, key_switches],
             Self::Operations => [hops + surcharge, key_switches, time, keys],
             Self::KeySwitches => [key_switches + surcharge, hops, time, keys],
@@ -122,7 +122,7 @@ impl Objective {
 
     /// What a whole plan costs, the less the better. Latency is that of a request from its bytes on; keys cost a little.
     pub fn value(self, cost: &PlanCost) -> f64 {
-        let keys_ms = KEY_WORTH * cost.key_bytes as f64 / 1024.0 / 1e3;
+        let keys_ms = KEY_COST * cost.key_bytes as f64 / 1024.0 / 1e3;
         match self {
             Self::Latency => cost.inference_ms + cost.expand_ms + keys_ms,
             Self::Operations => cost.hops as f64,

@@ -2,7 +2,7 @@
 //! special primes that cover digits of one to eight limbs.
 
 use crate::Error;
-use blindsight_circuit::{Cost, CostModel, Work};
+use blindsight_circuit::{CostModel, Tally, Work};
 use blindsight_ckks::parameters::{MOST_DIGIT_LIMBS, MOST_SPECIAL, largest_log_qp};
 use blindsight_ckks::{Level, Parameters, ParametersLiteral};
 use blindsight_ring::primes::search;
@@ -119,7 +119,7 @@ fn nominal_bits(degree: usize) -> &'static [u32] {
 
 /// The work of one rotation at each level.
 fn rotations(parameters: &Parameters) -> Work {
-    let at = |level| Cost::new(parameters, Level(level)).rotate(1);
+    let at = |level| Tally::new(parameters, Level(level)).rotate(1);
     (0..=parameters.max_level().0).map(at).sum::<blindsight_circuit::Counts>().work
 }
 

@@ -19,7 +19,7 @@ use crate::sharing::share_keys;
 use crate::{Error, Plan, Recipe, sizes};
 use blindsight_circuit::{Circuit, predict};
 use blindsight_ckks::Parameters;
-use blindsight_layers::{Assembly, Choice, LayerGraph, Network, Price, assemble, input_level};
+use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
 use blindsight_layout::InputLayout;
 use blindsight_network::Model;
 
@@ -120,7 +120,7 @@ fn best_plan(
     if let Some(recipe) = fixed {
         return task.first_sound(vec![recipe]);
     }
-    // The search prices what these levels have: that there are enough is asked first.
+    // The search costs what these levels have: that there are enough is asked first.
     input_level(graph, parameters)?;
     match task.searched(vec![]) {
         Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto => {
@@ -188,7 +188,7 @@ impl<'a> Task<'a> {
         match self.first_sound(orders(found)) {
             Err(error) if error.is_beyond(Limit::Error) => {
                 let search = self.search();
-                let search = search.at(search.prices.with_key_worth(0.0));
+                let search = search.at(search.costs.with_key_cost(0.0));
                 let quieter = within_key_limit(&Map::new(&search), &[], &Best::default())?;
                 self.first_sound(orders(&quieter.expect("nothing is better yet").choice))
             }
@@ -319,7 +319,7 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
-const KEY_PRICES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
+const KEY_SURCHARGES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
 
 /// What a search found.
 struct Found {
@@ -328,22 +328,22 @@ struct Found {
     choice: Choice,
 }
 
-/// The best choice of other packings than these whose keys are within the limit: keys are given a price, which rises until they are. `None` where
+/// The best choice of other packings than these whose keys are within the limit: keys are given a cost, which rises until they are. `None` where
 /// no such plan is better than the best.
 fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<Option<Found>, Error> {
     let search = map.search;
     let Network { graph, parameters, bound, .. } = search.network;
     let limit = search.options.max_key_bytes;
-    let is_better = |price| !best.settles(at_this_price(price, search));
-    let Some((price, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
-    let least = at_this_price(price, search);
-    let priced = KEY_PRICES.into_iter().map(|key_price| {
-        let found =
-            Map::new(&search.at(search.prices.with_key_price(key_price))).cheapest(without, |_| true)?;
+    let is_better = |cost| !best.settles(at_this_cost(cost, search));
+    let Some((cost, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
+    let least = at_this_cost(cost, search);
+    let surcharged = KEY_SURCHARGES.into_iter().map(|key_surcharge| {
+        let found = Map::new(&search.at(search.costs.with_key_surcharge(key_surcharge)))
+            .cheapest(without, |_| true)?;
         Ok::<_, Error>(found.expect("anything is worth it").1)
     });
     let mut least_keys = u64::MAX;
-    for choice in std::iter::once(Ok(choice)).chain(priced) {
+    for choice in std::iter::once(Ok(choice)).chain(surcharged) {
         let choice = share_keys(search, choice?);
         let assembly = assemble(graph, parameters, &choice, bound)?;
         let keys = sizes::evaluation_keys(parameters, &assembly.circuit.keys());
@@ -355,8 +355,8 @@ fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<O
     Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
 }
 
-/// What a finished plan of this price costs, in the units of [`Objective::value`].
-fn at_this_price(Price([first, ..]): Price, search: &Search<'_>) -> f64 {
+/// What a finished plan of this cost costs, in the units of [`Objective::value`].
+fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
     let parameters = search.network.parameters;
     match search.options.objective {
         Objective::Latency | Objective::Throughput => first / 1e3,

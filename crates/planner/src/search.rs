@@ -9,12 +9,12 @@
 //! What a tensor may be, how a layer gets there and what that costs, the layer kernels say.
 
 use crate::Error;
+use crate::costs::Costs;
 use crate::options::{Options, Packing};
-use crate::prices::Prices;
 use blindsight_ckks::Parameters;
 use blindsight_layers::{
-    Arrangement, Choice, Expense, Form, KERNELS, LayerChoice, LayerGraph, Network, Price, Pricing, Step,
-    StepCosts, candidates, pointwise_counts,
+    Arrangement, Choice, Cost, CostFunction, Form, KERNELS, LayerChoice, LayerGraph, Network, Resources,
+    Step, StepCosts, candidates, pointwise_counts,
 };
 use blindsight_layout::Layout;
 use blindsight_ring::parallel;
@@ -22,24 +22,24 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::rc::Rc;
 
-/// What is searched: a network in a ring, at these prices.
+/// What is searched: a network in a ring, at these costs.
 pub(crate) struct Search<'a> {
     pub network: Network<'a>,
-    pub prices: Prices<'a>,
+    pub costs: Costs<'a>,
     pub options: &'a Options,
 }
 
 impl<'a> Search<'a> {
     /// For everything that is offered, where keys are not limited. `bound` is what no score should exceed.
     pub fn new(graph: &'a LayerGraph, parameters: &'a Parameters, options: &'a Options, bound: f64) -> Self {
-        let prices = Prices::new(parameters, options);
-        Self { network: Network::new(graph, parameters, bound), prices, options }
+        let costs = Costs::new(parameters, options);
+        Self { network: Network::new(graph, parameters, bound), costs, options }
     }
 
-    /// The same search at other prices.
-    pub fn at(&self, prices: Prices<'a>) -> Self {
+    /// The same search at other costs.
+    pub fn at(&self, costs: Costs<'a>) -> Self {
         let Network { graph, parameters, bound, .. } = self.network;
-        Self { network: Network::new(graph, parameters, bound), prices, options: self.options }
+        Self { network: Network::new(graph, parameters, bound), costs, options: self.options }
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Map<'a> {
     /// For each tensor those that are still read once it is there, itself among them.
     live: Vec<Vec<usize>>,
     /// What each layer costs at least, from each form of its main input to each of its output.
-    least: Vec<Vec<Vec<Price>>>,
+    least: Vec<Vec<Vec<Cost>>>,
 }
 
 /// A tensor in a form, and what is known about going on from it.
@@ -61,23 +61,23 @@ struct Place {
     form: Form,
     maker: Maker,
     /// What acts on it element by element.
-    pointwise: Price,
+    pointwise: Cost,
     /// What all that follows costs at least.
-    rest: Price,
+    rest: Cost,
 }
 
 /// Who brings a tensor into a form.
 #[derive(Clone, Copy)]
 enum Maker {
-    /// The client writes it, at this price.
-    Client(Price),
+    /// The client writes it, at this cost.
+    Client(Cost),
     /// The layer kernel of this number.
     Kernel(usize),
 }
 
 impl Place {
-    fn new(form: Form, maker: Maker, pointwise: Price) -> Self {
-        Self { form, maker, pointwise, rest: Price::default() }
+    fn new(form: Form, maker: Maker, pointwise: Cost) -> Self {
+        Self { form, maker, pointwise, rest: Cost::default() }
     }
 
     fn layout(&self) -> Option<&Layout> {
@@ -87,7 +87,7 @@ impl Place {
 
 /// A way to a tensor in a layout: what it costs, and the choices on it.
 struct Path {
-    price: Price,
+    cost: Cost,
     image: Option<Layout>,
     choices: Vec<LayerChoice>,
     /// The last tensor.
@@ -110,9 +110,9 @@ impl Path {
     }
 
     /// This path, one step further.
-    fn further(&self, price: Price, choice: LayerChoice, live: Vec<(usize, usize)>) -> Self {
+    fn further(&self, cost: Cost, choice: LayerChoice, live: Vec<(usize, usize)>) -> Self {
         let choices = [&self.choices[..], &[choice]].concat();
-        Self { price: self.price + price, image: self.image.clone(), choices, at: self.at + 1, live }
+        Self { cost: self.cost + cost, image: self.image.clone(), choices, at: self.at + 1, live }
     }
 }
 
@@ -123,7 +123,7 @@ enum Task {
     /// A step from a path to a form of the next tensor.
     Bound(Rc<Path>, usize),
     /// The same, looked at more closely.
-    Cost(Rc<Path>, usize),
+    Tally(Rc<Path>, usize),
     /// A path to the scores.
     Finish(Path),
 }
@@ -131,19 +131,19 @@ enum Task {
 /// Tasks by what a whole path costs at least; of equals, the one that was found first.
 #[derive(Default)]
 struct Queue {
-    order: BinaryHeap<Reverse<(Price, usize)>>,
+    order: BinaryHeap<Reverse<(Cost, usize)>>,
     tasks: Vec<Option<Task>>,
 }
 
 impl Queue {
-    fn push(&mut self, least: Price, task: Task) {
-        if least < Price::NEVER {
+    fn push(&mut self, least: Cost, task: Task) {
+        if least < Cost::NEVER {
             self.order.push(Reverse((least, self.tasks.len())));
             self.tasks.push(Some(task));
         }
     }
 
-    fn pop(&mut self) -> Option<(Price, Task)> {
+    fn pop(&mut self) -> Option<(Cost, Task)> {
         let Reverse((least, index)) = self.order.pop()?;
         Some((least, self.tasks[index].take()?))
     }
@@ -157,7 +157,7 @@ impl<'a> Map<'a> {
         let (network, layers) = (&search.network, search.network.graph.layers.len());
         let mut map = Self {
             search,
-            costs: KERNELS.iter().map(|kernel| kernel.costs(network, &search.prices)).collect(),
+            costs: KERNELS.iter().map(|kernel| kernel.costs(network, &search.costs)).collect(),
             places: vec![],
             live: (0..=layers).map(|tensor| network.graph.live(tensor)).collect(),
             least: vec![],
@@ -190,14 +190,14 @@ impl<'a> Map<'a> {
         if self.offers(Packing::Image) || graph.layers.len() == 1 {
             let layouts = candidates::images(graph, self.search.network.parameters.slots());
             places.extend(layouts.into_iter().map(|layout| {
-                let expense = Expense { input_ciphertexts: layout.ciphertexts, ..Expense::default() };
-                let maker = Maker::Client(self.search.prices.price(&expense));
-                Place::new(Form::Slots(Arrangement::new(layout)), maker, Price::default())
+                let resources = Resources { input_ciphertexts: layout.ciphertexts, ..Resources::default() };
+                let maker = Maker::Client(self.search.costs.cost(&resources));
+                Place::new(Form::Slots(Arrangement::new(layout)), maker, Cost::default())
             }));
         }
         if graph.begins_with_im2col() && !named_image {
             // The layer that reads it knows how much is sent.
-            places.push(Place::new(Form::Im2col, Maker::Client(Price::default()), Price::default()));
+            places.push(Place::new(Form::Im2col, Maker::Client(Cost::default()), Cost::default()));
         }
         places
     }
@@ -231,11 +231,11 @@ impl<'a> Map<'a> {
     }
 
     /// What acts element by element on a layer's output; more than anything where it cannot act there.
-    fn pointwise(&self, index: usize, form: &Form) -> Price {
+    fn pointwise(&self, index: usize, form: &Form) -> Cost {
         let layer = &self.graph().layers[index];
-        let Some(arrangement) = form.slots() else { return Price::default() };
+        let Some(arrangement) = form.slots() else { return Cost::default() };
         pointwise_counts(layer, self.search.network.parameters, &arrangement.partial)
-            .map_or(Price::NEVER, |counts| self.search.prices.price(&Expense::of(counts)))
+            .map_or(Cost::NEVER, |counts| self.search.costs.cost(&Resources::of(counts)))
     }
 
     /// What it costs at least to go on from each form of a layer's main input, when that is known of its
@@ -250,27 +250,27 @@ impl<'a> Map<'a> {
         let onward = least.iter().map(|steps| {
             let ways =
                 steps.iter().zip(&self.places[index + 1]).map(|(step, to)| *step + to.pointwise + to.rest);
-            ways.min().unwrap_or(Price::NEVER)
+            ways.min().unwrap_or(Cost::NEVER)
         });
-        let onward: Vec<Price> = onward.collect();
+        let onward: Vec<Cost> = onward.collect();
         if main == index {
             self.places[index].iter_mut().zip(onward).for_each(|(place, rest)| place.rest = rest);
         } else {
-            let rest = onward.into_iter().min().unwrap_or(Price::NEVER);
+            let rest = onward.into_iter().min().unwrap_or(Cost::NEVER);
             self.places[index].iter_mut().for_each(|place| place.rest = rest);
         }
         self.least.push(least);
     }
 
     /// What a layer costs at least between two forms; what the client writes no step leads to.
-    fn lower_bound(&self, index: usize, from: &Place, to: &Place) -> Price {
+    fn lower_bound(&self, index: usize, from: &Place, to: &Place) -> Cost {
         match to.maker {
-            Maker::Client(_) => Price::NEVER,
+            Maker::Client(_) => Cost::NEVER,
             Maker::Kernel(kernel) => self.costs[kernel].lower_bound(index, &from.form, &to.form),
         }
     }
 
-    /// The best choice of other packings than these, and its price: the cheapest path from the client to the
+    /// The best choice of other packings than these, and its cost: the cheapest path from the client to the
     /// scores. `None` where any costs so much that it is not worth it.
     ///
     /// # Errors
@@ -278,16 +278,16 @@ impl<'a> Map<'a> {
     pub fn cheapest(
         &self,
         without: &[Packing],
-        is_worth_it: impl Fn(Price) -> bool,
-    ) -> Result<Option<(Price, Choice)>, Error> {
+        is_wanted: impl Fn(Cost) -> bool,
+    ) -> Result<Option<(Cost, Choice)>, Error> {
         let mut queue = self.written();
         let mut arrived = Arrived::new();
         while let Some((least, task)) = queue.pop() {
             match task {
-                _ if !is_worth_it(least) => return Ok(None),
+                _ if !is_wanted(least) => return Ok(None),
                 Task::Finish(path) => {
                     let choice = Choice { image: path.image, layers: path.choices };
-                    return Ok(Some((path.price, choice)));
+                    return Ok(Some((path.cost, choice)));
                 }
                 Task::Arrive(path) => {
                     if arrived.insert((path.at, path.live.clone())) {
@@ -297,10 +297,10 @@ impl<'a> Map<'a> {
                 Task::Bound(path, to) if !self.is_known(&arrived, &path, to) => {
                     self.bound(path, to, &mut queue);
                 }
-                Task::Cost(path, to) if !self.is_known(&arrived, &path, to) => {
+                Task::Tally(path, to) if !self.is_known(&arrived, &path, to) => {
                     self.cost(&path, to, &mut queue);
                 }
-                Task::Bound(..) | Task::Cost(..) => {}
+                Task::Bound(..) | Task::Tally(..) => {}
             }
         }
         // Of a tensor that no path leads to, the layer before it is to blame.
@@ -318,10 +318,10 @@ impl<'a> Map<'a> {
     fn written(&self) -> Queue {
         let mut queue = Queue::default();
         for (index, place) in self.places[0].iter().enumerate() {
-            let Maker::Client(price) = place.maker else { continue };
+            let Maker::Client(cost) = place.maker else { continue };
             let (image, choices) = (place.layout().cloned(), vec![]);
-            let path = Path { price, image, choices, at: 0, live: vec![(0, index)] };
-            queue.push(price + place.rest, Task::Arrive(path));
+            let path = Path { cost, image, choices, at: 0, live: vec![(0, index)] };
+            queue.push(cost + place.rest, Task::Arrive(path));
         }
         queue
     }
@@ -336,7 +336,7 @@ impl<'a> Map<'a> {
             let packing = || Self::packing(&self.places[main][from].form, &place.form);
             let is_offered = || index > 0 || (self.offers(packing()) && !without.contains(&packing()));
             if is_offered() && self.is_alike(&path, place) {
-                let least = path.price + *least + place.pointwise + place.rest;
+                let least = path.cost + *least + place.pointwise + place.rest;
                 queue.push(least, Task::Bound(path.clone(), to));
             }
         }
@@ -360,19 +360,19 @@ impl<'a> Map<'a> {
     fn bound(&self, path: Rc<Path>, to: usize, queue: &mut Queue) {
         let Some((step, costs)) = self.next(&path, to) else { return };
         let place = &self.places[path.at + 1][to];
-        let least = path.price + costs.closer_bound(&step) + place.pointwise + place.rest;
-        queue.push(least, Task::Cost(path, to));
+        let least = path.cost + costs.closer_bound(&step) + place.pointwise + place.rest;
+        queue.push(least, Task::Tally(path, to));
     }
 
     fn cost(&self, path: &Path, to: usize, queue: &mut Queue) {
         let found = self.next(path, to).and_then(|(step, costs)| costs.cost(&step));
-        let Some((price, choice)) = found else { return };
+        let Some((cost, choice)) = found else { return };
         let place = &self.places[path.at + 1][to];
         let live = path.next_live(&self.live[path.at + 1], to);
-        let path = path.further(price + place.pointwise, choice, live);
+        let path = path.further(cost + place.pointwise, choice, live);
         match path.at == self.graph().layers.len() {
-            true => queue.push(path.price, Task::Finish(path)),
-            false => queue.push(path.price + place.rest, Task::Arrive(path)),
+            true => queue.push(path.cost, Task::Finish(path)),
+            false => queue.push(path.cost + place.rest, Task::Arrive(path)),
         }
     }
 
@@ -394,8 +394,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// At most, but for the rounding of times that are added up in another order.
-    fn at_most(bound: Price, price: Price) -> bool {
-        bound.0[0] <= price.0[0] * (1.0 + 1e-9)
+    fn at_most(bound: Cost, cost: Cost) -> bool {
+        bound.0[0] <= cost.0[0] * (1.0 + 1e-9)
     }
 
     /// Checks every step from one tensor to the next, at most so many.
@@ -410,8 +410,8 @@ mod tests {
             let step = Step { index, from: vec![&from.form], to: &to.form };
             let closer = costs.closer_bound(&step);
             prop_assert!(at_most(least, closer), "{least:?}, closer {closer:?}");
-            let Some((price, choice)) = costs.cost(&step).filter(|_| closer < Price::NEVER) else { continue };
-            prop_assert!(at_most(closer, price), "{closer:?} for {price:?} of {choice:?}");
+            let Some((cost, choice)) = costs.cost(&step).filter(|_| closer < Cost::NEVER) else { continue };
+            prop_assert!(at_most(closer, cost), "{closer:?} for {cost:?} of {choice:?}");
             checked += 1;
         }
         Ok(checked)

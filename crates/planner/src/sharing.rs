@@ -5,12 +5,12 @@
 //! is made in two layers needs one key, for the higher level of the two. Layer by layer, the split is taken
 //! that costs least in time and in what it adds to the keys of all others, until nothing changes.
 
-use crate::prices::Prices;
+use crate::costs::Costs;
 use crate::search::Search;
 use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale};
 use blindsight_layers::{
-    Choice, DiagonalSet, Expense, LayerChoice, Pricing, Shapes, Split, Units, VisitMarks, diagonal_set,
-    hoisted, products, spans, strides, units,
+    Choice, CostFunction, DiagonalSet, LayerChoice, Resources, Shapes, Split, Units, VisitMarks,
+    diagonal_set, hoisted, products, spans, strides, units,
 };
 use blindsight_layout::Layout;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,20 +20,20 @@ const ROUNDS: usize = 4;
 
 /// From how many bytes of keys on they are many: a server then holds more for a client than for a small model.
 const MANY: f64 = (64 << 20) as f64;
-/// How much more keys are worth where they are many.
+/// How much more keys cost where they are many.
 const OF_MANY: f64 = 3.0;
 
 /// The choice of a search, its splits chosen for keys that are shared.
 pub(crate) fn share_keys(search: &Search<'_>, mut choice: Choice) -> Choice {
     let mut layers = layers(search, &choice);
-    let prices = search.prices.with_key_worth(worth(search, &layers));
+    let costs = search.costs.with_key_cost(key_cost(search, &layers));
     let parameters = search.network.parameters;
     for _ in 0..ROUNDS {
         let mut changed = false;
         for index in 0..layers.len() {
             let others = keys(layers.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, l)| l));
             let origins: BTreeSet<usize> = layers.iter().filter_map(|l| Some(l.split?.origin)).collect();
-            let best = layers[index].best(&prices, parameters, &others, &origins);
+            let best = layers[index].best(&costs, parameters, &others, &origins);
             changed |= best != layers[index].split;
             layers[index].split = best;
         }
@@ -49,11 +49,11 @@ pub(crate) fn share_keys(search: &Search<'_>, mut choice: Choice) -> Choice {
     choice
 }
 
-/// What a kilobyte of these layers' keys is worth, in microseconds.
-fn worth(search: &Search<'_>, layers: &[Layer]) -> f64 {
-    let prices = &search.prices;
-    let bytes: f64 = keys(layers.iter()).into_values().map(|level| prices.key_bytes(level)).sum();
-    prices.key_worth * if bytes > MANY { OF_MANY } else { 1.0 }
+/// What a kilobyte of these layers' keys costs, in microseconds.
+fn key_cost(search: &Search<'_>, layers: &[Layer]) -> f64 {
+    let costs = &search.costs;
+    let bytes: f64 = keys(layers.iter()).into_values().map(|level| costs.key_bytes(level)).sum();
+    costs.key_cost * if bytes > MANY { OF_MANY } else { 1.0 }
 }
 
 /// A layer of a choice.
@@ -125,7 +125,7 @@ impl Layer {
     /// The split that costs least, with these keys at hand; its own where no other costs less.
     fn best(
         &self,
-        prices: &Prices<'_>,
+        costs: &Costs<'_>,
         parameters: &Parameters,
         others: &BTreeMap<usize, Level>,
         origins: &BTreeSet<usize>,
@@ -134,19 +134,19 @@ impl Layer {
         let mut marks = VisitMarks::new(diagonals.slots());
         let own = diagonals.giant_steps(split.origin, split.span, &mut marks).ordered(split.order);
         let shapes = own.shapes(split.stride, &mut marks).hoisted(split.hoisting);
-        let price = |shapes: &Shapes, keys: f64| {
+        let cost = |shapes: &Shapes, keys: f64| {
             let counts = products(parameters, shapes, self.level, Rescale::Yes);
-            prices.price(&Expense::of(counts).with_keys(keys))
+            costs.cost(&Resources::of(counts).with_keys(keys))
         };
-        let mut best = (price(&shapes, self.added(&split, prices, others)), split);
+        let mut best = (cost(&shapes, self.added(&split, costs, others)), split);
         let own = BTreeSet::from([split.origin]);
         for origin in if self.is_fixed { origins } else { &own } {
             for shapes in self.ways(diagonals, *origin, &mut marks) {
-                let shapes = hoisted(prices, parameters, &shapes, self.level);
-                if price(&shapes, 0.0) < best.0 {
-                    let added = self.added(&shapes.split, prices, others);
-                    let price = price(&shapes, added);
-                    best = if price < best.0 { (price, shapes.split) } else { best };
+                let shapes = hoisted(costs, parameters, &shapes, self.level);
+                if cost(&shapes, 0.0) < best.0 {
+                    let added = self.added(&shapes.split, costs, others);
+                    let cost = cost(&shapes, added);
+                    best = if cost < best.0 { (cost, shapes.split) } else { best };
                 }
             }
         }
@@ -167,12 +167,12 @@ impl Layer {
     }
 
     /// The bytes that a split adds to the keys of others.
-    fn added(&self, split: &Split, prices: &Prices<'_>, others: &BTreeMap<usize, Level>) -> f64 {
+    fn added(&self, split: &Split, costs: &Costs<'_>, others: &BTreeMap<usize, Level>) -> f64 {
         let rotations = self.diagonals.as_ref().map(|diagonals| diagonals.rotations(split));
         let of_sum = |rotation: &usize| self.sum.0.contains(rotation).then_some(self.sum.1);
         let added = |rotation: usize| {
             let known = others.get(&rotation).copied().max(of_sum(&rotation));
-            (prices.key_bytes(self.level) - known.map_or(0.0, |level| prices.key_bytes(level))).max(0.0)
+            (costs.key_bytes(self.level) - known.map_or(0.0, |level| costs.key_bytes(level))).max(0.0)
         };
         rotations.into_iter().flatten().map(added).sum()
     }
@@ -194,7 +194,7 @@ mod tests {
         let circuit = assemble(graph, parameters, choice, bound).unwrap().circuit;
         let keys = sizes::evaluation_keys(parameters, &circuit.keys()) as f64 / 1024.0;
         let work = dry_run(&circuit).totals.work;
-        search.options.cost.microseconds(&work, parameters.degree()) + search.prices.key_worth * keys
+        search.options.cost.microseconds(&work, parameters.degree()) + search.costs.key_cost * keys
     }
 
     proptest! {

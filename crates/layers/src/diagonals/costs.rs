@@ -6,12 +6,12 @@ use super::offsets::{RotationOffsets, bearer};
 use super::split::Split;
 use super::ways::{Decided, units};
 use crate::choice::LayerChoice;
+use crate::cost::{Cost, CostFunction, Resources};
 use crate::graph::Layer;
 use crate::kernel::{Arrangement, Form, Network, Step, StepCosts};
 use crate::known::Known;
-use crate::pricing::{Expense, Price, Pricing};
 use crate::rotate_and_sum::{CheapestSum, RotateAndSum};
-use blindsight_circuit::{BabySteps, Cost, Counts, Factors, Hoisting, TransformShape};
+use blindsight_circuit::{BabySteps, Counts, Factors, Hoisting, Tally, TransformShape};
 use blindsight_ckks::{GiantOrder, Level, MOST_REPEATS, Parameters, Rescale};
 use blindsight_layout::{Blocks, Layout};
 use std::ops::Add;
@@ -20,13 +20,13 @@ use std::sync::Arc;
 /// The costs of all steps of a network.
 pub struct DiagonalCosts<'a> {
     network: &'a Network<'a>,
-    pricing: &'a dyn Pricing,
+    costs: &'a dyn CostFunction,
     /// For each layer the first that takes the same diagonals: networks repeat themselves.
     patterns: Vec<usize>,
     offsets: Known<OffsetKey, Arc<RotationOffsets>>,
     decided: Known<StepKey, Option<Arc<Decided>>>,
     /// The cheapest way to take the diagonals of a step, at each level.
-    cheapest: Known<(StepKey, Level), Option<(Price, LayerChoice)>>,
+    cheapest: Known<(StepKey, Level), Option<(Cost, LayerChoice)>>,
 }
 
 /// All that offsets depend on: the layer's pattern, the term, whether its input brings the bias slot, and the
@@ -45,10 +45,10 @@ struct InSlots<'a> {
 
 impl<'a> DiagonalCosts<'a> {
     /// Nothing is found out yet.
-    pub fn new(network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Self {
+    pub fn new(network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Self {
         let patterns = patterns(network);
         let (offsets, decided, cheapest) = (Known::new(), Known::new(), Known::new());
-        Self { network, pricing, patterns, offsets, decided, cheapest }
+        Self { network, costs, patterns, offsets, decided, cheapest }
     }
 
     fn in_slots<'s>(&'s self, step: &Step<'s>) -> Option<InSlots<'s>> {
@@ -91,27 +91,27 @@ impl<'a> DiagonalCosts<'a> {
     }
 
     /// What so many products cost at least, given for each ciphertext of output and input.
-    fn least_price(&self, factors: &[Vec<Factors>], level: Level) -> Price {
-        let cost = Cost::new(self.network.parameters, level);
-        factors.iter().map(|row| self.least_row(&cost, row)).fold(Price::default(), Price::add)
+    fn least_cost(&self, factors: &[Vec<Factors>], level: Level) -> Cost {
+        let tally = Tally::new(self.network.parameters, level);
+        factors.iter().map(|row| self.least_row(&tally, row)).fold(Cost::default(), Cost::add)
     }
 
     /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
     /// which meets all baby steps.
-    fn least_row(&self, cost: &Cost<'_>, row: &[Factors]) -> Price {
-        let ways = HOISTINGS.map(|hoisting| self.least_hoisted(cost, row, hoisting));
+    fn least_row(&self, tally: &Tally<'_>, row: &[Factors]) -> Cost {
+        let ways = HOISTINGS.map(|hoisting| self.least_hoisted(tally, row, hoisting));
         ways.into_iter().min().expect("there are ways")
     }
 
-    fn least_hoisted(&self, cost: &Cost<'_>, row: &[Factors], hoisting: Hoisting) -> Price {
+    fn least_hoisted(&self, tally: &Tally<'_>, row: &[Factors], hoisting: Hoisting) -> Cost {
         let mut factors = row.iter().copied().sum::<Factors>();
         if factors.count == 0 {
             factors = Factors::repeating(1, MOST_REPEATS);
         }
         let terms = factors.count as usize;
         let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
-        let price = |counts| self.pricing.price(&Expense::of(counts));
-        let (order, mut least) = (GiantOrder::Apart, Price::NEVER);
+        let cost = |counts| self.costs.cost(&Resources::of(counts));
+        let (order, mut least) = (GiantOrder::Apart, Cost::NEVER);
         for giant_steps in 1..=terms {
             let shape = TransformShape {
                 baby_steps: vec![],
@@ -121,46 +121,47 @@ impl<'a> DiagonalCosts<'a> {
                 order,
                 hoisting,
             };
-            let products = cost.transform(&shape, Rescale::Yes);
-            if price(products) >= least {
+            let products = tally.transform(&shape, Rescale::Yes);
+            if cost(products) >= least {
                 break;
             }
-            let baby_steps =
-                read().map(|terms| self.fewest_babies(cost, terms.div_ceil(giant_steps), hoisting)).sum();
-            least = least.min(price(products + baby_steps));
+            let baby_steps = read()
+                .map(|terms| self.fewest_baby_steps(tally, terms.div_ceil(giant_steps), hoisting))
+                .sum();
+            least = least.min(cost(products + baby_steps));
         }
         least
     }
 
     /// So many baby steps of one input: the input itself is one of them where that is cheaper than a rotation.
-    fn fewest_babies(&self, cost: &Cost<'_>, count: usize, hoisting: Hoisting) -> Counts {
-        let with_it = cost.baby_steps(BabySteps { rotated: count - 1, unrotated: true }, hoisting);
-        let without = cost.baby_steps(BabySteps { rotated: count, unrotated: false }, hoisting);
+    fn fewest_baby_steps(&self, tally: &Tally<'_>, count: usize, hoisting: Hoisting) -> Counts {
+        let with_it = tally.baby_steps(BabySteps { rotated: count - 1, unrotated: true }, hoisting);
+        let without = tally.baby_steps(BabySteps { rotated: count, unrotated: false }, hoisting);
         [with_it, without]
             .into_iter()
-            .min_by_key(|counts| self.pricing.price(&Expense::of(*counts)))
+            .min_by_key(|counts| self.costs.cost(&Resources::of(*counts)))
             .expect("there are two")
     }
 
     /// The best split of diagonals into baby and giant steps, and the best sum.
-    fn split(&self, step: &InSlots<'_>, decided: &Decided) -> Option<(Price, Split, RotateAndSum)> {
+    fn split(&self, step: &InSlots<'_>, decided: &Decided) -> Option<(Cost, Split, RotateAndSum)> {
         let bias = DiagonalLayer::adds_bias(&step.layer.bias, step.bearer(), &step.to.partial_placement);
         let units = || units(step.layouts(), step.to.partial.slots);
-        let mut best: Option<(Price, Split, RotateAndSum)> = None;
+        let mut best: Option<(Cost, Split, RotateAndSum)> = None;
         for way in decided.ways(units) {
             let plain = self.hoisted(&way.plain, step.layer.level);
-            let Some((price, sum, least_copied)) = self.shapes_price(&plain, step, bias) else { continue };
-            if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                best = Some((price, plain.split, sum));
+            let Some((cost, sum, least_copied)) = self.shapes_cost(&plain, step, bias) else { continue };
+            if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+                best = Some((cost, plain.split, sum));
             }
             if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
                 continue;
             }
             for shapes in way.copied(units) {
                 let shapes = self.hoisted(shapes, step.layer.level);
-                let Some((price, sum, _)) = self.shapes_price(&shapes, step, bias) else { continue };
-                if best.as_ref().is_none_or(|(least, ..)| price < *least) {
-                    best = Some((price, shapes.split, sum));
+                let Some((cost, sum, _)) = self.shapes_cost(&shapes, step, bias) else { continue };
+                if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+                    best = Some((cost, shapes.split, sum));
                 }
             }
         }
@@ -168,53 +169,53 @@ impl<'a> DiagonalCosts<'a> {
     }
 
     fn hoisted(&self, shapes: &Shapes, level: Level) -> Shapes {
-        hoisted(self.pricing, self.network.parameters, shapes, level)
+        hoisted(self.costs, self.network.parameters, shapes, level)
     }
 
     /// What a split costs with its best sum; and what it would cost at least with baby steps made in two
     /// rotations, which saves keys and nothing else.
-    fn shapes_price(
+    fn shapes_cost(
         &self,
         shapes: &Shapes,
         step: &InSlots<'_>,
         bias: bool,
-    ) -> Option<(Price, RotateAndSum, Price)> {
+    ) -> Option<(Cost, RotateAndSum, Cost)> {
         let (level, parameters) = (step.layer.level, self.network.parameters);
         let product = |rescale| products(parameters, shapes, level, rescale);
-        let found = CheapestSum::find(self.pricing, parameters, (level, &step.to.partial), bias, product)?;
-        let (expense, key_bytes) = (Expense::of(found.counts), self.pricing.key_bytes(level));
-        let copied = Expense::of(found.counts + Cost::new(parameters, level).rotate(1));
-        let least_copied = self.pricing.price(&copied.with_keys(found.key_bytes + key_bytes));
+        let found = CheapestSum::find(self.costs, parameters, (level, &step.to.partial), bias, product)?;
+        let (resources, key_bytes) = (Resources::of(found.counts), self.costs.key_bytes(level));
+        let copied = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
+        let least_copied = self.costs.cost(&copied.with_keys(found.key_bytes + key_bytes));
         let keys = found.key_bytes + shapes.keys as f64 * key_bytes;
-        Some((self.pricing.price(&expense.with_keys(keys)), found.sum, least_copied))
+        Some((self.costs.cost(&resources.with_keys(keys)), found.sum, least_copied))
     }
 }
 
 impl StepCosts for DiagonalCosts<'_> {
-    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Price {
-        let (Some(from), Some(to)) = (from.slots(), to.slots()) else { return Price::NEVER };
+    fn lower_bound(&self, index: usize, from: &Form, to: &Form) -> Cost {
+        let (Some(from), Some(to)) = (from.slots(), to.slots()) else { return Cost::NEVER };
         let layer = self.network.rows(index);
         let main = layer.terms.iter().position(|term| std::ptr::eq(term, layer.main()));
         // Without those of the bias slot, where another term may bring it.
         let bears = layer.terms.len() == 1 && from.placement.has_bias_slot();
         let term = main.expect("the main term is one of the terms");
         let offsets = self.offsets((index, term, bears), from, to);
-        self.least_price(&offsets.least_factors(&from.placement, &to.partial_placement), layer.level)
+        self.least_cost(&offsets.least_factors(&from.placement, &to.partial_placement), layer.level)
     }
 
-    fn closer_bound(&self, step: &Step<'_>) -> Price {
+    fn closer_bound(&self, step: &Step<'_>) -> Cost {
         let decided = self.in_slots(step).and_then(|step| self.decided(&step));
         let level = self.network.rows(step.index).level;
-        decided.map_or(Price::NEVER, |decided| self.least_price(&decided.diagonals.factors(), level))
+        decided.map_or(Cost::NEVER, |decided| self.least_cost(&decided.diagonals.factors(), level))
     }
 
-    fn cost(&self, step: &Step<'_>) -> Option<(Price, LayerChoice)> {
+    fn cost(&self, step: &Step<'_>) -> Option<(Cost, LayerChoice)> {
         let step = self.in_slots(step)?;
         self.cheapest.get((self.key(&step), step.layer.level), || {
             let decided = self.decided(&step)?;
-            let (price, split, sum) = self.split(&step, &decided)?;
+            let (cost, split, sum) = self.split(&step, &decided)?;
             let (output, preference) = (step.to.partial.clone(), decided.preference);
-            Some((price, LayerChoice::Diagonals { output, preference, split, sum }))
+            Some((cost, LayerChoice::Diagonals { output, preference, split, sum }))
         })
     }
 }
@@ -234,25 +235,25 @@ impl InSlots<'_> {
 const HOISTINGS: [Hoisting; 2] = [Hoisting::Twice, Hoisting::Once];
 
 /// A split in the cheapest way to hoist it: what is hoisted once has encoded weights without special limbs.
-pub fn hoisted(pricing: &dyn Pricing, parameters: &Parameters, shapes: &Shapes, level: Level) -> Shapes {
-    let cost = Cost::new(parameters, level);
+pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shapes, level: Level) -> Shapes {
+    let tally = Tally::new(parameters, level);
     let counts = |shapes: &Shapes| -> Counts {
-        shapes.transforms.iter().map(|shape| cost.transform(shape, Rescale::Yes)).sum()
+        shapes.transforms.iter().map(|shape| tally.transform(shape, Rescale::Yes)).sum()
     };
     let once = shapes.clone().hoisted(Hoisting::Once);
     let parts: u64 = shapes.transforms.iter().map(|shape| shape.factors.parts).sum();
     let special_bytes = (parameters.special().len() * parameters.slots() * size_of::<u32>()) as f64;
     let model_bytes = special_bytes * parts as f64 / MOST_REPEATS as f64;
-    let twice = Expense { counts: counts(shapes), model_bytes, ..Expense::default() };
-    let is_once = pricing.price(&Expense::of(counts(&once))) < pricing.price(&twice);
+    let twice = Resources { counts: counts(shapes), model_bytes, ..Resources::default() };
+    let is_once = costs.cost(&Resources::of(counts(&once))) < costs.cost(&twice);
     if is_once { once } else { shapes.clone() }
 }
 
 /// The products of a split, and the rotations of its inputs that baby steps are made of.
 pub fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
-    let cost = Cost::new(parameters, level);
-    let transforms: Counts = shapes.transforms.iter().map(|shape| cost.transform(shape, rescale)).sum();
-    transforms + cost.rotate(1) * shapes.copies
+    let tally = Tally::new(parameters, level);
+    let transforms: Counts = shapes.transforms.iter().map(|shape| tally.transform(shape, rescale)).sum();
+    transforms + tally.rotate(1) * shapes.copies
 }
 
 /// For each layer the first that has its pattern. The last one is like no other: it may have the reply's rows.

@@ -20,9 +20,9 @@ pub(crate) mod split;
 pub(crate) mod ways;
 
 use crate::choice::LayerChoice;
+use crate::cost::CostFunction;
 use crate::graph::Layer;
 use crate::kernel::{Arrangement, Form, LayerKernel, Network, Site, StepCosts};
-use crate::pricing::Pricing;
 use crate::rotate_and_sum::stages;
 use crate::words::many;
 use crate::{Error, candidates, reply_rows};
@@ -48,8 +48,8 @@ impl LayerKernel for DiagonalKernel {
         layouts.into_iter().map(|layout| Form::Slots(Arrangement::new(layout))).collect()
     }
 
-    fn costs<'a>(&self, network: &'a Network<'a>, pricing: &'a dyn Pricing) -> Box<dyn StepCosts + 'a> {
-        Box::new(DiagonalCosts::new(network, pricing))
+    fn costs<'a>(&self, network: &'a Network<'a>, costs: &'a dyn CostFunction) -> Box<dyn StepCosts + 'a> {
+        Box::new(DiagonalCosts::new(network, costs))
     }
 
     fn check(&self, site: &Site<'_>, choice: &LayerChoice) -> Result<(), Error> {

@@ -268,7 +268,7 @@ fn it_takes_few_products() {
     let square = PolynomialKernel::new(&Polynomial::square(1), &layout);
     assert_eq!(
         square.cost(&parameters(), Level(1), 3),
-        Cost::new(&parameters(), Level(1)).multiply(Rescale::Yes) * 3
+        Tally::new(&parameters(), Level(1)).multiply(Rescale::Yes) * 3
     );
 }
 

@@ -1,11 +1,11 @@
 //! Which parameters there are for a degree and a depth.
 
 use crate::{candidates, candidates_at, parameters};
-use blindsight_circuit::Cost;
+use blindsight_circuit::Tally;
 use blindsight_ckks::{Level, Parameters, Scale};
 
 fn rotation_transforms(parameters: &Parameters) -> u64 {
-    (0..=parameters.max_level().0).map(|l| Cost::new(parameters, Level(l)).rotate(1).work.ntts).sum()
+    (0..=parameters.max_level().0).map(|l| Tally::new(parameters, Level(l)).rotate(1).work.ntts).sum()
 }
 
 /// The numbers of limbs that digits may have, in rising order.

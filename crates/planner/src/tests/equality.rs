@@ -7,7 +7,7 @@ use crate::search::Map;
 use crate::{Error, Lola, Objective, Options, Packing, Recipe};
 use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::SecretKey;
-use blindsight_layers::{Assembly, Choice, LayerGraph, Price, assemble};
+use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
 use blindsight_layout::Error as LayoutError;
 use blindsight_layout::{Placement, Verdict};
 use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};
@@ -161,15 +161,15 @@ proptest! {
     fn the_price_of_a_choice_is_that_of_its_circuit(f in figures(), log_degree in 8u32..=10, options in options()) {
         check_search(&f, log_degree, &options, |search| {
             let found = Map::new(search).cheapest(&[], |_| true);
-            let Ok(Some((Price(price), choice))) = found else { return Ok(()) };
+            let Ok(Some((Cost(cost), choice))) = found else { return Ok(()) };
             let assembly = assemble(search.network.graph, search.network.parameters, &choice, search.network.bound).unwrap();
             let totals = dry_run(&assembly.circuit).totals;
             let (hops, switches) = (totals.hops() as f64, totals.key_switches() as f64);
             let counted = match options.objective {
-                Objective::Operations => [price[0], price[1]],
-                Objective::KeySwitches => [price[1], price[0]],
-                Objective::Upload => [price[3], switches],
-                _ => [price[2], price[3]],
+                Objective::Operations => [cost[0], cost[1]],
+                Objective::KeySwitches => [cost[1], cost[0]],
+                Objective::Upload => [cost[3], switches],
+                _ => [cost[2], cost[3]],
             };
             prop_assert_eq!([hops, switches], counted);
             Ok(())

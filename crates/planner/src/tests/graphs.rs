@@ -8,7 +8,7 @@ use crate::{Objective, Options, Packing, parameters};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
-use blindsight_layers::{Assembly, Choice, LayerGraph, Price, assemble};
+use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
 use blindsight_layout::Verdict;
 use blindsight_network::{
     Affine, Bias, Convolution, Dense, Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Padding,
@@ -207,19 +207,15 @@ fn image(fused: &Fused, seed: u64) -> Vec<f64> {
 }
 
 /// The cheapest choice and its circuit; `None` where nothing fits a packing asked for by name.
-fn found(
-    graph: &LayerGraph,
-    parameters: &Parameters,
-    options: &Options,
-) -> Option<(Price, Choice, Assembly)> {
+fn found(graph: &LayerGraph, parameters: &Parameters, options: &Options) -> Option<(Cost, Choice, Assembly)> {
     let search = Search::new(graph, parameters, options, 64.0);
     let found = Map::new(&search).cheapest(&[], |_| true);
     if options.packing != Packing::Auto && found.is_err() {
         return None;
     }
-    let (price, choice) = found.unwrap().expect("anything is worth it");
+    let (cost, choice) = found.unwrap().expect("anything is worth it");
     let assembly = assemble(graph, parameters, &choice, 64.0).unwrap();
-    Some((price, choice, assembly))
+    Some((cost, choice, assembly))
 }
 
 proptest! {
@@ -231,7 +227,7 @@ proptest! {
         let fused = network(&parts, input, seed);
         let graph = LayerGraph::of(&fused);
         let parameters = small(&graph, 1024);
-        let Some((Price(price), choice, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
+        let Some((Cost(cost), choice, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
         let image = image(&fused, seed);
         let coefficients = clear::run(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
         let read = assembly.reply.read(&coefficients[0]).unwrap();
@@ -240,23 +236,23 @@ proptest! {
         let totals = dry_run(&assembly.circuit).totals;
         let (hops, switches) = (totals.hops() as f64, totals.key_switches() as f64);
         let counted = match options.objective {
-            Objective::Operations => [price[0], price[1]],
-            Objective::KeySwitches => [price[1], price[0]],
-            Objective::Upload => [price[3], switches],
-            _ => [price[2], price[3]],
+            Objective::Operations => [cost[0], cost[1]],
+            Objective::KeySwitches => [cost[1], cost[0]],
+            Objective::Upload => [cost[3], switches],
+            _ => [cost[2], cost[3]],
         };
         prop_assert_eq!([hops, switches], counted);
         let [time, keys] = match options.objective {
-            Objective::Operations | Objective::KeySwitches => [price[2], price[3]],
-            Objective::Upload => [price[1], price[2]],
-            _ => [price[0], price[1]],
+            Objective::Operations | Objective::KeySwitches => [cost[2], cost[3]],
+            Objective::Upload => [cost[1], cost[2]],
+            _ => [cost[0], cost[1]],
         };
         let (search, degree) = (Search::new(&graph, &parameters, &options, 64.0), parameters.degree());
         let limbs = assembly.input.ciphertexts() * parameters.max_level().limbs();
         let read = Work { ntts: 1, ..Work::default() };
-        // The reply's transform is always there, so no price has it.
+        // The reply's transform is always there, so no cost has it.
         let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);
-        let ran = ran + options.cost.expansion_microseconds(limbs, degree) + search.prices.key_worth * keys / 1024.0;
+        let ran = ran + options.cost.expansion_microseconds(limbs, degree) + search.costs.key_cost * keys / 1024.0;
         prop_assert!((time - ran).abs() < 1e-6 * ran, "{} for {}: {:?}", time, ran, choice);
     }
 }
@@ -313,8 +309,8 @@ fn residual_networks() {
     let search = Search::new(&graph, &parameters, &options, 64.0);
     let map = Map::new(&search);
     println!("map {:?}", start.elapsed());
-    let (price, choice) = map.cheapest(&[], |_| true).unwrap().unwrap();
-    println!("search {:?}: {price:?}", start.elapsed());
+    let (cost, choice) = map.cheapest(&[], |_| true).unwrap().unwrap();
+    println!("search {:?}: {cost:?}", start.elapsed());
     let assembly = assemble(&graph, &parameters, &choice, 64.0).unwrap();
     println!("assembled {:?}", start.elapsed());
     let run = dry_run(&assembly.circuit);

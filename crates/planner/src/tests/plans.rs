@@ -80,7 +80,7 @@ fn best(model: &Model, packing: Packing, objective: Objective) -> Option<Explana
     Some(explain(&plan, model, &CostModel::default()).unwrap())
 }
 
-/// The search prices the keys of each layer by themselves, a finished plan those that layers share once: part of a cost of which keys are a few
+/// The search costs the keys of each layer by themselves, a finished plan those that layers share once: part of a cost of which keys are a few
 /// percent.
 fn slack(objective: Objective) -> f64 {
     if objective == Objective::Latency { 1.02 } else { 1.0 }

@@ -7,7 +7,7 @@ use std::ops::Add;
 
 /// What computing a layer takes, figure by figure.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Expense {
+pub struct Resources {
     /// The operations.
     pub counts: Counts,
     /// Bytes of the keys that they need.
@@ -18,7 +18,7 @@ pub struct Expense {
     pub model_bytes: f64,
 }
 
-impl Expense {
+impl Resources {
     /// Operations and nothing else.
     pub fn of(counts: Counts) -> Self {
         Self { counts, ..Self::default() }
@@ -30,10 +30,10 @@ impl Expense {
     }
 }
 
-/// What an expense costs: the planner's objective.
-pub trait Pricing: Sync {
-    /// The cost of an expense. It must add up: what is taken in two steps costs what both cost.
-    fn price(&self, expense: &Expense) -> Price;
+/// What what is taken costs: the planner's objective.
+pub trait CostFunction: Sync {
+    /// The cost of what is taken. It must add up: what is taken in two steps costs what both cost.
+    fn cost(&self, resources: &Resources) -> Cost;
 
     /// Bytes of the key of a rotation at a level.
     fn key_bytes(&self, level: Level) -> f64;
@@ -41,29 +41,29 @@ pub trait Pricing: Sync {
 
 /// A cost in the order in which its figures matter: the first decides, the others break ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Price(pub [f64; 4]);
+pub struct Cost(pub [f64; 4]);
 
-impl Price {
+impl Cost {
     /// More than anything costs.
     pub const NEVER: Self = Self([f64::INFINITY; 4]);
 }
 
-impl Eq for Price {}
+impl Eq for Cost {}
 
-impl Ord for Price {
+impl Ord for Cost {
     fn cmp(&self, other: &Self) -> Ordering {
         let pairs = self.0.iter().zip(&other.0);
         pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
 
-impl PartialOrd for Price {
+impl PartialOrd for Cost {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Add for Price {
+impl Add for Cost {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
