@@ -67,7 +67,7 @@ pub struct PlanFlags {
 }
 
 const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
-    im2col-T (T taps of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
+    im2col-T (T kernel positions of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
     /// The best plan for a model, with this machine's costs where they were measured; searched by all cores.

@@ -258,7 +258,7 @@ fn kills_while_the_index_is_written_lose_no_acknowledged_key() {
     let folder = Folder::new("kill-index");
     let mut serving = Serving::start(&folder, "");
     let servers: Vec<Server> =
-        (0..3).map(|n| serving.client(&format!("client-{n}")).with_patience(Duration::ZERO)).collect();
+        (0..3).map(|n| serving.client(&format!("client-{n}")).with_retry_budget(Duration::ZERO)).collect();
     let party = Party::new(&servers[0]);
     let changes = AtomicUsize::new(0);
     for round in 0..4 {
@@ -309,7 +309,7 @@ fn keep_changing(server: &Server, party: &Party, changes: &AtomicUsize, done: &A
     known
 }
 
-/// Checks that the server answers before a client without patience asks it.
+/// Checks that the server answers before a client without a retry budget asks it.
 fn patient<'a>(serving: &Serving<'_>, server: &'a Server) -> &'a Server {
     assert!(serving.pid() > 0);
     while matches!(server.models(), Err(Error::Connection { .. })) {

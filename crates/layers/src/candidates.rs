@@ -6,13 +6,13 @@ use blindsight_layout::{Axis, Blocks, Digit, Layout};
 use blindsight_network::Shape;
 use std::collections::HashSet;
 
-/// A picture that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides leave gaps, other maps lie.
+/// A plane that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides leave gaps, other maps lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Grid {
     /// Slots from one row to the next.
     row: usize,
-    /// Slots from one picture to the next.
-    picture: usize,
+    /// Slots from one plane to the next.
+    plane: usize,
     /// Rows and columns from one element of a map to the next.
     gap: [usize; 2],
 }
@@ -82,8 +82,8 @@ fn layouts(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout
     found
 }
 
-/// Block 0: the tensor packed, or multiplexed in the picture of an earlier one. Rows of a dense layer may lie anywhere, so there is no use in
-/// pictures where nobody convolves.
+/// Block 0: the tensor packed, or multiplexed in the plane of an earlier one. Rows of a dense layer may lie anywhere, so there is no use in
+/// planes where nobody convolves.
 fn bases(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let slots = setting.slots;
     let mut bases = vec![Layout::packed(shape, slots)];
@@ -100,7 +100,7 @@ fn bases(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> 
     bases
 }
 
-/// A map for each residue of rows and columns modulo the strides with which they are read: all that a window sees lies at neighbouring positions
+/// Polyphase: a map for each remainder of rows and columns by the strides with which they are read: all that a window sees lies at neighbouring positions
 /// of maps of the size of the output. The maps lie one after another, residues outermost, over as many ciphertexts as they need.
 fn polyphase(consumer: &Linear, slots: usize) -> Vec<Layout> {
     let Some([height, width]) = residues(consumer) else { return vec![] };
@@ -204,15 +204,15 @@ fn grids(graph: &LayerGraph, setting: Setting<'_>) -> Vec<Grid> {
     if !setting.im2col {
         origins.push(0);
     }
-    // Where a stride left gaps that were not filled, later maps lie closer in a picture that begins after it.
+    // Where a stride left gaps that were not filled, later maps lie closer in a plane that begins after it.
     origins.extend((2..=made).filter(|tensor| !graph.shape(*tensor).is_vector()));
     let mut grids: Vec<Grid> = vec![];
     for first in origins.into_iter().filter(|first| *first <= made) {
         let (origin, Some(gap)) = (graph.shape(first), gap(graph, first, made)) else { continue };
-        let packed = Grid { row: origin.width, picture: origin.positions(), gap };
+        let packed = Grid { row: origin.width, plane: origin.positions(), gap };
         let row = origin.width.next_power_of_two();
-        let picture = row * origin.height.next_power_of_two();
-        for grid in [packed, Grid { row, picture, gap }] {
+        let plane = row * origin.height.next_power_of_two();
+        for grid in [packed, Grid { row, plane, gap }] {
             if !grids.contains(&grid) {
                 grids.push(grid);
             }
@@ -233,33 +233,33 @@ fn gap(graph: &LayerGraph, first: usize, tensor: usize) -> Option<[usize; 2]> {
     (at == first).then_some(gap)
 }
 
-/// Maps interleaved in the gaps of a picture, as many as there is room for; the others in further pictures, and where a ciphertext is full,
+/// Maps interleaved in the gaps of a plane, as many as there is room for; the others in further planes, and where a ciphertext is full,
 /// in further ciphertexts.
 fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
-    let Grid { row, picture, gap: [gy, gx] } = grid;
-    if shape.width * gx > row + gx - 1 || (shape.height * gy).saturating_mul(row) > picture + (gy - 1) * row {
+    let Grid { row, plane, gap: [gy, gx] } = grid;
+    if shape.width * gx > row + gx - 1 || (shape.height * gy).saturating_mul(row) > plane + (gy - 1) * row {
         return None;
     }
-    let pictures = shape.channels.div_ceil(gy * gx);
-    let (each, ciphertexts) = match slots / picture {
+    let planes = shape.channels.div_ceil(gy * gx);
+    let (each, ciphertexts) = match slots / plane {
         0 => return None,
-        room => (pictures.min(room), pictures.div_ceil(room)),
+        room => (planes.min(room), planes.div_ceil(room)),
     };
-    let each = if ciphertexts > 1 { pictures.div_ceil(ciphertexts) } else { each };
+    let each = if ciphertexts > 1 { planes.div_ceil(ciphertexts) } else { each };
     let channel = |count, stride| Digit { axis: Axis::Channel, count, stride };
     let mut digits = vec![
         Digit { axis: Axis::Column, count: shape.width, stride: gx },
         Digit { axis: Axis::Row, count: shape.height, stride: gy * row },
         channel(gx, 1),
         channel(gy, row),
-        channel(each, picture),
+        channel(each, plane),
         channel(ciphertexts, slots),
     ];
     digits.retain(|d| d.count > 1);
     Some(Layout { shape, slots, ciphertexts, digits, bias_slot: None, blocks: Blocks::ONE })
 }
 
-/// Ways to repeat block 0: evenly over all slots, or at a spacing that suits whoever reads it; each with and without a one.
+/// Ways to repeat block 0: evenly over all slots, or at a spacing that suits whoever reads it; each with and without a bias slot.
 fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
     let (slots, mut found) = (setting.slots, vec![]);
     for base in [base.clone(), base.clone().with_bias_slot(base.extent())] {
@@ -303,7 +303,7 @@ fn smooth(mut count: usize) -> bool {
     count == 1
 }
 
-/// Copies for a convolution: evenly, and displaced against each other by a part of the window, so that each meets other taps on the same
+/// Replicas for a convolution: evenly, and displaced against each other by a part of the window, so that each meets other taps on the same
 /// diagonal.
 fn displaced(base: &Layout, consumer: &Linear, count: usize, parts: usize) -> Vec<Blocks> {
     let slots = base.slots;
@@ -328,7 +328,7 @@ fn displaced(base: &Layout, consumer: &Linear, count: usize, parts: usize) -> Ve
     found
 }
 
-/// Copies for a dense layer whose rows repeat with a period: the spacing at which the shifts of the copies modulo the period leave the narrowest
+/// Replicas for a dense layer whose rows repeat with a period: the spacing at which the shifts of the replicas modulo the period leave the narrowest
 /// gaps, so that few diagonals cover all; the closest of those. Only the spacing modulo the period matters for how shifts fall, so no
 /// wider ones are looked at.
 fn apart(base: &Layout, consumer: &Linear, parts: usize) -> Option<Blocks> {
@@ -340,15 +340,15 @@ fn apart(base: &Layout, consumer: &Linear, parts: usize) -> Option<Blocks> {
     Some(Blocks { count: slots / spacing, spacing, parts })
 }
 
-/// The widest gap between neighbouring shifts of the copies modulo the period: as many diagonals are needed to fill it.
-fn widest_gap(spacing: usize, copies: usize, period: usize) -> usize {
-    let mut shifts: Vec<usize> = (0..copies.min(period)).map(|h| h * spacing % period).collect();
+/// The widest gap between neighbouring shifts of the replicas modulo the period: as many diagonals are needed to fill it.
+fn widest_gap(spacing: usize, replicas: usize, period: usize) -> usize {
+    let mut shifts: Vec<usize> = (0..replicas.min(period)).map(|h| h * spacing % period).collect();
     shifts.sort_unstable();
     let around = shifts[0] + period - shifts[shifts.len() - 1];
     shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)
 }
 
-/// Rows of a dense layer in segments: each computes its own rows from its own copy of the input, so that more copies mean fewer diagonals.
+/// Rows of a dense layer in segments: each computes its own rows from its own replica of the input, so that more replicas mean fewer diagonals.
 /// The sums are whole in one place of each segment only.
 fn segmented(shape: Shape, slots: usize) -> Vec<Layout> {
     let channel = |count, stride| Digit { axis: Axis::Channel, count, stride };

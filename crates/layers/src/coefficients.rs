@@ -108,7 +108,7 @@ pub struct CoefficientLayer {
     bias: Arc<[f64]>,
     reply: Arc<ReplyLayout>,
     columns: Arc<Placement>,
-    /// Slots from one copy of a column to the next.
+    /// Slots from one replica of a column to the next.
     period: usize,
 }
 
@@ -125,7 +125,7 @@ impl CoefficientLayer {
         columns.ciphertexts == 1 && columns.is_cyclic()
     }
 
-    /// A tensor that repeats over all slots to coefficients: one product, no rotation, and the bias, unless a one is carried along. One level.
+    /// A tensor that repeats over all slots to coefficients: one product, no rotation, and the bias, unless a bias slot is carried along. One level.
     ///
     /// Coefficient `o` of a polynomial with slots `z_s` is `1/N sum_s z_s cos(o theta_s)`. Over the `M = N / period` slots of one residue modulo the
     /// period the cosines of `o = 1 ... M/2 - 1` are orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of

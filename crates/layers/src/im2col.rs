@@ -57,15 +57,15 @@ impl LayerKernel for Im2colKernel {
         values: &[Value],
     ) -> Result<Vec<Value>, Error> {
         let (output, sum) = chosen(choice)?;
-        let (windows, convolution) = im2col(site.layer(), output)?;
-        let layer = Im2colLayer::new(site.layer(), convolution, windows, sum.clone(), site.scale(output));
+        let (im2col, convolution) = im2col(site.layer(), output)?;
+        let layer = Im2colLayer::new(site.layer(), convolution, im2col, sum.clone(), site.scale(output));
         Ok(layer.build(b, values)?)
     }
 
     fn reason(&self, site: &Site<'_>, choice: &LayerChoice, _reply: &ReplyLayout, counts: &Counts) -> String {
         let described = chosen(choice).and_then(|(output, sum)| {
-            let (windows, _) = im2col(site.layer(), output)?;
-            Ok(reason(&windows, sum, counts))
+            let (im2col, _) = im2col(site.layer(), output)?;
+            Ok(reason(&im2col, sum, counts))
         });
         described.unwrap_or_default()
     }
@@ -101,19 +101,19 @@ impl Im2colCosts<'_> {
     /// The cost of the layer and of reading its input; `None` where there are fewer taps than parts.
     fn cheapest(&self, index: usize, to: &Form) -> Option<(Cost, LayerChoice)> {
         let (layer, output) = (&self.network.graph.layers[index], &to.slots()?.partial);
-        let windows = im2col(layer, output).ok()?.0;
-        if windows.taps.len() < output.blocks.parts {
+        let im2col = im2col(layer, output).ok()?.0;
+        if im2col.taps.len() < output.blocks.parts {
             return None;
         }
-        let bias = Im2colLayer::adds_bias(&windows, &layer.bias);
+        let bias = Im2colLayer::adds_bias(&im2col, &layer.bias);
         let tally = Tally::new(self.network.parameters, layer.level);
-        let factors = Factors::repeating(windows.inputs(), windows.output.repeats());
+        let factors = Factors::repeating(im2col.inputs(), im2col.output.repeats());
         let product = |rescale| tally.dot(factors, rescale) * output.ciphertexts;
         let at = (layer.level, output);
         let found = CheapestSum::find(self.costs, self.network.parameters, at, bias, product)?;
         let (counts, key_bytes) = (found.counts, found.key_bytes);
         let resources =
-            Resources { counts, key_bytes, input_ciphertexts: windows.ciphertexts(), ..Resources::default() };
+            Resources { counts, key_bytes, input_ciphertexts: im2col.ciphertexts(), ..Resources::default() };
         let choice = LayerChoice::Im2col { output: output.clone(), sum: found.sum };
         Some((self.costs.cost(&resources), choice))
     }
@@ -137,9 +137,9 @@ impl StepCosts for Im2colCosts<'_> {
 }
 
 /// Why it is computed so.
-fn reason(windows: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
-    let (taps, shared) = (windows.taps.len(), windows.output.blocks.parts);
-    let whole = windows.kernel[0] * windows.kernel[1] * (windows.input.channels / windows.groups);
+fn reason(im2col: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
+    let (taps, shared) = (im2col.taps.len(), im2col.output.blocks.parts);
+    let whole = im2col.kernel[0] * im2col.kernel[1] * (im2col.input.channels / im2col.groups);
     let unused = match whole - taps {
         0 => String::new(),
         unused => format!(" ({unused} of its window's {whole} have no weight)"),
@@ -152,7 +152,7 @@ fn reason(windows: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
             stages(sum)
         ),
     };
-    let replicas = windows.output.sums().blocks.count;
+    let replicas = im2col.output.sums().blocks.count;
     format!(
         "the client writes what each of the {taps} kernel positions sees{unused}, {shared} to a ciphertext: {} and {sums}; {}",
         many(counts.plaintext_multiplications, "product"),
@@ -167,7 +167,7 @@ fn reason(windows: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
 pub struct Im2colLayer {
     bias: Arc<[f64]>,
     convolution: Arc<Convolution>,
-    windows: Arc<Im2col>,
+    im2col: Arc<Im2col>,
     /// How the taps of one ciphertext are summed.
     sum: RotateAndSum,
     /// The scale of the result.
@@ -180,19 +180,19 @@ impl Im2colLayer {
     pub fn new(
         layer: &Layer,
         convolution: Convolution,
-        windows: Im2col,
+        im2col: Im2col,
         sum: RotateAndSum,
         scale: Scale,
     ) -> Self {
         let [partial, sums] =
-            [&windows.output, &windows.output.sums()].map(|layout| Arc::new(Placement::new(layout)));
+            [&im2col.output, &im2col.output.sums()].map(|layout| Arc::new(Placement::new(layout)));
         let (bias, convolution) = (layer.bias.clone(), Arc::new(convolution));
-        Self { bias, convolution, windows: Arc::new(windows), sum, scale, partial, sums }
+        Self { bias, convolution, im2col: Arc::new(im2col), sum, scale, partial, sums }
     }
 
     /// Whether the layer's bias needs an addition: unless the constant tap brings it, or there is none.
-    pub fn adds_bias(windows: &Im2col, bias: &[f64]) -> bool {
-        !windows.has_constant_tap() && bias.iter().any(|b| *b != 0.0)
+    pub fn adds_bias(im2col: &Im2col, bias: &[f64]) -> bool {
+        !im2col.has_constant_tap() && bias.iter().any(|b| *b != 0.0)
     }
 
     /// Im2col to the layer's output in [`Im2col::output`], whole sums: for each ciphertext of the output one product for each input,
@@ -200,13 +200,13 @@ impl Im2colLayer {
     ///
     /// The rotate-and-sum adds to each block the next `parts - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
     pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, CircuitError> {
-        (0..self.windows.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
+        (0..self.im2col.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
     }
 
     fn ciphertext(&self, b: &mut Builder, inputs: &[Value], to: usize) -> Result<Value, CircuitError> {
-        let sources = self.windows.sources();
+        let sources = self.im2col.sources();
         let product = |b: &mut Builder, rescale| {
-            let mut terms = Vec::with_capacity(self.windows.inputs());
+            let mut terms = Vec::with_capacity(self.im2col.inputs());
             for (input, sources) in sources.iter().enumerate() {
                 let value = inputs[sources[to]];
                 let (level, scale) = (b.level(value)?, b.scale_towards(value, self.scale)?);
@@ -214,8 +214,8 @@ impl Im2colLayer {
             }
             b.dot(terms, rescale)
         };
-        let sum = summed(b, product, self.windows.output.blocks.spacing, &self.sum)?;
-        if !Self::adds_bias(&self.windows, &self.bias) {
+        let sum = summed(b, product, self.im2col.output.blocks.spacing, &self.sum)?;
+        if !Self::adds_bias(&self.im2col, &self.bias) {
             return Ok(sum);
         }
         let (bias, sums) = (self.bias.clone(), self.sums.clone());
@@ -227,20 +227,20 @@ impl Im2colLayer {
 
     fn weights(&self, input: usize, to: usize) -> Numbers {
         let (bias, convolution) = (self.bias.clone(), self.convolution.clone());
-        let (windows, partial) = (self.windows.clone(), self.partial.clone());
+        let (im2col, partial) = (self.im2col.clone(), self.partial.clone());
         let first = to * partial.slots;
-        let repeats = windows.output.repeats();
+        let repeats = im2col.output.repeats();
         Numbers::periodic(partial.slots, repeats, move |slot| {
             let Some((block, element)) = partial.at(first + slot) else { return 0.0 };
             let tap = partial.parts * input + block % partial.parts;
-            match (windows.taps.get(tap), element == partial.elements) {
+            match (im2col.taps.get(tap), element == partial.elements) {
                 // The one comes from the first tap's.
                 (_, true) => f64::from(u8::from(tap == 0)),
                 (Some(tap), false) => {
-                    let [o, ..] = coordinates(element, windows.output.shape);
+                    let [o, ..] = coordinates(element, im2col.output.shape);
                     convolution.channel_weights(o)[*tap as usize]
                 }
-                (None, false) if tap == windows.taps.len() && windows.has_constant_tap() => bias[element],
+                (None, false) if tap == im2col.taps.len() && im2col.has_constant_tap() => bias[element],
                 (None, false) => 0.0,
             }
         })

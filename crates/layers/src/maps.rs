@@ -26,7 +26,7 @@ pub fn scalar_sum(b: &mut Builder, terms: Vec<(Value, f64)>) -> Result<Value, Er
 /// of a tap move by the same distance.
 #[derive(Debug, Clone)]
 pub struct Cut {
-    windows: Im2col,
+    im2col: Im2col,
     /// Slots from one row of the image to the next.
     pub pitch: usize,
 }
@@ -34,15 +34,15 @@ pub struct Cut {
 impl Cut {
     /// The cut with the narrowest pitch at which no two positions meet: that of the image, wherever its output is no wider. Of the windows' output
     /// only the shape is looked at.
-    pub fn new(windows: Im2col) -> Self {
-        let pitch = windows.input.width.max(windows.output.shape.width * windows.stride[1]);
-        Self { windows, pitch }
+    pub fn new(im2col: Im2col) -> Self {
+        let pitch = im2col.input.width.max(im2col.output.shape.width * im2col.stride[1]);
+        Self { im2col, pitch }
     }
 
     /// The block of an output row, and the row's index in it: the first blocks have a row more where they do not come out even.
     fn block(&self, row: usize) -> (usize, usize) {
         let (blocks, height) =
-            (self.windows.stride[0] * self.windows.stride[1], self.windows.output.shape.height);
+            (self.im2col.stride[0] * self.im2col.stride[1], self.im2col.output.shape.height);
         let (least, larger) = (height / blocks, height % blocks);
         let before = larger * (least + 1);
         match row.checked_sub(before) {
@@ -53,7 +53,7 @@ impl Cut {
 
     /// The slot of an output position.
     pub fn place(&self, position: usize) -> usize {
-        let ([down, right], width) = (self.windows.stride, self.windows.output.shape.width);
+        let ([down, right], width) = (self.im2col.stride, self.im2col.output.shape.width);
         let (block, row) = self.block(position / width);
         let (hole_row, hole_column) = (block / right, block % right);
         (row * down + hole_row) * self.pitch + position % width * right + hole_column
@@ -61,11 +61,11 @@ impl Cut {
 
     /// For each rotation the slots that it fills with what `tap` sees, for the maps of `group`.
     fn moves(&self, group: usize, tap: usize, slots: usize) -> BTreeMap<usize, Vec<usize>> {
-        let (shape, width) = (self.windows.output.shape, self.windows.input.width);
-        let first = group * (shape.channels / self.windows.groups) * shape.positions();
+        let (shape, width) = (self.im2col.output.shape, self.im2col.input.width);
+        let first = group * (shape.channels / self.im2col.groups) * shape.positions();
         let mut moves = BTreeMap::<usize, Vec<usize>>::new();
         for position in 0..shape.positions() {
-            if let Some(pixel) = self.windows.pixel(tap, first + position) {
+            if let Some(pixel) = self.im2col.pixel(tap, first + position) {
                 let (from, to) = (pixel / width * self.pitch + pixel % width, self.place(position));
                 moves.entry((from + slots - to) % slots).or_default().push(to);
             }
@@ -82,8 +82,8 @@ impl Cut {
         // Im2col that lose nothing to the padding have the same masks.
         let mut masks = BTreeMap::new();
         let mut offsets = vec![];
-        for group in 0..self.windows.groups {
-            for tap in &self.windows.taps {
+        for group in 0..self.im2col.groups {
+            for tap in &self.im2col.taps {
                 let mut moves = self.moves(group, *tap as usize, b.slots());
                 if moves.is_empty() {
                     // The tap sees nothing but padding.

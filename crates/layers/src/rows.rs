@@ -7,7 +7,7 @@ use blindsight_ckks::{Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A vector in one ciphertext: element `e` lies in slot `places[e]`, every other slot is zero. Copies of it, where there are any, lie
+/// A vector in one ciphertext: element `e` lies in slot `places[e]`, every other slot is zero. Replicas of it, where there are any, lie
 /// `spacing` slots apart, which is a power of two beyond the last place.
 #[derive(Debug, Clone)]
 pub struct Placed {
@@ -42,11 +42,11 @@ pub fn stack(b: &mut Builder, values: &[Value], spacing: usize) -> Result<Value,
     })
 }
 
-/// A value with copies of it every `spacing` slots, made one at a time.
+/// A value with replicas of it every `spacing` slots, made one at a time.
 ///
-/// Cost for `k` copies: `k - 1` rotations, `k - 1` additions. No level.
-pub fn replicate(b: &mut Builder, value: Value, spacing: usize, copies: usize) -> Result<Value, Error> {
-    stack(b, &vec![value; copies], spacing)
+/// Cost for `k` replicas: `k - 1` rotations, `k - 1` additions. No level.
+pub fn replicate(b: &mut Builder, value: Value, spacing: usize, replicas: usize) -> Result<Value, Error> {
+    stack(b, &vec![value; replicas], spacing)
 }
 
 /// How the slots of each row's product are added up.
@@ -58,7 +58,7 @@ pub struct RowSum {
     pub scale: Scale,
 }
 
-/// The sums of `rows`, a row for each copy of the vector: slot `h * sum.slots` holds row `rows.start + h`.
+/// The sums of `rows`, a row for each replica of the vector: slot `h * sum.slots` holds row `rows.start + h`.
 ///
 /// The rescale comes after the rotate-and-sum: before it, the rotations would be cheaper by a fifth, but its error would be summed over all of them.
 ///
@@ -75,8 +75,8 @@ pub fn stacked_rows(
     let (at, linear) = (at.clone(), linear.clone());
     let weights = Numbers::new(move || {
         let mut weights = vec![0.0; slots];
-        for (copy, row) in rows.clone().enumerate() {
-            linear.for_each_weight(row, |column, w| weights[copy * at.spacing + at.places[column]] = w);
+        for (replica, row) in rows.clone().enumerate() {
+            linear.for_each_weight(row, |column, w| weights[replica * at.spacing + at.places[column]] = w);
         }
         weights
     });

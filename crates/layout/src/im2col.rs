@@ -13,7 +13,7 @@ use std::collections::HashMap;
 /// that tap `parts * c + k` multiplies at `(y, x)`. Im2col are counted in the order of the weights: input channel of the group, row, column
 /// of the kernel; those that are zero in all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
 ///
-/// Where the layout carries a one, the input has ones there; and where the last ciphertext has room for one tap more, that tap sees
+/// Where the layout has a bias slot, the input has ones there; and where the last ciphertext has room for one tap more, that tap sees
 /// ones everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Im2col {

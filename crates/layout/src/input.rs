@@ -111,7 +111,7 @@ impl fmt::Display for InputLayout {
         match self {
             Self::Im2col(w) => {
                 let (taps, each) = (w.taps.len(), w.output.blocks.parts);
-                write!(f, "{taps} taps in {} ciphertexts, {each} each", w.ciphertexts())
+                write!(f, "{taps} kernel positions in {} ciphertexts, {each} each", w.ciphertexts())
             }
             Self::Image(layout) => write!(f, "image {layout}"),
             Self::Batch(batch) => f.write_str(&BatchLayout::words(batch.shape)),

@@ -12,8 +12,8 @@ use std::fmt;
 /// column are written in mixed radix, and the element's position is the sum of its digits times their strides. All other blocks
 /// are the same, shifted by the spacing cyclically within a ciphertext.
 ///
-/// Blocks are *copies* of the tensor, or hold *partial sums* of it: block `h` is of part `h mod parts`, and an element is the sum of
-/// what one block of each part holds. With one part every block is a copy.
+/// Blocks are *replicas* of the tensor, or hold *partial sums* of it: block `h` is of part `h mod parts`, and an element is the sum of
+/// what one block of each part holds. With one part every block is a replica.
 ///
 /// Dense, strided, multiplexed, stacked, interleaved and replicated layouts are all of this form; `docs/representations.md` draws them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ impl Layout {
         Self { shape, slots, ciphertexts, digits, bias_slot: None, blocks: Blocks::ONE }
     }
 
-    /// The same, a one after the last element.
+    /// The same, a bias slot after the last element.
     pub fn with_bias_slot(mut self, position: usize) -> Self {
         self.bias_slot = Some(position);
         self
@@ -252,7 +252,7 @@ impl fmt::Display for Layout {
         let Blocks { count, spacing, parts } = self.blocks;
         write!(f, "{}", self.shape)?;
         if self.bias_slot.is_some() {
-            f.write_str(" and a one")?;
+            f.write_str(" and a bias slot")?;
         }
         if self.ciphertexts > 1 {
             write!(f, " over {} ciphertexts", self.ciphertexts)?;
@@ -260,7 +260,7 @@ impl fmt::Display for Layout {
         match (count, parts) {
             (1, _) => Ok(()),
             (_, 1) if self.is_cyclic() => write!(f, ", repeated every {spacing} slots"),
-            (_, 1) => write!(f, ", {count} copies every {spacing} slots"),
+            (_, 1) => write!(f, ", {count} replicas every {spacing} slots"),
             _ => write!(f, ", {count} blocks of {parts} kinds every {spacing} slots"),
         }
     }

@@ -22,7 +22,7 @@ pub enum ReplyForm {
     },
     /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all coefficients are sent. Every slot is a score,
     /// of an image or of what a client wrote into a slot that it left over, so nothing else can be read. There are no zero checks and no
-    /// copies: see [`ReplyLayout::read_batch`].
+    /// range checks: see [`ReplyLayout::read_batch`].
     Batch {
         /// Slots of a ciphertext.
         slots: usize,
@@ -36,11 +36,11 @@ pub enum ReplyForm {
 /// Beside the scores there are *zero checks*, which must be zero: under the keys of another client they are random. And each score has a
 /// *range check*, the score over a divisor: a score beyond the capacity wraps around, its range check does not, and the two disagree.
 ///
-/// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident where its copy wraps around
+/// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident where its range check wraps around
 /// `k / divisor` times, so only where `k` is a multiple of the divisor. Every score of less than `2 divisor - 1` capacities is therefore
 /// told from one within, and of those beyond all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
 ///
-/// Where each score has a ciphertext of its own, copies would double the work. There the capacity is so much larger that a score which wraps
+/// Where each score has a ciphertext of its own, range checks would double the work. There the capacity is so much larger that a score which wraps
 /// around is hardly ever read as one in range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
@@ -83,7 +83,7 @@ pub enum Verdict {
     },
     /// A score does not agree with its range check, or is itself out of range: the input was outside the range that the model was made for.
     OutOfRange {
-        /// By how much the two disagree at most; the largest score where there are no copies.
+        /// By how much the two disagree at most; the largest score where there are no range checks.
         found: f64,
         /// What it may be.
         allowed: f64,
@@ -91,7 +91,7 @@ pub enum Verdict {
 }
 
 /// How many zero checks there are: the most where there is room. Under a wrong key each is within its tolerance with probability
-/// [`TOLERANCE`], and each score agrees with its copy with nearly the same: `2^-8` each, so with `k` scores and `s` zero checks a label
+/// [`TOLERANCE`], and each score agrees with its range check with nearly the same: `2^-8` each, so with `k` scores and `s` zero checks a label
 /// comes with `2^-(8 (s + k))`.
 const ZERO_CHECKS: RangeInclusive<usize> = 3..=5;
 /// What range checks are divided by: they wrap around at so many capacities.
@@ -100,7 +100,7 @@ const RANGE_CHECK_DIVISOR: f64 = 64.0;
 const TOLERANCE: f64 = 1.0 / 256.0;
 /// Sentinels of each score that has a ciphertext of its own.
 const CONSTANT_ZERO_CHECKS: usize = 3;
-/// How many times the largest score in range fits into the capacity where there are no copies: a score that wraps around, wherever it
+/// How many times the largest score in range fits into the capacity where there are no range checks: a score that wraps around, wherever it
 /// comes to lie, is read as one in range with a probability of one in so many.
 const CONSTANT_HEADROOM: f64 = 8.0;
 /// No reply has a smaller capacity: scores of that size come of weights that are lost in their own rounding.
@@ -112,22 +112,22 @@ const MOST_SCORES: usize = 1 << 14;
 
 impl ReplyLayout {
     /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that
-    /// is twice that. With `copies` slots for each value there is room for `copies / 2 - 1` coefficients; where they are few, there are
+    /// is twice that. With `replicas` slots for each value there is room for `replicas / 2 - 1` coefficients; where they are few, there are
     /// fewer zero checks.
     ///
     /// # Errors
-    /// Where there is no room for the scores, their copies and three zero checks.
-    pub fn coefficients(scores: usize, bound: f64, modulus: f64, copies: usize) -> Result<Self, Error> {
-        let room = room(copies).saturating_sub(scores.saturating_mul(2));
+    /// Where there is no room for the scores, their range checks and three zero checks.
+    pub fn coefficients(scores: usize, bound: f64, modulus: f64, replicas: usize) -> Result<Self, Error> {
+        let room = room(replicas).saturating_sub(scores.saturating_mul(2));
         let zero_checks = room.clamp(*ZERO_CHECKS.start(), *ZERO_CHECKS.end());
         let layout = Self::new(ReplyForm::Coefficients, 1, [scores, zero_checks], bound, modulus);
-        layout.check_room(copies)?;
+        layout.check_room(replicas)?;
         layout.validate()?;
         Ok(layout)
     }
 
     /// The layout for so many scores of at most `bound` in magnitude that repeat over all slots: the period is the least power of two with room for
-    /// the scores, their copies and three zero checks; what is left of it are zero checks, too.
+    /// the scores, their range checks and three zero checks; what is left of it are zero checks, too.
     ///
     /// # Errors
     /// Where a ciphertext has no room for them.
@@ -235,18 +235,17 @@ impl ReplyLayout {
         self.tolerance() * (self.range_check_divisor + 1.0)
     }
 
-    /// Checks that there is room for the coefficients with so many copies of each value.
-    pub(crate) fn check_room(&self, copies: usize) -> Result<(), Error> {
+    /// Checks that there is room for the coefficients with so many replicas of each value.
+    pub(crate) fn check_room(&self, replicas: usize) -> Result<(), Error> {
         let [scores, zero_checks, range_checks] =
             [&self.scores, &self.zero_checks, &self.range_checks].map(Vec::len);
         let count = scores + zero_checks + range_checks;
-        if count <= room(copies) {
+        if count <= room(replicas) {
             return Ok(());
         }
-        let actual = format!(
-            "{count} ({scores} scores, {range_checks} range_checks copies, {zero_checks} zero_checks)"
-        );
-        let expected = format!("at most {} for {copies} copies of each value", room(copies));
+        let actual =
+            format!("{count} ({scores} scores, {range_checks} range checks, {zero_checks} zero_checks)");
+        let expected = format!("at most {} for {replicas} replicas of each value", room(replicas));
         Err(Error::does_not_fit("number of reply coefficients", actual, expected))
     }
 
@@ -267,7 +266,7 @@ impl ReplyLayout {
             return Ok(());
         }
         Err(Error::Plan(format!(
-            "the reply's capacity of {} is not half the modulus {modulus} over its scale {}, or its copies are not over {RANGE_CHECK_DIVISOR}",
+            "the reply's capacity of {} is not half the modulus {modulus} over its scale {}, or its range checks are not over {RANGE_CHECK_DIVISOR}",
             self.capacity, self.scale
         )))
     }
@@ -299,7 +298,7 @@ impl ReplyLayout {
         let numbered = self.values().iter().copied().eq(first..first + count);
         if !(1..=MOST_SCORES).contains(&scores) || !form_fits || !numbered {
             return Err(Error::Plan(
-                "the reply's values are not numbered in order: scores, three zero_checks or more, as many range_checks copies as scores".into(),
+                "the reply's values are not numbered in order: scores, three zero_checks or more, as many range checks as scores".into(),
             ));
         }
         let positive = [self.range_check_divisor, self.scale.0, self.capacity];
@@ -315,8 +314,8 @@ impl ReplyLayout {
     /// The bias of each value, zeros too.
     pub fn biases(&self, bias: &[f64]) -> Vec<f64> {
         let mut all = vec![0.0; self.values().iter().max().map_or(0, |last| last + 1)];
-        for ((score, copy), bias) in self.scores.iter().zip(&self.range_checks).zip(bias) {
-            (all[*score], all[*copy]) = (*bias, bias / self.range_check_divisor);
+        for ((score, check), bias) in self.scores.iter().zip(&self.range_checks).zip(bias) {
+            (all[*score], all[*check]) = (*bias, bias / self.range_check_divisor);
         }
         all
     }
@@ -399,7 +398,7 @@ impl ReplyLayout {
             return if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound };
         }
         let apart =
-            scores.iter().zip(range_checks).map(|(score, copy)| score - copy * self.range_check_divisor);
+            scores.iter().zip(range_checks).map(|(score, check)| score - check * self.range_check_divisor);
         let (found, allowed) = (largest(apart), self.range_check_tolerance());
         if found > allowed { Verdict::OutOfRange { found, allowed } } else { Verdict::Sound }
     }
@@ -413,8 +412,8 @@ fn root_mean_square(slots: &[f64]) -> f64 {
 }
 
 /// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal over them.
-fn room(copies: usize) -> usize {
-    (copies / 2).saturating_sub(1)
+fn room(replicas: usize) -> usize {
+    (replicas / 2).saturating_sub(1)
 }
 
 /// The largest magnitude; infinite where one is not a number.

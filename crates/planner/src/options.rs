@@ -13,7 +13,7 @@ pub enum Packing {
     /// All that are offered.
     #[default]
     Auto,
-    /// Those with so many taps of the first layer in each input ciphertext.
+    /// Those with so many kernel positions of the first layer in each input ciphertext.
     Im2col(usize),
     /// Those whose input is the image itself.
     Image,
@@ -34,7 +34,7 @@ impl Packing {
 }
 
 /// The names of [`Packing`] for help texts; `im2col-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), im2col-1, im2col-2, ... im2col-T (T taps of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
+pub const OFFERED: &str = "auto, image (the image itself), im2col-1, im2col-2, ... im2col-T (T kernel positions of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
 
 impl FromStr for Packing {
     type Err = Error;
@@ -111,7 +111,7 @@ pub struct Options {
     pub max_key_bytes: u64,
     /// The most bytes of the server's memory that the encoded model and the values of an inference may take.
     pub max_memory: u64,
-    /// The largest predicted error (root mean square) of a score; an eighth of what the zero_checks of the reply tolerate is never exceeded.
+    /// The largest predicted error (root mean square) of a score; an eighth of what the zero checks of the reply tolerate is never exceeded.
     pub max_error: Option<f64>,
     /// How long operations take.
     pub cost: CostModel,

@@ -23,7 +23,7 @@ use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, i
 use blindsight_layout::InputLayout;
 use blindsight_network::Model;
 
-/// How many times the predicted error must fit into the zero_checks' tolerance: at eight deviations no sound reply is refused.
+/// How many times the predicted error must fit into the zero checks' tolerance: at eight deviations no sound reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 
 /// The best plan for a model.

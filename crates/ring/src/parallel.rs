@@ -32,12 +32,12 @@ pub fn map<T: Send, U: Send>(
     results.into_iter().map(|result| result.expect("every item was taken")).collect()
 }
 
-/// Runs `body` while the pool's other threads stay awake and look for its work. For a body of many short [`for_each`]: a sleeping thread takes
+/// Runs `body` while the pool's other threads wait busily for its work. For a body of many short [`for_each`]: a sleeping thread takes
 /// longer to wake, in a virtual machine above all, than much of that work takes. The price is that they are busy when there is none.
-pub fn awake<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+pub fn with_busy_waiting<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     #[cfg(feature = "parallel")]
     if threads() > 1 {
-        return pool::awake(body);
+        return pool::with_busy_waiting(body);
     }
     body()
 }
@@ -58,21 +58,21 @@ mod pool {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     thread_local! {
-        /// Whether an [`Awake`] is on this thread's stack.
+        /// Whether an [`BusyWaiting`] is on this thread's stack.
         static AWAKE: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// A thread is awake for one body at a time, its own or another thread's. At its end a body waits for the threads that are awake for it; as these
-    /// keep none awake themselves, no two bodies ever wait for each other.
-    struct Awake;
+    /// A thread waits busily for one body at a time, its own or another thread's. At its end a body waits for the threads that wait busily for it; as these
+    /// keep none waiting themselves, no two bodies ever wait for each other.
+    struct BusyWaiting;
 
-    impl Awake {
+    impl BusyWaiting {
         fn enter() -> Option<Self> {
             (!AWAKE.replace(true)).then(|| Self)
         }
     }
 
-    impl Drop for Awake {
+    impl Drop for BusyWaiting {
         fn drop(&mut self) {
             AWAKE.set(false);
         }
@@ -119,13 +119,13 @@ mod pool {
         });
     }
 
-    pub fn awake<T>(body: impl FnOnce() -> T) -> T {
-        let Some(_awake) = Awake::enter() else { return body() };
+    pub fn with_busy_waiting<T>(body: impl FnOnce() -> T) -> T {
+        let Some(_waiting) = BusyWaiting::enter() else { return body() };
         let running = &AtomicUsize::new(0);
         rayon::in_place_scope(|scope| {
             let _one = One::more(running);
             scope.spawn_broadcast(|_, _| {
-                if let Some(_awake) = Awake::enter() {
+                if let Some(_waiting) = BusyWaiting::enter() {
                     work_until_none(running);
                 }
             });
@@ -148,25 +148,25 @@ mod tests {
     }
 
     #[test]
-    fn the_same_comes_out_on_any_number_of_threads_awake_or_not() {
+    fn the_same_comes_out_on_any_number_of_threads_busy_waiting_or_not() {
         let alone = sums();
         for threads in [1, 2, 3, 7] {
             assert_eq!(in_pool(threads, sums), alone);
-            assert_eq!(in_pool(threads, || awake(sums)), alone);
+            assert_eq!(in_pool(threads, || with_busy_waiting(sums)), alone);
         }
     }
 
     #[test]
-    fn bodies_that_are_kept_awake_inside_of_others_and_beside_them_all_end() {
+    fn bodies_that_wait_busily_inside_of_others_and_beside_them_all_end() {
         let ended = AtomicUsize::new(0);
         let alone = sums();
         in_pool(3, || {
             let body = |_| {
-                assert_eq!(awake(|| awake(sums)), alone);
+                assert_eq!(with_busy_waiting(|| with_busy_waiting(sums)), alone);
                 ended.fetch_add(1, Ordering::Relaxed);
             };
             for_each(0..200, body);
-            awake(|| for_each(0..200, body));
+            with_busy_waiting(|| for_each(0..200, body));
         });
         assert_eq!(ended.load(Ordering::Relaxed), 400);
     }
@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn a_panic_ends_the_work_wherever_it_happens() {
         for bad in [0, 1, 99] {
-            let run = || awake(|| for_each(0..100, |i| assert_ne!(i, bad, "the item to stumble over")));
+            let run =
+                || with_busy_waiting(|| for_each(0..100, |i| assert_ne!(i, bad, "the item to stumble over")));
             let outcome = std::panic::catch_unwind(|| in_pool(2, run));
             assert!(outcome.is_err(), "item {bad}");
         }

@@ -161,7 +161,7 @@ impl PreparedModel {
     /// Where a key is missing or an operation is refused; not for keys and requests that this model has read.
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
-        let run = parallel::awake(|| self.program.run(&evaluator, &request.inputs))?;
+        let run = parallel::with_busy_waiting(|| self.program.run(&evaluator, &request.inputs))?;
         let reply = |output| evaluator.reply(output, &self.reply_indices);
         let replies = run.outputs.iter().map(reply).collect::<Result<_, _>>()?;
         Ok(Answer { id: request.id, replies })

@@ -52,7 +52,8 @@ fn another_certificate_or_token_is_refused() {
     let service = Running::tls(folder.path(), Limits::default());
     let url = format!("https://{}", service.address);
     let models = |token: &str, trust: Trust| {
-        let server = Server::connect(&url, token, &trust).expect("an address").with_patience(Duration::ZERO);
+        let server =
+            Server::connect(&url, token, &trust).expect("an address").with_retry_budget(Duration::ZERO);
         server.models()
     };
     let pem = std::fs::read(folder.path().join("certificate.pem")).expect("there");
@@ -80,7 +81,7 @@ fn an_upload_goes_on_where_somebody_left_it() {
     // The connection that it holds ends with the server, and nobody listens: that is said, in bounded time.
     service.stop();
     service.join();
-    let impatient = server.with_patience(Duration::from_millis(300));
+    let impatient = server.with_retry_budget(Duration::from_millis(300));
     let gone = impatient.infer("mnist", address, parties.request.clone());
     assert!(matches!(gone, Err(Error::Connection { .. })), "{gone:?}");
 }

@@ -67,7 +67,7 @@ impl<'a> Serving<'a> {
         let token = created["token"].as_str().expect("a token");
         let pin = self.report["fingerprint"].as_str().expect("TLS").parse().expect("a fingerprint");
         let server = Server::connect(self.url(), token, &Trust::Pinned(pin)).expect("an address");
-        server.with_patience(Duration::from_secs(120))
+        server.with_retry_budget(Duration::from_secs(120))
     }
 }
 

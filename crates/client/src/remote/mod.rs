@@ -87,7 +87,7 @@ impl Error {
     }
 
     /// Whether the same request may succeed later.
-    fn passes(&self) -> bool {
+    fn is_transient(&self) -> bool {
         let passing =
             [Code::Busy, Code::RateExceeded, Code::Unavailable, Code::Timeout, Code::UploadInProgress];
         match self {

@@ -16,12 +16,12 @@ const REPLY: usize = 256 << 20;
 /// Bytes of keys sent in one request: small enough to show progress, large enough not to wait for answers.
 const PART: usize = 4 << 20;
 /// How long what fails for the moment is tried again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_BUDGET: Duration = Duration::from_secs(60);
 
 /// A server, as its client sees it. Requests block; those that fail for the moment are repeated for a minute.
 pub struct Server {
     connection: Connection,
-    patience: Duration,
+    retry_budget: Duration,
     pin: Option<SigningKey>,
 }
 
@@ -59,12 +59,16 @@ impl Server {
     /// # Errors
     /// For an address, a token or a trust that cannot be used.
     pub fn connect(address: &str, token: &str, trust: &Trust) -> Result<Self, Error> {
-        Ok(Self { connection: Connection::new(address, token, trust)?, patience: PATIENCE, pin: None })
+        Ok(Self {
+            connection: Connection::new(address, token, trust)?,
+            retry_budget: RETRY_BUDGET,
+            pin: None,
+        })
     }
 
     /// How long what fails for the moment is tried again; nothing is repeated where this is zero.
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_retry_budget(self, retry_budget: Duration) -> Self {
+        Self { retry_budget, ..self }
     }
 
     /// Accepts only models that this key signed: a plan that it did not is refused before a key is made for it.
@@ -148,17 +152,17 @@ impl Server {
         let path = format!("/v1/keys/{address}");
         // Never sent before, as far as is known here; where they were, the server says so.
         let mut offset = 0;
-        let mut trouble = Trouble::new(self.patience);
+        let mut retries = Retries::new(self.retry_budget);
         loop {
             progress(offset, frame.len() as u64);
             match self.send_part(&path, &frame, offset) {
                 Ok(Part::Registered) => return Ok(address),
                 Ok(Part::Arrived(arrived)) => {
                     offset = arrived;
-                    trouble = Trouble::new(self.patience);
+                    retries = Retries::new(self.retry_budget);
                 }
                 Err(error) => {
-                    trouble.wait(error)?;
+                    retries.wait(error)?;
                     offset = self.arrived(&path)?;
                 }
             }
@@ -220,11 +224,11 @@ impl Server {
 
     /// Sends a request that may be repeated.
     fn patiently(&self, ask: &Ask<'_>) -> Result<Answered, Error> {
-        let mut trouble = Trouble::new(self.patience);
+        let mut retries = Retries::new(self.retry_budget);
         loop {
             match self.connection.ask(ask) {
                 Ok(answered) => return Ok(answered),
-                Err(error) => trouble.wait(error)?,
+                Err(error) => retries.wait(error)?,
             }
         }
     }
@@ -236,27 +240,27 @@ enum Part {
     Arrived(u64),
 }
 
-/// Trouble that may pass: waits longer each time, until patience is over.
-struct Trouble {
+/// Transient errors: waits longer each time, until the retry budget is spent.
+struct Retries {
     end: Instant,
     pause: Duration,
 }
 
-impl Trouble {
+impl Retries {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
 
-    fn new(patience: Duration) -> Self {
-        Self { end: Instant::now() + patience, pause: Self::SHORTEST }
+    fn new(retry_budget: Duration) -> Self {
+        Self { end: Instant::now() + retry_budget, pause: Self::SHORTEST }
     }
 
     /// Waits before the next attempt, as long as the server says at least; gives the error back where it will
-    /// not pass, patience is over, or the server says to come much later: the user should know.
+    /// not pass, the retry budget is spent, or the server says to come much later: the user should know.
     fn wait(&mut self, error: Error) -> Result<(), Error> {
         let asked = error.retry_after().unwrap_or_default();
         let pause = self.pause.max(asked);
         let left = self.end.saturating_duration_since(Instant::now());
-        if !error.passes() || asked > Self::LONGEST || pause > left {
+        if !error.is_transient() || asked > Self::LONGEST || pause > left {
             return Err(error);
         }
         std::thread::sleep(pause);

@@ -7,9 +7,9 @@ use crate::slot_set::SlotSet;
 use blindsight_layout::Placement;
 use std::sync::Arc;
 
-/// Which block of a row meets which copy of an element, and on which diagonal.
+/// Which block of a row meets which replica of an element, and on which diagonal.
 ///
-/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets copy `c` of element `e` on diagonal
+/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets replica `c` of element `e` on diagonal
 /// `d = base(e) - base(r) + shift(c) - shift(h)`: what is free depends on the *offset* `base(e) - base(r)` alone. The product of row and element must
 /// be added in exactly one part of blocks, but in each block of that part.
 pub struct DiagonalAssignment {
@@ -91,7 +91,7 @@ impl Pair {
         let mut offsets: Vec<usize> = present.iter().collect();
         let first = offsets.partition_point(|offset| offset + origin < slots);
         offsets.rotate_left(first);
-        // Later copies lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
+        // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
         if preference == Preference::Used {
             offsets.reverse();
         }
@@ -113,7 +113,7 @@ impl Pair {
     /// How often weights repeat: after each part of the slots the same elements meet in both placements, and the blocks
     /// there must meet on the same diagonals.
     ///
-    /// A block so far on is offered the same diagonals, as the copies are the same. So the first of them is the same, but of
+    /// A block so far on is offered the same diagonals, as the replicas are the same. So the first of them is the same, but of
     /// those that are used another one may be found.
     fn repeats(&self, from: &Placement, to: &Placement) -> usize {
         let blocks = to.shifts.len() / to.parts;
@@ -142,7 +142,7 @@ struct Blocks<'a> {
     preference: Preference,
     /// How many blocks of a part there are before what they are offered repeats.
     distinct: usize,
-    /// Where each part has one block and these are evenly spaced: their spacing, and of the copies that are
+    /// Where each part has one block and these are evenly spaced: their spacing, and of the replicas that are
     /// offered the first for each place between two blocks.
     even: Option<(usize, Vec<usize>)>,
 }
@@ -153,11 +153,11 @@ impl<'a> Blocks<'a> {
         let (count, slots) = (to.shifts.len(), to.slots);
         let is_even = to.parts == count && count > 1 && to.shifts[1] * count == slots;
         let even = is_even.then(|| {
-            let copies = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
+            let replicas = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
             let mut first: Vec<usize> = vec![];
-            for copy in copies {
-                if first.iter().all(|other| (other + slots - copy) % to.shifts[1] != 0) {
-                    first.push(*copy);
+            for replica in replicas {
+                if first.iter().all(|other| (other + slots - replica) % to.shifts[1] != 0) {
+                    first.push(*replica);
                 }
             }
             (to.shifts[1], first)
@@ -165,8 +165,8 @@ impl<'a> Blocks<'a> {
         Self { from, to, origin, preference, distinct: distinct.max(1), even }
     }
 
-    /// After how many offsets the same blocks meet on the same diagonals: those of the first copies do, as the
-    /// copies are the same; what is used changes from offset to offset.
+    /// After how many offsets the same blocks meet on the same diagonals: those of the first replicas do, as the
+    /// replicas are the same; what is used changes from offset to offset.
     fn period(&self) -> usize {
         let is_first = self.preference == Preference::First && self.even.is_none();
         if is_first { self.from.period } else { self.to.slots }
@@ -178,8 +178,8 @@ impl<'a> Blocks<'a> {
         if self.preference == Preference::Used && by_used() {
             return;
         }
-        if let Some((spacing, copies)) = &self.even {
-            return chosen.push(self.first_of_even(offset, *spacing, copies));
+        if let Some((spacing, replicas)) = &self.even {
+            return chosen.push(self.first_of_even(offset, *spacing, replicas));
         }
         let part = (0..self.to.parts).min_by_key(|part| self.last(*part, offset)).expect("there is a part");
         let diagonal = |rank: usize| (rank + self.to.slots - self.origin) & (self.to.slots - 1);
@@ -202,17 +202,17 @@ impl<'a> Blocks<'a> {
         (diagonal + self.origin) & (self.to.slots - 1)
     }
 
-    /// The diagonal on which a block meets this copy.
-    fn diagonal(&self, block: usize, copy: usize, offset: usize) -> usize {
+    /// The diagonal on which a block meets this replica.
+    fn diagonal(&self, block: usize, replica: usize, offset: usize) -> usize {
         let slots = self.to.slots;
-        (offset + copy + slots - self.to.shifts[block]) & (slots - 1)
+        (offset + replica + slots - self.to.shifts[block]) & (slots - 1)
     }
 
-    /// Adds all blocks of a part, if each meets a copy on a diagonal that is used; none otherwise.
+    /// Adds all blocks of a part, if each meets a replica on a diagonal that is used; none otherwise.
     fn choose_used(&self, part: usize, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) -> bool {
         let start = chosen.len();
         for block in self.of_part(part) {
-            let mut diagonals = self.from.shifts.iter().map(|copy| self.diagonal(block, *copy, offset));
+            let mut diagonals = self.from.shifts.iter().map(|replica| self.diagonal(block, *replica, offset));
             let Some(diagonal) = diagonals.find(|diagonal| used.contains(*diagonal)) else {
                 chosen.truncate(start);
                 return false;
@@ -223,15 +223,15 @@ impl<'a> Blocks<'a> {
     }
 
     /// The block and the diagonal that come first where each part has one block and these are evenly spaced.
-    fn first_of_even(&self, offset: usize, spacing: usize, copies: &[usize]) -> (u32, u32) {
-        let ranks = copies.iter().map(|copy| self.rank(offset + copy));
-        let best = ranks.min_by_key(|rank| rank % spacing).expect("there is a copy");
+    fn first_of_even(&self, offset: usize, spacing: usize, replicas: &[usize]) -> (u32, u32) {
+        let ranks = replicas.iter().map(|replica| self.rank(offset + replica));
+        let best = ranks.min_by_key(|rank| rank % spacing).expect("there is a replica");
         let slots = self.to.slots;
         let diagonal = (best % spacing + slots - self.origin) & (slots - 1);
         ((best / spacing) as u32, diagonal as u32)
     }
 
-    /// How far from the origin the diagonal lies on which a block meets the first copy, or that which comes first.
+    /// How far from the origin the diagonal lies on which a block meets the first replica, or that which comes first.
     fn first(&self, block: usize, offset: usize) -> usize {
         let from_origin = offset + self.to.slots - self.to.shifts[block] + self.origin;
         match self.preference {

@@ -13,7 +13,7 @@ use blindsight_layout::{Layout, Placement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Any linear layer by hybrid diagonals: from layouts with copies to a layout of partial sums. All its terms share baby and giant steps.
+/// Any linear layer by hybrid diagonals: from layouts with replicas to a layout of partial sums. All its terms share baby and giant steps.
 pub struct DiagonalLayer {
     terms: Vec<DiagonalTerm>,
     bias: Arc<[f64]>,
@@ -35,8 +35,8 @@ pub struct DiagonalTerm {
     bias: Option<Arc<[f64]>>,
 }
 
-/// The value of each input and copy.
-type Copies = BTreeMap<(usize, usize), Value>;
+/// The value of each input, rotated beforehand or not.
+type PreRotated = BTreeMap<(usize, usize), Value>;
 
 /// The diagonals of a layer between these layouts.
 pub fn diagonal_set(
@@ -111,7 +111,7 @@ impl DiagonalLayer {
         Self { terms, bias, split, sum, spacing: to.blocks.spacing, sums, scale }
     }
 
-    /// Whether the layer's bias needs an addition: unless an input carries a one along, or there is none and no one to be made.
+    /// Whether the layer's bias needs an addition: unless an input carries a bias slot along, or there is none and none to be made.
     pub fn adds_bias(bias: &[f64], bearer: Option<usize>, to: &Placement) -> bool {
         bearer.is_none() && (to.has_bias_slot() || bias.iter().any(|b| *b != 0.0))
     }
@@ -120,8 +120,8 @@ impl DiagonalLayer {
     /// rotate-and-sum over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
     /// Where blocks are not cyclic those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, Error> {
-        let copies = self.copies(b, values)?;
-        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &copies, to)).collect()
+        let pre_rotated = self.pre_rotated(b, values)?;
+        (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &pre_rotated, to)).collect()
     }
 
     /// All inputs: the term, and the ciphertext of its tensor.
@@ -129,26 +129,26 @@ impl DiagonalLayer {
         self.terms.iter().flat_map(|term| (0..term.assignment.from.ciphertexts).map(move |from| (term, from)))
     }
 
-    /// The inputs and their copies, each a rotation of the one before.
-    fn copies(&self, b: &mut Builder, values: &[Value]) -> Result<Copies, Error> {
-        let (slots, mut copies) = (b.slots(), Copies::new());
+    /// The inputs and what they are pre-rotated to, each a rotation of the one before.
+    fn pre_rotated(&self, b: &mut Builder, values: &[Value]) -> Result<PreRotated, Error> {
+        let (slots, mut pre_rotated) = (b.slots(), PreRotated::new());
         for (input, ((term, from), value)) in self.inputs().zip(values).enumerate() {
             let diagonals = (0..self.sums.ciphertexts).flat_map(|to| term.assignment.diagonals(to, from));
-            let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).copy).collect();
+            let used: BTreeSet<usize> = diagonals.map(|d| self.split.of(*d, slots).pre_rotation).collect();
             let (mut at, mut last) = (0, *value);
-            for copy in used {
-                if copy != at {
-                    (at, last) = (copy, b.rotate(last, copy - at)?);
+            for pre_rotation in used {
+                if pre_rotation != at {
+                    (at, last) = (pre_rotation, b.rotate(last, pre_rotation - at)?);
                 }
-                copies.insert((input, copy), last);
+                pre_rotated.insert((input, pre_rotation), last);
             }
         }
-        Ok(copies)
+        Ok(pre_rotated)
     }
 
-    fn ciphertext(&self, b: &mut Builder, copies: &Copies, to: usize) -> Result<Value, Error> {
+    fn ciphertext(&self, b: &mut Builder, pre_rotated: &PreRotated, to: usize) -> Result<Value, Error> {
         let transform = |b: &mut Builder, rescale| {
-            let (values, giant_steps) = self.giant_steps(b, copies, to)?;
+            let (values, giant_steps) = self.giant_steps(b, pre_rotated, to)?;
             b.transform(values, giant_steps, self.split.order, rescale)
         };
         let sum = summed(b, transform, self.spacing, &self.sum)?;
@@ -163,11 +163,11 @@ impl DiagonalLayer {
         })
     }
 
-    /// The giant steps to a ciphertext of the output, and the copies that they read.
+    /// The giant steps to a ciphertext of the output, and the pre-rotated inputs that they read.
     fn giant_steps(
         &self,
         b: &mut Builder,
-        copies: &Copies,
+        pre_rotated: &PreRotated,
         to: usize,
     ) -> Result<(Vec<Value>, Vec<GiantStep>), Error> {
         let mut giant_steps: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
@@ -175,9 +175,9 @@ impl DiagonalLayer {
         let mut read: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (index, (term, from)) in self.inputs().enumerate() {
             for diagonal in term.assignment.diagonals(to, from) {
-                let Steps { copy, baby_step, giant_step } = self.split.of(*diagonal, b.slots());
-                let value = copies[&(index, copy)];
-                let input = *read.entry((index, copy)).or_insert_with(|| {
+                let Steps { pre_rotation, baby_step, giant_step } = self.split.of(*diagonal, b.slots());
+                let value = pre_rotated[&(index, pre_rotation)];
+                let input = *read.entry((index, pre_rotation)).or_insert_with(|| {
                     values.push(value);
                     values.len() - 1
                 });

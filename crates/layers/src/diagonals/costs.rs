@@ -150,14 +150,14 @@ impl<'a> DiagonalCosts<'a> {
         let mut best: Option<(Cost, Split, RotateAndSum)> = None;
         for way in decided.ways(units) {
             let plain = self.hoisted(&way.plain, step.layer.level);
-            let Some((cost, sum, least_copied)) = self.shapes_cost(&plain, step, bias) else { continue };
+            let Some((cost, sum, least_pre_rotated)) = self.shapes_cost(&plain, step, bias) else { continue };
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
                 best = Some((cost, plain.split, sum));
             }
-            if best.as_ref().is_some_and(|(least, ..)| least_copied >= *least) {
+            if best.as_ref().is_some_and(|(least, ..)| least_pre_rotated >= *least) {
                 continue;
             }
-            for shapes in way.copied(units) {
+            for shapes in way.pre_rotated(units) {
                 let shapes = self.hoisted(shapes, step.layer.level);
                 let Some((cost, sum, _)) = self.shapes_cost(&shapes, step, bias) else { continue };
                 if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
@@ -184,10 +184,10 @@ impl<'a> DiagonalCosts<'a> {
         let product = |rescale| products(parameters, shapes, level, rescale);
         let found = CheapestSum::find(self.costs, parameters, (level, &step.to.partial), bias, product)?;
         let (resources, key_bytes) = (Resources::of(found.counts), self.costs.key_bytes(level));
-        let copied = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
-        let least_copied = self.costs.cost(&copied.with_keys(found.key_bytes + key_bytes));
+        let pre_rotated = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
+        let least_pre_rotated = self.costs.cost(&pre_rotated.with_keys(found.key_bytes + key_bytes));
         let keys = found.key_bytes + shapes.keys as f64 * key_bytes;
-        Some((self.costs.cost(&resources.with_keys(keys)), found.sum, least_copied))
+        Some((self.costs.cost(&resources.with_keys(keys)), found.sum, least_pre_rotated))
     }
 }
 
@@ -253,7 +253,7 @@ pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shape
 pub fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
     let tally = Tally::new(parameters, level);
     let transforms: Counts = shapes.transforms.iter().map(|shape| tally.transform(shape, rescale)).sum();
-    transforms + tally.rotate(1) * shapes.copies
+    transforms + tally.rotate(1) * shapes.pre_rotated
 }
 
 /// For each layer the first that has its pattern. The last one is like no other: it may have the reply's rows.

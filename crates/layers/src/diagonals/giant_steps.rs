@@ -58,8 +58,8 @@ pub struct Shapes {
     pub split: Split,
     /// For each ciphertext of the output.
     pub transforms: Vec<TransformShape>,
-    /// How many rotations make the copies.
-    pub copies: usize,
+    /// How many rotations make the pre-rotated inputs.
+    pub pre_rotated: usize,
     /// How many keys are needed.
     pub keys: usize,
 }
@@ -90,7 +90,7 @@ impl GiantSteps {
         Self { order, ..self.clone() }
     }
 
-    /// What it costs with copies so many diagonals apart.
+    /// What it costs with pre-rotated inputs so many diagonals apart.
     pub fn shapes(&self, stride: usize, marks: &mut VisitMarks) -> Shapes {
         let (order, hoisting) = (self.order, Hoisting::default());
         let split = Split { origin: self.origin, span: self.span, stride, order, hoisting };
@@ -104,26 +104,29 @@ impl GiantSteps {
             hoisting,
         };
         let transforms = self.rows.iter().map(transform).collect();
-        let mut shapes = Shapes { split, transforms, copies: 0, keys: self.keys };
+        let mut shapes = Shapes { split, transforms, pre_rotated: 0, keys: self.keys };
         for input in 0..self.rows[0].within.len() {
-            let copies = marks.next();
+            let pre_rotated = marks.next();
             for (row, transform) in self.rows.iter().zip(&mut shapes.transforms) {
-                // DiagonalSet ascend, so those of a copy follow one another.
-                for of_copy in row.within[input].chunk_by(|a, b| a / stride == b / stride) {
-                    let rest = of_copy.iter().map(|within| within % stride);
+                // Diagonals ascend, so those of a pre-rotated input follow one another.
+                for of_pre_rotation in row.within[input].chunk_by(|a, b| a / stride == b / stride) {
+                    let rest = of_pre_rotation.iter().map(|within| within % stride);
                     let unrotated = rest.clone().any(|rest| rest == self.origin);
                     let new =
                         rest.filter(|r| *r != self.origin && first(&mut marks.within, *r, keys)).count();
-                    let copy = of_copy[0] / stride;
+                    let pre_rotation = of_pre_rotation[0] / stride;
                     shapes.keys += new;
-                    shapes.copies += usize::from(copy != 0 && first(&mut marks.giant_steps, copy, copies));
-                    transform
-                        .baby_steps
-                        .push(BabySteps { rotated: of_copy.len() - usize::from(unrotated), unrotated });
+                    shapes.pre_rotated += usize::from(
+                        pre_rotation != 0 && first(&mut marks.giant_steps, pre_rotation, pre_rotated),
+                    );
+                    transform.baby_steps.push(BabySteps {
+                        rotated: of_pre_rotation.len() - usize::from(unrotated),
+                        unrotated,
+                    });
                 }
             }
         }
-        shapes.keys += usize::from(shapes.copies > 0);
+        shapes.keys += usize::from(shapes.pre_rotated > 0);
         shapes
     }
 }

@@ -102,8 +102,8 @@ fn another_kernel() -> Error {
 
 /// The layout of a reply's values that repeat over the slots, in partial sums.
 fn periodic(last: &Layer, slots: usize) -> Layout {
-    let copies = slots / last.rows();
-    Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(copies, slots, copies))
+    let replicas = slots / last.rows();
+    Layout::packed(last.output, slots).with_blocks(Blocks::cyclic(replicas, slots, replicas))
 }
 
 /// Why a layer is computed so; `None` where it is not by diagonals, or an operand has no layout.

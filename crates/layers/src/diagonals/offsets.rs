@@ -47,8 +47,8 @@ impl RotationOffsets {
     /// The fewest and smallest factors between placements, for each ciphertext of output and input: each of a diagonal's
     /// places may serve another offset.
     pub fn least_factors(&self, from: &Placement, to: &Placement) -> Vec<Vec<Factors>> {
-        let (copies, repeats) = (from.shifts.len(), repeats(from, to));
-        let least = |set: &SlotSet| Factors::repeating(set.len().div_ceil(copies * to.parts), repeats);
+        let (replicas, repeats) = (from.shifts.len(), repeats(from, to));
+        let least = |set: &SlotSet| Factors::repeating(set.len().div_ceil(replicas * to.parts), repeats);
         self.0.iter().map(|row| row.iter().map(least).collect()).collect()
     }
 

@@ -50,9 +50,9 @@ impl DiagonalSet {
             rotations.extend(split.order.rotations(&giant_steps));
         }
         for input in 0..rows[0].len() {
-            let copies = rows.iter().flat_map(|row| &row[input]).map(|steps| steps.copy);
-            let copies = sorted(copies.collect());
-            rotations.extend(GiantOrder::Chained.rotations(&copies));
+            let pre_rotated = rows.iter().flat_map(|row| &row[input]).map(|steps| steps.pre_rotation);
+            let pre_rotated = sorted(pre_rotated.collect());
+            rotations.extend(GiantOrder::Chained.rotations(&pre_rotated));
         }
         rotations.retain(|rotation| *rotation != 0);
         sorted(rotations)

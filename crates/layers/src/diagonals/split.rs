@@ -35,7 +35,7 @@ pub struct Split {
 /// The rotations that make a diagonal, one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
-    pub copy: usize,
+    pub pre_rotation: usize,
     pub baby_step: usize,
     pub giant_step: usize,
 }
@@ -46,6 +46,6 @@ impl Split {
         let rank = (diagonal + self.origin) % slots;
         let within = rank % self.span;
         let baby_step = (within % self.stride + slots - self.origin) % slots;
-        Steps { copy: within / self.stride * self.stride, baby_step, giant_step: rank - within }
+        Steps { pre_rotation: within / self.stride * self.stride, baby_step, giant_step: rank - within }
     }
 }

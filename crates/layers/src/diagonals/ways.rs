@@ -24,7 +24,7 @@ pub struct Decided {
 pub struct Way {
     steps: GiantSteps,
     pub plain: Shapes,
-    copied: OnceLock<Vec<Shapes>>,
+    pre_rotated: OnceLock<Vec<Shapes>>,
 }
 
 impl Decided {
@@ -90,7 +90,7 @@ pub fn spans(diagonals: &DiagonalSet, origin: usize, units: &Units) -> BTreeSet<
     units.iter().flat_map(spans).filter(|s| *s <= diagonals.slots()).collect()
 }
 
-/// How far apart copies may lie: as far as the strides of the layouts, times powers of two; the last is the
+/// How far apart pre-rotated inputs may lie: as far as the strides of the layouts, times powers of two; the last is the
 /// span, for none.
 pub fn strides(units: &Units, span: usize) -> BTreeSet<usize> {
     let multiples =
@@ -120,11 +120,11 @@ fn useful_splits(
 }
 
 /// Ways to make baby steps of pre-rotated inputs: those that take fewer keys than all with as few of these.
-fn ways_to_copy(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
+fn ways_to_pre_rotate(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
     let mut marks = VisitMarks::new(steps.slots());
     let strides = strides(units, steps.span).into_iter().filter(|stride| *stride < steps.span);
     let mut ways: Vec<Shapes> = strides.map(|stride| steps.shapes(stride, &mut marks)).collect();
-    ways.sort_by_key(|shapes| (shapes.copies, shapes.keys));
+    ways.sort_by_key(|shapes| (shapes.pre_rotated, shapes.keys));
     let mut least = usize::MAX;
     ways.retain(|shapes| {
         let fewer = shapes.keys < least;
@@ -137,11 +137,11 @@ fn ways_to_copy(steps: &GiantSteps, units: &Units) -> Vec<Shapes> {
 impl Way {
     fn new(steps: GiantSteps, marks: &mut VisitMarks) -> Self {
         let plain = steps.shapes(steps.span, marks);
-        Self { steps, plain, copied: OnceLock::new() }
+        Self { steps, plain, pre_rotated: OnceLock::new() }
     }
 
     /// The same with baby steps made in two rotations.
-    pub fn copied(&self, units: impl FnOnce() -> Units) -> &[Shapes] {
-        self.copied.get_or_init(|| ways_to_copy(&self.steps, &units()))
+    pub fn pre_rotated(&self, units: impl FnOnce() -> Units) -> &[Shapes] {
+        self.pre_rotated.get_or_init(|| ways_to_pre_rotate(&self.steps, &units()))
     }
 }

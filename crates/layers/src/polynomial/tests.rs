@@ -52,10 +52,10 @@ fn series(degree: usize) -> Polynomial {
     Polynomial { coefficients: sum.into_iter().map(|c| vec![c]).collect() }
 }
 
-/// Layouts of several ciphertexts, of copies, and with ones.
+/// Layouts of several ciphertexts, of replicas, and with ones.
 fn layout() -> impl Strategy<Value = Layout> {
     let figures = (1usize..4, 1usize..8, 1usize..8, 1usize..4, any::<bool>());
-    figures.prop_map(|(channels, height, width, copies, one)| {
+    figures.prop_map(|(channels, height, width, replicas, one)| {
         let layout = Layout::packed(Shape { channels, height, width }, SLOTS);
         let elements = layout.shape.elements();
         let layout =
@@ -64,7 +64,7 @@ fn layout() -> impl Strategy<Value = Layout> {
         if layout.extent() > spacing {
             return layout;
         }
-        layout.with_blocks(Blocks { count: copies, spacing, parts: 1 })
+        layout.with_blocks(Blocks { count: replicas, spacing, parts: 1 })
     })
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Build<'a> {
 struct Tensor {
     value: Value,
     at: Placed,
-    /// Whether the copies are there already.
-    copied: bool,
+    /// Whether the replicas are there already.
+    is_replicated: bool,
     words: String,
 }
 
@@ -38,19 +38,19 @@ impl<'a> Build<'a> {
     /// What the client writes.
     pub fn input(&self) -> Result<InputLayout, Error> {
         let (image, slots) = (self.chain.input, self.slots);
-        let input = match (self.windows(), self.lola) {
-            (Some(windows), Lola::Offsets) => InputLayout::Im2col(windows),
-            (Some(windows), Lola::Dense) => {
-                let pitch = Cut::new(windows).pitch;
+        let input = match (self.im2col(), self.lola) {
+            (Some(im2col), Lola::Offsets) => InputLayout::Im2col(im2col),
+            (Some(im2col), Lola::Dense) => {
+                let pitch = Cut::new(im2col).pitch;
                 InputLayout::Image(maps_apart(image, pitch, image.height * pitch, slots))
             }
             (None, lola) => {
                 let layout = maps_apart(image, image.width, image.positions(), slots);
-                let copies = match lola {
+                let replicas = match lola {
                     Lola::Offsets => (slots / image.elements().next_power_of_two()).max(1),
                     Lola::Dense => 1,
                 };
-                InputLayout::Image(layout.with_blocks(Blocks::cyclic(copies, slots, 1)))
+                InputLayout::Image(layout.with_blocks(Blocks::cyclic(replicas, slots, 1)))
             }
         };
         input.validate()?;
@@ -58,7 +58,7 @@ impl<'a> Build<'a> {
     }
 
     /// What the taps of the first convolution see, a ciphertext for each; `None` where the network does not begin with one.
-    fn windows(&self) -> Option<Im2col> {
+    fn im2col(&self) -> Option<Im2col> {
         let first = &self.chain.links[0].linear;
         let convolution = first.convolution().filter(|_| self.chain.links.len() > 1)?;
         let mut output = maps_apart(first.output, first.output.width, self.slots, self.slots);
@@ -74,16 +74,16 @@ impl<'a> Build<'a> {
         let (last, inner) = self.chain.links.split_last().expect("a chain has a link at least");
         let mut inner = inner.iter();
         let words = input.to_string();
-        let mut tensor = match (self.windows(), self.chain.links.len()) {
-            (Some(windows), 2..) => {
+        let mut tensor = match (self.im2col(), self.chain.links.len()) {
+            (Some(im2col), 2..) => {
                 let first = inner.next().expect("there are two");
-                let tensor = self.convolution(first, windows, inputs, words)?;
+                let tensor = self.convolution(first, im2col, inputs, words)?;
                 self.squares(tensor, first)?
             }
             _ => Tensor {
                 value: inputs[0],
                 at: Placed::new((0..self.chain.input.elements()).collect()),
-                copied: self.lola == Lola::Offsets,
+                is_replicated: self.lola == Lola::Offsets,
                 words,
             },
         };
@@ -97,13 +97,13 @@ impl<'a> Build<'a> {
     fn convolution(
         &mut self,
         link: &Link,
-        windows: Im2col,
+        im2col: Im2col,
         inputs: &[Value],
         from: String,
     ) -> Result<Tensor, Error> {
         let linear = &link.linear;
         let (positions, maps) = (linear.output.positions(), linear.output.channels);
-        let cut = (self.lola == Lola::Dense).then(|| Cut::new(windows.clone()));
+        let cut = (self.lola == Lola::Dense).then(|| Cut::new(im2col.clone()));
         let place = |p| cut.as_ref().map_or(p, |cut| cut.place(p));
         let places: Vec<usize> = (0..positions).map(place).collect();
         let spacing = places.iter().max().map_or(1, |p| p + 1);
@@ -120,14 +120,14 @@ impl<'a> Build<'a> {
             };
             let mut sums = Vec::with_capacity(maps);
             for map in 0..maps {
-                let sum = scalar_sum(b, taps(linear, &windows, cut.is_some(), map, &offsets))?;
+                let sum = scalar_sum(b, taps(linear, &im2col, cut.is_some(), map, &offsets))?;
                 let (position, all) = (position.clone(), link.bias.clone());
                 let bias = move |p: usize| all[map * positions + p];
                 sums.push(add_bias(b, sum, move |slot| position[slot].map_or(0.0, &bias))?);
             }
             stack(b, &sums, spacing)
         })?;
-        Ok(Tensor { value, at, copied: false, words })
+        Ok(Tensor { value, at, is_replicated: false, words })
     }
 
     fn squares(&mut self, mut tensor: Tensor, link: &Link) -> Result<Tensor, Error> {
@@ -138,32 +138,35 @@ impl<'a> Build<'a> {
         Ok(tensor)
     }
 
-    /// A layer inside the network, and the squares that follow: copies, stacked rows, and their sums interleaved in one ciphertext.
+    /// A layer inside the network, and the squares that follow: replicas, stacked rows, and their sums interleaved in one ciphertext.
     ///
     /// LoLa squares what it interleaved, LoLa-Dense interleaves what it squared. Where a ciphertext has room for one row only, the fold is over
     /// all slots, rows are masked in place, and the bias is added to all of them at once, as LoLa's network for CIFAR-10 does.
     fn rows(&mut self, link: &Link, tensor: Tensor) -> Result<Tensor, Error> {
         let (linear, spacing, rows) = (&link.linear, tensor.at.spacing, link.linear.rows());
-        let copies = self.slots / spacing;
-        let groups = rows.div_ceil(copies);
+        let replicas = self.slots / spacing;
+        let groups = rows.div_ceil(replicas);
         self.check("rows of a layer", rows)?;
-        let squares = if self.lola == Lola::Dense && copies > 1 { link.squares.len() } else { 0 };
+        let squares = if self.lola == Lola::Dense && replicas > 1 { link.squares.len() } else { 0 };
         let sum = RowSum { slots: spacing, scale: self.b.parameters().nominal_scale() };
-        let words = match copies {
+        let words = match replicas {
             1 => format!("{rows} rows, each in its slot"),
-            _ => format!("{groups} groups of {copies} rows, interleaved"),
+            _ => format!("{groups} groups of {replicas} rows, interleaved"),
         };
         let mut label = self.label(&link.name, link.kind, tensor.words, &words);
         link.squares[..squares].iter().for_each(|name| label.name = format!("{}, {name}", label.name));
         let value = self.b.layer(label, |b| -> Result<Value, blindsight_circuit::Error> {
-            let value =
-                if tensor.copied { tensor.value } else { replicate(b, tensor.value, spacing, copies)? };
+            let value = if tensor.is_replicated {
+                tensor.value
+            } else {
+                replicate(b, tensor.value, spacing, replicas)?
+            };
             let mut interleave = Interleave::new(spacing);
             for group in (0..groups).rev() {
-                let first = group * copies;
-                let rows = first..rows.min(first + copies);
+                let first = group * replicas;
+                let rows = first..rows.min(first + replicas);
                 let mut sums = stacked_rows(b, value, &tensor.at, linear, rows, sum)?;
-                if copies > 1 {
+                if replicas > 1 {
                     sums = add_bias(b, sums, stacked_bias(&link.bias, first, spacing))?;
                 }
                 for _ in 0..squares {
@@ -172,14 +175,14 @@ impl<'a> Build<'a> {
                 interleave.take(b, sums, group)?;
             }
             let value = interleave.finish(b)?;
-            if copies > 1 {
+            if replicas > 1 {
                 return Ok(value);
             }
             let bias = link.bias.clone();
             add_bias(b, value, move |s| bias.get(s).copied().unwrap_or(0.0))
         })?;
-        let at = Placed::new((0..rows).map(|r| r % copies * spacing + r / copies).collect());
-        let tensor = Tensor { value, at, copied: false, words };
+        let at = Placed::new((0..rows).map(|r| r % replicas * spacing + r / replicas).collect());
+        let tensor = Tensor { value, at, is_replicated: false, words };
         if squares > 0 { Ok(tensor) } else { self.squares(tensor, link) }
     }
 
@@ -230,15 +233,15 @@ fn maps_apart(shape: blindsight_network::Shape, row: usize, map: usize, slots: u
 
 /// The offset ciphertexts that a map is a sum of, each with its weight. Those that the client wrote follow one another tap by tap, and where
 /// groups see different pixels map by map; those that were cut out follow group by group.
-fn taps(linear: &Linear, windows: &Im2col, cut: bool, map: usize, offsets: &[Value]) -> Vec<(Value, f64)> {
+fn taps(linear: &Linear, im2col: &Im2col, cut: bool, map: usize, offsets: &[Value]) -> Vec<(Value, f64)> {
     let convolution = linear.as_convolution().expect("windows are those of a convolution");
-    let sources = windows.sources();
+    let sources = im2col.sources();
     let index = |tap: usize| match cut {
-        true => map / convolution.group_outputs() * windows.taps.len() + tap,
-        false => sources[tap][map % windows.output.ciphertexts],
+        true => map / convolution.group_outputs() * im2col.taps.len() + tap,
+        false => sources[tap][map % im2col.output.ciphertexts],
     };
     let weights = convolution.channel_weights(map);
-    windows.taps.iter().enumerate().map(|(i, tap)| (offsets[index(i)], weights[*tap as usize])).collect()
+    im2col.taps.iter().enumerate().map(|(i, tap)| (offsets[index(i)], weights[*tap as usize])).collect()
 }
 
 /// The biases of the rows from `first` on, one at each multiple of `spacing`.

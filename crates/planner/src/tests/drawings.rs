@@ -167,11 +167,11 @@ fn is_multiplexed(layout: &Layout) -> bool {
 fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
     let small = chain(Shape::new(1, 4, 4), &[(2, 2, 2)], &[3, 2]);
     let outputs =
-        |index: usize, unrolled: bool, slots: usize| candidates::outputs(&small, index, unrolled, slots);
+        |index: usize, is_im2col: bool, slots: usize| candidates::outputs(&small, index, is_im2col, slots);
     let apart =
         form(outputs(0, true, 32), |l| l.bias_slot.is_some() && l.blocks.count == 3 && l.blocks.parts == 1);
     let shared = form(outputs(0, true, 32), |l| l.bias_slot.is_some() && l.blocks.parts == 2);
-    let unrolled = |output: &Layout| InputLayout::Im2col(im2col(&small.layers[0], output).unwrap().0);
+    let is_im2col = |output: &Layout| InputLayout::Im2col(im2col(&small.layers[0], output).unwrap().0);
     let deep = chain(Shape::new(1, 8, 8), &[(1, 2, 2), (4, 2, 2)], &[2]);
     let multiplexed = form(candidates::outputs(&deep, 1, false, 32), is_multiplexed);
     let wide = chain(Shape::new(1, 4, 4), &[(1, 3, 1)], &[2]);
@@ -195,9 +195,9 @@ fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
             "Interleaved",
             layout(&vector(10, vec![channel(4, 8), channel(3, 1)], 32, 1, Blocks::ONE)),
         ),
-        ("im2col", "Im2col, a tap in each ciphertext", written(&unrolled(&apart))),
-        ("im2col-shared", "Im2col, two taps in each ciphertext", written(&unrolled(&shared))),
-        ("copies", "Copies at a stride, with a one", layout(&apart.sums())),
+        ("im2col", "Im2col, a kernel position in each ciphertext", written(&is_im2col(&apart))),
+        ("im2col-shared", "Im2col, two kernel positions in each ciphertext", written(&is_im2col(&shared))),
+        ("copies", "Replicas at a stride, with a bias slot", layout(&apart.sums())),
         ("multiplexed", "Multiplexed", layout(&multiplexed.clone().with_blocks(Blocks::ONE))),
         ("displaced", "Displaced copies", layout(&displaced)),
         ("partial", "Partial sums", layout(&partial)),

@@ -195,7 +195,7 @@ fn what_is_pruned_is_not_computed() {
     let Operator::Dense(scores) = &mut pruned.graph.nodes[4].operator else { unreachable!() };
     scores.weights.chunks_mut(100).for_each(|row| row[80..].fill(0.0));
     let plan = planned(&pruned, Packing::Im2col(1), Objective::Operations);
-    // 16 taps; 63 rows and a one repeat every 64 slots, so that 8 diagonals do; the scores.
+    // 16 taps; 63 rows and a bias slot repeat every 64 slots, so that 8 diagonals do; the scores.
     assert_eq!((counted(&pruned, &plan)[1], counted(&pruned, &plan)[6]), (16 + 8 + 1, 16));
     let batch = planned(&pruned, Packing::Batch, Objective::Throughput);
     assert_eq!(counted(&pruned, &batch)[2], 845 + 63);
