@@ -51,6 +51,9 @@ pub struct Explanation {
     pub predicted_ms: f64,
     /// The predicted time, before that, to parse a request and expand its seeds.
     pub predicted_expand_ms: f64,
+    /// What objectives weigh.
+    #[serde(skip)]
+    pub plan_cost: PlanCost,
 }
 
 /// One text, or a list where there are several.
@@ -109,16 +112,7 @@ pub struct LayerExplanation {
 impl Explanation {
     /// What the plan costs by an objective: see [`Objective::value`].
     pub fn cost(&self, objective: Objective) -> f64 {
-        objective.value(&PlanCost {
-            hops: self.totals.hops,
-            key_switches: self.totals.key_switches,
-            inference_ms: self.predicted_ms,
-            expand_ms: self.predicted_expand_ms,
-            key_bytes: self.evaluation_key_bytes,
-            model_bytes: self.server_bytes,
-            upload_bytes: self.upload_bytes,
-            images: self.images,
-        })
+        objective.value(&self.plan_cost)
     }
 }
 
@@ -220,7 +214,7 @@ fn explanation(
     cost: &CostModel,
 ) -> Explanation {
     let (public, parameters) = (&plan.public, circuit.parameters());
-    let ciphertexts = public.input.ciphertexts();
+    let plan_cost = PlanCost::of(circuit, &public.input, public.input_level, cost);
     Explanation {
         model: public.model.clone(),
         representation: public.representation.clone(),
@@ -228,22 +222,20 @@ fn explanation(
         reply: public.reply_kind.clone(),
         ring_degree: parameters.degree(),
         slots: parameters.slots(),
-        images: public.input.images(),
+        images: plan_cost.images,
         log_qp: parameters.log_qp(),
         security_bits: parameters.security_bits(),
         levels: parameters.max_level().0,
         totals: run.totals.into(),
         layers,
-        upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
+        upload_bytes: plan_cost.upload_bytes,
         download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
-        evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
-        server_bytes: sizes::encoded_model(circuit),
+        evaluation_key_bytes: plan_cost.key_bytes,
+        server_bytes: plan_cost.model_bytes,
         working_bytes: working_bytes(circuit),
         predicted_error: public.predicted_error,
-        predicted_ms: run.milliseconds(cost),
-        predicted_expand_ms: cost.expansion_microseconds(
-            public.input.ciphertexts() * public.input_level.limbs(),
-            parameters.degree(),
-        ) / 1e3,
+        predicted_ms: plan_cost.inference_ms,
+        predicted_expand_ms: plan_cost.expand_ms,
+        plan_cost,
     }
 }
