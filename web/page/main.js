@@ -11,6 +11,8 @@ import { element, milliseconds, say, show, showInvitation, showScores, showTimes
 
 /** What is shown of a question, and where. */
 const FACTS = ['fact-subject', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'];
+/** Evaluation keys of more bytes are made only once the visitor asks, who has seen then what they cost. */
+const AHEAD = 64 << 20;
 /** Best scores closer than this are a guess. */
 const CLOSE = 2;
 
@@ -107,8 +109,17 @@ async function choose(id) {
 
 function keepOpened(id, { milliseconds: time, ...opened }) {
   const secret = time ? `A secret key was made in ${milliseconds(time)}.` : 'Your kept secret key is in use.';
-  state.networks.set(id, { id, ...opened, story: { secret, evaluation: '' } });
+  state.networks.set(id, { id, ...opened, story: { secret, evaluation: opened.digest ? '' : costOfKeys(opened.plan) } });
 }
+
+/** What the first question costs besides, before anything of it is made. */
+function costOfKeys({ keys, key_bytes: bytes, key_milliseconds: time }) {
+  const ahead = aheadOfTime({ key_bytes: bytes }) ? 'When you draw' : 'When you ask';
+  return `${ahead}, this page makes ${keys} evaluation keys for the server (${size(bytes)}, up to about ${milliseconds(time)}) and sends them, once.`;
+}
+
+/** Whether evaluation keys are few enough to be made before anybody asks. */
+const aheadOfTime = ({ key_bytes: bytes }) => bytes <= AHEAD;
 
 function useNetwork(network) {
   state.opened = network;
@@ -142,7 +153,7 @@ function submitToken(event) {
 /** Has evaluation keys made and sent ahead of the first question, while the visitor draws. */
 function register() {
   // The question itself will meet the same failure, and tell.
-  if (state.opened) backend.call('register', { model: state.opened.id }).catch(() => {});
+  if (state.opened && aheadOfTime(state.opened.plan)) backend.call('register', { model: state.opened.id }).catch(() => {});
 }
 
 async function remember() {
@@ -159,7 +170,7 @@ async function forget() {
   setBusy(true);
   await attempt(async () => {
     const time = await backend.call('forget', { model: network.id });
-    const story = { secret: `A secret key was made in ${milliseconds(time)}.`, evaluation: '' };
+    const story = { secret: `A secret key was made in ${milliseconds(time)}.`, evaluation: costOfKeys(network.plan) };
     Object.assign(network, { remembered: false, digest: null, story });
     element('remember').checked = false;
     tellKeys();

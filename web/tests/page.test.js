@@ -158,6 +158,20 @@ test('two encryptions of one drawing have nothing in common', async () => {
   await visitor.leave();
 });
 
+test('what evaluation keys cost is said before they are made', async () => {
+  const visitor = await visit();
+  const status = visitor.page.locator('#key-status');
+  const said = await status.textContent();
+  assert.match(said, /When you draw, this page makes \d+ evaluation keys for the server \(7\.4 MiB, up to about \d+ ms\) and sends them, once\.$/);
+  assert.equal(recorder.sent('PUT', /keys/).length, 0, 'none was sent yet');
+  await visitor.drawSample(6);
+  await visitor.ask();
+  assert.match(await status.textContent(), /Evaluation keys for the server \(7\.4 MiB\) were made in .* and sent in/);
+  await visitor.page.click('#forget');
+  await status.filter({ hasText: 'this page makes' }).waitFor();
+  await visitor.leave();
+});
+
 test('a kept key is used again, sent keys are not sent again, and forgetting forgets', async () => {
   const visitor = await visit();
   await visitor.page.check('#remember');

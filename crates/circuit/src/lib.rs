@@ -38,6 +38,7 @@ pub mod scalar;
 mod sums;
 mod tally;
 mod value;
+mod working_memory;
 
 pub use builder::{Builder, LayerStart};
 pub use circuit::{
@@ -52,3 +53,4 @@ pub use plain::{Factors, Numbers, PlainSpec, Role};
 pub use predict::{Prediction, predict};
 pub use scalar::{ScalarRows, SumStage};
 pub use tally::{BabySteps, Hoisting, Tally, TransformShape};
+pub use working_memory::working_bytes;

@@ -98,7 +98,7 @@ fn products(c: &mut Criterion) {
             order: GiantOrder::Apart,
         };
         c.bench_function(
-            &format!("transform of 16 diagonals, {baby steps} baby steps, and rescale, 4 limbs"),
+            &format!("transform of 16 diagonals, {baby_steps} baby steps, and rescale, 4 limbs"),
             |b| {
                 b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::Yes).unwrap());
             },

@@ -266,17 +266,20 @@ fn repeats(slots: &[f64]) -> usize {
     powers.take_while(|parts| *parts <= most && repeat(*parts)).last().unwrap_or(1)
 }
 
+/// Weights, which are encoded by who knows them before anybody asks: where all are small, a shorter loop does.
 fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
-    basis.to_factor(basis.forward(residues(basis, coefficients)))
+    let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
+    let poly = if coefficients.iter().all(|c| c.abs() < smallest) {
+        basis.from_signed(&coefficients.iter().map(|&c| c as i32).collect::<Vec<_>>())
+    } else {
+        residues(basis, coefficients)
+    };
+    basis.to_factor(basis.forward(poly))
 }
 
-/// Integer coefficients modulo each prime; the running time does not depend on them beyond whether all are small.
+/// Integer coefficients, each within 62 bits, modulo each prime. They may be a message, so neither the instructions
+/// nor the addresses depend on them.
 pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
-    let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
-    if coefficients.iter().fold(true, |small, c| small & (c.abs() < smallest)) {
-        let small: Zeroizing<Vec<i32>> = Zeroizing::new(coefficients.iter().map(|&c| c as i32).collect());
-        return basis.from_signed(&small);
-    }
     let mut poly = basis.scratch();
     blindsight_ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
         let to_plain = m.scalar(m.to_montgomery(1));
@@ -371,6 +374,36 @@ impl Drop for Wiped {
         for number in &mut self.0 {
             number.re.zeroize();
             number.im.zeroize();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindsight_ring::Kernel;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const DEGREE: usize = 256;
+
+    proptest! {
+        /// Small ones, for which the shorter loop of weights has to give the same, and large ones.
+        #[test]
+        fn residues_are_those_of_division(
+            coefficients in prop_oneof![
+                vec(-1000i64..1000, DEGREE),
+                vec(-(1i64 << 30)..1 << 30, DEGREE),
+                vec(-(1i64 << 62)..=1 << 62, DEGREE),
+            ],
+        ) {
+            let basis = Basis::new(DEGREE, &[268369921, 67043329, 66813953], Kernel::detect()).expect("primes");
+            let poly = residues(&basis, &coefficients);
+            for (index, m) in basis.moduli().enumerate() {
+                let expected = coefficients.iter().map(|&c| m.reduce_signed(c));
+                prop_assert!(poly.limb(index).iter().copied().eq(expected));
+            }
+            prop_assert!(factor(&basis, &coefficients) == basis.to_factor(basis.forward(poly)));
         }
     }
 }

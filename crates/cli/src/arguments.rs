@@ -5,7 +5,9 @@ use crate::threads::on_threads;
 use crate::{configuration, machine, shipped};
 use blindsight_ckks::Security;
 use blindsight_network::{Examination, Model};
-use blindsight_planner::{Objective, Options, Packing, Plan, ReplyKind};
+use blindsight_planner::{
+    DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, Objective, Options, Packing, Plan, ReplyKind,
+};
 use std::str::FromStr;
 
 /// A model: the path of an ONNX file, or the name of a shipped one.
@@ -64,10 +66,11 @@ pub struct PlanFlags {
     /// Bits of security that the parameters have to have: 128, 192 or 256
     #[arg(long, value_name = "BITS", default_value_t)]
     pub security: Security,
-    /// The most bytes that evaluation keys may take
+    /// The most bytes that evaluation keys may take (default: 2 GiB)
     #[arg(long, value_name = "BYTES")]
     pub max_key_bytes: Option<u64>,
-    /// The most bytes that the encoded model may take in the server's memory
+    /// The most bytes of the server's memory that the encoded model and the values of an inference may take
+    /// (default: 20 GiB)
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
 }
@@ -96,8 +99,8 @@ impl PlanFlags {
             ring_degree: self.ring_degree,
             reply: self.reply.with_kappa(self.kappa)?,
             security: self.security,
-            max_key_bytes: self.max_key_bytes,
-            max_model_bytes: self.memory,
+            max_key_bytes: self.max_key_bytes.unwrap_or(DEFAULT_KEY_LIMIT),
+            max_memory: self.memory.unwrap_or(DEFAULT_MEMORY_LIMIT),
             max_error: None,
             cost: configuration::costs()?,
         })

@@ -6,6 +6,7 @@ use crate::passphrase::PassphraseFlags;
 use crate::progress;
 use blindsight_client::remote::{Error, Fingerprint, RemoteClient, Secrets, Server, SigningKey, Trust};
 use blindsight_client::{Cost, Error as ClientError, Passphrase};
+use blindsight_layout::DEFAULT_AGREED_KEYS;
 use std::path::PathBuf;
 
 /// Which server, and how it is known to be the right one.
@@ -35,9 +36,6 @@ pub struct ServerFlags {
     #[command(flatten)]
     pub passphrase: PassphraseFlags,
 }
-
-/// The most bytes of evaluation keys that are made for a plan from elsewhere, unless more are allowed.
-pub const MOST_KEY_BYTES: u64 = 1 << 30;
 
 /// Says on stderr what a plan costs before anything is made for it; a failure where it is too much.
 pub fn agree(cost: &Cost, most: u64) -> Outcome {
@@ -100,7 +98,7 @@ pub fn open_with(
     let bar = progress::bar("registering keys, bytes", 0);
     let mut agreed = Ok(());
     let agree = |cost: &Cost| {
-        agreed = agree(cost, max_key_bytes.unwrap_or(MOST_KEY_BYTES));
+        agreed = agree(cost, max_key_bytes.unwrap_or(DEFAULT_AGREED_KEYS));
         agreed.is_ok()
     };
     let client = RemoteClient::open(server, model, secrets, agree, |sent, all| {

@@ -53,6 +53,60 @@ fn a_sealed_key_is_used_with_its_passphrase_and_with_no_other() {
     assert!(text(&refused.stderr).contains("damaged"), "{}", text(&refused.stderr));
 }
 
+/// What is typed at a terminal seals a key and opens it, is asked for twice where it is new, and is not shown.
+#[test]
+fn a_passphrase_is_asked_for_at_the_terminal() {
+    let folder = Folder::new("asked");
+    folder.says(&format!("plan {MODEL} --out {{net.plan}}"));
+    let keygen = "keygen --plan net.plan --secret my.secret --keys my.keys --seal";
+    let keygen = keygen.replace("net.plan", "{net.plan}").replace("my.secret", "{my.secret}");
+    let keygen = keygen.replace("my.keys", "{my.keys}");
+    let Some(differ) = folder.run_at_terminal(&keygen, &["battery staple", "battery stable"]) else { return };
+    assert_eq!(differ.status.code(), Some(1), "{differ:?}");
+    assert!(text(&differ.stdout).contains("the passphrases differ: nothing was made"), "{differ:?}");
+    assert!(!folder.path("my.secret").exists());
+    let at_terminal = |arguments: &str, typed: &[&str]| {
+        let output = folder.run_at_terminal(arguments, typed).expect("it was there just now");
+        let screen = text(&output.stdout);
+        assert!(!screen.contains("staple"), "the passphrase is shown: {screen}");
+        (output.status.code(), screen)
+    };
+    let (code, screen) = at_terminal(&keygen, &["battery staple", "battery staple"]);
+    assert!(code == Some(0) && screen.contains("the same again: "), "{screen}");
+    let (code, screen) = at_terminal("keys unseal {my.secret}", &["Battery staple"]);
+    assert!(code == Some(1) && screen.contains("the passphrase is wrong"), "{screen}");
+    let (code, screen) = at_terminal("keys unseal {my.secret}", &[""]);
+    assert!(code == Some(1) && screen.contains("the passphrase is empty"), "{screen}");
+    assert!(fs::read(folder.path("my.secret")).expect("there").starts_with(b"BSSEALED"));
+    let (code, screen) = at_terminal("keys unseal {my.secret}", &["battery staple"]);
+    assert!(code == Some(0) && screen.contains("passphrase of "), "{screen}");
+    assert!(!fs::read(folder.path("my.secret")).expect("there").starts_with(b"BSSEALED"));
+}
+
+#[test]
+fn keys_that_are_there_are_sealed_and_unsealed() {
+    let folder = Folder::new("reseal");
+    folder.file("pass", b"correct horse\n");
+    folder.file("other", b"battery staple\n");
+    folder.says(&format!("plan {MODEL} --out {{net.plan}}"));
+    folder.says("keygen --plan {net.plan} --secret {my.secret} --keys {my.keys}");
+    let plain = fs::read(folder.path("my.secret")).expect("written");
+    let without = folder.fails(1, "keys seal {my.secret}");
+    assert!(without.contains(PASSPHRASE) && without.contains("--passphrase-file"), "{without}");
+    let sealed = folder.json("keys seal {my.secret} --passphrase-file {pass}");
+    assert_eq!(sealed["sealed"], true);
+    assert!(fs::read(folder.path("my.secret")).expect("written").starts_with(b"BSSEALED"));
+    assert!(folder.fails(1, "keys seal {my.secret} --passphrase-file {pass}").contains("sealed already"));
+    let wrong = folder.fails(1, "keys unseal {my.secret} --passphrase-file {other}");
+    assert!(wrong.contains("passphrase is wrong"), "{wrong}");
+    folder.says("keys unseal {my.secret} --passphrase-file {pass}");
+    assert_eq!(fs::read(folder.path("my.secret")).expect("written"), plain);
+    assert!(folder.fails(1, "keys unseal {my.secret} --passphrase-file {pass}").contains("is not sealed"));
+    assert!(folder.fails(1, "keys seal {my.keys} --passphrase-file {pass}").contains("no secret key"));
+    assert!(folder.fails(1, "keys seal nobody --passphrase-file {pass}").contains("0 keys have names"));
+    assert_eq!(fs::read_dir(folder.path("")).expect("there").count(), 5, "no draft is left");
+}
+
 #[test]
 fn keys_for_servers_are_sealed_and_stay_so_when_they_are_rotated() {
     let folder = Folder::new("sealed-remote");
@@ -72,6 +126,15 @@ fn keys_for_servers_are_sealed_and_stay_so_when_they_are_rotated() {
     assert!(folder.run_with(&rotate, &sealed).status.success());
     let key = folder.json("keys list")["keys"][0].clone();
     assert_eq!((&key["sealed"], &key["replies"]), (&true.into(), &0.into()));
+    assert!(text(&run().stdout).contains("label: 5"));
+
+    // One that was not sealed becomes so, under its name.
+    let name = key["name"].as_str().expect("a name");
+    assert!(folder.run_with(&format!("keys unseal {name}"), &sealed).status.success());
+    assert_eq!(folder.json("keys list")["keys"][0]["sealed"], false);
+    assert_eq!(folder.json(&classify)["label"], "5");
+    assert!(folder.run_with(&format!("keys seal {name}"), &sealed).status.success());
+    assert!(folder.fails(1, &classify).contains(PASSPHRASE));
     assert!(text(&run().stdout).contains("label: 5"));
 }
 

@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 /// Bytes of evaluation keys that one core makes in a second, at least, on a machine of the last ten years.
-const KEY_BYTES_PER_SECOND: f64 = 64e6;
+/// WebAssembly in a browser takes some three times as long (`docs/browser.md` has what was measured).
+const KEY_BYTES_PER_SECOND: f64 = if cfg!(target_family = "wasm") { 16e6 } else { 64e6 };
 
 /// What a plan asks of a client: before a key is made.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -45,7 +45,7 @@ pub use error::Error;
 pub use printable::{is_harmful, printable};
 pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 #[cfg(feature = "seal")]
-pub use seal::{Passphrase, SealError, is_sealed};
+pub use seal::{Passphrase, SealError, is_sealed, seal_file, unseal_file};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};

@@ -4,10 +4,10 @@
 //! out with XChaCha20-Poly1305. `docs/formats.md` has the bytes. What a file asks of whoever opens it is
 //! bounded before it is done.
 
-use crate::store::write_secret;
+use crate::store::{replace_secret, write_secret};
 use crate::{Client, Error};
 use argon2::{Algorithm, Argon2, Params, Version};
-use blindsight_ckks::wire::{self, FRAME_BYTES, PlanDigest};
+use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
 use blindsight_layout::PublicPlan;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -70,6 +70,12 @@ pub enum SealError {
     /// Authentication failed.
     #[error("the passphrase is wrong, or the file is damaged")]
     Passphrase,
+    /// A key that is to be sealed, and is.
+    #[error("it is sealed already: unseal it first to give it another passphrase")]
+    Already,
+    /// A file that is to be sealed, and holds no secret key.
+    #[error("it is no secret key: {0}")]
+    NoKey(WireError),
     /// No memory for Argon2id.
     #[error("no memory to open it with: {0} KiB are needed")]
     Memory(u32),
@@ -113,14 +119,69 @@ impl Client {
         path: &Path,
         passphrase: &Passphrase,
     ) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-        let mut bytes = vec![];
-        let most = (HEAD_BYTES + LARGEST_KEY + TAG_BYTES + 1) as u64;
-        file.take(most).read_to_end(&mut bytes).map_err(|source| Error::file("read", path, source))?;
-        let secret = open(&bytes, passphrase);
+        let secret = open(&read_key(path)?, passphrase);
         let secret = secret.map_err(|source| Error::Sealed { path: path.into(), source })?;
         Self::read(plan, digest, secret.as_slice())
     }
+}
+
+/// Seals the secret key in a file that [`Client::save`] wrote; the file keeps its name. Either the sealed key
+/// stands there afterwards, or the file is as it was. What it held before is unlinked, not overwritten: a disk
+/// may keep it until it writes there again.
+///
+/// # Errors
+/// For a file that is no secret key, or is sealed already, and as [`Client::save_sealed`].
+pub fn seal_file(path: &Path, passphrase: &Passphrase) -> Result<(), Error> {
+    rewrite(path, |secret| {
+        if secret.starts_with(&MAGIC[..8]) {
+            return Err(SealError::Already);
+        }
+        check_key(secret)?;
+        seal(secret, passphrase).map(Zeroizing::new)
+    })
+}
+
+/// Takes the seal off a secret key, as [`seal_file`] puts it on: whoever reads the file then has the key.
+///
+/// # Errors
+/// For a file that is no sealed secret key, for another passphrase, and where it cannot be written.
+pub fn unseal_file(path: &Path, passphrase: &Passphrase) -> Result<(), Error> {
+    rewrite(path, |sealed| {
+        let secret = open(sealed, passphrase)?;
+        check_key(&secret)?;
+        Ok(secret)
+    })
+}
+
+/// Puts in place of a secret file what is made of its bytes.
+fn rewrite(
+    path: &Path,
+    make: impl FnOnce(&[u8]) -> Result<Zeroizing<Vec<u8>>, SealError>,
+) -> Result<(), Error> {
+    // A link keeps leading to it.
+    let path = &path.canonicalize().map_err(|source| Error::file("read", path, source))?;
+    let made = make(&read_key(path)?).map_err(|source| Error::Sealed { path: path.into(), source })?;
+    let mut random = [0; 8];
+    let failed = |source| Error::Sealed { path: path.into(), source: SealError::Randomness(source) };
+    getrandom::fill(&mut random).map_err(failed)?;
+    replace_secret(path, &made, &wire::hex(&random))
+}
+
+/// A file as far as a secret key, sealed or not, may be long, and one byte more.
+fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = |source| Error::file("read", path, source);
+    let most = HEAD_BYTES + LARGEST_KEY + TAG_BYTES + 1;
+    // At its full length from the start: a vector that grew would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    File::open(path).map_err(failed)?.take(most as u64).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Refuses what is not a whole framed secret key, of whatever plan.
+fn check_key(bytes: &[u8]) -> Result<(), SealError> {
+    let length = Length::AtMost(LARGEST_KEY - FRAME_BYTES);
+    let expected = Expected { kind: Kind::SecretKey, plan: None, key: None, length };
+    wire::open(bytes, &expected).map(drop).map_err(SealError::NoKey)
 }
 
 /// Whether a file begins as a sealed secret key.
@@ -240,6 +301,55 @@ mod tests {
                 assert!(matches!(error, SealError::Cost { found, .. } if found == value), "{error}");
             }
         }
+    }
+
+    /// A whole frame around bytes that no plan is asked about.
+    fn framed() -> Vec<u8> {
+        let header = wire::Header { kind: Kind::SecretKey, plan: [3; 32], key: [4; 16] };
+        wire::seal(&header, &[5; 2048])
+    }
+
+    #[test]
+    fn a_file_is_sealed_and_unsealed_under_its_name() {
+        let path = std::env::temp_dir().join(format!("blindsight-seal-{}.secret", std::process::id()));
+        std::fs::write(&path, framed()).expect("writable");
+        let (right, wrong) = (passphrase("right"), passphrase("wrong"));
+        let refused = unseal_file(&path, &right).expect_err("not sealed");
+        assert!(matches!(refused, Error::Sealed { source: SealError::Head, .. }), "{refused}");
+        seal_file(&path, &right).expect("sealed");
+        let sealed = std::fs::read(&path).expect("readable");
+        assert_eq!(open(&sealed, &right).expect("opened").as_slice(), framed());
+        for refused in [seal_file(&path, &right), unseal_file(&path, &wrong)] {
+            refused.expect_err("it is sealed, with another passphrase");
+            assert_eq!(std::fs::read(&path).expect("readable"), sealed, "it is as it was");
+        }
+        unseal_file(&path, &right).expect("unsealed");
+        assert_eq!(std::fs::read(&path).expect("readable"), framed());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        std::fs::remove_file(&path).expect("there");
+    }
+
+    #[test]
+    fn what_is_no_secret_key_is_not_sealed() {
+        let path = std::env::temp_dir().join(format!("blindsight-seal-{}.other", std::process::id()));
+        let whole = framed();
+        let mut changed = whole.clone();
+        changed[100] ^= 1;
+        let mut other = whole.clone();
+        other[10] ^= 7;
+        for bytes in [&b""[..], b"BSSEAL", &whole[..whole.len() - 1], &changed, &other, &vec![0; 1 << 20]] {
+            std::fs::write(&path, bytes).expect("writable");
+            let refused = seal_file(&path, &passphrase("right")).expect_err("no secret key");
+            assert!(matches!(refused, Error::Sealed { source: SealError::NoKey(_), .. }), "{refused}");
+            assert_eq!(std::fs::read(&path).expect("readable"), bytes, "it is as it was");
+        }
+        std::fs::remove_file(&path).expect("there");
+        assert!(matches!(seal_file(&path, &passphrase("right")), Err(Error::File { .. })));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Secret keys in files: private, whole, never overwritten.
+//! Secret keys in files: private, whole, never overwritten by another key.
 
 use crate::Error;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +16,16 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<()
         io::ErrorKind::AlreadyExists => Error::SecretExists(path.to_path_buf()),
         _ => Error::file("write", path, source),
     })
+}
+
+/// Puts a secret in place of another one, privately and at once: after a crash there is the old file or the new one.
+#[cfg(feature = "seal")]
+pub(crate) fn replace_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<(), Error> {
+    let draft = draft_of(path, unique);
+    let replaced = write_draft(&draft, bytes).and_then(|()| fs::rename(&draft, path));
+    replaced
+        .inspect_err(|_| drop(fs::remove_file(&draft)))
+        .map_err(|source| Error::file("write", path, source))
 }
 
 fn draft_of(path: &Path, unique: &str) -> PathBuf {

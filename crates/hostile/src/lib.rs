@@ -9,6 +9,12 @@
 //! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list of edits of a sound frame
 //! ([`edited`]), which end with a right checksum where the input says so.
 
+mod sealed;
+mod serving;
+
+pub use sealed::sealed;
+pub use serving::{audit, http, server_files};
+
 use blindsight_client::Client;
 use blindsight_data::decode_image;
 use blindsight_layout::{Masking, PublicPlan};
@@ -30,15 +36,19 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "acceptance", feed: acceptance },
+    Target { name: "audit", feed: audit },
     Target { name: "documents", feed: documents },
     Target { name: "evaluation_keys", feed: evaluation_keys },
+    Target { name: "http", feed: http },
     Target { name: "image", feed: image },
     Target { name: "onnx", feed: onnx },
     Target { name: "plans", feed: plans },
     Target { name: "reply", feed: reply },
     Target { name: "request", feed: request },
+    Target { name: "sealed", feed: sealed },
+    Target { name: "server_files", feed: server_files },
 ];
 
 /// Makes what the targets share ahead of the first input, so that no input has to wait for it.

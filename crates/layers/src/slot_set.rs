@@ -36,7 +36,11 @@ impl SlotSet {
 
     /// The slots of the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.slots).filter(|slot| self.contains(*slot))
+        self.words.iter().zip((0..).step_by(WORD)).flat_map(|(word, start)| {
+            let some = |left: u64| (left != 0).then_some(left);
+            let rest = std::iter::successors(some(*word), move |left| some(left & (left - 1)));
+            rest.map(move |left| start + left.trailing_zeros() as usize)
+        })
     }
 
     /// Adds every slot of `other`, moved down by `shift` cyclically.

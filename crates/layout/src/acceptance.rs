@@ -16,6 +16,10 @@ const LARGEST_INPUT_SCALE: f64 = (1u64 << 60) as f64;
 const MOST_KEYS: usize = 1 << 12;
 /// No plan's evaluation keys take more bytes. What a client agrees to is less.
 const MOST_KEY_BYTES: u64 = 16 << 30;
+/// Bytes of keys that a client makes for a plan from elsewhere, unless it is told to make more.
+pub const DEFAULT_AGREED_KEYS: u64 = 1 << 30;
+/// Bytes of keys that a server stores for a client, unless it is told to store more.
+pub const DEFAULT_KEY_QUOTA: u64 = 256 << 20;
 /// No plan's request takes more bytes.
 const MOST_REQUEST_BYTES: u64 = 4 << 30;
 /// No plan's reply takes more bytes.

@@ -30,6 +30,7 @@ mod placement;
 mod public_plan;
 mod reply;
 
+pub use acceptance::{DEFAULT_AGREED_KEYS, DEFAULT_KEY_QUOTA};
 pub use batch::BatchLayout;
 pub use error::Error;
 pub use im2col::Im2col;

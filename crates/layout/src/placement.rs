@@ -15,8 +15,8 @@ pub struct Placement {
     pub base: Vec<usize>,
     /// The shift of each block.
     pub shifts: Vec<usize>,
-    /// The same in order.
-    ascending: Vec<usize>,
+    /// For each slot the least of all shifts from it on.
+    least: Vec<u32>,
     /// How many kinds of blocks there are.
     pub parts: usize,
     /// After how many slots the same elements lie in blocks of the same parts: all, where blocks are not cyclic.
@@ -40,10 +40,9 @@ impl Placement {
             }
         }
         let (elements, ciphertexts) = (layout.shape.elements(), layout.ciphertexts);
-        let mut ascending = shifts.clone();
-        ascending.sort_unstable();
+        let least = least_shifted(&shifts, slots);
         let (parts, period) = (blocks.parts, layout.period());
-        Self { slots, ciphertexts, elements, base, shifts, ascending, parts, period, owners }
+        Self { slots, ciphertexts, elements, base, shifts, least, parts, period, owners }
     }
 
     /// Whether a constant one is carried along.
@@ -53,10 +52,7 @@ impl Placement {
 
     /// The least of all shifts plus `from`, cyclically.
     pub fn least_shifted(&self, from: usize) -> usize {
-        let from = from % self.slots;
-        // One that comes round is less than any that does not.
-        let round = self.ascending.partition_point(|shift| shift + from < self.slots);
-        self.ascending.get(round).map_or_else(|| self.ascending[0] + from, |shift| shift + from - self.slots)
+        self.least[from & (self.slots - 1)] as usize
     }
 
     /// The block and the element that a position belongs to.
@@ -76,4 +72,17 @@ impl Placement {
         let shifts = self.shifts.iter().skip(part).step_by(self.parts);
         shifts.map(move |shift| (slot + shift) % self.slots)
     }
+}
+
+/// For each slot the least of these shifts from it on, cyclically.
+fn least_shifted(shifts: &[usize], slots: usize) -> Vec<u32> {
+    let mut ascending = shifts.to_vec();
+    ascending.sort_unstable();
+    // What comes round is less than what does not: from a slot on, the least shift that comes round is the best.
+    let mut least: Vec<u32> = (ascending[0] as u32..).take(slots).collect();
+    for (round, shift) in ascending.iter().enumerate() {
+        let until = if round == 0 { slots } else { slots - ascending[round - 1] };
+        (slots - shift..until).zip(0..).for_each(|(from, shifted)| least[from] = shifted);
+    }
+    least
 }

@@ -33,8 +33,8 @@ pub enum Error {
         /// Why not, and what is.
         reason: &'static str,
     },
-    /// No plan keeps the error, the keys or the encoded model small enough.
-    #[error("the best plan has {limit} of {}: at most {} is allowed; {}", figure(*.actual), figure(*.allowed), .limit.remedy())]
+    /// No plan keeps the error, the keys or the memory small enough.
+    #[error("the best plan needs {limit} of {}: at most {} is allowed; {}", figure(*.actual), figure(*.allowed), .limit.remedy())]
     Limit {
         /// What is limited.
         limit: Limit,
@@ -108,8 +108,8 @@ pub enum Limit {
     Error,
     /// Bytes of the evaluation keys: [`crate::Options::max_key_bytes`].
     KeyBytes,
-    /// Bytes of the encoded model: [`crate::Options::max_model_bytes`].
-    ModelBytes,
+    /// Bytes of the encoded model and of an inference's values: [`crate::Options::max_memory`].
+    Memory,
 }
 
 impl Limit {
@@ -117,7 +117,7 @@ impl Limit {
         match self {
             Self::Error => "allow more, ask for another representation, or for a larger ring",
             Self::KeyBytes => "allow more by --max-key-bytes, or ask for another representation",
-            Self::ModelBytes => "allow more by --memory, or ask for another representation",
+            Self::Memory => "allow more by --memory, or ask for another representation",
         }
     }
 }
@@ -125,9 +125,9 @@ impl Limit {
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Error => "a predicted score error",
+            Self::Error => "an allowed score error",
             Self::KeyBytes => "evaluation key bytes",
-            Self::ModelBytes => "encoded model bytes",
+            Self::Memory => "server memory (encoded model and values of an inference), in bytes,",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::objective::{Objective, PlanCost};
 use crate::{Error, Plan, Recipe, sizes};
-use blindsight_circuit::{CostModel, Counts, DryRun, LayerRun, dry_run};
+use blindsight_circuit::{Circuit, CostModel, Counts, DryRun, LayerRun, dry_run, working_bytes};
 use blindsight_ckks::Parameters;
 use blindsight_layers::LayerGraph;
 use blindsight_layout::Masking;
@@ -47,12 +47,17 @@ pub struct Explanation {
     pub evaluation_key_bytes: u64,
     /// Bytes of the encoded model in the server's memory.
     pub server_bytes: u64,
+    /// Bytes that the values of one inference take there at once, at most.
+    pub working_bytes: u64,
     /// The predicted error of a score, root mean square.
     pub predicted_error: f64,
     /// The predicted time on one core of the server.
     pub predicted_ms: f64,
     /// The predicted time, before that, to parse a request and expand its seeds.
     pub predicted_expand_ms: f64,
+    /// What objectives weigh.
+    #[serde(skip)]
+    pub plan_cost: PlanCost,
 }
 
 /// One text, or a list where there are several.
@@ -111,16 +116,7 @@ pub struct LayerExplanation {
 impl Explanation {
     /// What the plan costs by an objective: see [`Objective::value`].
     pub fn cost(&self, objective: Objective) -> f64 {
-        objective.value(&PlanCost {
-            hops: self.totals.hops,
-            key_switches: self.totals.key_switches,
-            inference_ms: self.predicted_ms,
-            expand_ms: self.predicted_expand_ms,
-            key_bytes: self.evaluation_key_bytes,
-            model_bytes: self.server_bytes,
-            upload_bytes: self.upload_bytes,
-            images: self.images,
-        })
+        objective.value(&self.plan_cost)
     }
 }
 
@@ -198,7 +194,7 @@ pub fn explain(plan: &Plan, model: &Model, cost: &CostModel) -> Result<Explanati
         LayerExplanation::new(layer, cost.microseconds(&layer.counts.work, degree) / 1e3, reason)
     });
     let layers = layers.collect();
-    Ok(explanation(plan, circuit.parameters(), &run, layers, cost, sizes::encoded_model(&circuit)))
+    Ok(explanation(plan, &circuit, &run, layers, cost))
 }
 
 /// A reason for each layer of a run; `None` where there was nothing to choose.
@@ -216,14 +212,13 @@ fn reasons(
 
 fn explanation(
     plan: &Plan,
-    parameters: &Parameters,
+    circuit: &Circuit,
     run: &DryRun,
     layers: Vec<LayerExplanation>,
     cost: &CostModel,
-    server_bytes: u64,
 ) -> Explanation {
-    let public = &plan.public;
-    let ciphertexts = public.input.ciphertexts();
+    let (public, parameters) = (&plan.public, circuit.parameters());
+    let plan_cost = PlanCost::of(circuit, &public.input, public.input_level, cost);
     Explanation {
         model: public.model.clone(),
         representation: public.representation.clone(),
@@ -232,21 +227,20 @@ fn explanation(
         masking: public.masking,
         ring_degree: parameters.degree(),
         slots: parameters.slots(),
-        images: public.input.images(),
+        images: plan_cost.images,
         log_qp: parameters.log_qp(),
         security_bits: parameters.security_bits(),
         levels: parameters.max_level().0,
         totals: run.totals.into(),
         layers,
-        upload_bytes: sizes::upload(parameters, public.input_level, ciphertexts),
+        upload_bytes: plan_cost.upload_bytes,
         download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
-        evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
-        server_bytes,
+        evaluation_key_bytes: plan_cost.key_bytes,
+        server_bytes: plan_cost.model_bytes,
+        working_bytes: working_bytes(circuit),
         predicted_error: public.predicted_error,
-        predicted_ms: run.milliseconds(cost),
-        predicted_expand_ms: cost.expansion_microseconds(
-            public.input.ciphertexts() * parameters.limbs(public.input_level),
-            parameters.degree(),
-        ) / 1e3,
+        predicted_ms: plan_cost.inference_ms,
+        predicted_expand_ms: plan_cost.expand_ms,
+        plan_cost,
     }
 }

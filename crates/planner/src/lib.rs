@@ -34,7 +34,7 @@ pub use explain::{CountFields, Explanation, LayerExplanation, OneOrMany, explain
 pub use literature::Lola;
 pub use notices::{Notice, notices};
 pub use objective::{Objective, PlanCost};
-pub use options::{OFFERED, Options, Packing, ReplyKind};
+pub use options::{DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, OFFERED, Options, Packing, ReplyKind};
 pub use parameters::{candidates, candidates_at, parameters, parameters_of};
 pub use plan::{Plan, Recipe};
 pub use planner::{plan, plan_for, runner_up};

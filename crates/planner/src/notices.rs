@@ -1,7 +1,8 @@
 //! What is to be known of a plan: what was assumed, what is an estimate, and what looks wrong.
 
 use crate::expected::Expected;
-use crate::{Error, Plan};
+use crate::{Error, Plan, sizes};
+use blindsight_layout::{DEFAULT_AGREED_KEYS, DEFAULT_KEY_QUOTA};
 use blindsight_network::Model;
 use std::fmt;
 
@@ -33,6 +34,16 @@ pub enum Notice {
         reached: f64,
         /// A bound that would do.
         suggested: f64,
+    },
+    /// The keys are more than servers store for a client unless they are told to.
+    KeysBeyondQuota {
+        /// Bytes of the keys.
+        keys: u64,
+    },
+    /// The keys are more than clients make unless they are told to.
+    KeysBeyondAgreement {
+        /// Bytes of the keys.
+        keys: u64,
     },
     /// The predicted error is not small beside the scores.
     ErrorShows {
@@ -67,6 +78,13 @@ pub fn notices(model: &Model, plan: &Plan) -> Result<Vec<Notice>, Error> {
     if expected.is_bound_large() {
         notices.push(Notice::LargeBound { bound, reached, suggested });
     }
+    let keys = sizes::evaluation_keys(&plan.public.parameters.validate()?, &plan.public.keys);
+    if keys > DEFAULT_KEY_QUOTA {
+        notices.push(Notice::KeysBeyondQuota { keys });
+    }
+    if keys > DEFAULT_AGREED_KEYS {
+        notices.push(Notice::KeysBeyondAgreement { keys });
+    }
     let error = plan.public.predicted_error;
     if error > SHOWS * expected.usual {
         notices.push(Notice::ErrorShows { error, usual: expected.usual });
@@ -100,6 +118,19 @@ impl fmt::Display for Notice {
                 short(*bound),
                 short(*suggested)
             ),
+            Self::KeysBeyondQuota { keys } => write!(
+                f,
+                "keys of {} MiB are more than the {} MiB that servers store for a client: `serve --quota {}`",
+                mib(*keys),
+                mib(DEFAULT_KEY_QUOTA),
+                mib(*keys)
+            ),
+            Self::KeysBeyondAgreement { keys } => write!(
+                f,
+                "keys of {} MiB are more than the {} MiB that clients agree to: `--max-key-bytes {keys}`",
+                mib(*keys),
+                mib(DEFAULT_AGREED_KEYS)
+            ),
             Self::ErrorShows { error, usual } => write!(
                 f,
                 "the predicted error of a score, {}, is {:.0} % of a usual score of {}: close calls may flip",
@@ -109,6 +140,11 @@ impl fmt::Display for Notice {
             ),
         }
     }
+}
+
+/// So many bytes in whole mebibytes.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// A figure with three digits.

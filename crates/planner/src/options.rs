@@ -139,7 +139,7 @@ impl fmt::Display for ReplyKind {
 }
 
 /// What is asked of the planner.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Which plans are looked at.
     pub packing: Packing,
@@ -152,13 +152,34 @@ pub struct Options {
     /// How much security the parameters have to have.
     pub security: Security,
     /// The most bytes that evaluation keys may take.
-    pub max_key_bytes: Option<u64>,
-    /// The most bytes that the encoded model may take in the server's memory.
-    pub max_model_bytes: Option<u64>,
+    pub max_key_bytes: u64,
+    /// The most bytes of the server's memory that the encoded model and the values of an inference may take.
+    pub max_memory: u64,
     /// The largest predicted error (root mean square) of a score; an eighth of what the zero checks of the reply tolerate is never exceeded.
     pub max_error: Option<f64>,
     /// How long operations take.
     pub cost: CostModel,
+}
+
+/// The most bytes of keys that a plan asks for where no limit is said.
+pub const DEFAULT_KEY_LIMIT: u64 = 2 << 30;
+
+/// The most bytes of memory that a plan takes where no limit is said.
+pub const DEFAULT_MEMORY_LIMIT: u64 = 20 << 30;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            packing: Packing::Auto,
+            objective: Objective::Latency,
+            ring_degree: None,
+            reply: ReplyKind::Clean,
+            max_key_bytes: DEFAULT_KEY_LIMIT,
+            max_memory: DEFAULT_MEMORY_LIMIT,
+            max_error: None,
+            cost: CostModel::default(),
+        }
+    }
 }
 
 impl Options {

@@ -61,7 +61,7 @@ fn plan_expecting(model: &Model, expected: &Expected, options: &Options) -> Resu
     Err(refused.unwrap_or_else(|| too_deep(levels, security)))
 }
 
-/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where its encoded model is too large, the plan of
+/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes too much memory, the plan of
 /// the fewest operations is tried: the fewest products have the fewest weights.
 ///
 /// # Errors
@@ -79,7 +79,7 @@ pub(crate) fn plan_within(
 ) -> Result<Plan, Error> {
     let best = |options: &Options| best_plan(model, expected, parameters, options);
     match best(options) {
-        Err(error) if error.is_beyond(Limit::ModelBytes) && !options.is_batch() => {
+        Err(error) if error.is_beyond(Limit::Memory) && !options.is_batch() => {
             let fewest = Options { objective: Objective::Operations, ..options.clone() };
             let mut plan = best(&fewest).map_err(|other| smaller(error, other))?;
             plan.public.objective = options.objective.to_string();
@@ -105,10 +105,10 @@ fn score_bound_error(model: &Model, expected: &Expected, reached: f64) -> Error 
     Error::ScoreBound { layer, reached, bound: expected.bound, suggested }
 }
 
-/// Of two reasons to refuse, the one with the smaller encoded model; else the first.
+/// Of two reasons to refuse, the one that takes less memory; else the first.
 fn smaller(error: Error, other: Error) -> Error {
     let bytes = |error: &Error| match error {
-        Error::Limit { limit: Limit::ModelBytes, actual, .. } => *actual,
+        Error::Limit { limit: Limit::Memory, actual, .. } => *actual,
         _ => f64::INFINITY,
     };
     if bytes(&other) < bytes(&error) { other } else { error }
@@ -352,7 +352,7 @@ struct Found {
 fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<Option<Found>, Error> {
     let search = map.search;
     let Network { graph, parameters, bound, .. } = search.network;
-    let limit = search.options.max_key_bytes.unwrap_or(u64::MAX);
+    let limit = search.options.max_key_bytes;
     let is_better = |cost| !best.settles(at_this_cost(cost, search));
     let Some((cost, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
     let least = at_this_cost(cost, search);
@@ -384,13 +384,11 @@ fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
     }
 }
 
-/// Checks that the keys and the encoded model are within their limits, before any of them exists.
+/// Checks that keys and memory are within their limits, before any of them exists.
 fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
-    let check = |limit, actual: u64, allowed: Option<u64>| match allowed {
-        Some(allowed) if actual > allowed => {
-            Err(Error::Limit { limit, actual: actual as f64, allowed: allowed as f64 })
-        }
-        _ => Ok(()),
+    let check = |limit, actual: u64, allowed: u64| match actual > allowed {
+        true => Err(Error::Limit { limit, actual: actual as f64, allowed: allowed as f64 }),
+        false => Ok(()),
     };
     let circuit = &assembly.circuit;
     check(
@@ -398,7 +396,7 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
         sizes::evaluation_keys(circuit.parameters(), &circuit.keys()),
         options.max_key_bytes,
     )?;
-    check(Limit::ModelBytes, sizes::encoded_model(circuit), options.max_model_bytes)
+    check(Limit::Memory, sizes::memory(circuit), options.max_memory)
 }
 
 /// The root mean square of the error of each coefficient that is read of the reply.

@@ -1,6 +1,6 @@
 //! How many bytes things take: files exactly as `blindsight_ckks::wire` writes them, and what stays in memory.
 
-use blindsight_circuit::{Circuit, Role};
+use blindsight_circuit::{Circuit, Role, working_bytes};
 use blindsight_ckks::wire::{self, FRAME_BYTES};
 use blindsight_ckks::{KeyRequirements, Level, Parameters};
 
@@ -34,4 +34,9 @@ pub fn encoded_model(circuit: &Circuit) -> u64 {
             * size_of::<u32>()) as u64
     };
     circuit.plains().iter().map(plain).sum::<u64>() + circuit.chain_bytes() as u64
+}
+
+/// What a server needs for a circuit beside keys: the encoded model, and the values of one inference.
+pub fn memory(circuit: &Circuit) -> u64 {
+    encoded_model(circuit) + working_bytes(circuit)
 }

@@ -49,7 +49,7 @@ mod whole;
 pub use audit::Audit;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use limits::Limits;
-pub use listener::{Listener, Transport};
+pub use listener::{Listener, Transport, serve_stream};
 pub use scope::{NotARate, Rate, Scope};
 pub use service::{Extras, Service, StartError};
 pub use sign::{SignError, Signer};

@@ -1,5 +1,6 @@
 //! What a request may take.
 
+use blindsight_layout::DEFAULT_KEY_QUOTA;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl Default for Limits {
             connections: 512,
             connections_per_address: 128,
             proxies: vec![],
-            quota: 256 << 20,
+            quota: DEFAULT_KEY_QUOTA,
             cache: 1 << 30,
             head: Duration::from_secs(10),
             stall: Duration::from_secs(10),

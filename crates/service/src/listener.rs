@@ -176,37 +176,82 @@ impl Doors {
         let _ = stream.set_nodelay(true);
         let stream = Timed { stream, stall: self.limits.stall, pending: None };
         match tls {
-            None => self.speak(stream, router, ticket).await,
+            None => self.speak(stream, router, Some(ticket)).await,
             Some(acceptor) => {
                 if let Ok(Ok(stream)) = timeout(self.limits.head, acceptor.accept(stream)).await {
                     self.service.metrics.shook_hands(stream.get_ref().1);
-                    self.speak(stream, router, ticket).await;
+                    self.speak(stream, router, Some(ticket)).await;
                 }
             }
         }
     }
 
-    async fn speak<S>(mut self, stream: S, router: Router, ticket: Arc<Ticket>)
+    async fn speak<S>(mut self, stream: S, router: Router, ticket: Option<Arc<Ticket>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = TowerToHyperService::new(router);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ticket.clone());
-            router.call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
-            .serve_connection(TokioIo::new(Strict::new(stream)), service);
-        let mut connection = pin!(connection);
-        // An error here is the client's: it went away, or spoke something else than HTTP.
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            _ = self.closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
+        speak(stream, router, ticket, self.limits.head, &mut self.closed).await;
     }
+}
+
+/// Serves one connection to its end over a stream that the caller brings, where there is no [`Listener`]: a pipe, a
+/// socket of another kind. The bounds on connections do not count it; all others hold.
+///
+/// ```
+/// use blindsight_service::{Catalogue, Limits, Service, serve_stream};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # let folder = std::env::temp_dir().join(format!("blindsight-stream-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let service = Service::open(&folder, Catalogue::default(), Limits::default())?;
+/// let answer = tokio::runtime::Runtime::new()?.block_on(async {
+///     let (mut near, far) = tokio::io::duplex(1 << 16);
+///     let serving = tokio::spawn(serve_stream(service, far));
+///     near.write_all(b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await?;
+///     let mut answer = String::new();
+///     near.read_to_string(&mut answer).await?;
+///     serving.await.expect("it ends in peace");
+///     Ok::<String, std::io::Error>(answer)
+/// })?;
+/// assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn serve_stream<S>(service: Arc<Service>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (_never, mut closed) = watch::channel(false);
+    let head = service.limits.head;
+    speak(stream, router(service), None, head, &mut closed).await;
+}
+
+/// Speaks HTTP until the connection ends, or the server goes and the request under way is answered.
+async fn speak<S>(
+    stream: S,
+    router: Router,
+    ticket: Option<Arc<Ticket>>,
+    head: Duration,
+    closed: &mut watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        ticket.iter().for_each(|ticket| drop(request.extensions_mut().insert(ticket.clone())));
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .serve_connection(TokioIo::new(Strict::new(stream)), service);
+    let mut connection = pin!(connection);
+    // An error here is the client's: it went away, or spoke something else than HTTP.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }
 
 /// A stream whose writes fail when the other side takes nothing for so long.

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head, post};
@@ -142,7 +142,7 @@ async fn observe(State(service): Shared, request: Request, next: Next) -> Respon
     let start = Instant::now();
     let guest = admitted(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
-    let method = request.method().as_str().to_string();
+    let method = known(request.method());
     let received = request.body().size_hint().exact().unwrap_or(0);
     let (most, time) = (service.catalogue.largest_body(), service.limits.body);
     let mut request = request.map(|body| Body::new(Polite::new(body, most, time)));
@@ -157,13 +157,21 @@ async fn observe(State(service): Shared, request: Request, next: Next) -> Respon
     response.headers_mut().insert(headers::REQUEST_ID, id);
     page::secure(response.headers_mut());
     let (status, elapsed) = (response.status().as_u16(), start.elapsed());
-    service.metrics.answered(&method, &route, status, elapsed);
+    service.metrics.answered(method, &route, status, elapsed);
     let milliseconds = elapsed.as_secs_f64() * 1e3;
     let sent = response.body().size_hint().exact().unwrap_or(0);
     let request_id = witness.id();
     tracing::info!(method, route, status, milliseconds, received, sent, request_id, "request");
     witness.answered(status, outcome(&response), sent);
     response
+}
+
+/// A method's name where HTTP defines it. Others are whatever a client likes: as labels of figures they would take
+/// memory without end, and in logs they would be text of the client's.
+fn known(method: &Method) -> &'static str {
+    let standard = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS];
+    let names = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
+    standard.iter().zip(names).find(|(known, _)| *known == method).map_or("other", |(_, name)| name)
 }
 
 /// `ok`, or the code of the refusal.

@@ -2,7 +2,8 @@
 //!
 //! The HTTP library takes a bare line feed for the end of a line, as old servers do. A proxy in front that
 //! does not would see other requests than we do, and whoever finds such a difference can slip requests past
-//! it. So heads with bare line feeds are spoilt on their way to the library, which then refuses them.
+//! it. So heads with bare line feeds are spoilt on their way to the library, which then refuses them; and so are
+//! heads longer than any that is needed here, which many idle connections would hold in memory.
 
 use std::io;
 use std::pin::Pin;
@@ -25,8 +26,8 @@ enum Reader {
     Rest,
 }
 
-/// No head that the library takes is longer.
-const LONGEST_HEAD: usize = 1 << 20;
+/// The longest head: some five times what browsers send with all their cookies.
+const LONGEST_HEAD: usize = 32 << 10;
 
 impl Reader {
     fn read(&mut self, mut bytes: &mut [u8]) {
@@ -57,11 +58,11 @@ impl Reader {
 /// Adds bytes to a head up to its end, and spoils bare line feeds; how many were its.
 fn take_head(head: &mut Vec<u8>, bytes: &mut [u8]) -> usize {
     for (index, byte) in bytes.iter_mut().enumerate() {
-        if *byte == b'\n' && head.last() != Some(&b'\r') {
+        if (*byte == b'\n' && head.last() != Some(&b'\r')) || head.len() == LONGEST_HEAD {
             *byte = 0;
         }
         head.push(*byte);
-        if head.ends_with(b"\r\n\r\n") || head == b"\r\n" {
+        if head.ends_with(b"\r\n\r\n") || head == b"\r\n" || head.len() > LONGEST_HEAD {
             return index + 1;
         }
     }
@@ -157,6 +158,20 @@ mod tests {
             let second = [&sound[..], b"GET / HTTP/1.1\r\nx: y\n\n"].concat();
             assert_eq!(passed(&second, piece), [&sound[..], b"GET / HTTP/1.1\r\nx: y\0\0"].concat());
         }
+    }
+
+    #[test]
+    fn heads_that_are_too_long_are_spoilt_and_forgotten() {
+        let longest = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'y'; LONGEST_HEAD]].concat();
+        let fits = [&longest[..LONGEST_HEAD - 4], b"\r\n\r\n"].concat();
+        for piece in [1, 1000, 1 << 20] {
+            assert_eq!(passed(&fits, piece), fits);
+            let spoilt = passed(&longest, piece);
+            assert_eq!(spoilt.iter().position(|byte| *byte == 0), Some(LONGEST_HEAD));
+        }
+        let mut reader = Reader::Head(vec![]);
+        reader.read(&mut longest.clone());
+        assert!(matches!(reader, Reader::Rest));
     }
 
     proptest! {

@@ -105,7 +105,7 @@ impl Usage {
         let limited = scope.rate.is_some() || scope.budget.is_some();
         if limited && counter.used >= counter.set_aside {
             let before = counter.set_aside;
-            counter.set_aside = counter.used + scope.block(counter.used);
+            counter.set_aside = counter.used.saturating_add(scope.block(counter.used));
             if let Err(error) = self.write(&counters) {
                 tracing::error!(%error, "what is used of tokens cannot be written down");
                 counters.entry(key.clone()).and_modify(|counter| counter.set_aside = before);
@@ -114,7 +114,7 @@ impl Usage {
             }
         }
         let counter = counters.entry(key.clone()).or_default();
-        counter.used += 1;
+        counter.used = counter.used.saturating_add(1);
         if scope.rate.is_some() {
             counter.recent.push_back(now);
         }
@@ -170,7 +170,7 @@ impl Counter {
         self.forget(rate, now);
         let surplus = self.recent.len().checked_sub(rate.count() as usize);
         let Some(wait) =
-            surplus.map(|index| (self.recent[index] + 1000 * rate.seconds()).saturating_sub(now))
+            surplus.map(|index| self.recent[index].saturating_add(1000 * rate.seconds()).saturating_sub(now))
         else {
             return Ok(());
         };
@@ -187,7 +187,7 @@ impl Counter {
     /// Drops what lies before the period. A clock that was set back makes nobody wait longer.
     fn forget(&mut self, rate: Rate, now: u64) {
         self.recent.iter_mut().rev().take_while(|time| **time > now).for_each(|time| *time = now);
-        while self.recent.front().is_some_and(|time| time + 1000 * rate.seconds() <= now) {
+        while self.recent.front().is_some_and(|time| time.saturating_add(1000 * rate.seconds()) <= now) {
             self.recent.pop_front();
         }
     }
@@ -318,6 +318,23 @@ mod tests {
         used(&usage, &token, 10_000_000).expect("room");
         used(&usage, &token, 1_000_000).expect_err("within a minute, as far as is known");
         used(&usage, &token, 1_060_000).expect("a minute later");
+    }
+
+    /// A file with the largest numbers: nothing wraps around, and no budget comes back.
+    #[test]
+    fn counts_that_are_as_large_as_can_be_stay_so() {
+        let folder = Folder::new("largest");
+        let token = token(Some("2/s"), Some(u64::MAX));
+        let (most, key) = (u64::MAX, &token.sha256);
+        let text =
+            format!("{{\"{key}\":{{\"used\":{},\"set_aside\":{most},\"recent\":[{most}]}}}}", most - 1);
+        fs::write(folder.0.join("usage.json"), text).expect("writable");
+        let usage = folder.open();
+        assert_eq!(used(&usage, &token, 5_000).expect_err("none is left").code, Code::BudgetExceeded);
+        let unbounded = Entry { scope: Scope { budget: None, ..token.scope.clone() }, ..token.clone() };
+        assert_eq!(used(&usage, &unbounded, 9_000_000).expect_err("just now").code, Code::RateExceeded);
+        used(&usage, &unbounded, 9_002_000).expect("two seconds later");
+        assert_eq!(Used::read(&folder.0).expect("readable").of(&token), most);
     }
 
     #[test]

@@ -3,62 +3,24 @@
 
 mod common;
 
-use blindsight_protocol::Address;
 use blindsight_service::Limits;
+use common::attackers::{answer, bearer, connect_from, flood, idler, slow_upload};
 use common::raw::{self, Answer, Request};
 use common::{Folder, PARTIES, Running};
-use std::io::{BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A connection from another address of this machine.
-fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let connect = async {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into()).expect("loopback has many addresses");
-        socket.connect(to).await.expect("the server listens").into_std().expect("a socket")
-    };
-    let stream = runtime.block_on(connect);
-    stream.set_nonblocking(false).expect("a socket");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-    stream
-}
-
-fn answer(stream: TcpStream) -> Answer {
-    Answer::read(&mut BufReader::new(stream), false).expect("an answer")
-}
-
-fn bearer(token: &str) -> String {
-    format!("Bearer {token}")
-}
-
 /// Uploads of keys that nobody has, each at its beginning.
 fn slow_uploads(service: &Running, token: &str, count: u8) -> Vec<TcpStream> {
-    let begin = |n: u8| {
-        let path = format!("/v1/keys/{}", Address([n; 32]));
-        let length = PARTIES.keys.len().to_string();
-        let put = Request::new("PUT", &path).header("content-length", &length);
-        let mut stream = connect_from(2, service.address);
-        stream.write_all(&put.header("authorization", &bearer(token)).head_bytes()).expect("it listens");
-        stream.write_all(&PARTIES.keys[..1000]).expect("it listens");
-        stream
-    };
-    (0..count).map(begin).collect()
+    (0..count).map(|n| slow_upload(service, token, n)).collect()
 }
 
 /// Connections that say nothing, or half a request's head.
 fn idlers(service: &Running, last: u8, count: usize) -> Vec<TcpStream> {
-    let begin = |n: usize| {
-        let mut stream = connect_from(last, service.address);
-        // It may be displaced by then.
-        let _ = stream
-            .write_all(&b"GET /healthz HTTP/1.1\r\nhost: loc"[..if n.is_multiple_of(2) { 0 } else { 32 }]);
-        stream
-    };
-    (0..count).map(begin).collect()
+    (0..count).map(|n| idler(service, last, n)).collect()
 }
 
 fn infer(service: &Running, token: &str) -> Answer {
@@ -188,12 +150,7 @@ fn everything_at_once(name: &str, clients: usize, requests: usize) {
     let _uploads = slow_uploads(&service, &service.alice, 16);
     let _idlers = [2, 3].map(|last| idlers(&service, last, 150));
     thread::scope(|scope| {
-        let flood = || {
-            while !over.load(Ordering::Relaxed) {
-                drop(infer(&service, &service.alice));
-            }
-        };
-        (0..40).for_each(|_| drop(scope.spawn(flood)));
+        (0..40).for_each(|_| drop(scope.spawn(|| flood(&service, &service.alice, &over))));
         let (service, tally) = (&service, &tally);
         let honest =
             tokens.iter().map(|token| scope.spawn(move || be_honest(service, token, requests, tally)));

@@ -450,3 +450,29 @@ fn what_a_server_signs_names_model_plan_and_certificate() {
     let other = service.ask_as(&narrow, Request::new("GET", "/v1/models/other/signature"));
     assert_eq!(other.code(), "unknown_model");
 }
+
+/// Whoever has no token could make the figures grow without end by asking with ever new methods, and write into the
+/// logs.
+#[test]
+fn methods_that_clients_make_up_leave_no_trace() {
+    let folder = Folder::new("methods");
+    let service = Running::plain(folder.path(), Limits::default());
+    for n in 0..20 {
+        let answer = Request::new(&format!("MADE-UP-{n}"), "/v1/models").send(service.address);
+        assert_eq!(answer.status, 405, "{answer:?}");
+    }
+    let figures = Request::new("GET", "/metrics").send(service.metrics).body;
+    let figures = String::from_utf8(figures).expect("text");
+    let counted = "blindsight_requests_total{method=\"other\",route=\"/v1/models\",status=\"405\"} 20";
+    assert!(figures.contains(counted) && !figures.contains("MADE-UP"), "{figures}");
+}
+
+/// Heads are held in memory by connections without a token, too.
+#[test]
+fn long_heads_are_refused_and_usual_ones_are_not() {
+    let folder = Folder::new("heads");
+    let service = Running::plain(folder.path(), Limits::default());
+    let with = |bytes: usize| Request::new("GET", "/healthz").header("x", &"y".repeat(bytes));
+    assert_eq!(with(30_000).send(service.address).status, 200);
+    assert_eq!(with(33_000).send(service.address).status, 400);
+}

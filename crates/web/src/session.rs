@@ -1,6 +1,6 @@
 //! What one visitor has.
 
-use blindsight_client::Client;
+use blindsight_client::{Client, Cost};
 use blindsight_layout::PublicPlan;
 use blindsight_network::{FinalActivation, Image, Shape};
 use blindsight_protocol::Address;
@@ -43,6 +43,12 @@ pub struct PlanSummary {
     pub shape: [usize; 3],
     /// How many ciphertexts a request holds.
     pub ciphertexts: usize,
+    /// How many evaluation keys the plan asks for.
+    pub keys: usize,
+    /// How many bytes they have, all together.
+    pub key_bytes: u64,
+    /// How long making them takes here, about and at most, in milliseconds.
+    pub key_milliseconds: f64,
 }
 
 /// What a reply says, as a page shows it.
@@ -67,10 +73,10 @@ impl Session {
     /// Takes a plan from the server, and forgets the key of any other.
     ///
     /// # Errors
-    /// As [`blindsight_protocol::read_plan`].
+    /// As [`blindsight_protocol::read_plan`], and [`Cost::of`].
     pub fn open_plan(&mut self, bytes: &[u8]) -> Result<PlanSummary, Error> {
         let (plan, digest) = blindsight_protocol::read_plan(bytes)?;
-        let summary = PlanSummary::new(&plan);
+        let summary = PlanSummary::new(&plan)?;
         *self = Self { plan: Some((plan, digest)), client: None };
         Ok(summary)
     }
@@ -154,13 +160,17 @@ impl Session {
 }
 
 impl PlanSummary {
-    fn new(plan: &PublicPlan) -> Self {
+    fn new(plan: &PublicPlan) -> Result<Self, Error> {
         let Shape { channels, height, width } = plan.input.shape();
-        Self {
+        let cost = Cost::of(plan)?;
+        Ok(Self {
             model: plan.model.clone(),
             labels: plan.labels.clone(),
             shape: [channels, height, width],
             ciphertexts: plan.input.ciphertexts(),
-        }
+            keys: cost.keys,
+            key_bytes: cost.key_bytes,
+            key_milliseconds: cost.key_time.as_secs_f64() * 1e3,
+        })
     }
 }

@@ -219,8 +219,8 @@ fn transforms_with_every_split() {
                 Extension::Plain => noise::key_switch(parameters, level),
             };
             let switched = baby_step * third * scale.0 * scale.0;
-            let giant_steps = (giant_steps - 1) as f64 * noise::key_switch(parameters, level);
-            let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + giant_steps;
+            let of_giant_steps = (giant_steps - 1) as f64 * noise::key_switch(parameters, level);
+            let sum = terms * product(noise::fresh(parameters)) + rotated_babies * switched + of_giant_steps;
             let q = parameters.modulus(level);
             let predicted = sum / q / q + noise::division(parameters);
             for order in [GiantOrder::Apart, GiantOrder::Chained] {

@@ -9,7 +9,7 @@ use blindsight_network::Model;
 use blindsight_planner as planner;
 use blindsight_planner::CountFields;
 use blindsight_planner::Objective;
-use blindsight_planner::{Explanation, Plan, ReplyKind};
+use blindsight_planner::{Explanation, Options, Plan, ReplyKind};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -42,6 +42,9 @@ struct Report {
     clean: Option<Clean>,
     /// What was assumed, and what looks wrong.
     warnings: Vec<String>,
+    /// The limits that the plan keeps.
+    max_key_bytes: u64,
+    max_memory: u64,
     #[serde(skip)]
     objective: Objective,
 }
@@ -126,7 +129,18 @@ impl Explain {
         let objective_value = explanation.cost(objective);
         let warnings = PlanFlags::notices(&model, &plan)?;
         let clean = self.clean(&model, &explanation)?;
-        emit(&Report { explanation, objective_value, runner_up, clean, warnings, objective }, json)
+        let Options { max_key_bytes, max_memory, .. } = options;
+        let report = Report {
+            explanation,
+            objective_value,
+            runner_up,
+            clean,
+            warnings,
+            max_key_bytes,
+            max_memory,
+            objective,
+        };
+        emit(&report, json)
     }
 }
 
@@ -256,12 +270,23 @@ impl Report {
                 "request, reply",
                 format!("{}, {} ({} reply)", bytes(e.upload_bytes), bytes(e.download_bytes), e.reply),
             )
-            .fact("evaluation keys, once", bytes(e.evaluation_key_bytes))
-            .fact("encoded model", bytes(e.server_bytes))
+            .fact("evaluation keys, once", within(bytes(e.evaluation_key_bytes), self.max_key_bytes))
+            .fact(
+                "server's memory",
+                within(
+                    format!("{} encoded model, {} of values", bytes(e.server_bytes), bytes(e.working_bytes)),
+                    self.max_memory,
+                ),
+            )
             .fact("predicted error", format!("{:.2e} rms of a score", e.predicted_error))
             .fact("predicted latency", format!("{} on one core", milliseconds(e.predicted_ms)))
             .fact("and before it", format!("{} to expand a request", milliseconds(e.predicted_expand_ms)))
     }
+}
+
+/// Some bytes, and the limit that they are within.
+fn within(text: String, limit: u64) -> String {
+    format!("{text} (limit {})", bytes(limit))
 }
 
 /// Counts as the cells of a row.

@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::passphrase::PassphraseFlags;
-use crate::remote::{MOST_KEY_BYTES, agree};
+use crate::remote::agree;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{generate, timed};
 use crate::{files, plan_file};
 use blindsight_ckks::wire;
 use blindsight_client::Cost;
+use blindsight_layout::DEFAULT_AGREED_KEYS;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ pub struct Keygen {
     #[command(flatten)]
     passphrase: PassphraseFlags,
     /// The most bytes that evaluation keys may take: more are not made
-    #[arg(long, value_name = "BYTES", default_value_t = MOST_KEY_BYTES)]
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_AGREED_KEYS)]
     max_key_bytes: u64,
 }
 

@@ -5,18 +5,22 @@ use crate::failure::{During, Failure, Outcome};
 use crate::passphrase::PassphraseFlags;
 use crate::remote::{self, ServerFlags};
 use crate::report::{Table, emit};
-use blindsight_client::REPLIES_OF_A_KEY;
 use blindsight_client::remote::{StoredKey, stored_keys};
+use blindsight_client::{REPLIES_OF_A_KEY, is_sealed, seal_file, unseal_file};
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 
 /// The secret keys that this user keeps, one for each plan of each server
 ///
 /// A server that sees results of many replies learns the secret key bit by bit: rotate it where results get
 /// there. `rotate` has the server delete the evaluation keys, deletes the secret key, and makes and registers
-/// new ones. `delete` stops before that.
+/// new ones. `delete` stops before that. `seal` encrypts a key that is there with a passphrase, `unseal` takes
+/// that off; both also take the file of a key that `keygen` made.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a")]
+#[command(
+    after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a\n  blindsight keys seal my.secret"
+)]
 pub struct Keys {
     #[command(subcommand)]
     action: Action,
@@ -36,6 +40,19 @@ enum Action {
         #[arg(long)]
         force: bool,
     },
+    /// Seals a secret key that is there with a passphrase
+    Seal(OneKey),
+    /// Takes the seal off a secret key
+    Unseal(OneKey),
+}
+
+#[derive(Debug, clap::Args)]
+struct OneKey {
+    /// The beginning of its name, as `keys list` shows it, or a secret key's file
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    passphrase: PassphraseFlags,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +77,13 @@ struct Entry {
     replies: u64,
     sealed: bool,
     registered: bool,
+}
+
+/// What became of one file.
+#[derive(Debug, Serialize)]
+struct Sealing {
+    secret: PathBuf,
+    sealed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +112,8 @@ impl Keys {
                     _ => key.delete()?,
                 }
             }
+            Action::Seal(key) => return emit(&key.seal()?, json),
+            Action::Unseal(key) => return emit(&key.unseal()?, json),
         }
         emit(&Report { keys: all()?.iter().map(Entry::new).collect() }, json)
     }
@@ -104,15 +130,61 @@ fn forget(key: &StoredKey) -> Outcome {
     server.delete_keys(address).during(|| format!("evaluation keys at {}", key.about.server))
 }
 
+/// The one kept key whose name begins so.
+fn find(name: &str) -> Outcome<StoredKey> {
+    let mut found = all()?;
+    found.retain(|key| key.name.starts_with(name));
+    match found.len() {
+        1 => Ok(found.swap_remove(0)),
+        count => Err(Failure::new(format!("{count} keys have names that begin with {name}: name one"))),
+    }
+}
+
 impl Named {
     fn find(&self) -> Outcome<StoredKey> {
-        let mut found = all()?;
-        found.retain(|key| key.name.starts_with(&self.name));
-        match found.len() {
-            1 => Ok(found.swap_remove(0)),
-            count => {
-                Err(Failure::new(format!("{count} keys have names that begin with {}: name one", self.name)))
-            }
+        find(&self.name)
+    }
+}
+
+impl OneKey {
+    fn path(&self) -> Outcome<PathBuf> {
+        let path = PathBuf::from(&self.name);
+        if path.is_file() { Ok(path) } else { Ok(find(&self.name)?.path()) }
+    }
+
+    fn seal(&self) -> Outcome<Sealing> {
+        let secret = self.path()?;
+        if is_sealed(&secret)? {
+            return Err(Failure::new(format!(
+                "{} is sealed already: `blindsight keys unseal` it first to give it another passphrase",
+                secret.display()
+            )));
+        }
+        let passphrase = self.passphrase.choose(true)?.expect("one is asked for where none is given");
+        seal_file(&secret, &passphrase)?;
+        Ok(Sealing { secret, sealed: true })
+    }
+
+    fn unseal(&self) -> Outcome<Sealing> {
+        let secret = self.path()?;
+        if !is_sealed(&secret)? {
+            return Err(Failure::new(format!("{} is not sealed: there is nothing to do", secret.display())));
+        }
+        unseal_file(&secret, &self.passphrase.ask(&secret.display().to_string())?)?;
+        Ok(Sealing { secret, sealed: false })
+    }
+}
+
+impl fmt::Display for Sealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.secret.display();
+        match self.sealed {
+            true => writeln!(
+                f,
+                "{secret} is sealed. What it held before was unlinked, not overwritten: the disk, its snapshots and \
+                 backups may still have it"
+            ),
+            false => writeln!(f, "{secret} is not sealed any more: whoever reads the file has the key"),
         }
     }
 }

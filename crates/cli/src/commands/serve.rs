@@ -4,6 +4,7 @@ use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
 use crate::report::{Facts, emit};
 use crate::{configuration, plan_file};
+use blindsight_layout::DEFAULT_KEY_QUOTA;
 use blindsight_network::Model;
 use blindsight_planner::Plan;
 use blindsight_service::{
@@ -103,7 +104,7 @@ struct LimitFlags {
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     per_address: u16,
     /// MiB of keys that one client may store
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", default_value_t = (DEFAULT_KEY_QUOTA >> 20) as u32)]
     quota: u32,
     /// MiB of expanded keys in memory
     #[arg(long, value_name = "MIB", default_value_t = 1024)]

@@ -4,6 +4,7 @@
 pub mod serving;
 
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -50,6 +51,39 @@ impl Folder {
     /// The same with variables of the environment.
     pub fn run_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
         self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs")
+    }
+
+    /// Runs a command at a terminal, where these lines are typed in answer to what it asks: what stands on the
+    /// terminal then. None where there is no Python to make a terminal, which is said.
+    pub fn run_at_terminal(&self, arguments: &str, typed: &[&str]) -> Option<Output> {
+        if !Command::new("python3")
+            .args(["-c", "import pty, termios"])
+            .output()
+            .is_ok_and(|o| o.status.success())
+        {
+            println!("skipped: no python3 that makes terminals: what is asked for there was not tested");
+            return None;
+        }
+        let command = self.command(arguments);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/terminal.py");
+        let mut python = Command::new("python3");
+        python.arg(script).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => python.env(name, value),
+                None => python.env_remove(name),
+            };
+        }
+        let mut child = python
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it was there just now");
+        let mut stdin = child.stdin.take().expect("piped");
+        typed.iter().for_each(|line| writeln!(stdin, "{line}").expect("it reads"));
+        drop(stdin);
+        Some(child.wait_with_output().expect("it ends"))
     }
 
     /// Starts a command, its output kept.

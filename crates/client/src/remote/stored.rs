@@ -86,6 +86,12 @@ impl StoredKey {
         })
     }
 
+    /// Where the secret key lies: what [`seal_file`](crate::seal_file) and [`unseal_file`](crate::unseal_file)
+    /// take.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(format!("{}.secret", self.name))
+    }
+
     /// Deletes the secret key and what lies beside it. What was encrypted under it cannot be read again.
     /// Files are unlinked, not overwritten. Registered evaluation keys are the server's to delete:
     /// [`Server::delete_keys`](super::Server::delete_keys).

@@ -87,17 +87,23 @@ impl Pair {
         let slots = to.slots;
         let (ranges, used) = (vec![(0, 0); slots], SlotSet::new(slots));
         let mut pair = Self { ranges, chosen: vec![], used, repeats: 1 };
-        for rank in 0..slots {
-            // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
-            let rank = if preference == Preference::Used { slots - 1 - rank } else { rank };
-            let offset = (rank + slots - origin) % slots;
-            if present.contains(offset) {
-                let chosen = pair.choose(offset, from, to, origin, preference);
-                chosen.iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
-                let start = pair.chosen.len() as u32;
-                pair.chosen.extend(chosen);
-                pair.ranges[offset] = (start, pair.chosen.len() as u32);
-            }
+        let blocks = Blocks::new(from, to, origin, preference);
+        let mut offsets: Vec<usize> = present.iter().collect();
+        let first = offsets.partition_point(|offset| offset + origin < slots);
+        offsets.rotate_left(first);
+        // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
+        if preference == Preference::Used {
+            offsets.reverse();
+        }
+        let mut known: Vec<Option<(u32, u32)>> = vec![None; blocks.period()];
+        for offset in offsets {
+            let known = &mut known[(offset + origin) % blocks.period()];
+            pair.ranges[offset] = *known.get_or_insert_with(|| {
+                let start = pair.chosen.len();
+                blocks.choose(offset, &pair.used, &mut pair.chosen);
+                pair.chosen[start..].iter().for_each(|(_, diagonal)| pair.used.insert(*diagonal as usize));
+                (start as u32, pair.chosen.len() as u32)
+            });
         }
         pair.repeats = pair.repeats(from, to);
         debug_assert!(preference == Preference::Used || pair.repeats == repeats(from, to));
@@ -126,51 +132,111 @@ impl Pair {
         let (start, end) = self.ranges[offset];
         &self.chosen[start as usize..end as usize]
     }
+}
 
-    fn choose(
-        &self,
-        offset: usize,
-        from: &Placement,
-        to: &Placement,
-        origin: usize,
-        preference: Preference,
-    ) -> Vec<(u32, u32)> {
-        let slots = to.slots;
-        let rank = |diagonal: usize| (diagonal + origin) & (slots - 1);
-        let diagonal =
-            |block: usize, replica: &usize| (offset + replica + slots - to.shifts[block]) & (slots - 1);
-        let blocks = |part: usize| (part..to.shifts.len()).step_by(to.parts);
-        if preference == Preference::Used {
-            let used = |block: usize| {
-                let diagonals = from.shifts.iter().map(|c| diagonal(block, c));
-                diagonals.into_iter().find(|d| self.used.contains(*d)).map(|d| (block as u32, d as u32))
-            };
-            let all = |part: usize| blocks(part).map(used).collect::<Option<Vec<_>>>();
-            if let Some(chosen) = (0..to.parts).find_map(all) {
-                return chosen;
-            }
-        }
-        let replicas = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
-        if to.parts == to.shifts.len() && to.shifts.len() > 1 && to.shifts[1] * to.parts == slots {
-            // Each part has one block, and they are evenly spaced: the first diagonal is found at once.
-            let spacing = to.shifts[1];
-            let ranks = replicas.iter().map(|c| rank(offset + c));
-            let best = ranks.min_by_key(|r| r % spacing).expect("there is a replica");
-            let diagonal = (best % spacing + slots - origin) & (slots - 1);
-            return vec![((best / spacing) as u32, diagonal as u32)];
-        }
-        let first = |block: usize| {
-            let best = match preference {
-                Preference::Used => diagonal(block, &from.shifts[0]),
-                Preference::First => {
-                    let least = from.least_shifted(offset + slots - to.shifts[block] + origin);
-                    (least + slots - origin) & (slots - 1)
+/// The blocks of the output, and what they may meet.
+struct Blocks<'a> {
+    from: &'a Placement,
+    to: &'a Placement,
+    origin: usize,
+    preference: Preference,
+    /// How many blocks of a part there are before what they are offered repeats.
+    distinct: usize,
+    /// Where each part has one block and these are evenly spaced: their spacing, and of the replicas that are
+    /// offered the first for each place between two blocks.
+    even: Option<(usize, Vec<usize>)>,
+}
+
+impl<'a> Blocks<'a> {
+    fn new(from: &'a Placement, to: &'a Placement, origin: usize, preference: Preference) -> Self {
+        let distinct = to.shifts.len() / to.parts / (to.slots / from.period.max(to.period));
+        let (count, slots) = (to.shifts.len(), to.slots);
+        let is_even = to.parts == count && count > 1 && to.shifts[1] * count == slots;
+        let even = is_even.then(|| {
+            let replicas = if preference == Preference::Used { &from.shifts[..1] } else { &from.shifts[..] };
+            let mut first: Vec<usize> = vec![];
+            for replica in replicas {
+                if first.iter().all(|other| (other + slots - replica) % to.shifts[1] != 0) {
+                    first.push(*replica);
                 }
+            }
+            (to.shifts[1], first)
+        });
+        Self { from, to, origin, preference, distinct: distinct.max(1), even }
+    }
+
+    /// After how many offsets the same blocks meet on the same diagonals: those of the first replicas do, as the
+    /// replicas are the same; what is used changes from offset to offset.
+    fn period(&self) -> usize {
+        let is_first = self.preference == Preference::First && self.even.is_none();
+        if is_first { self.from.period } else { self.to.slots }
+    }
+
+    /// Adds the blocks that meet at an offset, and on which diagonal; these are used already.
+    fn choose(&self, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) {
+        let mut by_used = || (0..self.to.parts).any(|part| self.choose_used(part, offset, used, chosen));
+        if self.preference == Preference::Used && by_used() {
+            return;
+        }
+        if let Some((spacing, replicas)) = &self.even {
+            return chosen.push(self.first_of_even(offset, *spacing, replicas));
+        }
+        let part = (0..self.to.parts).min_by_key(|part| self.last(*part, offset)).expect("there is a part");
+        let diagonal = |rank: usize| (rank + self.to.slots - self.origin) & (self.to.slots - 1);
+        chosen.extend(
+            self.of_part(part).map(|block| (block as u32, diagonal(self.first(block, offset)) as u32)),
+        );
+    }
+
+    /// How far from the origin the last diagonal lies on which the blocks of a part meet what comes first.
+    fn last(&self, part: usize, offset: usize) -> usize {
+        (0..self.distinct).fold(0, |last, block| last.max(self.first(part + block * self.to.parts, offset)))
+    }
+
+    fn of_part(&self, part: usize) -> impl Iterator<Item = usize> + use<> {
+        (part..self.to.shifts.len()).step_by(self.to.parts)
+    }
+
+    /// How far a diagonal lies from the origin.
+    fn rank(&self, diagonal: usize) -> usize {
+        (diagonal + self.origin) & (self.to.slots - 1)
+    }
+
+    /// The diagonal on which a block meets this replica.
+    fn diagonal(&self, block: usize, replica: usize, offset: usize) -> usize {
+        let slots = self.to.slots;
+        (offset + replica + slots - self.to.shifts[block]) & (slots - 1)
+    }
+
+    /// Adds all blocks of a part, if each meets a replica on a diagonal that is used; none otherwise.
+    fn choose_used(&self, part: usize, offset: usize, used: &SlotSet, chosen: &mut Vec<(u32, u32)>) -> bool {
+        let start = chosen.len();
+        for block in self.of_part(part) {
+            let mut diagonals = self.from.shifts.iter().map(|replica| self.diagonal(block, *replica, offset));
+            let Some(diagonal) = diagonals.find(|diagonal| used.contains(*diagonal)) else {
+                chosen.truncate(start);
+                return false;
             };
-            (block as u32, best as u32)
-        };
-        let last = |part: &usize| blocks(*part).map(|h| rank(first(h).1 as usize)).max();
-        let part = (0..to.parts).min_by_key(last).expect("there is a part");
-        blocks(part).map(first).collect()
+            chosen.push((block as u32, diagonal as u32));
+        }
+        true
+    }
+
+    /// The block and the diagonal that come first where each part has one block and these are evenly spaced.
+    fn first_of_even(&self, offset: usize, spacing: usize, replicas: &[usize]) -> (u32, u32) {
+        let ranks = replicas.iter().map(|replica| self.rank(offset + replica));
+        let best = ranks.min_by_key(|rank| rank % spacing).expect("there is a replica");
+        let slots = self.to.slots;
+        let diagonal = (best % spacing + slots - self.origin) & (slots - 1);
+        ((best / spacing) as u32, diagonal as u32)
+    }
+
+    /// How far from the origin the diagonal lies on which a block meets the first replica, or that which comes first.
+    fn first(&self, block: usize, offset: usize) -> usize {
+        let from_origin = offset + self.to.slots - self.to.shifts[block] + self.origin;
+        match self.preference {
+            Preference::Used => (from_origin + self.from.shifts[0]) & (self.to.slots - 1),
+            Preference::First => self.from.least_shifted(from_origin),
+        }
     }
 }

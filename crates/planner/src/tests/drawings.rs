@@ -197,7 +197,7 @@ fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
         ),
         ("im2col", "Im2col, a kernel position in each ciphertext", written(&is_im2col(&apart))),
         ("im2col-shared", "Im2col, two kernel positions in each ciphertext", written(&is_im2col(&shared))),
-        ("copies", "Replicas at a stride, with a bias slot", layout(&apart.sums())),
+        ("replicas", "Replicas at a stride, with a bias slot", layout(&apart.sums())),
         ("multiplexed", "Multiplexed", layout(&multiplexed.clone().with_blocks(Blocks::ONE))),
         ("displaced", "Displaced copies", layout(&displaced)),
         ("partial", "Partial sums", layout(&partial)),

@@ -220,9 +220,9 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
     let free = planned(&model, Packing::Auto, Objective::Latency);
     let free = explain(&free, &model, &CostModel::default()).unwrap();
     let limit = free.evaluation_key_bytes - 1;
-    let tight = crate::plan(&model, &Options { max_key_bytes: Some(limit), ..Options::default() }).unwrap();
+    let tight = crate::plan(&model, &Options { max_key_bytes: limit, ..Options::default() }).unwrap();
     assert!(explain(&tight, &model, &CostModel::default()).unwrap().evaluation_key_bytes <= limit);
-    let keys = crate::plan(&model, &Options { max_key_bytes: Some(1 << 20), ..Options::default() });
+    let keys = crate::plan(&model, &Options { max_key_bytes: 1 << 20, ..Options::default() });
     assert!(matches!(keys, Err(Error::Limit { limit: Limit::KeyBytes, .. })));
     let error = crate::plan(&model, &Options { max_error: Some(1e-9), ..Options::default() });
     assert!(matches!(error, Err(Error::Limit { limit: Limit::Error, .. })));
@@ -286,10 +286,13 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
 }
 
 #[test]
-fn a_limit_on_the_encoded_model_is_kept_or_refused_with_the_least_that_was_found() {
+fn a_limit_on_memory_is_kept_or_refused_with_the_least_that_was_found() {
     let model = model(&CRYPTONETS).unwrap();
-    let capped = |limit| crate::plan(&model, &Options { max_model_bytes: Some(limit), ..Options::default() });
-    let bytes = |plan: &Plan| explain(plan, &model, &CostModel::default()).unwrap().server_bytes;
+    let capped = |limit| crate::plan(&model, &Options { max_memory: limit, ..Options::default() });
+    let bytes = |plan: &Plan| {
+        let explained = explain(plan, &model, &CostModel::default()).unwrap();
+        explained.server_bytes + explained.working_bytes
+    };
     let free = planned(&model, Packing::Auto, Objective::Latency);
     assert_eq!(capped(bytes(&free)).unwrap(), free);
     let Err(Error::Limit { actual, allowed, .. }) = capped(1 << 10) else { panic!("it is too little") };
@@ -547,4 +550,26 @@ fn how_deep_each_degree_goes() {
         assert_eq!((1..=most).filter(fits).count(), most, "ring degree {degree}");
         assert!(!fits(&(most + 1)), "ring degree {degree}");
     }
+}
+
+#[test]
+fn keys_that_servers_and_clients_refuse_by_default_are_said_beforehand() {
+    let model = model(&CRYPTONETS).unwrap();
+    let mut plan = planned(&model, Packing::Auto, Objective::Latency);
+    let said = |plan: &Plan| {
+        let notices = crate::notices(&model, plan).unwrap();
+        notices
+            .iter()
+            .map(ToString::to_string)
+            .filter(|notice| notice.starts_with("keys"))
+            .collect::<Vec<_>>()
+    };
+    assert!(said(&plan).is_empty());
+    let level = plan.public.input_level;
+    plan.public.keys.rotations.extend((1..600).map(|rotation| (rotation, level)));
+    let [quota] = &said(&plan)[..] else { panic!("one of both is exceeded") };
+    assert!(quota.contains("256 MiB") && quota.contains("serve --quota"), "{quota}");
+    plan.public.keys.rotations.extend((1..3000).map(|rotation| (rotation, level)));
+    let [_, agreed] = &said(&plan)[..] else { panic!("both are exceeded") };
+    assert!(agreed.contains("1024 MiB") && agreed.contains("--max-key-bytes"), "{agreed}");
 }

@@ -49,6 +49,12 @@ impl Request {
         format!("{} {} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n", self.method, self.path).into_bytes()
     }
 
+    /// Writes all of it.
+    pub fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+        stream.write_all(&self.head_bytes())?;
+        stream.write_all(&self.body)
+    }
+
     /// Sends all of it on a connection of its own.
     pub fn send(&self, address: SocketAddr) -> Answer {
         let mut stream = connect(address);
