@@ -48,7 +48,8 @@ impl Live<'_> {
 
     fn size(&self, node: usize) -> u64 {
         let (value, degree) = (Value(node), self.circuit.parameters.degree());
-        let words = self.circuit.parts(value) * self.circuit.node(value).level.limbs() * degree;
+        let limbs = self.circuit.parameters.limbs(self.circuit.node(value).level);
+        let words = self.circuit.parts(value) * limbs * degree;
         (words * size_of::<u32>()) as u64
     }
 }

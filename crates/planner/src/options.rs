@@ -174,6 +174,7 @@ impl Default for Options {
             objective: Objective::Latency,
             ring_degree: None,
             reply: ReplyKind::Clean,
+            security: Security::default(),
             max_key_bytes: DEFAULT_KEY_LIMIT,
             max_memory: DEFAULT_MEMORY_LIMIT,
             max_error: None,
