@@ -160,7 +160,7 @@ impl<'a> Task<'a> {
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
         let (circuit, public) = (plan.circuit_for(self.model, self.parameters)?, &plan.public);
         let cost = PlanCost::of(&circuit, &public.input, public.input_level, &self.options.cost);
-        Ok(self.options.objective.value(&tally))
+        Ok(self.options.objective.value(&cost))
     }
 
     /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
@@ -293,7 +293,7 @@ impl Best {
 
     /// Whether plans that cost so much at least need not be looked at.
     fn settles(&self, least: f64) -> bool {
-        self.plan.as_ref().is_some_and(|(tally, _)| *cost <= Self::NEAR * least)
+        self.plan.as_ref().is_some_and(|(cost, _)| *cost <= Self::NEAR * least)
     }
 
     fn is_hopeless(&self) -> bool {
@@ -302,7 +302,7 @@ impl Best {
 
     fn consider(&mut self, cost: f64, plan: Plan) {
         if self.plan.as_ref().is_none_or(|(least, _)| cost < *least) {
-            self.plan = Some((tally, plan));
+            self.plan = Some((cost, plan));
         }
     }
 

@@ -161,7 +161,7 @@ impl RunnerUp {
 
 impl Clean {
     /// What the private reply takes more, in words.
-    fn price(&self) -> String {
+    fn cost(&self) -> String {
         let Ratios { predicted_ms, evaluation_key_bytes, upload_bytes } = self.ratios;
         format!(
             "{predicted_ms:.1} times the latency, {evaluation_key_bytes:.1} the keys, {upload_bytes:.1} the request of a clean reply (degree {}, log2(QP) {:.0}, error {:.1e})",
@@ -260,7 +260,7 @@ impl Report {
                         masking.kappa, masking.kappa, masking.noise_bits
                     ),
                 )
-                .fact("its price", clean.price()),
+                .fact("its cost", clean.cost()),
             _ => facts,
         };
         facts
