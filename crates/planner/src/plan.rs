@@ -199,6 +199,9 @@ impl Plan {
             && assembly.reply == public.reply
             && assembly.circuit.keys() == public.keys
             && model.metadata.labels == public.labels
+            && model.metadata.mean == public.mean
+            && model.metadata.std == public.std
+            && model.metadata.input_range == public.input_range
             && model.output == public.output;
         if same {
             Ok(assembly.circuit)

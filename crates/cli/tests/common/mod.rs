@@ -37,7 +37,10 @@ impl Folder {
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_blindsight"));
         command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
-        command.env("XDG_DATA_HOME", &self.0).env_remove("BLINDSIGHT_TOKEN");
+        command
+            .env("XDG_DATA_HOME", &self.0)
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env_remove("BLINDSIGHT_TOKEN");
         command.env_remove("BLINDSIGHT_PASSPHRASE").stdin(Stdio::null());
         command
     }
