@@ -1,8 +1,9 @@
 //! Arguments that several commands share.
 
 use crate::failure::Outcome;
+use crate::plan_cache::PlanCache;
 use crate::threads::on_threads;
-use crate::{configuration, machine, shipped};
+use crate::{configuration, machine, progress, shipped};
 use blindsight_ckks::Security;
 use blindsight_network::{Examination, Model};
 use blindsight_planner::{
@@ -73,16 +74,23 @@ pub struct PlanFlags {
     /// (default: 20 GiB)
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
+    /// Plan anew, though the plan of the same file and flags was kept (in blindsight/plans of the cache folder)
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
     im2col-T (T kernel positions of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
-    /// The best plan for a model, with this machine's costs where they were measured; searched by all cores.
+    /// The best plan for a model, with this machine's costs where they were measured: the one that is kept, or
+    /// else searched by all cores.
     pub fn plan(&self, model: &Model) -> Outcome<Plan> {
         let options = self.options()?;
-        on_threads(machine::cores(), || Ok(blindsight_planner::plan(model, &options)?))
+        match PlanCache::of_user().filter(|_| !self.no_cache) {
+            Some(cache) => cache.plan(model, &options, || search(model, &options)),
+            None => search(model, &options),
+        }
     }
 
     /// What is to be known of a plan of this model, in words.
@@ -105,6 +113,14 @@ impl PlanFlags {
             cost: configuration::costs()?,
         })
     }
+}
+
+/// Plans a model, and shows that it goes on.
+fn search(model: &Model, options: &Options) -> Outcome<Plan> {
+    let spinner = progress::spinner("planning");
+    let plan = on_threads(machine::cores(), || Ok(blindsight_planner::plan(model, options)?));
+    spinner.finish_and_clear();
+    plan
 }
 
 /// How exact scores are shown.

@@ -52,6 +52,11 @@ pub fn server_folder(given: Option<&Path>) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
+/// Where plans are kept that were made before: they can be made anew at any time.
+pub fn plans_folder() -> Outcome<PathBuf> {
+    Ok(folder("XDG_CACHE_HOME", ".cache")?.join("plans"))
+}
+
 /// Where secret keys for servers' plans are kept.
 pub fn secrets_folder() -> Outcome<PathBuf> {
     Ok(configuration()?.join("keys"))

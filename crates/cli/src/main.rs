@@ -13,6 +13,7 @@ mod inputs;
 mod journal;
 mod machine;
 mod passphrase;
+mod plan_cache;
 mod plan_file;
 mod preview;
 mod progress;

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Colour, Folder, assert_fields, data, digit, even_png};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 const TOTALS: [&str; 10] = [
     "rotations",
@@ -512,6 +513,41 @@ fn calibration_is_kept_and_used() {
     assert!(predicted(&slow) > 50.0 * predicted(&shipped));
     folder.file("blindsight/costs.json", b"not JSON");
     assert!(folder.fails(1, "explain cryptonets-mnist").contains("costs.json"));
+}
+
+/// The files that the cache holds, and what is in them.
+fn kept_plans(folder: &Folder) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(folder.path("cache").join("blindsight/plans"));
+    let paths = files.map_or(vec![], |files| files.map(|f| f.expect("a file").path()).collect());
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("an entry"))).collect()
+}
+
+#[test]
+fn plans_are_kept_and_used_again_unless_told_otherwise() {
+    let folder = Folder::new("plan-cache");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mlp-mnist.onnx");
+    std::fs::copy(model, folder.path("net.onnx")).expect("the model can be copied");
+    let plan = |flags: &str| {
+        folder.says(&format!("plan {{net.onnx}} --out {{net.plan}} {flags}"));
+        std::fs::read(folder.path("net.plan")).expect("a plan")
+    };
+    let first = plan("--no-cache");
+    assert!(kept_plans(&folder).is_empty(), "--no-cache keeps nothing");
+    assert_eq!(plan(""), first);
+    let [(path, entry)] = &kept_plans(&folder)[..] else { panic!("one entry is expected") };
+    assert!(entry.ends_with(&first), "an entry holds the plan's file");
+    // A sound plan under this key shows whether the entry is what is used: the other objective's plan.
+    let other = plan("--objective operations --no-cache");
+    assert_ne!(other, first);
+    std::fs::write(path, [&entry[..entry.len() - first.len()], &other].concat()).expect("an entry");
+    assert_eq!(plan(""), other, "the entry is used");
+    assert_eq!(plan("--no-cache"), first);
+    std::fs::write(path, b"no plan").expect("an entry");
+    assert_eq!(plan(""), first, "a damaged entry is not");
+    assert_eq!(&kept_plans(&folder)[0].1, entry, "and is replaced");
+    plan("--objective operations");
+    folder.json(&format!("classify {{net.onnx}} {}", digit(3)));
+    assert_eq!(kept_plans(&folder).len(), 2, "classify uses what plan kept");
 }
 
 #[test]

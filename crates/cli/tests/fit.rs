@@ -2,7 +2,9 @@
 
 mod common;
 
+use blindsight_network::{Dense, Graph, Metadata, Operator, Shape};
 use common::{Folder, assert_fields};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
@@ -72,6 +74,62 @@ fn a_network_becomes_one_that_can_be_explained() {
     assert_eq!(explained["levels"], document["levels"]);
     let plot = std::fs::read_to_string(folder.path("plot.svg")).expect("a plot");
     assert!(plot.starts_with("<svg") && plot.contains("degree 2"));
+}
+
+/// Features far from 0 to 1, as standardised ones are: two clouds, told apart by the sign of their sum.
+fn standardised(folder: &Folder, count: usize) {
+    let mut text = String::from("a,b,c,kind\n");
+    for n in 0..count {
+        let (sign, kind) = if n % 2 == 0 { (2.0, "benign, small") } else { (-2.0, "malign") };
+        let noise = |k: usize| ((n * (k + 3) * 7919) % 101) as f64 / 50.0 - 1.0;
+        let [a, b, c] = [1, 2, 3].map(|k| sign + noise(k));
+        writeln!(text, "{a},{b},{c},\"{kind}\"").expect("text");
+    }
+    folder.file("features.csv", text.as_bytes());
+}
+
+/// A dense layer of two scores, the sum of the features and its negative.
+fn sums() -> Vec<u8> {
+    let dense = Dense { rows: 2, columns: 3, weights: [[1.0; 3], [-1.0; 3]].concat(), bias: vec![0.0; 2] };
+    let graph = Graph::chain(Shape::vector(3), [("sum".into(), Operator::Dense(dense))]);
+    graph.to_onnx(&Metadata::new(graph.input, 2)).expect("a file")
+}
+
+/// What is fitted takes features as they come, and classes have the data's names.
+#[test]
+fn standardised_features_are_not_clamped_and_classes_have_the_names_of_the_data() {
+    let folder = Folder::new("features");
+    standardised(&folder, 200);
+    folder.file("net.onnx", &sums());
+    folder.json("fit {net.onnx} --data {features.csv} --out {out.onnx}");
+    let row = format!("{}:1", folder.path("features.csv").display());
+    let document = folder.json(&format!("classify {{out.onnx}} {row}"));
+    assert_eq!(document["label"], "malign", "{document}");
+    assert_eq!(document["warnings"].as_array().map(Vec::len), Some(0), "{document}");
+    let far = document["scores"][1].as_f64().expect("a score");
+    assert!((far - document["plain_scores"][1].as_f64().expect("a score")).abs() < 0.05, "{document}");
+    assert!(far > 3.0, "{document}");
+    let other = folder.json(&format!("classify {{out.onnx}} {}", row.replace(":1", ":0")));
+    assert_eq!(other["label"], "benign, small", "a label with a comma");
+}
+
+#[test]
+fn what_is_no_calibration_data_is_named() {
+    let folder = Folder::new("calibration");
+    standardised(&folder, 120);
+    let text = std::fs::read_to_string(folder.path("features.csv")).expect("a table");
+    folder.file("nan.csv", text.replacen("malign", "malign\"\nNaN,1,1,\"malign", 1).as_bytes());
+    let refused =
+        |model: &str, data: &str| folder.fails(1, &format!("fit {model} --data {data} --out {{out.onnx}}"));
+    folder.file("net.onnx", &sums());
+    let said = refused("{net.onnx}", "{nan.csv}");
+    assert!(said.contains("nan.csv, row 2, column \"a\"") && said.contains("finite"), "{said}");
+    let said = refused(&network(), "{features.csv}");
+    assert!(
+        said.contains("features.csv") && said.contains("784 columns") && said.contains("found 4"),
+        "{said}"
+    );
+    assert!(!folder.path("out.onnx").exists());
 }
 
 #[test]

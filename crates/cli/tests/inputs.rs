@@ -136,6 +136,59 @@ fn what_does_not_fit_is_refused_with_its_place() {
     }
 }
 
+/// A picture from the data crate's tests.
+fn photo(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/truth").join(name);
+    std::fs::read(path).expect("it is part of the repository")
+}
+
+/// Bytes of a PNG whose header says a width and height that the file does not hold.
+fn bomb() -> Vec<u8> {
+    let mut bytes = even_png(8, 8, Colour::Grey, 0);
+    bytes[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+    // The header's checksum, over its kind and data.
+    let crc = common::crc32(&bytes[12..29]).to_be_bytes();
+    bytes[29..33].copy_from_slice(&crc);
+    bytes
+}
+
+/// Each names the file, the place in it, what was expected and what was found.
+#[test]
+fn damaged_files_are_refused_with_file_place_expected_and_found() {
+    let folder = Folder::new("damaged");
+    folder.file("text.png", b"this is no image");
+    let jpeg = photo("photo.jpg");
+    folder.file("cut.jpg", &jpeg[..jpeg.len() / 3]);
+    folder.file("bomb.png", &bomb());
+    for (input, words) in [
+        ("{text.png}", &["text.png", "expected", "PNG"][..]),
+        ("{cut.jpg}", &["cut.jpg", "expected"]),
+        ("{bomb.png}", &["bomb.png", "4294967296 pixels", "limit of 67108864"]),
+    ] {
+        let said = folder.fails(1, &format!("classify cryptonets-mnist {input}"));
+        assert!(words.iter().all(|word| said.contains(word)), "{input}: {said}");
+    }
+    let network = network("mlp30.onnx");
+    let sound = String::from_utf8(table(&[(ramp(30), "0"), (ramp(30), "1")])).expect("text");
+    let lines: Vec<&str> = sound.lines().collect();
+    let without = |line: &str| line.split_once(',').expect("columns").1.to_string();
+    folder.file("missing.csv", lines.iter().map(|l| without(l) + "\n").collect::<String>().as_bytes());
+    let text_in =
+        format!("{}\n{}\nmany{}\n", lines[0], lines[1], &lines[2][lines[2].find(',').expect("one")..]);
+    folder.file("text.csv", text_in.as_bytes());
+    std::fs::create_dir_all(folder.path("empty")).expect("writable");
+    std::fs::create_dir_all(folder.path("classless/cat")).expect("writable");
+    for (data, words) in [
+        ("{missing.csv}", &["missing.csv", "30 columns", "29"][..]),
+        ("{text.csv}", &["text.csv, row 1, column \"feature 0\"", "expected", "\"many\""]),
+        ("{empty}", &["empty", "a folder of images for each class", "none of these"]),
+        ("{classless}", &["classless", "image files", "none"]),
+    ] {
+        let said = folder.fails(1, &format!("evaluate {network} --data {data}"));
+        assert!(words.iter().all(|word| said.contains(word)), "{data}: {said}");
+    }
+}
+
 #[test]
 fn a_table_is_evaluated() {
     let folder = Folder::new("table");

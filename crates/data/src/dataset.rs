@@ -78,6 +78,7 @@ enum Content {
 pub struct Dataset {
     samples: Samples,
     classes: Vec<usize>,
+    names: Option<Vec<String>>,
 }
 
 /// Whether a path is that of a data set: a folder, an archive, a table.
@@ -132,12 +133,13 @@ impl Dataset {
     /// numbers; for labels that are missing or beyond the network's. All name the file and the place in it.
     pub fn open(path: &Path, split: Split, spec: &InputSpec) -> Result<Self, Error> {
         let (samples, labels) = read(path, split, spec)?;
+        let names = labels.names();
         let classes = labels.classes(spec.labels(), &samples.place)?;
         if classes.len() != samples.len() {
             let expected = format!("a label for each of {} samples", samples.len());
             return Err(Error::unfit(&samples.place, expected, classes.len().to_string()));
         }
-        Ok(Self { samples, classes })
+        Ok(Self { samples, classes, names })
     }
 
     /// Number of samples.
@@ -167,6 +169,12 @@ impl Dataset {
     /// labels.
     pub fn label(&self, n: usize) -> Option<usize> {
         self.classes.get(n).copied()
+    }
+
+    /// The names that the data set gives its classes, sorted: of folders, or of a table's labels. `None` where
+    /// labels are numbers. Where the network's labels are others, the classes are numbered in this order.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// The normalised inputs and the classes of these samples; those beyond the last are left out.

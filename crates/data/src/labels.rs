@@ -62,6 +62,14 @@ pub(crate) fn index(number: f64) -> Option<u64> {
 }
 
 impl Labels {
+    /// The names, sorted; `None` where labels are numbers.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let Self::Names { names, .. } = self else { return None };
+        let mut names = names.clone();
+        names.sort();
+        Some(names)
+    }
+
     /// The class of each sample, for a network with these names of classes.
     pub fn classes(self, labels: &[String], place: &str) -> Result<Vec<usize>, Error> {
         match self {

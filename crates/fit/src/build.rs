@@ -126,23 +126,6 @@ impl<'a> Walk<'a> {
             true => original,
             false => self.replaced(index, operator.unwrap_or_else(|| node.operator.clone())),
         };
-        if std::env::var("DEBUG").is_ok() {
-            let o = self.original.get(Source::Node(index), &self.input);
-            let (cut, all) = (self.calibration * o.shape.elements(), o.values.len());
-            let rel = |r: std::ops::Range<usize>| {
-                let e: f64 = r.clone().map(|i| f64::from(o.values[i] - fitted.values[i]).powi(2)).sum();
-                let v: f64 = r.clone().map(|i| f64::from(o.values[i]).powi(2)).sum();
-                let m: f64 = r.clone().map(|i| f64::from(o.values[i])).sum::<f64>() / r.len() as f64;
-                (e / (v - m * m * r.len() as f64)).sqrt()
-            };
-            eprintln!(
-                "{:24} {:12} rel error seen {:.4} held {:.4}",
-                node.name,
-                node.operator.name(),
-                rel(0..cut),
-                rel(cut..all)
-            );
-        }
         self.record(&node.name, &fitted);
         self.fitted.0.push(Some(fitted));
     }
@@ -195,7 +178,9 @@ impl<'a> Walk<'a> {
     fn polynomial(&mut self, node: &Node, activation: &Activation, shape: Shape) -> Operator {
         let degree = *self.degrees.next().expect("a degree for each activation");
         let input = self.fitted.get(node.inputs[0], &self.input);
-        let arriving: Vec<Arriving> = (0..shape.channels).map(|c| self.arriving(&input, c)).collect();
+        let wanted = self.original.get(Source::Node(self.fitted.0.len()), &self.input);
+        let arriving: Vec<Arriving> =
+            (0..shape.channels).map(|c| self.arriving(&input, &wanted, c)).collect();
         let values = arriving.iter().flat_map(|a| &a.sample).map(|v| f64::from(*v));
         let (count, squares) = values.fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v * v));
         let usual = (squares / count.max(1) as f64).sqrt();
@@ -232,15 +217,18 @@ impl<'a> Walk<'a> {
     }
 
     /// What arrives in a channel, over the images to learn from.
-    fn arriving(&self, batch: &Batch, channel: usize) -> Arriving {
+    fn arriving(&self, batch: &Batch, wanted: &Batch, channel: usize) -> Arriving {
         let positions = batch.shape.positions();
         let each = SAMPLES.div_ceil(self.calibration).clamp(1, positions);
-        let mut arriving = Arriving { sample: vec![], low: f32::INFINITY, high: f32::NEG_INFINITY };
+        let mut arriving =
+            Arriving { sample: vec![], wanted: vec![], low: f32::INFINITY, high: f32::NEG_INFINITY };
         for n in 0..self.calibration {
             let plane = &batch.image(n)[channel * positions..(channel + 1) * positions];
             arriving.low = plane.iter().copied().fold(arriving.low, f32::min);
             arriving.high = plane.iter().copied().fold(arriving.high, f32::max);
             arriving.sample.extend(drawn(n, each, positions).map(|at| plane[at]));
+            let plane = &wanted.image(n)[channel * positions..(channel + 1) * positions];
+            arriving.wanted.extend(drawn(n, each, positions).map(|at| plane[at]));
         }
         let probe = &batch.image(self.images)[channel * positions..(channel + 1) * positions];
         arriving.low = probe.iter().copied().fold(arriving.low, f32::min);

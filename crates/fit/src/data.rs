@@ -52,6 +52,23 @@ impl Data {
     }
 }
 
+/// How much wider than what was seen the range of inputs is, on each side, as a share of it.
+const RANGE_MARGIN: f64 = 0.1;
+
+/// The range of inputs: the one that is said, or where inputs lie beyond it, a wider one. A client clamps what
+/// lies outside, so that standardised features, say, would come out wrong in the range of pixels.
+pub(crate) fn range(said: (f64, f64), inputs: &[Vec<f64>]) -> (f64, f64) {
+    let values = || inputs.iter().flatten().filter(|v| v.is_finite());
+    let low = values().copied().fold(said.0, f64::min);
+    let high = values().copied().fold(said.1, f64::max);
+    // Rounding of what normalisation gave is not beyond.
+    let slack = 1e-6 * (said.1 - said.0);
+    let margin = RANGE_MARGIN * (high - low);
+    let least = if low < said.0 - slack { low - margin } else { said.0 };
+    let largest = if high > said.1 + slack { high + margin } else { said.1 };
+    (least, largest)
+}
+
 fn check(shape: Shape, classes: usize, inputs: &[Vec<f64>], labels: Option<&[usize]>) -> Result<(), Error> {
     let refused = |what: String, expected: String, found: String| Err(Error::Data { what, expected, found });
     if inputs.len() < FEWEST {
@@ -118,6 +135,14 @@ mod tests {
         let mut short = good;
         short[3].pop();
         assert!(refused(&short, None).contains("input 3"));
+    }
+
+    #[test]
+    fn inputs_widen_the_range_where_they_lie_beyond_it() {
+        assert_eq!(range((0.0, 1.0), &[vec![0.25, 1.0 + 1e-9], vec![0.0, 0.5]]), (0.0, 1.0));
+        let (low, high) = range((0.0, 1.0), &[vec![-3.0, 0.5], vec![5.0, f64::NAN]]);
+        assert!((low + 3.8).abs() < 1e-12 && (high - 5.8).abs() < 1e-12, "{low} {high}");
+        assert_eq!(range((-1.0, 1.0), &[vec![-2.0]]), (-2.3, 1.0));
     }
 
     #[test]

@@ -101,8 +101,8 @@ pub enum Step<'a> {
 pub struct Fitted {
     /// The network, without activations.
     pub graph: Graph,
-    /// The metadata given, with the ranges of all nodes and the score bound as measured; the accuracy,
-    /// which is that over test images, is left open.
+    /// The metadata given, with the ranges of all nodes and the score bound as measured, and a range of
+    /// inputs that holds all that were given; the accuracy, which is that over test images, is left open.
     pub metadata: Metadata,
     /// What was done, and what it cost.
     pub report: Report,
@@ -151,7 +151,8 @@ pub fn fit(
 ) -> Result<Fitted, Error> {
     check(options)?;
     let prepared = prepare::prepared(graph, options.replace_max_pool)?;
-    let metadata = Metadata { accuracy: None, ..metadata.clone() };
+    let input_range = data::range(metadata.input_range, inputs);
+    let metadata = Metadata { accuracy: None, input_range, ..metadata.clone() };
     let data = Data::new(graph, &metadata, inputs, labels, options.seed)?;
     let chosen = search::chosen(&prepared, &metadata, &data, options, progress)?;
     let metadata = measured(&metadata, &chosen.built);

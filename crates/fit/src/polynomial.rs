@@ -31,6 +31,8 @@ const BENDABLE: f64 = 0.1;
 pub(crate) struct Arriving {
     /// Some of them.
     pub sample: Vec<f32>,
+    /// What the activation's output was for each of these in the original network.
+    pub wanted: Vec<f32>,
     /// The least of all.
     pub low: f32,
     /// The largest of all.
@@ -41,6 +43,11 @@ impl Arriving {
     /// The largest magnitude.
     pub fn reach(&self) -> f64 {
         f64::from(self.low.abs().max(self.high.abs()))
+    }
+
+    /// Arguments and what a polynomial should make of them.
+    fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.sample.iter().zip(&self.wanted).map(|(x, y)| (f64::from(*x), f64::from(*y)))
     }
 }
 
@@ -62,7 +69,7 @@ pub(crate) fn fitted(
         .map(|(channel, arriving)| {
             let target = |x: f64| activation.at(channel, x);
             let interval = Interval::of(arriving, usual, scales[channel]);
-            let coefficients = of_channel(&target, &arriving.sample, degree, interval);
+            let coefficients = of_channel(&target, arriving, degree, interval);
             let error = arriving.sample.iter().map(|x| (at(&coefficients, f64::from(*x)), f64::from(*x)));
             let squares: f64 = error.map(|(value, x)| (value - target(x)).powi(2)).sum();
             (coefficients, squares / arriving.sample.len().max(1) as f64)
@@ -100,8 +107,13 @@ impl Interval {
 }
 
 /// The coefficients, by power of `x`, of the polynomial of `degree` nearest to `target`.
-fn of_channel(target: &dyn Fn(f64) -> f64, sample: &[f32], degree: usize, interval: Interval) -> Vec<f64> {
-    let coefficients = least_squares(target, sample, degree, interval);
+fn of_channel(
+    target: &dyn Fn(f64) -> f64,
+    arriving: &Arriving,
+    degree: usize,
+    interval: Interval,
+) -> Vec<f64> {
+    let coefficients = least_squares(target, arriving, degree, interval);
     if degree != 2 {
         return coefficients;
     }
@@ -112,12 +124,15 @@ fn of_channel(target: &dyn Fn(f64) -> f64, sample: &[f32], degree: usize, interv
     }
     // A multiple of x + bend x^2, and a constant.
     let bend = 0.5f64.copysign(a * b) / FARTHEST_VERTEX;
-    let points: Vec<f64> = sample.iter().map(|x| f64::from(*x)).chain(interval.points(12)).collect();
-    let mean = |of: &dyn Fn(f64) -> f64| points.iter().map(|x| of(*x)).sum::<f64>() / points.len() as f64;
+    let points: Vec<(f64, f64)> =
+        arriving.pairs().chain(interval.points(12).map(|x| (x, target(x)))).collect();
+    let mean = |of: &dyn Fn(f64, f64) -> f64| {
+        points.iter().map(|(x, y)| of(*x, *y)).sum::<f64>() / points.len() as f64
+    };
     let bent = |x: f64| x + bend * x * x;
-    let (at_mean, target_mean) = (mean(&bent), mean(target));
-    let variance = mean(&|x| (bent(x) - at_mean).powi(2));
-    let slope = mean(&|x| (bent(x) - at_mean) * (target(x) - target_mean)) / variance;
+    let (at_mean, target_mean) = (mean(&|x, _| bent(x)), mean(&|_, y| y));
+    let variance = mean(&|x, _| (bent(x) - at_mean).powi(2));
+    let slope = mean(&|x, y| (bent(x) - at_mean) * (y - target_mean)) / variance;
     if !slope.is_finite() {
         return coefficients;
     }
@@ -126,27 +141,31 @@ fn of_channel(target: &dyn Fn(f64) -> f64, sample: &[f32], degree: usize, interv
 
 /// The coefficients by least squares; of a lower degree, with zeros behind them, where the data do not
 /// determine as many.
-fn least_squares(target: &dyn Fn(f64) -> f64, sample: &[f32], degree: usize, interval: Interval) -> Vec<f64> {
+fn least_squares(
+    target: &dyn Fn(f64) -> f64,
+    arriving: &Arriving,
+    degree: usize,
+    interval: Interval,
+) -> Vec<f64> {
     let terms = degree + 1;
     let mut sums = Array2::<f64>::zeros((terms, terms));
     let mut right = Array2::<f64>::zeros((terms, 1));
-    let mut add = |x: f64, weight: f64| {
+    let mut add = |x: f64, value: f64, weight: f64| {
         let basis = chebyshev(interval.normalised(x), terms);
-        let value = target(x);
         for i in 0..terms {
             right[[i, 0]] += weight * basis[i] * value;
             (0..=i).for_each(|j| sums[[i, j]] += weight * basis[i] * basis[j]);
         }
     };
-    let weight = 1.0 / sample.len().max(1) as f64;
-    sample.iter().for_each(|x| add(f64::from(*x), weight));
+    let weight = 1.0 / arriving.sample.len().max(1) as f64;
+    arriving.pairs().for_each(|(x, wanted)| add(x, wanted, weight));
     let points = 4 * terms;
-    interval.points(points).for_each(|x| add(x, PRIOR / points as f64));
+    interval.points(points).for_each(|x| add(x, target(x), PRIOR / points as f64));
     add_noise(&mut sums, interval);
     match Cholesky::new(sums) {
         Some(factor) => powers(factor.solve(right.view()).column(0).as_slice().unwrap_or(&[]), interval),
         None if degree > 0 => {
-            let mut coefficients = least_squares(target, sample, degree / 2, interval);
+            let mut coefficients = least_squares(target, arriving, degree / 2, interval);
             coefficients.resize(terms, 0.0);
             coefficients
         }

@@ -67,11 +67,14 @@ struct Judgement {
     drop: f64,
     /// The standard error of that.
     deviation: f64,
+    /// How far scores are from those before, as a share of what these vary by. It tells networks apart that a few
+    /// hundred classes do not.
+    distance: f64,
 }
 
 impl Judgement {
-    /// Of which inputs were classified rightly, before and after.
-    fn new(rights: impl Iterator<Item = (bool, bool)>) -> Self {
+    /// Of which inputs were classified rightly, before and after, and how far scores are from those before.
+    fn new(rights: impl Iterator<Item = (bool, bool)>, distance: f64) -> Self {
         let (mut count, mut after, mut lost, mut changed) = (0.0, 0.0, 0.0, 0.0);
         for (right_before, right_after) in rights {
             let change = f64::from(u8::from(right_before)) - f64::from(u8::from(right_after));
@@ -82,7 +85,7 @@ impl Judgement {
         }
         let drop = lost / count;
         let variance = (changed / count - drop * drop).max(0.0);
-        Self { accuracy: after / count, drop, deviation: (variance / count).sqrt() }
+        Self { accuracy: after / count, drop, deviation: (variance / count).sqrt(), distance }
     }
 
     /// Whether no more than so many points are lost.
@@ -135,12 +138,15 @@ impl Search<'_> {
             let scores: Vec<f64> = scores.image(n).iter().map(|s| f64::from(*s)).collect();
             FinalActivation::class_of(&scores, classes)
         };
-        Judgement::new((self.data.calibration..self.data.len()).map(|n| {
+        let held_back = self.data.calibration..self.data.len();
+        let distance = distance(&built.original_scores, &built.scores, held_back.clone());
+        let rights = held_back.map(|n| {
             let before = class(&built.original_scores, n);
             let right = self.data.labels.as_ref().map_or(before, |labels| labels[n]);
             let sound = built.scores.image(n).iter().all(|s| s.is_finite());
             (before == right, sound && class(&built.scores, n) == right)
-        }))
+        });
+        Judgement::new(rights, distance)
     }
 
     /// What a candidate costs; noted beside its accuracy.
@@ -159,32 +165,39 @@ impl Search<'_> {
     }
 
     /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps it
-    /// as it was counted; else the one that loses least, where that may be as little as is allowed.
+    /// as it was counted; else the one whose scores are nearest, where that may lose as little as is allowed. What
+    /// no plan runs comes last.
     fn uniform(&mut self, count: usize) -> Result<(Candidate, Certainty), Error> {
         let points = self.options.max_drop;
-        let (mut enough, mut best): (Option<Candidate>, Option<Candidate>) = (None, None);
-        let mut unplanned = 0;
+        let (mut enough, mut best, mut unplanned) = (None, None, vec![]);
         for degree in RUNGS {
             let candidate = self.candidate(vec![degree; count])?;
-            unplanned += usize::from(self.price(&candidate).is_err());
-            if candidate.judgement.keeps(points, Certainty::Margin) {
+            let Judgement { distance, .. } = candidate.judgement;
+            let nearer = |best: &Candidate| distance < best.judgement.distance;
+            if self.price(&candidate).is_err() {
+                unplanned.push(candidate);
+            } else if candidate.judgement.keeps(points, Certainty::Margin) {
                 return Ok((candidate, Certainty::Margin));
-            }
-            if candidate.judgement.keeps(points, Certainty::Counted) {
+            } else if candidate.judgement.keeps(points, Certainty::Counted) {
                 enough.get_or_insert(candidate);
-            } else if best.as_ref().is_none_or(|best| candidate.judgement.drop < best.judgement.drop) {
+            } else if best.as_ref().is_none_or(nearer) {
                 best = Some(candidate);
             }
-            if unplanned == MOST_UNPLANNED {
+            if unplanned.len() == MOST_UNPLANNED {
                 break;
             }
         }
-        match (enough, best) {
-            (Some(candidate), _) => Ok((candidate, Certainty::Counted)),
-            (None, Some(candidate)) if candidate.judgement.keeps(points, Certainty::Possible) => {
-                Ok((candidate, Certainty::Possible))
-            }
-            (None, best) => Err(self.refused(best)),
+        if let Some(candidate) = enough {
+            return Ok((candidate, Certainty::Counted));
+        }
+        // What has no plan may have one once some of its degrees are lowered.
+        let sound = |certainty| move |c: &Candidate| c.judgement.keeps(points, certainty);
+        if let Some(candidate) = best.take_if(|best| sound(Certainty::Possible)(best)) {
+            return Ok((candidate, Certainty::Possible));
+        }
+        match unplanned.into_iter().find(sound(Certainty::Counted)) {
+            Some(candidate) => Ok((candidate, Certainty::Counted)),
+            None => Err(self.refused(best)),
         }
     }
 
@@ -239,6 +252,20 @@ impl Search<'_> {
             Err(error) => Err(Error::NoPlan { degrees: candidate.degrees, source: Box::new(error) }),
         }
     }
+}
+
+/// The root mean square by which scores are apart over these inputs, as a share of the standard deviation of the
+/// first; infinite where some are no numbers.
+fn distance(before: &Batch, after: &Batch, inputs: Range<usize>) -> f64 {
+    let values = |batch: &Batch| -> Vec<f64> {
+        inputs.clone().flat_map(|n| batch.image(n).to_vec()).map(f64::from).collect()
+    };
+    let (before, after) = (values(before), values(after));
+    let mean = before.iter().sum::<f64>() / before.len() as f64;
+    let varies: f64 = before.iter().map(|b| (b - mean).powi(2)).sum();
+    let apart: f64 = before.iter().zip(&after).map(|(b, a)| (b - a).powi(2)).sum();
+    let share = (apart / varies.max(f64::MIN_POSITIVE)).sqrt();
+    if share.is_finite() { share } else { f64::INFINITY }
 }
 
 /// The halves of a range that are not empty.

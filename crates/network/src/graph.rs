@@ -131,7 +131,7 @@ impl Graph {
     ///
     /// Fails on a graph that [`Graph::shapes`] refuses; on activations that are no polynomials and on
     /// MaxPool, which have to be fitted first; on a bias for each element ([`crate::Bias::PerElement`]);
-    /// on weights above what float32 can hold; and on labels that hold a comma.
+    /// and on weights above what float32 can hold.
     ///
     /// ```
     /// use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};

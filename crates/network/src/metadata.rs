@@ -105,13 +105,8 @@ impl Metadata {
     }
 
     /// The entries of a model's file that say the same, keys and values: what is read from them are these metadata
-    /// again. Refuses labels that hold a comma, which separates them in a file.
+    /// again.
     pub(crate) fn entries(&self) -> Result<Vec<(&'static str, String)>, Error> {
-        if let Some(label) = self.labels.iter().find(|label| label.contains(',')) {
-            let value = label.chars().take(80).collect();
-            let expected = "labels without commas, which separate them in a file".into();
-            return Err(Error::Metadata { key: "blindsight.labels".into(), value, expected });
-        }
         let numbers = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
         let ranges = serde_json::to_string(&self.ranges).map_err(|e| Error::Metadata {
             key: "blindsight.ranges".into(),
@@ -124,7 +119,7 @@ impl Metadata {
             ("blindsight.accuracy", self.accuracy.map(|a| a.to_string())),
             ("blindsight.mean", self.is_normalised.then(|| numbers(&self.mean))),
             ("blindsight.std", self.is_normalised.then(|| numbers(&self.std))),
-            ("blindsight.labels", Some(self.labels.join(","))),
+            ("blindsight.labels", Some(labels_entry(&self.labels))),
             ("blindsight.input_range", Some(numbers(&[self.input_range.0, self.input_range.1]))),
             ("blindsight.score_bound", self.score_bound.map(|b| b.to_string())),
             ("blindsight.ranges", (!self.ranges.is_empty()).then_some(ranges)),
@@ -172,6 +167,18 @@ impl Metadata {
     }
 }
 
+/// Labels as an entry: separated by commas, or as a JSON list where that would be read as others.
+fn labels_entry(labels: &[String]) -> String {
+    let joined = labels.join(",");
+    if separated(&joined) == labels { joined } else { serde_json::Value::from(labels).to_string() }
+}
+
+/// The labels of an entry: a JSON list of texts, or what stands between commas.
+fn separated(value: &str) -> Vec<String> {
+    let listed = value.trim_start().starts_with('[').then(|| serde_json::from_str(value).ok()).flatten();
+    listed.unwrap_or_else(|| value.split(',').map(|label| label.trim().to_string()).collect())
+}
+
 /// One entry of the metadata.
 struct Entry<'a> {
     key: &'static str,
@@ -202,7 +209,7 @@ impl Entry<'_> {
     }
 
     fn labels(&self, count: usize) -> Result<Vec<String>, Error> {
-        let labels: Vec<_> = self.value.split(',').map(|l| l.trim().to_string()).collect();
+        let labels = separated(self.value);
         if labels.len() == count || (labels.len() == 2 && count == 1) {
             return Ok(labels);
         }

@@ -202,6 +202,9 @@ impl Plan {
             && assembly.reply == public.reply
             && keys(&assembly.circuit, public.masking) == public.keys
             && model.metadata.labels == public.labels
+            && model.metadata.mean == public.mean
+            && model.metadata.std == public.std
+            && model.metadata.input_range == public.input_range
             && model.output == public.output;
         if same {
             Ok(assembly.circuit)

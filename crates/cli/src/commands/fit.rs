@@ -39,7 +39,7 @@ pub struct Fit {
     /// What each channel is divided by after that (default: as the model's file says)
     #[arg(long, value_name = "S,..", value_delimiter = ',')]
     std: Option<Vec<f64>>,
-    /// A file with a name for each score, one a line
+    /// A file with a name for each score, one a line (default: as the model's file says, or the data's names)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// How many inputs to use, spread over the data
@@ -107,13 +107,18 @@ struct Tried {
 struct Calibration {
     inputs: Vec<Vec<f64>>,
     labels: Vec<usize>,
+    /// The data set's names of classes, where the model has none.
+    names: Option<Vec<String>>,
 }
 
 impl Fit {
     pub fn run(&self, json: bool) -> Outcome {
         let mut model = self.model.load()?;
         model.metadata = self.described(model.metadata)?;
-        let calibration = self.calibration(&model)?;
+        let mut calibration = self.calibration(&model)?;
+        if let Some(names) = calibration.names.take() {
+            model.metadata.labels = names;
+        }
         let options = Options {
             degree: self.degree.map(usize::from),
             max_drop: self.max_drop,
@@ -124,7 +129,7 @@ impl Fit {
         let bar = progress::bar("fitting", 0);
         let mut told = |step: Step<'_>| tell(&bar, step);
         let fitted = on_threads(machine::cores(), || {
-            let Calibration { inputs, labels } = &calibration;
+            let Calibration { inputs, labels, .. } = &calibration;
             Ok(fit(&model.graph, &model.metadata, inputs, Some(labels), &options, &mut told)?)
         });
         bar.finish_and_clear();
@@ -170,13 +175,21 @@ impl Fit {
             .or_else(|_| Dataset::open(path, Split::Test, &spec))
             .during(|| format!("data set {}", path.display()))?;
         let count = samples.len().min(usize::try_from(self.count).unwrap_or(usize::MAX));
-        let (mut calibration, mut notes) = (Calibration { inputs: vec![], labels: vec![] }, Notes::default());
+        let names = samples.names().filter(|names| is_numbered(&model.metadata.labels, names.len()));
+        let names = names.map(<[String]>::to_vec);
+        let (mut calibration, mut notes) =
+            (Calibration { inputs: vec![], labels: vec![], names }, Notes::default());
         for n in (0..count).map(|i| i * samples.len() / count) {
             calibration.inputs.push(notes.values(samples.input(n)?));
             calibration.labels.extend(samples.label(n));
         }
         Ok(calibration)
     }
+}
+
+/// Whether labels are numbers from 0, so many: a file that names no classes has these.
+fn is_numbered(labels: &[String], count: usize) -> bool {
+    labels.len() == count && labels.iter().enumerate().all(|(i, label)| *label == i.to_string())
 }
 
 /// Shows what is being done.

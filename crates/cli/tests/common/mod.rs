@@ -38,7 +38,10 @@ impl Folder {
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_blindsight"));
         command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
-        command.env("XDG_DATA_HOME", &self.0).env_remove("BLINDSIGHT_TOKEN");
+        command
+            .env("XDG_DATA_HOME", &self.0)
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env_remove("BLINDSIGHT_TOKEN");
         command.env_remove("BLINDSIGHT_PASSPHRASE").stdin(Stdio::null());
         command
     }
@@ -212,7 +215,7 @@ fn stored_zlib(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { 0xedb8_8320 ^ c >> 1 } else { c >> 1 })
     })

@@ -3,9 +3,14 @@ use proptest::prelude::*;
 
 use crate::data::share;
 
-fn arriving(low: f64, high: f64) -> Arriving {
-    let sample = (0..2000).map(|i| (low + (high - low) * share(5, i)) as f32).collect();
-    Arriving { sample, low: low as f32, high: high as f32 }
+fn arriving(activation: &Activation, low: f64, high: f64) -> Arriving {
+    of_sample(activation, (0..2000).map(|i| (low + (high - low) * share(5, i)) as f32).collect(), low, high)
+}
+
+/// What arrives in a network whose earlier layers are the original's.
+fn of_sample(activation: &Activation, sample: Vec<f32>, low: f64, high: f64) -> Arriving {
+    let wanted = sample.iter().map(|x| activation.at(0, f64::from(*x)) as f32).collect();
+    Arriving { sample, wanted, low: low as f32, high: high as f32 }
 }
 
 /// The largest error of a polynomial of this degree for an activation, over what arrives.
@@ -19,18 +24,21 @@ fn worst(activation: &Activation, arriving: &Arriving, degree: usize) -> f64 {
 #[test]
 fn smooth_activations_are_met_and_more_degrees_help() {
     for activation in [Activation::Silu, Activation::Gelu, Activation::Sigmoid, Activation::Tanh] {
-        let errors = [2, 3, 7, 15, 31].map(|degree| worst(&activation, &arriving(-3.0, 3.0), degree));
+        let errors =
+            [2, 3, 7, 15, 31].map(|degree| worst(&activation, &arriving(&activation, -3.0, 3.0), degree));
         assert!(errors.windows(2).all(|pair| pair[1] <= 1.05 * pair[0] + 1e-5), "{activation:?} {errors:?}");
         assert!(errors[3] < 3e-3 && errors[4] < 2e-3, "{activation:?} {errors:?}");
     }
-    let relu = [2, 7, 15].map(|degree| worst(&Activation::Relu, &arriving(-4.0, 4.0), degree));
+    let relu = &Activation::Relu;
+    let relu = [2, 7, 15].map(|degree| worst(relu, &arriving(relu, -4.0, 4.0), degree));
     assert!(relu[0] < 0.8 && relu[1] < 0.3 && relu[2] < 0.2, "{relu:?}");
 }
 
 #[test]
 fn intervals_far_from_zero_are_met() {
     for (low, high) in [(-30.0, -10.0), (5.0, 8.0), (100.0, 130.0)] {
-        let error = worst(&Activation::Relu, &arriving(low, high), 7);
+        let relu = &Activation::Relu;
+        let error = worst(relu, &arriving(relu, low, high), 7);
         assert!(error < 1e-2 * f64::max(high, 1.0), "{low} to {high}: {error}");
     }
 }
@@ -39,7 +47,7 @@ fn intervals_far_from_zero_are_met() {
 fn channels_that_do_not_vary_have_polynomials() {
     for value in [0.0, -5.0, 3.0] {
         for degree in [2, 7, 31] {
-            let constant = Arriving { sample: vec![value; 100], low: value, high: value };
+            let constant = of_sample(&Activation::Relu, vec![value; 100], value.into(), value.into());
             let (polynomial, errors) = fitted(&Activation::Relu, &[constant], degree, 1.0, &[5.0]);
             assert!(polynomial.coefficients.iter().all(|c| c[0].is_finite()), "{value} {degree}");
             assert!(errors[0] < 2e-3, "{value} {degree} {errors:?}");
@@ -49,16 +57,34 @@ fn channels_that_do_not_vary_have_polynomials() {
 
 #[test]
 fn no_numbers_give_finite_polynomials() {
-    let none =
-        Arriving { sample: vec![f32::NAN, f32::INFINITY], low: f32::NEG_INFINITY, high: f32::INFINITY };
+    let values = vec![f32::NAN, f32::INFINITY];
+    let none = of_sample(&Activation::Relu, values, f64::NEG_INFINITY, f64::INFINITY);
     let (polynomial, _) = fitted(&Activation::Relu, &[none], 3, f64::NAN, &[f64::INFINITY]);
     assert!(polynomial.coefficients.iter().all(|c| c[0].is_finite()));
+}
+
+/// Arguments that carry errors are met on average: the best polynomial is that of the original's outputs.
+#[test]
+fn errors_of_arguments_are_allowed_for() {
+    let relu = Activation::Relu;
+    let original: Vec<f64> = (0..4000).map(|i| 4.0 * share(5, i) - 2.0).collect();
+    let noise = |i: usize| 1.5 * (share(9, i as u64) - 0.5);
+    let sample: Vec<f32> = original.iter().enumerate().map(|(i, x)| (x + noise(i)) as f32).collect();
+    let unaware = of_sample(&relu, sample.clone(), -2.75, 2.75);
+    let wanted: Vec<f32> = original.iter().map(|x| relu.at(0, *x) as f32).collect();
+    let aware = Arriving { wanted: wanted.clone(), ..unaware.clone() };
+    let error = |arriving: &Arriving| {
+        let polynomial = fitted(&relu, std::slice::from_ref(arriving), 7, 1.0, &[2.75]).0;
+        let apart = sample.iter().zip(&wanted).map(|(x, y)| polynomial.at(0, (*x).into()) - f64::from(*y));
+        apart.map(|d| d * d).sum::<f64>()
+    };
+    assert!(error(&aware) < 0.97 * error(&unaware), "{} {}", error(&aware), error(&unaware));
 }
 
 proptest! {
     #[test]
     fn narrow_quadratics_have_near_vertices(low in -40f64..10.0, length in 0.01f64..4.0) {
-        let arriving = arriving(low, low + length);
+        let arriving = arriving(&Activation::Silu, low, low + length);
         let scale = arriving.reach();
         let (polynomial, errors) = fitted(&Activation::Silu, &[arriving], 2, 1.0, &[scale]);
         let [_, b, a] = [0, 1, 2].map(|k| polynomial.coefficients[k][0]);

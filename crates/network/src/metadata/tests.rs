@@ -62,8 +62,31 @@ fn entries_say_the_same() {
     let read = Metadata::parse(INPUT, 3, vec![], entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();
     assert_eq!(read, metadata);
     assert!((metadata.input_range.1 - (1.0 - 0.1307) / 0.3081).abs() < 1e-12);
-    metadata.labels[1] = "dog, large".into();
-    assert!(metadata.entries().unwrap_err().to_string().contains("dog, large"));
+}
+
+fn labels_again(labels: [&str; 3]) -> (String, Vec<String>) {
+    let metadata = Metadata { labels: labels.map(String::from).to_vec(), ..Metadata::new(INPUT, 3) };
+    let entries = metadata.entries().unwrap();
+    let entry = entries.iter().find(|(key, _)| *key == "blindsight.labels").unwrap().1.clone();
+    let read = Metadata::parse(INPUT, 3, vec![], entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();
+    (entry, read.labels)
+}
+
+#[test]
+fn labels_of_any_form_are_kept() {
+    for labels in [
+        ["cat", "dog, large", "eel"],
+        ["", " ", ","],
+        ["[1]", "[2]", "[3]"],
+        ["[\"a\"", "b", "c]"],
+        ["[\"a\"", "\"b\"", "\"c\"]"],
+        ["\\", "\"", "\u{1b}[31m"],
+    ] {
+        assert_eq!(labels_again(labels).1, labels, "{labels:?}");
+    }
+    assert_eq!(labels_again(["cat", "dog", "eel"]).0, "cat,dog,eel");
+    let listed = parsed(&[("blindsight.labels", r#"["dog, large", "b", "c"]"#)]);
+    assert_eq!(listed.labels, ["dog, large", "b", "c"]);
 }
 
 #[test]

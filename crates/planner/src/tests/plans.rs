@@ -407,6 +407,22 @@ fn plans_that_would_not_encrypt_every_image_are_refused() {
     }
 }
 
+/// A plan that fits its model in all but how inputs are normalised would be believed, and give wrong answers.
+#[test]
+fn plans_that_normalise_otherwise_than_their_model_are_refused() {
+    let model = model(&CRYPTONETS).unwrap();
+    let plan = planned(&model, Packing::Auto, Objective::Latency);
+    assert!(plan.circuit(&model).is_ok());
+    let tamperings: [fn(&mut PublicPlan); 3] =
+        [|p| p.mean[0] += 1e-3, |p| p.std[0] *= 1.01, |p| p.input_range.1 *= 0.99];
+    for tamper in tamperings {
+        let mut other = plan.clone();
+        tamper(&mut other.public);
+        let refused = other.circuit(&model).expect_err("it is another plan").to_string();
+        assert!(refused.contains("not what its choices give"), "{refused}");
+    }
+}
+
 #[test]
 fn a_digest_commits_to_the_public_part() {
     let model = model(&CRYPTONETS).unwrap();
