@@ -150,7 +150,8 @@ impl PublicKey {
     }
 }
 
-/// So many coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in constant time. `residue`
+/// So many coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in
+/// constant time. `residue`
 /// gives the residue of a coefficient modulo a prime.
 fn centred(
     basis: &Basis,

@@ -174,7 +174,8 @@ impl<'a> Evaluator<'a> {
         self.multiply(a, a, rescale)
     }
 
-    /// Divides by the last prime, or the last two where a level has two: one level and its bits of scale less.
+    /// Divides by the last prime, or the last two where a level has two: one level and its bits of scale
+    /// less.
     ///
     /// Error: [`crate::noise::division`]. Errors: [`Error::NoLevelLeft`] at level 0.
     pub fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {

@@ -67,7 +67,8 @@ impl SecretKey {
     }
 }
 
-/// A public encryption key `(b, a)`, `b = -a s + e`: at the highest level, or at the one that it was asked for.
+/// A public encryption key `(b, a)`, `b = -a s + e`: at the highest level, or at the one that it was asked
+/// for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublicKey {
     pub(crate) b: Poly<Factor>,
@@ -97,7 +98,8 @@ impl SeededPublicKey {
     /// For a level, which exists.
     fn generate(context: &Context, secret: &SecretKey, level: Level, randomness: &mut Randomness) -> Self {
         let (basis, seed) = (context.basis(level), randomness.seed());
-        // The uniform half is drawn in factor form, so the error's mask is (secret as values) times (a as factor).
+        // The uniform half is drawn in factor form, so the error's mask is (secret as values) times (a as
+        // factor).
         let a = sampler::uniform(basis, &seed).assume::<Factor>();
         let secret = Zeroizing::new(basis.forward(basis.from_signed(&secret.coefficients)));
         let b = masked_error(context, basis, &secret, &a, randomness);

@@ -184,7 +184,8 @@ impl ParametersLiteral {
     /// Checks the literal against what is asked of it.
     ///
     /// # Errors
-    /// Where `log2(QP)` exceeds what the table grants at this degree (with both figures), where a prime is out of range, not 1
+    /// Where `log2(QP)` exceeds what the table grants at this degree (with both figures), where a prime is
+    /// out of range, not 1
     /// modulo `4N` or there twice, where primes do not come out even over the levels, and where digits are
     /// empty, longer than [`MOST_DIGIT_LIMBS`], or larger than `P / 4`.
     pub fn validate_as(&self, demands: Demands) -> Result<Parameters, Error> {

@@ -33,7 +33,8 @@ const PRIVATE: &str = "private";
 
 impl PublicPlan {
     /// Checks a public plan, whoever it came from: what passes is consistent in itself, of the
-    /// security that it states, 128 bits at least, and encrypts every input of its kind: every image, and every vector once its values are
+    /// security that it states, 128 bits at least, and encrypts every input of its kind: every image, and
+    /// every vector once its values are
     /// clamped.
     ///
     /// # Errors

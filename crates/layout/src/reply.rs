@@ -105,7 +105,8 @@ const CONSTANT_ZERO_CHECKS: usize = 3;
 const CONSTANT_HEADROOM: f64 = 8.0;
 /// No reply has a smaller capacity: scores of that size come of weights that are lost in their own rounding.
 const LEAST_CAPACITY: f64 = 1.0 / (1u64 << 20) as f64;
-/// No reply has a larger scale: no two primes are larger than `2^60`, and half of that holds the least capacity.
+/// No reply has a larger scale: no two primes are larger than `2^60`, and half of that holds the least
+/// capacity.
 const LARGEST_SCALE: f64 = (1u128 << 80) as f64;
 /// No more scores than this.
 const MOST_SCORES: usize = 1 << 14;

@@ -124,7 +124,8 @@ impl Plan {
         encoded(self)
     }
 
-    /// Decodes and checks a plan, whoever it came from. What passes is consistent in itself and of the security that it states; whether it
+    /// Decodes and checks a plan, whoever it came from. What passes is consistent in itself and of the
+    /// security that it states; whether it
     /// belongs to a model, [`circuit`](Self::circuit) checks.
     ///
     /// # Errors

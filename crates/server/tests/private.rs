@@ -28,7 +28,8 @@ fn numbers(count: usize, seed: u64) -> Vec<f64> {
 }
 
 /// Two dense layers with squares between. `pairs` of further hidden units cancel: their weights and biases
-/// are opposite, so their squares are equal, and they enter the scores with opposite signs. Scores are the same whatever
+/// are opposite, so their squares are equal, and they enter the scores with opposite signs. Scores are the
+/// same whatever
 /// the pairs; errors are not.
 fn model(pairs: usize) -> Model {
     let mut first = numbers(HIDDEN * INPUTS, 1);
@@ -144,7 +145,8 @@ fn kolmogorov_smirnov(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     a.iter().chain(&b).map(|x| (share(&a, *x) - share(&b, *x)).abs()).fold(0.0, f64::max)
 }
 
-/// How much better than by chance the best threshold on the size of a reply's errors tells two networks apart.
+/// How much better than by chance the best threshold on the size of a reply's errors tells two networks
+/// apart.
 fn advantage(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     let sizes =
         |all: &[Vec<f64>]| all.iter().map(|e| vec![mean_square(e.iter().copied())]).collect::<Vec<_>>();
