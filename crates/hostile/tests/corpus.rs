@@ -124,4 +124,4 @@ macro_rules! targets {
     };
 }
 
-targets! { acceptance: 40, documents: 250_000, evaluation_keys: 100, image: 100_000, onnx: 25_000, plans: 600, reply: 10_000, request: 200 }
+targets! { acceptance: 40, documents: 250_000, evaluation_keys: 100, image: 100_000, inputs: 2_000, onnx: 25_000, plans: 600, reply: 10_000, request: 200 }
