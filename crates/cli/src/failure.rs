@@ -1,11 +1,30 @@
 //! What a command fails with: one paragraph, from what was being done down to the cause.
 
+use crate::details::Details;
+use serde::Serialize;
 use std::error::Error;
 use std::fmt;
 
-/// Why a command failed, outermost first.
+/// Why a command failed.
 #[derive(Debug)]
-pub struct Failure(Vec<String>);
+pub struct Failure {
+    /// Outermost first.
+    messages: Vec<String>,
+    details: Details,
+}
+
+/// A failure as a script reads it.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    error: Described,
+}
+
+#[derive(Debug, Serialize)]
+struct Described {
+    message: String,
+    #[serde(flatten)]
+    details: Details,
+}
 
 /// What a command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -13,11 +32,16 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure that has no cause below.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(vec![message.into()])
+        Self { messages: vec![message.into()], details: Details::none() }
+    }
+
+    /// What is printed where JSON is asked for.
+    pub fn document(&self) -> Document {
+        Document { error: Described { message: self.to_string(), details: self.details.clone() } }
     }
 }
 
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     /// The error and its causes. A cause that its error quotes already is not said twice.
     fn from(error: E) -> Self {
         let mut messages = vec![error.to_string()];
@@ -29,13 +53,13 @@ impl<E: Error> From<E> for Failure {
             }
             source = cause.source();
         }
-        Self(messages)
+        Self { messages, details: Details::of(&error) }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(": "))
+        f.write_str(&self.messages.join(": "))
     }
 }
 
@@ -49,7 +73,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
     fn during(self, what: impl FnOnce() -> String) -> Outcome<T> {
         self.map_err(|error| {
             let mut failure: Failure = error.into();
-            failure.0.insert(0, what());
+            failure.messages.insert(0, what());
             failure
         })
     }

@@ -7,6 +7,7 @@ mod arguments;
 mod chart;
 mod commands;
 mod configuration;
+mod details;
 mod failure;
 mod files;
 mod inputs;
@@ -59,14 +60,18 @@ And over HTTPS, with a page to try it:
   blindsight serve --model cryptonets-mnist
   blindsight classify --server https://127.0.0.1:8443 digit.png
 
-Exit status: 0 success, 1 failure (the reason is on stderr), 2 wrong usage.";
+Exit status: 0 success, 1 failure (the reason is on stderr; with --json a document with \"error\" on stdout, too), 2 wrong usage.";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command.run(arguments.json) {
+    let json = arguments.json;
+    match arguments.command.run(json) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", report::lines(&failure.to_string()));
+            if json {
+                report::document(&failure.document());
+            }
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,13 @@ pub fn emit<R: Serialize + Display>(report: &R, json: bool) -> Outcome {
     }
 }
 
+/// Prints a failure on stdout as JSON. Where that cannot be written nothing is left to tell it to.
+pub fn document<R: Serialize>(report: &R) {
+    if let Ok(text) = serde_json::to_string_pretty(report) {
+        let _ = writeln!(std::io::stdout().lock(), "{}", escaped(&text));
+    }
+}
+
 /// Lines without characters that steer a terminal, whoever wrote what is said in them.
 pub fn lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")

@@ -598,3 +598,26 @@ fn help_teaches_with_examples() {
         assert!(explain.contains(name), "{name} is not in {explain}");
     }
 }
+
+#[test]
+fn failures_are_documents_where_json_is_asked_for() {
+    let folder = Folder::new("failures");
+    let failed = |arguments: &str| -> Value {
+        let output = folder.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
+        let message = document["error"]["message"].as_str().expect("a message").to_string();
+        assert!(common::text(&output.stderr).contains(&message), "{message}");
+        assert_fields(&document["error"], &["kind", "message", "expected", "found", "remedy"]);
+        document["error"].clone()
+    };
+    let limit = failed("plan cryptonets-mnist --max-key-bytes 1000 --out {net.plan} --json");
+    assert_eq!(limit["kind"], "plan");
+    assert!(limit["expected"].as_str().is_some_and(|text| text.contains("1000")), "{limit}");
+    assert!(limit["remedy"].as_str().is_some_and(|text| text.contains("--max-key-bytes")), "{limit}");
+    folder.file("text.png", b"no image");
+    let image = failed("classify cryptonets-mnist {text.png} --json");
+    assert_eq!(image["kind"], "input");
+    assert!(image["expected"].is_string() && image["found"].is_string(), "{image}");
+    assert_eq!(failed("evaluate cryptonets-mnist --data {nowhere} --json")["kind"], "input");
+}

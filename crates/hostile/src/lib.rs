@@ -16,9 +16,9 @@ pub use sealed::sealed;
 pub use serving::{audit, http, server_files};
 
 use blindsight_client::Client;
-use blindsight_data::decode_image;
+use blindsight_data::{Dataset, InputSource, InputSpec, Split, decode_image};
 use blindsight_layout::{Masking, PublicPlan};
-use blindsight_network::{Image, Model, Shape};
+use blindsight_network::{Image, Metadata, Model, Shape};
 use blindsight_planner::Plan;
 use blindsight_planner::{Options, ReplyKind, plan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
@@ -36,13 +36,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "acceptance", feed: acceptance },
     Target { name: "audit", feed: audit },
     Target { name: "documents", feed: documents },
     Target { name: "evaluation_keys", feed: evaluation_keys },
     Target { name: "http", feed: http },
     Target { name: "image", feed: image },
+    Target { name: "inputs", feed: inputs },
     Target { name: "onnx", feed: onnx },
     Target { name: "plans", feed: plans },
     Target { name: "reply", feed: reply },
@@ -155,6 +156,33 @@ pub fn image(input: &[u8]) {
             }
         }
     }
+}
+
+/// Files of numbers, the first byte says of which kind: refused, or as many finite values as the network takes.
+pub fn inputs(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else { return };
+    let ending = ["npy", "npz", "csv", "json"][usize::from(*kind) % 4];
+    let thread = std::thread::current().id();
+    let name = format!("blindsight-inputs-{}-{thread:?}.{ending}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).expect("the temporary folder can be written");
+    for shape in [Shape::vector(3), Shape::vector(12), Shape::new(2, 3, 4), Shape::new(1, 2, 3)] {
+        let spec = InputSpec::new(shape, Metadata::new(shape, 3));
+        let sound = |values: &[f64]| {
+            assert!(values.len() == shape.elements() && values.iter().all(|value| value.is_finite()));
+        };
+        for source in
+            [InputSource::Numbered { path: path.clone(), index: 1 }, InputSource::File(path.clone())]
+        {
+            source.load(&spec).into_iter().for_each(|input| sound(&input.values));
+        }
+        let data = Dataset::open(&path, Split::Test, &spec);
+        if let Ok((values, labels)) = data.and_then(|data| data.inputs(0..10)) {
+            values.iter().for_each(|values| sound(values));
+            assert!(labels.iter().all(|label| *label < 3));
+        }
+    }
+    std::fs::remove_file(&path).expect("it was written");
 }
 
 /// ONNX files.

@@ -113,7 +113,8 @@ pub enum Limit {
 }
 
 impl Limit {
-    fn remedy(self) -> &'static str {
+    /// What to do where it is exceeded.
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::Error => "allow more, ask for another representation, or for a larger ring",
             Self::KeyBytes => "allow more by --max-key-bytes, or ask for another representation",

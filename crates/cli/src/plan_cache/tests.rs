@@ -77,8 +77,8 @@ fn whatever_a_plan_depends_on_is_part_of_the_key() {
         Options { objective: Objective::Operations, ..options.clone() },
         Options { packing: "image".parse().expect("a packing"), ..options.clone() },
         Options { ring_degree: Some(16384), ..options.clone() },
-        Options { max_key_bytes: Some(1 << 30), ..options.clone() },
-        Options { max_model_bytes: Some(1 << 30), ..options.clone() },
+        Options { max_key_bytes: 1 << 30, ..options.clone() },
+        Options { max_memory: 1 << 30, ..options.clone() },
         Options { max_error: Some(1.0), ..options.clone() },
         Options { cost: dearer, ..options.clone() },
     ] {
@@ -131,7 +131,7 @@ fn what_was_not_used_for_longest_is_removed() {
     let (folder, model) = (Folder::new(), model());
     let plan = made(&model).expect("a plan");
     let cache = PlanCache { most_entries: 3, ..folder.cache() };
-    let options = |n: u64| Options { max_key_bytes: Some(n), ..Options::default() };
+    let options = |n: u64| Options { max_key_bytes: n, ..Options::default() };
     let keep = |n| drop(cache.plan(&model, &options(n), || Ok(plan.clone())).expect("a plan"));
     let is_kept = |n| folder.0.join(Key::new(&model, &options(n), &cache.planner).file_name()).exists();
     fs::create_dir_all(&folder.0).expect("a folder");

@@ -589,3 +589,13 @@ fn keys_that_servers_and_clients_refuse_by_default_are_said_beforehand() {
     let [_, agreed] = &said(&plan)[..] else { panic!("both are exceeded") };
     assert!(agreed.contains("1024 MiB") && agreed.contains("--max-key-bytes"), "{agreed}");
 }
+
+#[test]
+fn networks_that_are_far_too_large_are_refused_at_once_with_figures() {
+    let input = blindsight_network::Shape::new(3, 256, 256);
+    let large =
+        Figures { input, outputs: 64, kernel: [7, 7], stride: [1, 1], hidden: None, scores: 1, ..CRYPTONETS };
+    let refusal = crate::plan(&model(&large).unwrap(), &Options::default()).unwrap_err().to_string();
+    assert!(refusal.contains("multiplications") && refusal.contains("smaller images"), "{refusal}");
+    assert!(refusal.contains("536870912"), "{refusal}");
+}
