@@ -1,4 +1,5 @@
-//! Puts the built page into the binary: each file of `web/page`, its gzip form where that is smaller, its digest as a tag.
+//! Puts the built page into the binary: each file of `web/page`, its gzip form where that is smaller, its
+//! digest as a tag.
 
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};

@@ -2,8 +2,8 @@
 //!
 //! A [`Scheme`] encodes plaintexts, once for a model; a [`Backend`] operates on ciphertexts, with the keys of
 //! one client. The CPU's are `Context` and `Evaluator` of `blindsight_ckks`. An operation is one call with
-//! everything that it may do together: no part of a transform, a rotate-and-sum or a chain crosses the seam, so a
-//! backend is free in how it keeps what lies between.
+//! everything that it may do together: no part of a transform, a rotate-and-sum or a chain crosses the seam,
+//! so a backend is free in how it keeps what lies between.
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 /// Builds a [`Circuit`] operation by operation.
 ///
-/// Each method appends one node, computes the level and scale of its result, and returns an [`Error`] with the figures where the
-/// operands do not fit: no level left, different levels or scales, a rotation out of range.
+/// Each method appends one node, computes the level and scale of its result, and returns an [`Error`] with
+/// the figures where the operands do not fit: no level left, different levels or scales, a rotation out of
+/// range.
 #[derive(Debug)]
 pub struct Builder {
     circuit: Circuit,
@@ -168,12 +169,12 @@ impl Builder {
         self.push(Operation::Rotate(value, steps), level, scale)
     }
 
-    /// The sum over the giant steps of their rotation of the sum of `plain * rotated value`, where each term says which of `values` it
-    /// reads. Every value is at one level and is read, and all products are at one scale. Plaintexts are all
-    /// extended or none is: what that
-    /// means for the cost, [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need,
-    /// and nothing else:
-    /// see [`GiantOrder`]. The result is at the products' scale and the values' level; rescaled, over the prime and a level below.
+    /// The sum over the giant steps of their rotation of the sum of `plain * rotated value`, where each term
+    /// says which of `values` it reads. Every value is at one level and is read, and all products are at one
+    /// scale. Plaintexts are all extended or none is: what that means for the cost,
+    /// [`Hoisting`](crate::Hoisting) says. `order` decides which keys giant steps need, and nothing else: see
+    /// [`GiantOrder`]. The result is at the products' scale and the values' level; rescaled, over the prime
+    /// and a level below.
     pub fn transform(
         &mut self,
         values: Vec<Value>,
@@ -215,8 +216,8 @@ impl Builder {
         role.filter(|role| *role == Role::Factor).unwrap_or(Role::ExtendedFactor)
     }
 
-    /// The value rotated and summed stage by stage: `v = v + sum of v rotated by each of the stage's steps`. Without stages this is a
-    /// rescale, or the value itself.
+    /// The value rotated and summed stage by stage: `v = v + sum of v rotated by each of the stage's steps`.
+    /// Without stages this is a rescale, or the value itself.
     pub fn rotate_and_sum(
         &mut self,
         value: Value,
@@ -255,8 +256,9 @@ impl Builder {
         self.push(Operation::DropLevel(value, level), level, scale)
     }
 
-    /// Sums of scalar multiples of values, one for each row, with weights rounded at `scale`: the next stage of a chain, or the first of
-    /// one. Not reduced: only further stages and [`reduce`](Self::reduce) take the results, all of them, in order.
+    /// Sums of scalar multiples of values, one for each row, with weights rounded at `scale`: the next stage
+    /// of a chain, or the first of one. Not reduced: only further stages and [`reduce`](Self::reduce) take
+    /// the results, all of them, in order.
     pub fn sums(&mut self, values: &[Value], rows: ScalarRows, scale: Scale) -> Result<Vec<Value>, Error> {
         const NAME: &str = "scalar sum";
         let (level, before) = self.stage_operands(NAME, values)?;
@@ -277,7 +279,8 @@ impl Builder {
         self.push_stage(NAME, operations, level, Scale(scale.0 * scale.0))
     }
 
-    /// The end of a chain: each value relinearised, where it was squared, and divided by the last `rescales` primes of the level.
+    /// The end of a chain: each value relinearised, where it was squared, and divided by the last `rescales`
+    /// primes of the level.
     pub fn reduce(&mut self, values: &[Value], rescales: usize) -> Result<Vec<Value>, Error> {
         const NAME: &str = "reduction";
         let (level, mut scale) = self.stage_operands(NAME, values)?;
@@ -293,7 +296,8 @@ impl Builder {
         values.iter().map(reduce).collect()
     }
 
-    /// Level and scale of what a stage takes: ciphertexts that agree in both, or all values of the last stage.
+    /// Level and scale of what a stage takes: ciphertexts that agree in both, or all values of the last
+    /// stage.
     fn stage_operands(&self, name: &'static str, values: &[Value]) -> Result<(Level, Scale), Error> {
         let first = *values.first().ok_or(Error::Empty { operation: name })?;
         let node = self.node(first)?;

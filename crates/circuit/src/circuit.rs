@@ -1,4 +1,5 @@
-//! The circuit itself: a list of nodes in static single assignment, in an order in which they can be computed.
+//! The circuit itself: a list of nodes in static single assignment, in an order in which they can be
+//! computed.
 
 use crate::sums::SumStage;
 pub use crate::value::{Plain, Value};
@@ -7,7 +8,8 @@ use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, S
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One giant step of a [`Operation::Transform`]: `rotation` of the sum of `plain * rotated value` over the terms.
+/// One giant step of a [`Operation::Transform`]: `rotation` of the sum of `plain * rotated value` over the
+/// terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GiantStep {
     /// The rotation of the sum, to the left.
@@ -91,7 +93,8 @@ pub enum Operation {
     },
     /// A square, not reduced.
     Square(Value),
-    /// The end of a chain: the value relinearised, where it was squared, and divided by the last primes of its level.
+    /// The end of a chain: the value relinearised, where it was squared, and divided by the last primes of
+    /// its level.
     Reduce {
         /// What is reduced.
         value: Value,

@@ -7,7 +7,8 @@ use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
 use blindsight_ckks::Encoding;
 
-/// The outputs of the circuit for these slots of its inputs: all slots of an output, or the coefficients that are read of it.
+/// The outputs of the circuit for these slots of its inputs: all slots of an output, or the coefficients that
+/// are read of it.
 ///
 /// # Errors
 /// Where the number of inputs, or of the slots of one, is not the circuit's.
@@ -17,7 +18,8 @@ pub fn run(circuit: &Circuit, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Erro
     Ok(circuit.outputs().iter().zip(values).map(|(output, slots)| clear.read(output, slots)).collect())
 }
 
-/// As [`run`], but returns all values that the circuit computes, in the order of its nodes: to look at what lies between.
+/// As [`run`], but returns all values that the circuit computes, in the order of its nodes: to look at what
+/// lies between.
 pub fn trace(circuit: &Circuit, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
     let mut trace = Trace { clear: Clear::new(circuit, inputs)?, values: vec![] };
     interpret::run(circuit, &mut trace)?;

@@ -3,10 +3,11 @@
 use crate::counts::Work;
 use serde::{Deserialize, Serialize};
 
-/// Microseconds for each unit of [`Work`] on one core, at ring degree 8192. At other degrees transforms are scaled by `N log N`, the
-/// rest by `N`.
+/// Microseconds for each unit of [`Work`] on one core, at ring degree 8192. At other degrees transforms are
+/// scaled by `N log N`, the rest by `N`.
 ///
-/// Keys, plaintexts and inputs are taken to come from memory: between two runs for one client a server runs for others.
+/// Keys, plaintexts and inputs are taken to come from memory: between two runs for one client a server runs
+/// for others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// A one-limb transform.
@@ -24,7 +25,8 @@ pub struct CostModel {
     /// A one-limb multiply-accumulate by scalars in a chain.
     #[serde(default = "scalar_product")]
     pub scalar_product: f64,
-    /// Unpacking one limb of a fresh ciphertext and expanding its seed: no part of a circuit, but of every request.
+    /// Unpacking one limb of a fresh ciphertext and expanding its seed: no part of a circuit, but of every
+    /// request.
     #[serde(default = "expansion")]
     pub expansion: f64,
 }
@@ -46,8 +48,8 @@ pub const UNITS: usize = 7;
 const REFERENCE_DEGREE: f64 = 8192.0;
 
 impl Default for CostModel {
-    /// One core of a recent x86-64 server with AVX-512, as seen within whole inferences: there reads miss the caches more than when they
-    /// are measured by themselves.
+    /// One core of a recent x86-64 server with AVX-512, as seen within whole inferences: there reads miss the
+    /// caches more than when they are measured by themselves.
     fn default() -> Self {
         Self {
             ntt: 7.5,

@@ -6,8 +6,8 @@ use std::ops::{Add, AddAssign, Mul};
 
 /// How many operations of each kind, and the work that they are made of.
 ///
-/// A rotate-and-sum counts each rotation that it performs; a rotation by zero counts nothing. A rescale that is fused with a mod-down counts
-/// as a rescale.
+/// A rotate-and-sum counts each rotation that it performs; a rotation by zero counts nothing. A rescale that
+/// is fused with a mod-down counts as a rescale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// All rotations, hoisted ones too.

@@ -34,7 +34,8 @@ impl DryRun {
         model.microseconds(&self.totals.work, self.degree) / 1e3
     }
 
-    /// Bytes of plaintexts, of keys and of the ciphertexts of sums of products that are read, each as often as it is used.
+    /// Bytes of plaintexts, of keys and of the ciphertexts of sums of products that are read, each as often
+    /// as it is used.
     pub fn streamed_bytes(&self) -> u64 {
         self.totals.work.streamed * self.degree as u64 * size_of::<u32>() as u64
     }

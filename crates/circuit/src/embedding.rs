@@ -1,7 +1,9 @@
-//! Slots and coefficients of real polynomials: the canonical embedding of the conjugate-invariant ring, for few coefficients.
+//! Slots and coefficients of real polynomials: the canonical embedding of the conjugate-invariant ring, for
+//! few coefficients.
 //!
-//! Slot `s` is the value at `exp(i theta_s)`, `theta_s = 2 pi 5^s / 4N`, so a polynomial in the basis `{1, X^i + X^-i}` has slots
-//! `z_s = a_0 + sum over i of a_i 2 cos(i theta_s)`. The cosines are orthogonal over all slots: `a_i = 1/N sum over s of z_s cos(i theta_s)`.
+//! Slot `s` is the value at `exp(i theta_s)`, `theta_s = 2 pi 5^s / 4N`, so a polynomial in the basis
+//! `{1, X^i + X^-i}` has slots `z_s = a_0 + sum over i of a_i 2 cos(i theta_s)`. The cosines are orthogonal
+//! over all slots: `a_i = 1/N sum over s of z_s cos(i theta_s)`.
 
 use std::f64::consts::TAU;
 
@@ -34,7 +36,8 @@ impl Embedding {
         sum / slots.len() as f64
     }
 
-    /// Adds the polynomial with these coefficients to the slots. The time is slots times nonzero coefficients.
+    /// Adds the polynomial with these coefficients to the slots. The time is slots times nonzero
+    /// coefficients.
     pub fn add_coefficients(&self, coefficients: &[f64], slots: &mut [f64]) {
         for (index, a) in coefficients.iter().enumerate().filter(|(_, a)| **a != 0.0) {
             let factor = if index == 0 { *a } else { 2.0 * a };

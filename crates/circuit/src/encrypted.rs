@@ -49,7 +49,8 @@ enum Encoded<F, A> {
 pub struct Run<C = Ciphertext> {
     /// The outputs, in order.
     pub outputs: Vec<C>,
-    /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies below.
+    /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies
+    /// below.
     pub counts: Counts,
 }
 
@@ -64,11 +65,12 @@ impl Program {
 }
 
 impl<S: Scheme> Program<S> {
-    /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and keeps equal ones once.
+    /// Encodes the circuit's plaintexts, each thread of the rayon pool it is called in one at a time, and
+    /// keeps equal ones once.
     ///
     /// # Errors
-    /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level, or numbers that do not
-    /// repeat as it says.
+    /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level, or
+    /// numbers that do not repeat as it says.
     pub fn encode_by(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
         let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
         let positions = parallel::map(circuit.plains().iter(), |spec| {
@@ -122,11 +124,12 @@ impl<S: Scheme> Program<S> {
         &self.plaintexts.encoded[self.positions[plain.index()]]
     }
 
-    /// Runs the circuit. Work on different blocks of limbs is spread over the threads of the rayon pool it is called in; each value is freed after
-    /// its last use.
+    /// Runs the circuit. Work on different blocks of limbs is spread over the threads of the rayon pool it is
+    /// called in; each value is freed after its last use.
     ///
     /// # Errors
-    /// Where the inputs are not of the number, levels and scales that the circuit takes, and where a key is missing.
+    /// Where the inputs are not of the number, levels and scales that the circuit takes, and where a key is
+    /// missing.
     pub fn run<B: Backend<Scheme = S>>(
         &self,
         backend: &B,
@@ -257,7 +260,8 @@ impl<'a, B: Backend> Encrypted<'a, B> {
     }
 }
 
-/// What an operation performs, counted from the operation itself: the dry run's counts are held against these.
+/// What an operation performs, counted from the operation itself: the dry run's counts are held against
+/// these.
 fn performed(operation: &Operation) -> Counts {
     let mut counts = Counts::default();
     match operation {

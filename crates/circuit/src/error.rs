@@ -48,7 +48,8 @@ pub enum Error {
         /// The operation.
         operation: &'static str,
     },
-    /// A value between the stages of a chain where a ciphertext is needed, or stages that do not follow each other.
+    /// A value between the stages of a chain where a ciphertext is needed, or stages that do not follow each
+    /// other.
     #[error(
         "the result of a {operation} is not reduced: only the next stage of its chain takes it, whole and in order; reduce it first"
     )]

@@ -1,4 +1,5 @@
-//! What all executors that compute values share: the order of the nodes, and when a value is no longer needed.
+//! What all executors that compute values share: the order of the nodes, and when a value is no longer
+//! needed.
 
 use crate::Error;
 use crate::circuit::{Circuit, Node, Operation, Output, Value};
@@ -14,7 +15,8 @@ pub(crate) trait Executor {
     /// The value of any other node.
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error>;
 
-    /// The values that a chain beginning at this node ends in, where the executor computes all of its nodes together.
+    /// The values that a chain beginning at this node ends in, where the executor computes all of its nodes
+    /// together.
     fn chain(
         &mut self,
         _start: usize,

@@ -2,14 +2,20 @@
 //!
 //! # Concepts
 //!
-//! * A [`Circuit`] is a list of nodes in static single assignment. Each node is one [`Operation`] of the evaluator in `ckks`, with the
-//!   level and scale of its result. [`Builder`] computes both and refuses what does not fit, with the figures.
-//! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted without making any.
-//! * [`scalar`] chains sum scalar multiples of many values and square them; the encrypted executor computes each as a whole.
-//! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit means.
-//! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into time, [`predict()`] gives the
-//!   error of each output, simulated with the variances in `blindsight_ckks::noise`.
-//! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret; [`backend`] is what it runs them by.
+//! * A [`Circuit`] is a list of nodes in static single assignment. Each node is one [`Operation`] of the
+//!   evaluator in `ckks`, with the level and scale of its result. [`Builder`] computes both and refuses what
+//!   does not fit, with the figures.
+//! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted
+//!   without making any.
+//! * [`scalar`] chains sum scalar multiples of many values and square them; the encrypted executor computes
+//!   each as a whole.
+//! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit
+//!   means.
+//! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into
+//!   time, [`predict()`] gives the error of each output, simulated with the variances in
+//!   `blindsight_ckks::noise`.
+//! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret; [`backend`]
+//!   is what it runs them by.
 //!
 //! # Contract
 //!

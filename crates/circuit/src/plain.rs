@@ -11,8 +11,9 @@ const PART: usize = 2048;
 
 /// The numbers of a plaintext, made when they are asked for.
 ///
-/// A circuit may hold thousands of plaintexts; counting them needs none of their values, and whoever encodes them needs them
-/// one at a time. So a plaintext is a function from weights (shared, behind an `Arc`) to slots.
+/// A circuit may hold thousands of plaintexts; counting them needs none of their values, and whoever encodes
+/// them needs them one at a time. So a plaintext is a function from weights (shared, behind an `Arc`) to
+/// slots.
 #[derive(Clone)]
 pub struct Numbers {
     make: Arc<dyn Fn() -> Vec<f64> + Send + Sync>,
@@ -31,8 +32,9 @@ impl Numbers {
         Self::new(move || parallel::map((0..slots).step_by(PART), &part).concat())
     }
 
-    /// As [`per_slot`](Self::per_slot), for numbers that [repeat](Self::repeating) so often: those of the first part alone are
-    /// made. That the others are the same is the caller's to know, and is looked at with debug assertions only.
+    /// As [`per_slot`](Self::per_slot), for numbers that [repeat](Self::repeating) so often: those of the
+    /// first part alone are made. That the others are the same is the caller's to know, and is looked at with
+    /// debug assertions only.
     pub fn periodic(slots: usize, repeats: usize, at: impl Fn(usize) -> f64 + Send + Sync + 'static) -> Self {
         let (at, period) = (Arc::new(at), slots / repeats);
         let same = at.clone();
@@ -48,8 +50,9 @@ impl Numbers {
         Self::new(make).repeating(repeats)
     }
 
-    /// The same, which fill all slots and repeat so often, in equal parts: a power of two. Factors that repeat are
-    /// smaller, and whoever counts them must know before there are any numbers. Encoding checks it.
+    /// The same, which fill all slots and repeat so often, in equal parts: a power of two. Factors that
+    /// repeat are smaller, and whoever counts them must know before there are any numbers. Encoding checks
+    /// it.
     pub fn repeating(self, repeats: usize) -> Self {
         assert!(repeats.is_power_of_two(), "{repeats} repeats: expected a power of two");
         Self { repeats, ..self }
@@ -118,7 +121,8 @@ impl PlainSpec {
     }
 }
 
-/// How many factors a sum of products reads, and how much of them there is to read: those that repeat are smaller.
+/// How many factors a sum of products reads, and how much of them there is to read: those that repeat are
+/// smaller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Factors {
     /// How many there are.

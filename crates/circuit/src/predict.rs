@@ -1,9 +1,11 @@
-//! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run makes them.
+//! Predicted errors: the circuit on plain slots of a probe, with errors injected where the encrypted run
+//! makes them.
 //!
-//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula, because rotate-and-sum makes copies whose
-//! errors are the same ones: how they add up in the end depends on all that happens to them. A fresh error has coefficients that are
-//! independent and of one variance; the embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its
-//! variance, so the uniform one does.
+//! The variances are those of `blindsight_ckks::noise`. Errors are simulated and not propagated by formula,
+//! because rotate-and-sum makes copies whose errors are the same ones: how they add up in the end depends on
+//! all that happens to them. A fresh error has coefficients that are independent and of one variance; the
+//! embedding is orthogonal, so its slots are, too. Its distribution does not matter, only its variance, so
+//! the uniform one does.
 //!
 //! Every operation is named where errors are injected: one without a formula does not compile.
 
@@ -29,7 +31,8 @@ pub struct Prediction {
     pub deviations: Vec<f64>,
 }
 
-/// How many runs are averaged over: fewer for large circuits, which take their time and have many errors to average over in each run.
+/// How many runs are averaged over: fewer for large circuits, which take their time and have many errors to
+/// average over in each run.
 fn runs(circuit: &Circuit) -> u64 {
     let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 2 };
     (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(least, 8) as u64
@@ -40,10 +43,12 @@ const MOST_PLAINTEXTS: usize = 1000;
 /// Circuits of more nodes are run once.
 const MOST_NODES_TO_REPEAT: usize = 10_000;
 
-/// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same prediction.
+/// Runs the circuit on a probe and predicts the error of each output. The same probe gives the same
+/// prediction.
 ///
 /// # Errors
-/// Where the probe does not fit the inputs, and where a value of the probe would overflow the modulus of its level.
+/// Where the probe does not fit the inputs, and where a value of the probe would overflow the modulus of its
+/// level.
 pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>, Error> {
     let clear = Clear::new(circuit, probe)?;
     let noisy =
@@ -74,7 +79,8 @@ struct Lanes<'a> {
 }
 
 impl Lanes<'_> {
-    /// Sums of products with plaintexts in all lanes, giant step by giant step, each with its rotation; and the mean square of each plaintext.
+    /// Sums of products with plaintexts in all lanes, giant step by giant step, each with its rotation; and
+    /// the mean square of each plaintext.
     fn sums<'v>(&mut self, steps: &[(usize, Vec<Product<'v>>)]) -> Result<(Vec<Vec<f64>>, Vec<f64>), Error> {
         let slots = self.checked.clear.slots();
         let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
@@ -177,8 +183,8 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// The largest coefficient magnitude that must not wrap around: of all, or of those that are read. A coefficient is a mean of
-    /// slots times cosines, so none exceeds the largest slot.
+    /// The largest coefficient magnitude that must not wrap around: of all, or of those that are read. A
+    /// coefficient is a mean of slots times cosines, so none exceeds the largest slot.
     fn magnitude(&self, value: Value, slots: &[f64]) -> f64 {
         let largest = |numbers: &[f64]| numbers.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
         match &self.read_in_part[value.index()] {
@@ -233,7 +239,8 @@ impl Random {
 }
 
 impl Noisy<'_> {
-    /// What the division at the end of an operation adds, at the result's scale: of a rescale, a mod-down, or both in one.
+    /// What the division at the end of an operation adds, at the result's scale: of a rescale, a mod-down, or
+    /// both in one.
     fn add_division(&mut self, slots: &mut [f64], scale: Scale) {
         self.random.add_error(slots, noise::division(self.circuit.parameters()), scale);
     }
@@ -372,8 +379,8 @@ impl Noisy<'_> {
     }
 }
 
-/// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean squares come in the order of the
-/// terms, multiply the baby steps' errors.
+/// What the key-switches inside a linear transform add before the last division. Plaintexts, whose mean
+/// squares come in the order of the terms, multiply the baby steps' errors.
 fn transform_variance(
     circuit: &Circuit,
     key: Variance,
@@ -396,8 +403,9 @@ fn transform_variance(
     giant_steps.iter().map(giant_step).sum()
 }
 
-/// For each value, the coefficients that are read of it where nothing else depends on it. Operations that act on each coefficient by
-/// itself hand this on to their operands: what wraps around in other coefficients stays there.
+/// For each value, the coefficients that are read of it where nothing else depends on it. Operations that act
+/// on each coefficient by itself hand this on to their operands: what wraps around in other coefficients
+/// stays there.
 fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
     let mut readings: Vec<Vec<Option<BTreeSet<usize>>>> = vec![vec![]; circuit.nodes().len()];
     for output in circuit.outputs() {

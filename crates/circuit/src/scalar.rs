@@ -1,8 +1,9 @@
 //! Chains of scalar sums and squares: what a circuit computes for many values at once, without a rotation.
 //!
-//! A chain begins at ciphertexts and goes through *stages*: sums of scalar multiples, or squares, of all values of the stage before. It ends
-//! where its last values are *reduced*: relinearised, if they were squared, and rescaled. Nodes of a chain stand one after the other, so that
-//! an executor may compute them together; what lies between is no ciphertext and no other operation takes it.
+//! A chain begins at ciphertexts and goes through *stages*: sums of scalar multiples, or squares, of all
+//! values of the stage before. It ends where its last values are *reduced*: relinearised, if they were
+//! squared, and rescaled. Nodes of a chain stand one after the other, so that an executor may compute them
+//! together; what lies between is no ciphertext and no other operation takes it.
 
 use crate::circuit::{Circuit, Node, Operation, Value};
 pub use crate::sums::{ScalarRows, SumStage};

@@ -1,4 +1,5 @@
-//! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change there is a change here.
+//! What each operation counts and costs. The work follows the evaluator in `ckks` step by step; a change
+//! there is a change here.
 
 use crate::circuit::{Circuit, GiantStep, Node, Operation, Output};
 use crate::counts::{Counts, Work};
@@ -63,9 +64,8 @@ pub struct TransformShape {
 /// How much of the baby steps' key-switches is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Hoisting {
-    /// Their decomposition: each baby step is brought down by itself. What many giant steps read is cheaper so, as
-    /// products and plaintexts have no
-    /// special primes.
+    /// Their decomposition: each baby step is brought down by itself. What many giant steps read is cheaper
+    /// so, as products and plaintexts have no special primes.
     Once,
     /// The mod-down, too: sums are kept in the extended basis.
     #[default]
@@ -151,7 +151,8 @@ impl<'a> Tally<'a> {
     /// A sum of products with plaintexts.
     pub fn dot(&self, factors: Factors, rescale: Rescale) -> Counts {
         let terms = factors.count;
-        // Both halves of the ciphertext and the plaintext: many ciphertexts are no more in the caches than many plaintexts.
+        // Both halves of the ciphertext and the plaintext: many ciphertexts are no more in the caches than
+        // many plaintexts.
         let work = Work {
             multiply_accumulates: 2 * terms * self.limbs,
             streamed: 2 * terms * self.limbs + factors.read(self.limbs),

@@ -3,9 +3,9 @@
 use crate::circuit::{Circuit, Value};
 use std::ops::Range;
 
-/// The most bytes that values take at once while `circuit` runs, each from when it is there until its last use,
-/// as ciphertexts of whole limbs. A chain of scalar sums is computed in pieces, so that of its values only the
-/// last ones count. What operations take for themselves comes on top, some ciphertexts a thread.
+/// The most bytes that values take at once while `circuit` runs, each from when it is there until its last
+/// use, as ciphertexts of whole limbs. A chain of scalar sums is computed in pieces, so that of its values
+/// only the last ones count. What operations take for themselves comes on top, some ciphertexts a thread.
 pub fn working_bytes(circuit: &Circuit) -> u64 {
     let mut live = Live { circuit, uses: circuit.uses(), bytes: 0, most: 0 };
     let mut at = 0;
@@ -61,7 +61,8 @@ mod tests {
     use blindsight_ckks::{Level, ParametersLiteral, Scale};
     use blindsight_ring::primes;
 
-    /// Three inputs of two limbs live beside the sum of two; the next sum comes when only one of them is left.
+    /// Three inputs of two limbs live beside the sum of two; the next sum comes when only one of them is
+    /// left.
     #[test]
     fn values_count_from_when_they_are_there_to_their_last_use() {
         let moduli = primes::search(1024, 1 << 26, 1 << 25, 1 << 27)[..2].to_vec();

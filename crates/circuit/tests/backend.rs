@@ -1,4 +1,5 @@
-//! Another backend than the CPU's: plain slots. What the executor asks of a backend is all that a circuit needs.
+//! Another backend than the CPU's: plain slots. What the executor asks of a backend is all that a circuit
+//! needs.
 
 use blindsight_circuit::backend::{Backend, Scheme, Stage};
 use blindsight_circuit::encrypted::Program;

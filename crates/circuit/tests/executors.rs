@@ -1,4 +1,5 @@
-//! The three executors agree: decrypted outputs with the clear run, errors with the prediction, counts with what was done.
+//! The three executors agree: decrypted outputs with the clear run, errors with the prediction, counts with
+//! what was done.
 
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
@@ -223,7 +224,8 @@ impl Machine {
     }
 }
 
-/// What a random circuit does and gives under the keys of a seed: its slots, and the coefficients that are read.
+/// What a random circuit does and gives under the keys of a seed: its slots, and the coefficients that are
+/// read.
 fn encrypted(circuit: &Circuit, inputs: &[Vec<f64>], seed: u8) -> (Counts, [Vec<f64>; 2]) {
     let mut machine = Machine::new(circuit, seed);
     let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
@@ -268,8 +270,9 @@ proptest! {
         prop_assert_eq!(&predicted[0].values, &expected[0]);
         let (counts, errors) = measured(&circuit, &inputs, &expected, seed..seed + 16);
         prop_assert_eq!(Counts { work: Work::default(), ..dry_run(&circuit).totals }, counts);
-        // Squares of squares and sums may leave an output that is wrong by one large slot's error, of which the prediction averages
-        // eight draws and the measurement sixteen: the deviation of eight is a quarter of the true one once in 100,000 times.
+        // Squares of squares and sums may leave an output that is wrong by one large slot's error, of which
+        // the prediction averages eight draws and the measurement sixteen: the deviation of eight is a
+        // quarter of the true one once in 100,000 times.
         for (error, predicted) in errors.iter().zip(&predicted) {
             let deviation = predicted.deviation;
             prop_assert!(*error < 4.0 * deviation, "error {error} where {deviation} was predicted");
@@ -342,7 +345,8 @@ fn what_lies_between_stages_is_taken_by_nothing_else() {
     assert!(matches!(b.finish(vec![last]), Err(Error::Unreduced { .. })));
 }
 
-/// The predicted deviation is the measured one, not only a bound: over many keys, for a circuit of all operations.
+/// The predicted deviation is the measured one, not only a bound: over many keys, for a circuit of all
+/// operations.
 #[test]
 fn prediction_is_the_measured_error() {
     let steps = [
@@ -361,7 +365,8 @@ fn prediction_is_the_measured_error() {
     assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation);
 }
 
-/// A circuit of every operation, with and without rescales, whose first output is read in coefficients and whose second in slots.
+/// A circuit of every operation, with and without rescales, whose first output is read in coefficients and
+/// whose second in slots.
 fn every_operation(parameters: blindsight_ckks::Parameters) -> Result<Circuit, Error> {
     let mut builder = Builder::new(parameters);
     let b = &mut builder;
@@ -546,7 +551,8 @@ fn a_builder_refuses_what_does_not_fit() {
     assert!(matches!(other_level, Err(Error::LevelMismatch { .. })));
 }
 
-/// A factor that repeats is as much smaller as it says, in counts and in bytes; numbers that do not are refused.
+/// A factor that repeats is as much smaller as it says, in counts and in bytes; numbers that do not are
+/// refused.
 #[test]
 fn factors_that_repeat_are_smaller() {
     let of = |repeats: usize, numbers: Vec<f64>| {

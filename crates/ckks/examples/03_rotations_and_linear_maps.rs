@@ -1,7 +1,7 @@
 //! # 3. Rotations and linear maps
 //!
-//! Slots do not see each other, until a rotation moves them. This essay sums slots by rotating and adding, and multiplies an encrypted
-//! vector by a matrix with far fewer rotations than the matrix has rows.
+//! Slots do not see each other, until a rotation moves them. This essay sums slots by rotating and adding,
+//! and multiplies an encrypted vector by a matrix with far fewer rotations than the matrix has rows.
 
 use blindsight_ckks::{
     Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform,
@@ -24,8 +24,9 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let context = Context::new(literal.validate()?, Kernel::from_environment()?)?;
     let (slots, scale, level) = (context.parameters().slots(), Scale::bits(26.0), Level(1));
 
-    // A rotation by k moves slot j + k to slot j. Each k needs a key of its own, which is large: a circuit asks for just those it
-    // uses. Here these are 1, 2, 3 (baby steps), 4, 8, 12 (giant steps), which also serve the sum of sixteen slots.
+    // A rotation by k moves slot j + k to slot j. Each k needs a key of its own, which is large: a circuit
+    // asks for just those it uses. Here these are 1, 2, 3 (baby steps), 4, 8, 12 (giant steps), which also
+    // serve the sum of sixteen slots.
     let mut requirements = KeyRequirements::default();
     [1, 2, 3, 4, 8, 12].iter().for_each(|&steps| requirements.rotate_at(steps, level));
     let mut randomness = Randomness::from_system()?;
@@ -38,15 +39,17 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let x: Vec<f64> = (0..slots).map(|j| ((j % SIZE) as f64).cos()).collect();
     let a = secret.encrypt(&context, &x, level, scale, &mut randomness)?.expand(context.basis(level));
 
-    // One rotation. The expensive part is to take the ciphertext apart into digits; several rotations of one ciphertext share that
-    // ("hoisting"), and hoisted_rotations returns the same bits that single rotations would.
+    // One rotation. The expensive part is to take the ciphertext apart into digits; several rotations of one
+    // ciphertext share that ("hoisting"), and hoisted_rotations returns the same bits that single rotations
+    // would.
     let rotated = evaluator.rotate(&a, 3)?;
     assert_near(&secret.decrypt(&context, &rotated), |j| x[(j + 3) % slots]);
     let hoisted = evaluator.hoisted_rotations(&a, &[1, 2, 3])?;
     assert_eq!(hoisted[2], rotated);
 
-    // Rotate-and-sum adds slots: each stage adds rotations of the running sum to it. Stages of one rotation double (1, 2, 4, 8 for sixteen slots:
-    // four decompositions); stages of three quadruple with hoisted rotations (two decompositions, six rotations). Both sum the same.
+    // Rotate-and-sum adds slots: each stage adds rotations of the running sum to it. Stages of one rotation
+    // double (1, 2, 4, 8 for sixteen slots: four decompositions); stages of three quadruple with hoisted
+    // rotations (two decompositions, six rotations). Both sum the same.
     let doubling = evaluator.rotate_and_sum(a.clone(), &[vec![1], vec![2], vec![4], vec![8]], Rescale::No)?;
     let quadrupling = evaluator.rotate_and_sum(a.clone(), &[vec![1, 2, 3], vec![4, 8, 12]], Rescale::No)?;
     let total: f64 = x[..SIZE].iter().sum();
@@ -54,13 +57,15 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         assert_near(&secret.decrypt(&context, &summed), |_| total);
     }
 
-    // A matrix times a vector, by diagonals: diagonal d has the elements M[j][j + d], and M x is the sum over d of diagonal d times x
-    // rotated by d. Sixteen diagonals would be fifteen rotations. Baby steps b and giant steps g with d = g + b need six:
+    // A matrix times a vector, by diagonals: diagonal d has the elements M[j][j + d], and M x is the sum over
+    // d of diagonal d times x rotated by d. Sixteen diagonals would be fifteen rotations. Baby steps b and
+    // giant steps g with d = g + b need six:
     //
     //     M x = sum over g of rotate_g(sum over b of (diagonal g + b, rotated back by g) * rotate_b(x))
     //
-    // The inner sums are taken before the division that ends a key-switch, modulo the special primes too, so their factors are encoded
-    // with those ("extended"). At q_1 as the factors' scale, the rescale restores the scale of the input exactly.
+    // The inner sums are taken before the division that ends a key-switch, modulo the special primes too, so
+    // their factors are encoded with those ("extended"). At q_1 as the factors' scale, the rescale restores
+    // the scale of the input exactly.
     let matrix = |row: usize, column: usize| ((row * SIZE + column) as f64 * 0.37).sin();
     let factor_scale = Scale(context.parameters().modulus(level));
     let factor = |d: usize| {

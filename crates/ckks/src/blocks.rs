@@ -1,4 +1,5 @@
-//! Pointwise work on polynomials, block by block of each limb: what belongs together meets in the caches, and threads share it evenly.
+//! Pointwise work on polynomials, block by block of each limb: what belongs together meets in the caches, and
+//! threads share it evenly.
 
 use blindsight_ring::{Form, Poly, Values, parallel};
 use std::ops::Range;

@@ -47,8 +47,8 @@ impl SeededCiphertext {
         self.scale
     }
 
-    /// Expands the uniform half from its seed. `basis` is that of the ciphertext's level; operations panic on a ciphertext
-    /// expanded over another.
+    /// Expands the uniform half from its seed. `basis` is that of the ciphertext's level; operations panic on
+    /// a ciphertext expanded over another.
     pub fn expand(self, basis: &Basis) -> Ciphertext {
         let c1 = sampler::uniform(basis, &self.seed);
         Ciphertext { c0: self.c0, c1, level: self.level, scale: self.scale }
@@ -57,7 +57,8 @@ impl SeededCiphertext {
 
 /// What the server sends back: at level 0, the whole of `c_1` and chosen coefficients of `c_0`.
 ///
-/// Only those coefficients of the message can be decrypted; every other one is hidden by the missing coefficient of `c_0`.
+/// Only those coefficients of the message can be decrypted; every other one is hidden by the missing
+/// coefficient of `c_0`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// For each prime the words of those coefficients.

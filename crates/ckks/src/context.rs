@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Everything precomputed from [`Parameters`]: bases, base conversions, the encoder's transform.
 ///
-/// Holds no secret; shared by encoder, client and server. Polynomials at level `l` have the limbs `q_0 ... q_l`; *extended* ones, in
-/// key-switches, have those and then the special primes.
+/// Holds no secret; shared by encoder, client and server. Polynomials at level `l` have the limbs
+/// `q_0 ... q_l`; *extended* ones, in key-switches, have those and then the special primes.
 #[derive(Debug)]
 pub struct Context {
     parameters: Parameters,

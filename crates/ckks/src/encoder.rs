@@ -1,7 +1,7 @@
 //! Real numbers to integer polynomials and back.
 //!
-//! A polynomial of the conjugate-invariant ring takes `N` real values, at `zeta^(5^j) = exp(2 pi i 5^j / 4N)` for the slots
-//! `j = 0 ... N - 1`.
+//! A polynomial of the conjugate-invariant ring takes `N` real values, at `zeta^(5^j) = exp(2 pi i 5^j / 4N)`
+//! for the slots `j = 0 ... N - 1`.
 
 use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
@@ -33,7 +33,8 @@ pub enum Extension {
 /// As how few equal parts slots are looked at that repeat, and how often a factor's words repeat at most.
 pub const MOST_REPEATS: usize = 64;
 
-/// How often a factor's words can repeat at this degree, at most: a limb has so many words at least as a vector.
+/// How often a factor's words can repeat at this degree, at most: a limb has so many words at least as a
+/// vector.
 pub const fn most_repeats(degree: usize) -> usize {
     let most = degree / blindsight_ring::ntt::MIN_DEGREE;
     if most < MOST_REPEATS { most } else { MOST_REPEATS }
@@ -41,8 +42,8 @@ pub const fn most_repeats(degree: usize) -> usize {
 
 /// An encoded plaintext that ciphertexts are multiplied by.
 ///
-/// Slots that repeat with period `N / R` are those of a polynomial with coefficients at multiples of `R`, whose values are
-/// the same at `R` leaves in a row. Such a factor has one word for each such run.
+/// Slots that repeat with period `N / R` are those of a polynomial with coefficients at multiples of `R`,
+/// whose values are the same at `R` leaves in a row. Such a factor has one word for each such run.
 #[derive(Clone, PartialEq)]
 pub struct PlainFactor {
     /// Of degree `N / repeats`.
@@ -128,13 +129,14 @@ impl std::fmt::Debug for PlainSummand {
 }
 
 impl Context {
-    /// Encodes real slots (missing ones are zero) as a factor at `level` and `scale`. Slots that repeat are found out, and
-    /// make it smaller, and its encoding faster.
+    /// Encodes real slots (missing ones are zero) as a factor at `level` and `scale`. Slots that repeat are
+    /// found out, and make it smaller, and its encoding faster.
     ///
     /// Error: the rounding of coefficients, [`crate::noise::rounding`].
     ///
     /// # Errors
-    /// For a level that does not exist, a scale that is no positive number, more values than slots, numbers that are not finite, or magnitudes that the level cannot hold.
+    /// For a level that does not exist, a scale that is no positive number, more values than slots, numbers
+    /// that are not finite, or magnitudes that the level cannot hold.
     pub fn encode_factor(
         &self,
         slots: &[f64],
@@ -197,8 +199,8 @@ impl Context {
         self.round(&coefficients, level, scale)
     }
 
-    /// As [`to_integers`](Self::to_integers) for two vectors of slots at the cost of one: the transform is linear over the complex
-    /// numbers, so one vector travels in the real and one in the imaginary part.
+    /// As [`to_integers`](Self::to_integers) for two vectors of slots at the cost of one: the transform is
+    /// linear over the complex numbers, so one vector travels in the real and one in the imaginary part.
     pub(crate) fn pair_to_integers(
         &self,
         slots: [&[f64]; 2],
@@ -220,7 +222,8 @@ impl Context {
         if needed > available {
             return Err(Error::Overflow { magnitude: largest, scale, needed, available, level });
         }
-        // Half away from zero, by truncation: one instruction on every target, where the other roundings are library calls.
+        // Half away from zero, by truncation: one instruction on every target, where the other roundings are
+        // library calls.
         let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
         Ok(Zeroizing::new(coefficients.iter().map(|c| round(c * scale.0)).collect()))
     }
@@ -266,7 +269,8 @@ fn repeats(slots: &[f64]) -> usize {
     powers.take_while(|parts| *parts <= most && repeat(*parts)).last().unwrap_or(1)
 }
 
-/// Weights, which are encoded by who knows them before anybody asks: where all are small, a shorter loop does.
+/// Weights, which are encoded by who knows them before anybody asks: where all are small, a shorter loop
+/// does.
 fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
     let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
     let poly = if coefficients.iter().all(|c| c.abs() < smallest) {
@@ -277,8 +281,8 @@ fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
     basis.to_factor(basis.forward(poly))
 }
 
-/// Integer coefficients, each within 62 bits, modulo each prime. They may be a message, so neither the instructions
-/// nor the addresses depend on them.
+/// Integer coefficients, each within 62 bits, modulo each prime. They may be a message, so neither the
+/// instructions nor the addresses depend on them.
 pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
     let mut poly = basis.scratch();
     blindsight_ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
@@ -294,8 +298,8 @@ pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients
 
 /// The embedding and its inverse.
 ///
-/// With `b_j = a_j - i a_(N-j)` (the fold, see `blindsight_ring::ntt`) the value at `zeta^(1 + 4k)` is `sum b_j zeta^j exp(2 pi i j k / N)`: a
-/// twist by `zeta^j`, then an ordinary transform of length `N`.
+/// With `b_j = a_j - i a_(N-j)` (the fold, see `blindsight_ring::ntt`) the value at `zeta^(1 + 4k)` is
+/// `sum b_j zeta^j exp(2 pi i j k / N)`: a twist by `zeta^j`, then an ordinary transform of length `N`.
 pub(crate) struct Fft {
     forward: Arc<dyn rustfft::Fft<f64>>,
     inverse: Arc<dyn rustfft::Fft<f64>>,
@@ -337,7 +341,8 @@ impl Fft {
 
     /// Slots to coefficients, of one vector or (`second` not empty) of two.
     ///
-    /// `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the first vector, its imaginary part to the second.
+    /// `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the first vector, its imaginary part to the
+    /// second.
     fn inverse(&self, first: &[f64], second: &[f64]) -> [Zeroizing<Vec<f64>>; 2] {
         let n = first.len();
         let mut buffer = Wiped(vec![Complex::default(); n]);

@@ -48,8 +48,9 @@ impl SecretKey {
 
     /// Decrypts to real slots.
     ///
-    /// The message must stay below half the modulus, and below half of the first three primes; beyond that it wraps around. Whoever
-    /// publishes decrypted slots publishes their errors, which depend on the secret key (Li and Micciancio, ia.cr/2020/1533).
+    /// The message must stay below half the modulus, and below half of the first three primes; beyond that it
+    /// wraps around. Whoever publishes decrypted slots publishes their errors, which depend on the secret key
+    /// (Li and Micciancio, ia.cr/2020/1533).
     pub fn decrypt(&self, context: &Context, ciphertext: &Ciphertext) -> Vec<f64> {
         let coefficients = Zeroizing::new(self.decrypt_coefficients(context, ciphertext));
         context.coefficients_to_slots(&coefficients).expect("as many coefficients as slots, all finite")

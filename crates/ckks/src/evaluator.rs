@@ -67,7 +67,8 @@ impl<'a> Evaluator<'a> {
         Ok(a)
     }
 
-    /// The product with one real number, encoded at `scale` and rounded. Same level; scale: the product of both.
+    /// The product with one real number, encoded at `scale` and rounded. Same level; scale: the product of
+    /// both.
     ///
     /// Error: the ciphertext's times the number, and the message times the number's rounding. No NTT.
     ///
@@ -98,13 +99,16 @@ impl<'a> Evaluator<'a> {
         self.dot(&[(a, plain)], rescale)
     }
 
-    /// The sum of products of ciphertexts with plaintexts, summed unreduced. All at one level, all products at one scale.
+    /// The sum of products of ciphertexts with plaintexts, summed unreduced. All at one level, all products
+    /// at one scale.
     ///
-    /// Scale: the products' (over the prime, where rescaled). Error: [`crate::noise::plain_product`] for each term, and that of the
-    /// rescale. Cost: `2 l` multiply-accumulates for each term at `l` limbs, and the rescale's `2 l` NTTs.
+    /// Scale: the products' (over the prime, where rescaled). Error: [`crate::noise::plain_product`] for each
+    /// term, and that of the rescale. Cost: `2 l` multiply-accumulates for each term at `l` limbs, and the
+    /// rescale's `2 l` NTTs.
     ///
     /// # Errors
-    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`] and, for a rescale at level 0,
+    /// [`Error::NoLevelLeft`].
     ///
     /// # Panics
     /// Where there are no terms.
@@ -130,10 +134,11 @@ impl<'a> Evaluator<'a> {
         self.finish(Ciphertext { c0, c1, level, scale }, rescale)
     }
 
-    /// The product of two ciphertexts at one level, relinearised. Scale: the product of both (over the prime, where rescaled).
+    /// The product of two ciphertexts at one level, relinearised. Scale: the product of both (over the prime,
+    /// where rescaled).
     ///
-    /// Needs the relinearisation key. Error: [`crate::noise::product`] and [`crate::noise::key_switch`]; mod-down and rescale are one
-    /// division.
+    /// Needs the relinearisation key. Error: [`crate::noise::product`] and [`crate::noise::key_switch`];
+    /// mod-down and rescale are one division.
     ///
     /// # Errors
     /// [`Error::LevelMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
@@ -169,7 +174,8 @@ impl<'a> Evaluator<'a> {
         self.divide(product, level, scale, rescale)
     }
 
-    /// The square: [`multiply`](Self::multiply) by itself. Error: [`crate::noise::square`] and [`crate::noise::key_switch`].
+    /// The square: [`multiply`](Self::multiply) by itself. Error: [`crate::noise::square`] and
+    /// [`crate::noise::key_switch`].
     pub fn square(&self, a: &Ciphertext, rescale: Rescale) -> Result<Ciphertext, Error> {
         self.multiply(a, a, rescale)
     }
@@ -200,7 +206,8 @@ impl<'a> Evaluator<'a> {
         Ok(Ciphertext { level, ..a })
     }
 
-    /// The rotation to the left by `steps` slots (slot `j` takes slot `j + steps`). Needs that rotation's key, unless it is by zero.
+    /// The rotation to the left by `steps` slots (slot `j` takes slot `j + steps`). Needs that rotation's
+    /// key, unless it is by zero.
     ///
     /// Same level and scale. Error: [`crate::noise::key_switch`].
     ///
@@ -212,7 +219,8 @@ impl<'a> Evaluator<'a> {
         Ok(rotated)
     }
 
-    /// Several rotations of one ciphertext that share its decomposition (Halevi and Shoup, ia.cr/2018/244). Needs their keys.
+    /// Several rotations of one ciphertext that share its decomposition (Halevi and Shoup, ia.cr/2018/244).
+    /// Needs their keys.
     ///
     /// Same level and scale. Error: [`crate::noise::key_switch`] each.
     ///
@@ -240,7 +248,8 @@ impl<'a> Evaluator<'a> {
         self.divide(rotated, a.level, a.scale, Rescale::No)
     }
 
-    /// Coefficients of a ciphertext at level 0, for the owner of the secret key: `c_1` and the words of `c_0` at `indices`.
+    /// Coefficients of a ciphertext at level 0, for the owner of the secret key: `c_1` and the words of `c_0`
+    /// at `indices`.
     ///
     /// # Errors
     /// Where the ciphertext is at another level, or has no such coefficient.
@@ -272,7 +281,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// From the extended basis back to ciphertexts: mod-down, fused with the rescale where both are asked for.
+    /// From the extended basis back to ciphertexts: mod-down, fused with the rescale where both are asked
+    /// for.
     pub(crate) fn divide(
         &self,
         halves: Halves,

@@ -32,7 +32,8 @@ impl SecretKey {
         Self::from_ternary(context, coefficients)
     }
 
-    /// The secret key with these coefficients, each -1, 0 or 1; `None` for any other, or for a wrong number of them.
+    /// The secret key with these coefficients, each -1, 0 or 1; `None` for any other, or for a wrong number
+    /// of them.
     pub fn from_coefficients(context: &Context, coefficients: &[i8]) -> Option<Self> {
         if coefficients.len() != context.parameters().degree()
             || coefficients.iter().any(|c| !(-1..=1).contains(c))
@@ -155,7 +156,8 @@ impl KeyRequirements {
         }
     }
 
-    /// Checks that the parameters have these levels and rotations: before anything is done with requirements from outside.
+    /// Checks that the parameters have these levels and rotations: before anything is done with requirements
+    /// from outside.
     ///
     /// # Errors
     /// For a level that does not exist, and for a rotation by zero or by as many slots as there are or more.
@@ -199,11 +201,13 @@ impl std::fmt::Display for KeyPurpose {
     }
 }
 
-/// A switching key whose uniform halves are still seeds. One pair `(b_j, a_j)` for each digit `j`, modulo the extended basis of its level:
-/// `b_j + a_j t = P g_j f + e_j`, where `f` is the secret switched from, `t` the one switched to, and `g_j` is one modulo the
-/// digit's primes and zero modulo the others (Han and Ki, ia.cr/2019/688, section 3).
+/// A switching key whose uniform halves are still seeds. One pair `(b_j, a_j)` for each digit `j`, modulo the
+/// extended basis of its level: `b_j + a_j t = P g_j f + e_j`, where `f` is the secret switched from, `t` the
+/// one switched to, and `g_j` is one modulo the digit's primes and zero modulo the others (Han and Ki,
+/// ia.cr/2019/688, section 3).
 ///
-/// Both halves are in factor form. A key for `level` serves every level below: its leading digits and limbs are the lower key.
+/// Both halves are in factor form. A key for `level` serves every level below: its leading digits and limbs
+/// are the lower key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeededSwitchingKey {
     pub(crate) level: Level,
@@ -229,7 +233,8 @@ pub struct SeededEvaluationKeys {
     pub(crate) public: Option<SeededPublicKey>,
 }
 
-/// Evaluation keys ready for use. Public: they hold no secret. By default there are none, enough for sums and products with plaintexts.
+/// Evaluation keys ready for use. Public: they hold no secret. By default there are none, enough for sums and
+/// products with plaintexts.
 #[derive(Debug, Default)]
 pub struct EvaluationKeys {
     relinearisation: Option<SwitchingKey>,
@@ -238,8 +243,8 @@ pub struct EvaluationKeys {
 }
 
 impl SeededEvaluationKeys {
-    /// Generates the keys that `requirements` list, as many at a time as the rayon pool that it is called in has threads; `progress` is
-    /// told, on this thread, how many are done.
+    /// Generates the keys that `requirements` list, as many at a time as the rayon pool that it is called in
+    /// has threads; `progress` is told, on this thread, how many are done.
     ///
     /// # Errors
     /// Those of [`KeyRequirements::check`].
@@ -336,7 +341,8 @@ fn generate_switching_key(
     let basis = context.extended_basis(level);
     let digits = (0..context.parameters().digits(level)).map(|j| {
         let seed = randomness.seed();
-        // The uniform half is drawn in factor form, so the error's mask is (to as values) times (a as factor).
+        // The uniform half is drawn in factor form, so the error's mask is (to as values) times (a as
+        // factor).
         let a = sampler::uniform(basis, &seed).assume::<Factor>();
         let mut b = masked_error(context, basis, &to, &a, randomness);
         add_digit(context, &mut b, from, level, j);

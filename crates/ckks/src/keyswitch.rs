@@ -7,7 +7,8 @@ use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::{Automorphism, Coefficients, Poly, Values, parallel};
 use std::ops::Range;
 
-/// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one ciphertext share.
+/// A polynomial taken apart into digits, each lifted (centred) to the extended basis: what rotations of one
+/// ciphertext share.
 pub(crate) struct Digits<'a> {
     context: &'a Context,
     level: Level,
@@ -80,7 +81,8 @@ impl<'a> Rotation<'a> {
         Self { digits, key, automorphism }
     }
 
-    /// A block of the rotation of `digits times key + (first, 0)`, written to `out` or added to it; `add_first` adds a block of `first`.
+    /// A block of the rotation of `digits times key + (first, 0)`, written to `out` or added to it;
+    /// `add_first` adds a block of `first`.
     pub(crate) fn block(
         &self,
         add_first: impl Fn(&Block, &mut [u32]),
@@ -105,7 +107,8 @@ impl<'a> Rotation<'a> {
     }
 }
 
-/// Adds a block of `P plain` to `out`: what a ciphertext's half is in the extended basis, where its special limbs are zero.
+/// Adds a block of `P plain` to `out`: what a ciphertext's half is in the extended basis, where its special
+/// limbs are zero.
 pub(crate) fn add_special_multiple(
     context: &Context,
     level: Level,

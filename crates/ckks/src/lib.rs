@@ -1,21 +1,24 @@
-//! Leveled RNS-CKKS over the conjugate-invariant ring: approximate arithmetic on encrypted vectors of real numbers.
+//! Leveled RNS-CKKS over the conjugate-invariant ring: approximate arithmetic on encrypted vectors of real
+//! numbers.
 //!
 //! # Concepts
 //!
-//! * [`ParametersLiteral`] is validated into [`Parameters`] (128 bits of security or an error), and these into a [`Context`]: tables
-//!   that encoder, client and server share.
-//! * A vector of up to `N` real *slots* is encoded at a [`Scale`] and a [`Level`] as a [`PlainFactor`] (to multiply by) or a
-//!   [`PlainSummand`] (to add or encrypt).
-//! * A [`SecretKey`] encrypts to [`SeededCiphertext`]s and decrypts. [`SeededEvaluationKeys`] are generated for exactly the rotations and
-//!   levels that a circuit needs ([`KeyRequirements`]), and expanded to [`EvaluationKeys`] on the server.
+//! * [`ParametersLiteral`] is validated into [`Parameters`] (128 bits of security or an error), and these
+//!   into a [`Context`]: tables that encoder, client and server share.
+//! * A vector of up to `N` real *slots* is encoded at a [`Scale`] and a [`Level`] as a [`PlainFactor`] (to
+//!   multiply by) or a [`PlainSummand`] (to add or encrypt).
+//! * A [`SecretKey`] encrypts to [`SeededCiphertext`]s and decrypts. [`SeededEvaluationKeys`] are generated
+//!   for exactly the rotations and levels that a circuit needs ([`KeyRequirements`]), and expanded to
+//!   [`EvaluationKeys`] on the server.
 //! * An [`Evaluator`] computes on [`Ciphertext`]s. It has no secret key and no way to hold one.
 //! * [`Pointwise`] chains of scalar sums and squares run over many ciphertexts at once, block by block.
 //! * [`noise`] predicts the error of every operation.
 //!
 //! # Contract
 //!
-//! Scales are exact numbers: an operation whose operands disagree in level or scale is refused. A [`Level`] is the number of rescales left;
-//! all costs fall with it. Operations run on the caller's thread, and over blocks of limbs in parallel inside a rayon pool (`blindsight_ring::parallel`).
+//! Scales are exact numbers: an operation whose operands disagree in level or scale is refused. A [`Level`]
+//! is the number of rescales left; all costs fall with it. Operations run on the caller's thread, and over
+//! blocks of limbs in parallel inside a rayon pool (`blindsight_ring::parallel`).
 //!
 //! # Non-goals
 //!

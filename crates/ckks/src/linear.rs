@@ -15,10 +15,9 @@ use std::collections::BTreeSet;
 /// A linear map of several inputs as a sum over giant steps of rotated sums over baby steps:
 /// `sum_g rotate_g(sum_(i, b) factor_gib * rotate_b(v_i))` (Bossuat et al., ia.cr/2020/1203, section 5).
 ///
-/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: baby steps
-/// need no mod-down each, but every
-/// product and factor has the special primes, too. With plain ones baby steps are brought down: where each is
-/// read many times, that is less.
+/// Factors decide where sums over baby steps are kept. With extended ones it is in the extended basis: baby
+/// steps need no mod-down each, but every product and factor has the special primes, too. With plain ones
+/// baby steps are brought down: where each is read many times, that is less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearTransform<'a> {
     /// The giant steps.
@@ -32,13 +31,15 @@ pub struct LinearTransform<'a> {
 pub enum GiantOrder {
     /// Each sum is rotated by itself: a key for each giant step, and threads may share them.
     Apart,
-    /// By Horner's rule, from the farthest giant step on: what is summed so far is rotated by the distance to the next one. As many rotations, but
-    /// giant steps that are evenly spaced share one key. Errors of early rotations are rotated along, and add up just the same.
+    /// By Horner's rule, from the farthest giant step on: what is summed so far is rotated by the distance to
+    /// the next one. As many rotations, but giant steps that are evenly spaced share one key. Errors of early
+    /// rotations are rotated along, and add up just the same.
     Chained,
 }
 
 impl GiantOrder {
-    /// The rotations that are made for giant steps by these rotations, which ascend: one for each that is not zero.
+    /// The rotations that are made for giant steps by these rotations, which ascend: one for each that is not
+    /// zero.
     pub fn rotations(self, giant_steps: &[usize]) -> Vec<usize> {
         match self {
             Self::Apart => giant_steps.iter().copied().filter(|giant_step| *giant_step != 0).collect(),
@@ -88,7 +89,8 @@ struct Inner {
     extension: Extension,
 }
 
-/// The ciphertext that a baby step is a rotation of, and the rotation; none where it is the ciphertext itself.
+/// The ciphertext that a baby step is a rotation of, and the rotation; none where it is the ciphertext
+/// itself.
 struct Rotated<'a> {
     input: &'a Ciphertext,
     rotation: Option<Rotation<'a>>,
@@ -104,15 +106,16 @@ impl Evaluator<'_> {
     /// Applies a linear map to ciphertexts of one level; its factors are at that level, all extended or none,
     /// all products at one scale.
     ///
-    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby step rotations, and of those that [`GiantOrder::rotations`] names. Cost: one
-    /// decomposition for all baby steps of an input, and for each giant step a mod-down of one half, a decomposition and a key product; one division
-    /// at the end, fused with the rescale. With plain factors each baby step has a mod-down, and giant steps only
-    /// where they are chained.
-    /// Error: that of the baby steps' key products (and mod-downs) times the factors, of the giant steps', and of the
-    /// division.
+    /// Scale: the products' (over the prime, where rescaled). Needs the keys of all baby step rotations, and
+    /// of those that [`GiantOrder::rotations`] names. Cost: one decomposition for all baby steps of an input,
+    /// and for each giant step a mod-down of one half, a decomposition and a key product; one division at the
+    /// end, fused with the rescale. With plain factors each baby step has a mod-down, and giant steps only
+    /// where they are chained. Error: that of the baby steps' key products (and mod-downs) times the factors,
+    /// of the giant steps', and of the division.
     ///
     /// # Errors
-    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level 0, [`Error::NoLevelLeft`].
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`], [`Error::MissingKey`] and, for a rescale at level
+    /// 0, [`Error::NoLevelLeft`].
     ///
     /// # Panics
     /// Where there are no terms at all, a term reads an input that is not there, or some factors are extended
@@ -183,8 +186,8 @@ impl Evaluator<'_> {
         sums
     }
 
-    /// The same for factors that are not extended: baby steps are brought down, and all is modulo the primes of
-    /// the level.
+    /// The same for factors that are not extended: baby steps are brought down, and all is modulo the primes
+    /// of the level.
     fn plain_inner_sums(
         &self,
         inputs: &[&Ciphertext],
@@ -243,8 +246,8 @@ impl Evaluator<'_> {
         sums.into_iter().reduce(add).expect("a linear map has giant steps")
     }
 
-    /// The sums of products with these baby steps, written to `sums` (`first`) or added to them. Baby steps live for a block only: nothing of
-    /// them is written to memory.
+    /// The sums of products with these baby steps, written to `sums` (`first`) or added to them. Baby steps
+    /// live for a block only: nothing of them is written to memory.
     fn add_products(
         &self,
         baby_steps: &[Rotated<'_>],
@@ -289,8 +292,8 @@ impl Evaluator<'_> {
         }
     }
 
-    /// The sum of the rotated sums, in the extended basis: of each only the second half is divided and switched, the first is added
-    /// as it is. Threads take a share of the giant steps each.
+    /// The sum of the rotated sums, in the extended basis: of each only the second half is divided and
+    /// switched, the first is added as it is. Threads take a share of the giant steps each.
     fn giant_steps(
         &self,
         level: Level,
@@ -381,11 +384,13 @@ impl Evaluator<'_> {
         raised
     }
 
-    /// Sums rotations of a ciphertext in stages: in each, `v = v + sum of rotate_k(v)` over the stage's steps.
+    /// Sums rotations of a ciphertext in stages: in each, `v = v + sum of rotate_k(v)` over the stage's
+    /// steps.
     ///
-    /// A stage `[k]` doubles, `[k, 2k, 3k]` quadruples with one decomposition. Same level and scale (one level and the prime less
-    /// where rescaled; the last division is fused). Needs the keys of all steps. Error: doubled or quadrupled in variance by the sum
-    /// at most as the message is, plus [`crate::noise::key_switch`] of each stage.
+    /// A stage `[k]` doubles, `[k, 2k, 3k]` quadruples with one decomposition. Same level and scale (one
+    /// level and the prime less where rescaled; the last division is fused). Needs the keys of all steps.
+    /// Error: doubled or quadrupled in variance by the sum at most as the message is, plus
+    /// [`crate::noise::key_switch`] of each stage.
     ///
     /// # Errors
     /// [`Error::MissingKey`], for a step of zero too, and for a rescale at level 0 [`Error::NoLevelLeft`].
@@ -460,7 +465,8 @@ fn check_transform(
     Ok((level, scale, extension))
 }
 
-/// Baby steps in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABY_STEPS`] unless one input has more.
+/// Baby steps in groups of whole inputs: no more than [`INPUTS`] of them, and no more than [`BABY_STEPS`]
+/// unless one input has more.
 fn groups<'b, 'a>(baby_steps: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
     let (mut groups, mut rest) = (vec![], baby_steps);
     while !rest.is_empty() {

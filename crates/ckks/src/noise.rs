@@ -1,8 +1,10 @@
-//! How large errors are: variances of slot errors, in units of the plaintext's integers (divide by the squared scale for real units).
+//! How large errors are: variances of slot errors, in units of the plaintext's integers (divide by the
+//! squared scale for real units).
 //!
-//! A polynomial whose coefficient errors have variance `v` in the spherical sense has slot errors of variance `2 N v`: slot `j` is
-//! `a_0 + sum 2 cos(i theta_j) a_i`, and `4 cos^2` is 2 on average. Slot errors multiply like slots do. (The dimension `2N` of the
-//! surrounding ring is what counts: Kim and Song, ia.cr/2018/952, section 3.3.)
+//! A polynomial whose coefficient errors have variance `v` in the spherical sense has slot errors of variance
+//! `2 N v`: slot `j` is `a_0 + sum 2 cos(i theta_j) a_i`, and `4 cos^2` is 2 on average. Slot errors multiply
+//! like slots do. (The dimension `2N` of the surrounding ring is what counts: Kim and Song, ia.cr/2018/952,
+//! section 3.3.)
 
 use crate::{Level, Parameters, Scale};
 use blindsight_ring::sampler::SIGMA;
@@ -40,7 +42,8 @@ pub fn division(parameters: &Parameters) -> Variance {
     rounding(parameters) * (1.0 + secret_mean_square(parameters))
 }
 
-/// What a key-switch adds before its mod-down is rounded: each digit, uniform in `[-D/2, D/2]`, times a key's error, over `P`.
+/// What a key-switch adds before its mod-down is rounded: each digit, uniform in `[-D/2, D/2]`, times a key's
+/// error, over `P`.
 pub fn key_product(parameters: &Parameters, level: Level) -> Variance {
     let digit = |j| {
         let product = parameters.digit_product(level, j);
@@ -56,8 +59,8 @@ pub fn key_switch(parameters: &Parameters, level: Level) -> Variance {
     key_product(parameters, level) + division(parameters)
 }
 
-/// A product with a plaintext factor: the ciphertext's error times the plaintext, the plaintext's rounding times the message. Mean
-/// squares are of slots in real units.
+/// A product with a plaintext factor: the ciphertext's error times the plaintext, the plaintext's rounding
+/// times the message. Mean squares are of slots in real units.
 pub fn plain_product(
     parameters: &Parameters,
     ciphertext: (Variance, f64, Scale),
@@ -73,7 +76,8 @@ pub fn product(left: (Variance, f64, Scale), right: (Variance, f64, Scale)) -> V
     left.0 * right.1 * right.2.0 * right.2.0 + right.0 * left.1 * left.2.0 * left.2.0 + left.0 * right.0
 }
 
-/// A square: the two errors are the same one. (A mean square: the square of the error, of fourth moment `3 v^2`, does not vanish on average.)
+/// A square: the two errors are the same one. (A mean square: the square of the error, of fourth moment
+/// `3 v^2`, does not vanish on average.)
 pub fn square(operand: (Variance, f64, Scale)) -> Variance {
     let (variance, message, scale) = operand;
     4.0 * variance * message * scale.0 * scale.0 + 3.0 * variance * variance

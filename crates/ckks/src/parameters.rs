@@ -26,7 +26,8 @@ impl std::fmt::Display for Level {
     }
 }
 
-/// By what a slot is multiplied before it is rounded to an integer polynomial: an exact number, no power of two.
+/// By what a slot is multiplied before it is rounded to an integer polynomial: an exact number, no power of
+/// two.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Scale(pub f64);
 
@@ -79,8 +80,9 @@ pub const MOST_DIGIT_LIMBS: usize = 8;
 pub const MOST_SPECIAL: usize = 8;
 const _: () = assert!(MOST_SPECIAL < MOST_SOURCES && MOST_DIGIT_LIMBS <= MOST_SOURCES);
 
-/// The largest `log2(QP)` for each degree at 128, 192 and 256 bits: uniform ternary secret, deviation 3.19, classical attacks (Security
-/// Guidelines for Implementing Homomorphic Encryption, [ia.cr/2024/463](https://ia.cr/2024/463), table 5.2).
+/// The largest `log2(QP)` for each degree at 128, 192 and 256 bits: uniform ternary secret, deviation 3.19,
+/// classical attacks (Security Guidelines for Implementing Homomorphic Encryption,
+/// [ia.cr/2024/463](https://ia.cr/2024/463), table 5.2).
 const SECURITY_TABLE: [(usize, [f64; 3]); 7] = [
     (1024, [26.0, 0.0, 0.0]),
     (2048, [53.0, 36.0, 27.0]),
@@ -162,8 +164,8 @@ impl Default for Demands {
     }
 }
 
-/// Parameters that were checked: distinct primes with the roots the ring needs, digits that the special primes cover, and 128 bits
-/// of security or more.
+/// Parameters that were checked: distinct primes with the roots the ring needs, digits that the special
+/// primes cover, and 128 bits of security or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
     literal: ParametersLiteral,
@@ -343,8 +345,8 @@ impl Parameters {
         [0, 128, 192, 256][granted]
     }
 
-    /// A key-switch adds the digits' noise divided by `P`; two bits of room keep it below the rounding error. (A hundredth of a bit is
-    /// forgiven: primes are where they are.)
+    /// A key-switch adds the digits' noise divided by `P`; two bits of room keep it below the rounding error.
+    /// (A hundredth of a bit is forgiven: primes are where they are.)
     fn check_digits(&self) -> Result<(), Error> {
         for digit in self.moduli.chunks(self.literal.digit_limbs) {
             if log2_product(digit) + 1.99 > self.log_p() {

@@ -1,7 +1,9 @@
-//! Chains of operations that act on each word of a transform by itself: sums of scalar multiples of many ciphertexts, and squares.
+//! Chains of operations that act on each word of a transform by itself: sums of scalar multiples of many
+//! ciphertexts, and squares.
 //!
-//! Neither moves words nor divides, so a whole chain is computed for one block of words after the other: what lies between its stages never
-//! leaves the cache. Only at the end, where values are fewest, each is relinearised and rescaled.
+//! Neither moves words nor divides, so a whole chain is computed for one block of words after the other: what
+//! lies between its stages never leaves the cache. Only at the end, where values are fewest, each is
+//! relinearised and rescaled.
 
 use crate::ciphertext::Ciphertext;
 use crate::evaluator::{same_level, same_scale};
@@ -80,7 +82,8 @@ impl Pointwise {
     /// Appends sums: each row gives one value. Weights are rounded at `scale`, zeros dropped.
     ///
     /// # Errors
-    /// [`Error::InvalidScale`], and [`Error::Overflow`] for a weight beyond 31 bits or a constant that the level does not hold.
+    /// [`Error::InvalidScale`], and [`Error::Overflow`] for a weight beyond 31 bits or a constant that the
+    /// level does not hold.
     ///
     /// # Panics
     /// For a row with a value that does not exist.
@@ -141,7 +144,8 @@ impl Pointwise {
         self.stages.iter().map(stage).sum()
     }
 
-    /// Words of a block: so many that the values before and after a stage fit the cache that a core has for itself.
+    /// Words of a block: so many that the values before and after a stage fit the cache that a core has for
+    /// itself.
     fn block_words(&self, degree: usize) -> usize {
         const CACHE_WORDS: usize = (1 << 20) / size_of::<u32>();
         let (mut most, mut words) = (0, 2 * self.inputs);
@@ -183,11 +187,13 @@ fn over_radix(m: Modulus, x: i128, power: u64) -> u32 {
 }
 
 impl Evaluator<'_> {
-    /// Computes a chain on ciphertexts, relinearises where it squares, and divides by the last `rescales` primes of the level.
+    /// Computes a chain on ciphertexts, relinearises where it squares, and divides by the last `rescales`
+    /// primes of the level.
     ///
-    /// Scale: the chain's over those primes. Needs the relinearisation key where the chain squares. Error: the ciphertexts' times the weights,
-    /// and that of each value's relinearisation and rescales. Cost: for each weight 2 or 3 multiply-accumulates a limb, for each square a
-    /// tensor product, for each value of the end a relinearisation and its rescales; no NTT before those.
+    /// Scale: the chain's over those primes. Needs the relinearisation key where the chain squares. Error:
+    /// the ciphertexts' times the weights, and that of each value's relinearisation and rescales. Cost: for
+    /// each weight 2 or 3 multiply-accumulates a limb, for each square a tensor product, for each value of
+    /// the end a relinearisation and its rescales; no NTT before those.
     ///
     /// Work is spread over blocks of words, then over values.
     ///

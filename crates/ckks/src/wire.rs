@@ -1,9 +1,10 @@
-//! Bytes: how keys, ciphertexts and replies are framed and packed. `docs/formats.md` describes the same for other implementations.
+//! Bytes: how keys, ciphertexts and replies are framed and packed. `docs/formats.md` describes the same for
+//! other implementations.
 //!
-//! Every file is one frame: a header that says what it is, a payload whose exact length follows from the plan, a SHA-256 over all of
-//! it. A reader checks magic, version, kind, plan digest, key identity and length before it reads (or allocates) the payload, then
-//! the checksum, and while unpacking that every residue is below its prime. The checksum finds accidents, not forgery: a frame is not
-//! authenticated.
+//! Every file is one frame: a header that says what it is, a payload whose exact length follows from the
+//! plan, a SHA-256 over all of it. A reader checks magic, version, kind, plan digest, key identity and length
+//! before it reads (or allocates) the payload, then the checksum, and while unpacking that every residue is
+//! below its prime. The checksum finds accidents, not forgery: a frame is not authenticated.
 
 use crate::ciphertext::{Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededPublicKey, SeededSwitchingKey};
@@ -204,7 +205,8 @@ pub fn seal(header: &Header, payload: &[u8]) -> Vec<u8> {
 /// Opens a frame: checks everything but the payload's own contents.
 ///
 /// # Errors
-/// The first check that fails, in the order of the module's description. Nothing is allocated before the length was accepted.
+/// The first check that fails, in the order of the module's description. Nothing is allocated before the
+/// length was accepted.
 pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroizing<Vec<u8>>), WireError> {
     let mut head = [0; HEADER_BYTES];
     let got = read_up_to(&mut source, &mut head)?;
@@ -280,8 +282,8 @@ impl<R: BufRead> Frames<R> {
     }
 }
 
-/// Checks the first bytes of a frame, for a reader that wants to refuse before the rest arrives; fewer than [`HEADER_BYTES`] are
-/// cut off, more are not looked at.
+/// Checks the first bytes of a frame, for a reader that wants to refuse before the rest arrives; fewer than
+/// [`HEADER_BYTES`] are cut off, more are not looked at.
 ///
 /// # Errors
 /// As [`open`], as far as the header tells.
@@ -463,7 +465,8 @@ pub fn write_ciphertexts(context: &Context, ciphertexts: &[SeededCiphertext]) ->
     out
 }
 
-/// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes; inside a rayon pool threads read different ones.
+/// Reads `count` seeded ciphertexts at `level` and `scale`, both of which the plan fixes; inside a rayon pool
+/// threads read different ones.
 pub fn read_ciphertexts(
     context: &Context,
     bytes: &[u8],
@@ -480,7 +483,8 @@ pub fn read_ciphertexts(
     parallel::map(bytes.chunks_exact(each), read).into_iter().collect()
 }
 
-/// Payload bytes of the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]).
+/// Payload bytes of the evaluation keys that `requirements` list, which were checked
+/// ([`KeyRequirements::check`]).
 pub fn evaluation_keys_bytes(parameters: &Parameters, requirements: &KeyRequirements) -> usize {
     let special = limbs_bytes(parameters, parameters.special());
     let key = |level| parameters.digits(level) * (SEED_BYTES + packed_bytes(parameters, level) + special);
@@ -504,8 +508,8 @@ pub fn write_evaluation_keys(context: &Context, keys: &SeededEvaluationKeys) -> 
     out
 }
 
-/// Reads the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]); the plan fixes purposes,
-/// order and levels.
+/// Reads the evaluation keys that `requirements` list, which were checked ([`KeyRequirements::check`]); the
+/// plan fixes purposes, order and levels.
 pub fn read_evaluation_keys(
     context: &Context,
     bytes: &[u8],

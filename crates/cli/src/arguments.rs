@@ -74,7 +74,8 @@ pub struct PlanFlags {
     /// (default: 20 GiB)
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
-    /// Plan anew, though the plan of the same file and flags was kept (in blindsight/plans of the cache folder)
+    /// Plan anew, though the plan of the same file and flags was kept (in blindsight/plans of the cache
+    /// folder)
     #[arg(long)]
     pub no_cache: bool,
 }
@@ -83,8 +84,8 @@ const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner
     im2col-T (T kernel positions of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
-    /// The best plan for a model, with this machine's costs where they were measured: the one that is kept, or
-    /// else searched by all cores.
+    /// The best plan for a model, with this machine's costs where they were measured: the one that is kept,
+    /// or else searched by all cores.
     pub fn plan(&self, model: &Model) -> Outcome<Plan> {
         let options = self.options()?;
         match PlanCache::of_user().filter(|_| !self.no_cache) {

@@ -1,5 +1,5 @@
-//! Bar charts as SVG, for figures that span orders of magnitude: one group of bars beside the other, each on a logarithmic axis. They have no
-//! background and follow the viewer's light or dark theme.
+//! Bar charts as SVG, for figures that span orders of magnitude: one group of bars beside the other, each on
+//! a logarithmic axis. They have no background and follow the viewer's light or dark theme.
 
 use crate::report::milliseconds;
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! What is kept for this user: what `calibrate` found out about this machine, servers and how to reach them, secret keys for them.
+//! What is kept for this user: what `calibrate` found out about this machine, servers and how to reach them,
+//! secret keys for them.
 
 use crate::failure::{During, Failure, Outcome};
 use crate::files;
@@ -42,7 +43,8 @@ pub fn costs_path() -> Outcome<PathBuf> {
     Ok(configuration()?.join("costs.json"))
 }
 
-/// Where a server keeps what lasts: the folder given, or `blindsight/server` in the user's data folder. It is made where it is missing.
+/// Where a server keeps what lasts: the folder given, or `blindsight/server` in the user's data folder. It is
+/// made where it is missing.
 pub fn server_folder(given: Option<&Path>) -> Outcome<PathBuf> {
     let folder = match given {
         Some(folder) => folder.to_path_buf(),

@@ -1,4 +1,5 @@
-//! The journal of a long evaluation: a line of JSON for what it is about, then one for each image, appended as soon as the image is done.
+//! The journal of a long evaluation: a line of JSON for what it is about, then one for each image, appended
+//! as soon as the image is done.
 
 use crate::failure::{During, Failure, Outcome};
 use blindsight_ckks::wire::hex;
@@ -81,8 +82,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at `path`, which is begun where there is none, and reads its entries. A last line that was not written whole is
-    /// dropped.
+    /// Opens the journal at `path`, which is begun where there is none, and reads its entries. A last line
+    /// that was not written whole is dropped.
     ///
     /// Refuses a file that is no journal, one that another run is writing, and one about something else.
     pub fn open(path: &Path, subject: &Subject, images: &Dataset) -> Outcome<(Self, Vec<Entry>)> {

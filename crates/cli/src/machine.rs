@@ -43,8 +43,9 @@ pub fn peak_memory() -> Option<u64> {
     kibibytes.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|k| k << 10)
 }
 
-/// The milliseconds that this process's threads have run on a processor so far, where the system tells (Unix). On a machine shared with others
-/// this says what work takes, where the clock says how long one waits for it.
+/// The milliseconds that this process's threads have run on a processor so far, where the system tells
+/// (Unix). On a machine shared with others this says what work takes, where the clock says how long one waits
+/// for it.
 pub fn processor_ms() -> Option<f64> {
     #[cfg(unix)]
     {

@@ -1,7 +1,7 @@
 //! The `blindsight` command: classifies images that the classifier cannot see.
 //!
-//! Each command is one file in `commands`: its arguments, what it does (a call or two of `client`, `server` and `packing`), and the
-//! report it prints. Everything that computes lies in those libraries.
+//! Each command is one file in `commands`: its arguments, what it does (a call or two of `client`, `server`
+//! and `packing`), and the report it prints. Everything that computes lies in those libraries.
 
 mod arguments;
 mod chart;
@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 /// Classifies images it cannot see.
 ///
-/// A client encrypts an image, a server without any secret key runs a neural network on the ciphertexts, the client decrypts the
-/// scores. Start with `blindsight demo`.
+/// A client encrypts an image, a server without any secret key runs a neural network on the ciphertexts, the
+/// client decrypts the scores. Start with `blindsight demo`.
 #[derive(Debug, Parser)]
 #[command(name = "blindsight", version, propagate_version = true, after_help = EXAMPLES)]
 struct Arguments {

@@ -12,8 +12,8 @@ const VARIABLE: &str = "BLINDSIGHT_PASSPHRASE";
 /// How the passphrase of a secret key is told.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct PassphraseFlags {
-    /// The first line of this file is the secret key's passphrase (else BLINDSIGHT_PASSPHRASE is, or it is asked
-    /// for)
+    /// The first line of this file is the secret key's passphrase (else BLINDSIGHT_PASSPHRASE is, or it is
+    /// asked for)
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

@@ -1,8 +1,8 @@
 //! Plans that were made before: the same file and the same wishes are not planned twice.
 //!
-//! An entry is a file named by its [`Key`], which stands in it again before the plan's own file. What is read back
-//! is checked as a plan from elsewhere, and assembled for the model; what does not pass is planned anew and
-//! replaced. Nothing depends on the cache: where it cannot be read or written, everything is planned.
+//! An entry is a file named by its [`Key`], which stands in it again before the plan's own file. What is read
+//! back is checked as a plan from elsewhere, and assembled for the model; what does not pass is planned anew
+//! and replaced. Nothing depends on the cache: where it cannot be read or written, everything is planned.
 
 use crate::failure::Outcome;
 use crate::{configuration, files};
@@ -25,7 +25,8 @@ const MOST_BYTES: u64 = 16 << 20;
 /// The ending of an entry's name.
 const ENDING: &str = ".plan";
 
-/// What determines a plan: the model's name and files, all options with the cost model, and the planner itself.
+/// What determines a plan: the model's name and files, all options with the cost model, and the planner
+/// itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key([u8; 32]);
 
@@ -65,8 +66,8 @@ impl PlanCache {
         Self { folder, planner, most_entries: MOST_ENTRIES, most_bytes: MOST_BYTES }
     }
 
-    /// The plan of this model by these options: the one that is kept, or else the one that `make` makes, which is
-    /// kept from then on. Fails where `make` does, and for nothing else.
+    /// The plan of this model by these options: the one that is kept, or else the one that `make` makes,
+    /// which is kept from then on. Fails where `make` does, and for nothing else.
     pub fn plan(
         &self,
         model: &Model,
@@ -145,8 +146,8 @@ fn entries(folder: &Path) -> Outcome<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Names this planner: its version, and the size and time of the program, for two builds of one version may plan
-/// differently.
+/// Names this planner: its version, and the size and time of the program, for two builds of one version may
+/// plan differently.
 fn this_planner() -> String {
     let program = std::env::current_exe().and_then(fs::metadata);
     let build = program.and_then(|data| Ok((data.len(), data.modified()?))).ok();

@@ -23,7 +23,8 @@ pub struct ServerFlags {
     /// SHA-256 of the server's certificate, as `serve` prints it: that one is trusted, no other. Remembered
     #[arg(long, value_name = "HEX", requires = "url")]
     pub fingerprint: Option<String>,
-    /// Authorities (PEM) that must have signed the server's certificate, in place of those that this system trusts. Remembered
+    /// Authorities (PEM) that must have signed the server's certificate, in place of those that this system
+    /// trusts. Remembered
     #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "fingerprint")]
     pub ca: Option<PathBuf>,
     /// The key that must have signed the model, as `blindsight signing-key` shows it: else nothing is made or

@@ -1,4 +1,5 @@
-//! Points as SVG: a time on a logarithmic axis against a share on a linear one. In the style of the bar charts.
+//! Points as SVG: a time on a logarithmic axis against a share on a linear one. In the style of the bar
+//! charts.
 
 use crate::chart::{Unit, begun, text};
 use crate::report::milliseconds;

@@ -1,4 +1,5 @@
-//! The same over files, as separate processes; and what each does with files that are not what they should be.
+//! The same over files, as separate processes; and what each does with files that are not what they should
+//! be.
 
 mod common;
 

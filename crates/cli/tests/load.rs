@@ -1,7 +1,8 @@
-//! Many clients at once over TLS, each body encrypted beforehand: nothing lost, nothing wrong, and what it costs beside the same work
-//! without a service.
+//! Many clients at once over TLS, each body encrypted beforehand: nothing lost, nothing wrong, and what it
+//! costs beside the same work without a service.
 //!
-//! `cargo test --release -p blindsight-cli --test load -- --ignored --nocapture` prints the tables of `docs/server.md`.
+//! `cargo test --release -p blindsight-cli --test load -- --ignored --nocapture` prints the tables of
+//! `docs/server.md`.
 
 mod common;
 
@@ -73,7 +74,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What the server does for a request, in this process: what a request would cost without a service around it.
+/// What the server does for a request, in this process: what a request would cost without a service around
+/// it.
 struct Library {
     prepared: PreparedModel,
     /// As many as clients: those of one lie in the last cache, those of many do not.
@@ -144,7 +146,8 @@ impl Taken {
     }
 }
 
-/// A figure of the server's memory from the system, in MiB (Linux): `VmHWM` is the most that it ever held, `VmRSS` what it holds.
+/// A figure of the server's memory from the system, in MiB (Linux): `VmHWM` is the most that it ever held,
+/// `VmRSS` what it holds.
 fn memory(serving: &Serving<'_>, figure: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", serving.pid())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
@@ -153,7 +156,8 @@ fn memory(serving: &Serving<'_>, figure: &str) -> Option<u64> {
 
 const STEPS: [&str; 5] = ["read", "queue", "keys", "expand", "compute"];
 
-/// One client, one request after the other: where the time goes, and what the service adds to the library's work.
+/// One client, one request after the other: where the time goes, and what the service adds to the library's
+/// work.
 fn one_client(load: &Load, library: &Library, server: &Server, requests: usize) {
     // In turn, so that what disturbs one disturbs the other.
     let in_turn = |n| (load.ask(server, n), library.serve(load, 0, n));
@@ -184,7 +188,8 @@ fn overhead(overhead: f64, work: f64, bytes: usize) {
     );
 }
 
-/// Many clients: answers in a second beside the library's, how busy the server's threads were, and what of the cores the clients took.
+/// Many clients: answers in a second beside the library's, how busy the server's threads were, and what of
+/// the cores the clients took.
 fn many_clients(load: &Load, library: &Library, serving: &Serving<'_>, servers: &[Server], requests: usize) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (_, one) = Taken::by(serving, || library.serve_all(load, 1, requests, threads));
@@ -217,7 +222,8 @@ fn many_clients(load: &Load, library: &Library, serving: &Serving<'_>, servers: 
     println!("| median work for a request | {:.2} ms |", median(work));
 }
 
-/// Each client asks until so many requests are asked: the milliseconds that a computing thread of the server spent on each.
+/// Each client asks until so many requests are asked: the milliseconds that a computing thread of the server
+/// spent on each.
 fn ask_from_all(load: &Load, servers: &[Server], requests: usize) -> Vec<f64> {
     let next = &AtomicUsize::new(0);
     let work = |reply: Reply| ["keys", "expand", "compute"].iter().filter_map(|s| reply.timing.step(s)).sum();

@@ -53,7 +53,8 @@ fn a_sealed_key_is_used_with_its_passphrase_and_with_no_other() {
     assert!(text(&refused.stderr).contains("damaged"), "{}", text(&refused.stderr));
 }
 
-/// What is typed at a terminal seals a key and opens it, is asked for twice where it is new, and is not shown.
+/// What is typed at a terminal seals a key and opens it, is asked for twice where it is new, and is not
+/// shown.
 #[test]
 fn a_passphrase_is_asked_for_at_the_terminal() {
     let folder = Folder::new("asked");

@@ -1,4 +1,5 @@
-//! Every shipped model: its file is the one that was trained, it is as accurate as it says, and it runs encrypted.
+//! Every shipped model: its file is the one that was trained, it is as accurate as it says, and it runs
+//! encrypted.
 
 mod common;
 
@@ -97,14 +98,16 @@ fn models_give_the_same_label_encrypted() {
         assert_eq!(Model::class_of(&encrypted), Model::class_of(&plain), "{name}: {document}");
         let error = document["max_abs_error"].as_f64().expect("a number");
         println!("{name}: {}, largest error {error:.1e}", document["label"]);
-        // The largest of ten: eight deviations leave room for images with larger values than the probe's, and next to none for a wrong plan.
+        // The largest of ten: eight deviations leave room for images with larger values than the probe's, and
+        // next to none for a wrong plan.
         let predicted =
             folder.json(&format!("explain {name}"))["predicted_error"].as_f64().expect("a number");
         assert!(error < 8.0 * predicted, "{name}: {error} where {predicted} is predicted");
     }
 }
 
-/// Weights that are zero are no operations: of the batch plan's products at least half are gone, of `auto`'s products or key-switches a third.
+/// Weights that are zero are no operations: of the batch plan's products at least half are gone, of `auto`'s
+/// products or key-switches a third.
 #[test]
 fn pruned_weights_cost_nothing() {
     let folder = Folder::new("pruned");

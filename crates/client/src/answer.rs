@@ -25,8 +25,8 @@ const DEVIATIONS: f64 = 4.0;
 ///   same value come in the order of the classes, so the ranking tells nothing that the scores do not.
 /// - One score for two classes is that of the second one, beside a first one of zero: the class is the second
 ///   one where the score is positive, and the margin is the score's size, its distance to the decision.
-/// - A network with one score for one class has no next one: it has no margin, and nothing is too close. Where
-///   such a score is read by a threshold, whoever knows it compares the distance to it with
+/// - A network with one score for one class has no next one: it has no margin, and nothing is too close.
+///   Where such a score is read by a threshold, whoever knows it compares the distance to it with
 ///   `predicted_error`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

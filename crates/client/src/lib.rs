@@ -199,7 +199,8 @@ impl Client {
         self.id
     }
 
-    /// Generates the evaluation keys that the plan needs, framed for the server. `progress` is told how many of how many are done.
+    /// Generates the evaluation keys that the plan needs, framed for the server. `progress` is told how many
+    /// of how many are done.
     ///
     /// # Errors
     /// Where the system gives no randomness.
@@ -226,7 +227,8 @@ impl Client {
         self.encrypt_images(std::slice::from_ref(image))
     }
 
-    /// Encrypts images into one request: as many as the plan's input holds ([`blindsight_layout::InputLayout::images`]).
+    /// Encrypts images into one request: as many as the plan's input holds
+    /// ([`blindsight_layout::InputLayout::images`]).
     ///
     /// # Errors
     /// As [`Client::encrypt`], and for none or too many.
@@ -277,7 +279,8 @@ impl Client {
     /// Decrypts a reply. Scores are rounded to the predicted error.
     ///
     /// # Errors
-    /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise ([`Error::Garbage`]).
+    /// For bytes that are no reply to this client under this plan, and for a reply that decrypts to noise
+    /// ([`Error::Garbage`]).
     pub fn decrypt(&self, reply: impl Read) -> Result<Classification, Error> {
         Ok(self.decrypt_images(reply, 1)?.swap_remove(0))
     }

@@ -126,8 +126,8 @@ impl Client {
 }
 
 /// Seals the secret key in a file that [`Client::save`] wrote; the file keeps its name. Either the sealed key
-/// stands there afterwards, or the file is as it was. What it held before is unlinked, not overwritten: a disk
-/// may keep it until it writes there again.
+/// stands there afterwards, or the file is as it was. What it held before is unlinked, not overwritten: a
+/// disk may keep it until it writes there again.
 ///
 /// # Errors
 /// For a file that is no secret key, or is sealed already, and as [`Client::save_sealed`].

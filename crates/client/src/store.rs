@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a secret to a new file that only its owner can read. Either the whole file is there afterwards or none; an existing
-/// file stays as it is. `unique` tells drafts of different processes apart.
+/// Writes a secret to a new file that only its owner can read. Either the whole file is there afterwards or
+/// none; an existing file stays as it is. `unique` tells drafts of different processes apart.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<(), Error> {
     let draft = draft_of(path, unique);
     let written = write_draft(&draft, bytes).and_then(|()| publish(&draft, path));
@@ -18,7 +18,8 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<()
     })
 }
 
-/// Puts a secret in place of another one, privately and at once: after a crash there is the old file or the new one.
+/// Puts a secret in place of another one, privately and at once: after a crash there is the old file or the
+/// new one.
 #[cfg(feature = "seal")]
 pub(crate) fn replace_secret(path: &Path, bytes: &[u8], unique: &str) -> Result<(), Error> {
     let draft = draft_of(path, unique);

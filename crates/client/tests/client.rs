@@ -235,7 +235,8 @@ proptest! {
     fn a_well_framed_reply_of_random_words_gives_no_label(seed in any::<u64>()) {
         let indices = plan().public.reply.indices().len();
         let header = wire::Header { kind: Kind::Reply, plan: plan().digest(), key: client().key_id() };
-        // A linear congruential sequence in the top bits of each byte pair: residues are 28 bits, so some words may be out of range.
+        // A linear congruential sequence in the top bits of each byte pair: residues are 28 bits, so some
+        // words may be out of range.
         let mut state = seed;
         let length = reply_length(indices);
         let payload: Vec<u8> = (0..length).map(|_| {

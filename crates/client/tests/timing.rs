@@ -137,8 +137,8 @@ fn encryption_takes_as_long_for_every_image() {
     }
 }
 
-/// A reply whose second half is as random as a real one: the first limb of a request's ciphertext. It decrypts
-/// to noise under every key.
+/// A reply whose second half is as random as a real one: the first limb of a request's ciphertext. It
+/// decrypts to noise under every key.
 fn random_reply(request: &[u8], key: wire::KeyId) -> Vec<u8> {
     let parameters = PLAN.public.validated_parameters().expect("a plan");
     let layout = &PLAN.public.reply;

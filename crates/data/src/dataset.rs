@@ -171,8 +171,9 @@ impl Dataset {
         self.classes.get(n).copied()
     }
 
-    /// The names that the data set gives its classes, sorted: of folders, or of a table's labels. `None` where
-    /// labels are numbers. Where the network's labels are others, the classes are numbered in this order.
+    /// The names that the data set gives its classes, sorted: of folders, or of a table's labels. `None`
+    /// where labels are numbers. Where the network's labels are others, the classes are numbered in this
+    /// order.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }

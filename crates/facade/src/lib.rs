@@ -2,8 +2,8 @@
 //! network on the ciphertexts, the client decrypts the scores.
 //!
 //! This crate is what an application adds; it holds no code of its own. Its features choose the sides:
-//! `client` (the secret key), `remote` (a client's connection over HTTPS), `server` (the model and its plans),
-//! `fit` (ReLU and its kin into polynomials), `data` (images, tables and data sets from files).
+//! `client` (the secret key), `remote` (a client's connection over HTTPS), `server` (the model and its
+//! plans), `fit` (ReLU and its kin into polynomials), `data` (images, tables and data sets from files).
 //!
 //! # A whole exchange
 //!
@@ -35,8 +35,8 @@
 //!
 //! # Contract
 //!
-//! Everything here is the item of the same name in the crate that it comes from, with the contract that stands
-//! there. With the feature `client` alone no code that reads weights' files into plans is compiled in.
+//! Everything here is the item of the same name in the crate that it comes from, with the contract that
+//! stands there. With the feature `client` alone no code that reads weights' files into plans is compiled in.
 
 pub use blindsight_layout::PublicPlan;
 pub use blindsight_network::{Error as NetworkError, Image, Metadata, Model, Shape};

@@ -55,8 +55,8 @@ impl Data {
 /// How much wider than what was seen the range of inputs is, on each side, as a share of it.
 const RANGE_MARGIN: f64 = 0.1;
 
-/// The range of inputs: the one that is said, or where inputs lie beyond it, a wider one. A client clamps what
-/// lies outside, so that standardised features, say, would come out wrong in the range of pixels.
+/// The range of inputs: the one that is said, or where inputs lie beyond it, a wider one. A client clamps
+/// what lies outside, so that standardised features, say, would come out wrong in the range of pixels.
 pub(crate) fn range(said: (f64, f64), inputs: &[Vec<f64>]) -> (f64, f64) {
     let values = || inputs.iter().flatten().filter(|v| v.is_finite());
     let low = values().copied().fold(said.0, f64::min);

@@ -67,8 +67,8 @@ struct Judgement {
     drop: f64,
     /// The standard error of that.
     deviation: f64,
-    /// How far scores are from those before, as a share of what these vary by. It tells networks apart that a few
-    /// hundred classes do not.
+    /// How far scores are from those before, as a share of what these vary by. It tells networks apart that a
+    /// few hundred classes do not.
     distance: f64,
 }
 
@@ -164,9 +164,9 @@ impl Search<'_> {
         Ok(price)
     }
 
-    /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps it
-    /// as it was counted; else the one whose scores are nearest, where that may lose as little as is allowed. What
-    /// no plan runs comes last.
+    /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps
+    /// it as it was counted; else the one whose scores are nearest, where that may lose as little as is
+    /// allowed. What no plan runs comes last.
     fn uniform(&mut self, count: usize) -> Result<(Candidate, Certainty), Error> {
         let points = self.options.max_drop;
         let (mut enough, mut best, mut unplanned) = (None, None, vec![]);
@@ -254,8 +254,8 @@ impl Search<'_> {
     }
 }
 
-/// The root mean square by which scores are apart over these inputs, as a share of the standard deviation of the
-/// first; infinite where some are no numbers.
+/// The root mean square by which scores are apart over these inputs, as a share of the standard deviation of
+/// the first; infinite where some are no numbers.
 fn distance(before: &Batch, after: &Batch, inputs: Range<usize>) -> f64 {
     let values = |batch: &Batch| -> Vec<f64> {
         inputs.clone().flat_map(|n| batch.image(n).to_vec()).map(f64::from).collect()

@@ -2,12 +2,12 @@
 //!
 //! # Concepts
 //!
-//! A [`Target`] feeds bytes to one parser and uses what was accepted as the product would; it panics where a promise is broken. cargo-fuzz
-//! runs the targets on a nightly toolchain (`fuzz/`); this crate's tests run the same functions on the kept corpus and on seeded
-//! mutations of it, on any toolchain.
+//! A [`Target`] feeds bytes to one parser and uses what was accepted as the product would; it panics where a
+//! promise is broken. cargo-fuzz runs the targets on a nightly toolchain (`fuzz/`); this crate's tests run
+//! the same functions on the kept corpus and on seeded mutations of it, on any toolchain.
 //!
-//! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list of edits of a sound frame
-//! ([`edited`]), which end with a right checksum where the input says so.
+//! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list
+//! of edits of a sound frame ([`edited`]), which end with a right checksum where the input says so.
 
 mod sealed;
 mod serving;
@@ -158,7 +158,8 @@ pub fn image(input: &[u8]) {
     }
 }
 
-/// Files of numbers, the first byte says of which kind: refused, or as many finite values as the network takes.
+/// Files of numbers, the first byte says of which kind: refused, or as many finite values as the network
+/// takes.
 pub fn inputs(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
     let ending = ["npy", "npz", "csv", "json"][usize::from(*kind) % 4];
@@ -276,9 +277,9 @@ impl Exchange {
 
 /// A frame with the edits that the input lists.
 ///
-/// The input is a byte of flags and edits of five bytes each: where (little-endian, modulo the frame's length), and what to add there; an
-/// edit that adds nothing cuts the frame off. Where the flags are odd, the checksum is made right again, so that only the parser's own
-/// checks are left.
+/// The input is a byte of flags and edits of five bytes each: where (little-endian, modulo the frame's
+/// length), and what to add there; an edit that adds nothing cuts the frame off. Where the flags are odd, the
+/// checksum is made right again, so that only the parser's own checks are left.
 pub fn edited(frame: &[u8], input: &[u8]) -> Vec<u8> {
     let Some((&flags, edits)) = input.split_first() else { return frame.to_vec() };
     let mut frame = altered(frame, edits);

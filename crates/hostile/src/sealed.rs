@@ -27,9 +27,9 @@ static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
     Sealed { folder, passphrase, secret, sealed }
 });
 
-/// Sealed secret keys, and plain ones to be sealed: only what was sealed is opened, and a file that is refused stays
-/// as it is. Where the first byte is odd, the file asks for the least memory and passes, so that a wrong one is
-/// refused soon.
+/// Sealed secret keys, and plain ones to be sealed: only what was sealed is opened, and a file that is
+/// refused stays as it is. Where the first byte is odd, the file asks for the least memory and passes, so
+/// that a wrong one is refused soon.
 pub fn sealed(input: &[u8]) {
     let Some((&flags, edits)) = input.split_first() else { return };
     let (known, path) = (&*SEALED, SEALED.folder.join("edited.secret"));

@@ -81,8 +81,8 @@ impl Serving {
         statuses(&self.converse(requests, usize::MAX, Duration::from_secs(30)))
     }
 
-    /// What the service answers to a connection's bytes, which come in pieces of so many; the connection is ended when
-    /// it says nothing for so long.
+    /// What the service answers to a connection's bytes, which come in pieces of so many; the connection is
+    /// ended when it says nothing for so long.
     fn converse(&self, bytes: &[u8], piece: usize, pause: Duration) -> Vec<u8> {
         let (near, far) = duplex(64 << 10);
         let conversation = async {
@@ -110,8 +110,8 @@ impl Serving {
     }
 }
 
-/// Writes all that the service takes and reads all that it says. Its end is heard only when it has said nothing for
-/// a while: a client that ends is gone, and what it asked for is not done.
+/// Writes all that the service takes and reads all that it says. Its end is heard only when it has said
+/// nothing for a while: a client that ends is gone, and what it asked for is not done.
 async fn speak(near: DuplexStream, bytes: &[u8], piece: usize, pause: Duration) -> Vec<u8> {
     let (mut from, mut to) = split(near);
     let (mut answers, written) = (vec![], AtomicBool::new(false));
@@ -167,8 +167,8 @@ fn statuses(mut answers: &[u8]) -> Vec<u16> {
     statuses
 }
 
-/// A connection's bytes, in pieces whose size the first byte gives: each request is answered, with no failure of the
-/// server's own, and the service answers the next connection.
+/// A connection's bytes, in pieces whose size the first byte gives: each request is answered, with no failure
+/// of the server's own, and the service answers the next connection.
 pub fn http(input: &[u8]) {
     let Some((&piece, rest)) = input.split_first() else { return };
     let serving = &*SERVING;
@@ -180,8 +180,8 @@ pub fn http(input: &[u8]) {
     assert_eq!(serving.ask(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"), [200]);
 }
 
-/// Requests with texts of a stranger's while the audit log is moved away and its path blocked: each request has one
-/// line, which is whole, and holds nothing of theirs.
+/// Requests with texts of a stranger's while the audit log is moved away and its path blocked: each request
+/// has one line, which is whole, and holds nothing of theirs.
 pub fn audit(input: &[u8]) {
     let serving = &*SERVING;
     let _turn = serving.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -253,8 +253,8 @@ fn check_line(line: &str) {
     assert!(line["model"].is_null() || line["model"] == MODEL, "{line}");
 }
 
-/// Files in the server's folder, and texts of the command line that end up there: refused, or understood the same
-/// when they are read again.
+/// Files in the server's folder, and texts of the command line that end up there: refused, or understood the
+/// same when they are read again.
 pub fn server_files(input: &[u8]) {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| own_folder("files"));
     let Some((&kind, bytes)) = input.split_first() else { return };

@@ -1,6 +1,7 @@
 //! The fuzzer's targets without the fuzzer: on every input of the kept corpus, and on seeded mutations of it.
 //!
-//! `cargo test --release -p blindsight-hostile -- --ignored` feeds twenty times as many mutations, which takes about 20 s for each target.
+//! `cargo test --release -p blindsight-hostile -- --ignored` feeds twenty times as many mutations, which
+//! takes about 20 s for each target.
 
 use blindsight_hostile::{TARGETS, Target};
 use proptest::collection::vec;

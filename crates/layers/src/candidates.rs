@@ -1,4 +1,5 @@
-//! Layouts worth trying for a tensor: the named forms of the literature and this project, with their parameters.
+//! Layouts worth trying for a tensor: the named forms of the literature and this project, with their
+//! parameters.
 
 use crate::graph::{Layer, LayerGraph};
 use crate::linear::Linear;
@@ -6,7 +7,8 @@ use blindsight_layout::{Axis, Blocks, Digit, Layout};
 use blindsight_network::Shape;
 use std::collections::HashSet;
 
-/// A plane that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides leave gaps, other maps lie.
+/// A plane that maps lie in, row by row. Later layers, whose maps are smaller, keep its rows: where strides
+/// leave gaps, other maps lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Grid {
     /// Slots from one row to the next.
@@ -38,7 +40,8 @@ pub fn images(graph: &LayerGraph, slots: usize) -> Vec<Layout> {
     for_consumers(graph, graph.input, setting)
 }
 
-/// Layouts for the output of layer `index` in partial sums. Im2col are written out for the first layer if so wished.
+/// Layouts for the output of layer `index` in partial sums. Im2col are written out for the first layer if so
+/// wished.
 pub fn outputs(graph: &LayerGraph, index: usize, im2col: bool, slots: usize) -> Vec<Layout> {
     let maker = &graph.layers[index];
     let shares = maker.main().linear.most_weights_of_a_row().next_power_of_two();
@@ -46,7 +49,8 @@ pub fn outputs(graph: &LayerGraph, index: usize, im2col: bool, slots: usize) -> 
     for_consumers(graph, maker.output, setting)
 }
 
-/// Layouts that suit any of those that read a tensor: of these, the layers whose latest input it is, if there is one.
+/// Layouts that suit any of those that read a tensor: of these, the layers whose latest input it is, if there
+/// is one.
 fn for_consumers(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let tensor = graph.judged_by(setting.index.map_or(0, |index| index + 1));
     let readers = || graph.readers(tensor);
@@ -82,8 +86,8 @@ fn layouts(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout
     found
 }
 
-/// Block 0: the tensor packed, or multiplexed in the plane of an earlier one. Rows of a dense layer may lie anywhere, so there is no use in
-/// planes where nobody convolves.
+/// Block 0: the tensor packed, or multiplexed in the plane of an earlier one. Rows of a dense layer may lie
+/// anywhere, so there is no use in planes where nobody convolves.
 fn bases(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
     let slots = setting.slots;
     let mut bases = vec![Layout::packed(shape, slots)];
@@ -100,8 +104,9 @@ fn bases(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> 
     bases
 }
 
-/// Polyphase: a map for each remainder of rows and columns by the strides with which they are read: all that a window sees lies at neighbouring positions
-/// of maps of the size of the output. The maps lie one after another, residues outermost, over as many ciphertexts as they need.
+/// Polyphase: a map for each remainder of rows and columns by the strides with which they are read: all that
+/// a window sees lies at neighbouring positions of maps of the size of the output. The maps lie one after
+/// another, residues outermost, over as many ciphertexts as they need.
 fn polyphase(consumer: &Linear, slots: usize) -> Vec<Layout> {
     let Some([height, width]) = residues(consumer) else { return vec![] };
     if consumer.convolution().is_some_and(|convolution| convolution.stride == [1, 1]) {
@@ -132,7 +137,8 @@ fn like_input(maker: &Linear, slots: usize) -> Option<Layout> {
     Some(Layout { shape, slots, ciphertexts: 1, digits, bias_slot: None, blocks: Blocks::ONE })
 }
 
-/// How many slots a position takes where all its values lie side by side, those of the input and of the output.
+/// How many slots a position takes where all its values lie side by side, those of the input and of the
+/// output.
 fn side_by_side(linear: &Linear, slots: usize) -> Option<usize> {
     let [height, width] = residues(linear)?;
     let mut maps = Maps { room: slots.checked_div(height * width)?, ..Maps::new(1, slots)? };
@@ -196,8 +202,8 @@ impl Maps {
     }
 }
 
-/// Pictures that a tensor may lie in: those of the image and of the first layer's output, packed and with rows and size padded to powers
-/// of two.
+/// Pictures that a tensor may lie in: those of the image and of the first layer's output, packed and with
+/// rows and size padded to powers of two.
 fn grids(graph: &LayerGraph, setting: Setting<'_>) -> Vec<Grid> {
     let made = setting.index.map_or(0, |i| i + 1);
     let mut origins = vec![1];
@@ -221,7 +227,8 @@ fn grids(graph: &LayerGraph, setting: Setting<'_>) -> Vec<Grid> {
     grids
 }
 
-/// The product of the strides on the way from one tensor to another; `None` where a layer on it is no convolution, or there is no such way.
+/// The product of the strides on the way from one tensor to another; `None` where a layer on it is no
+/// convolution, or there is no such way.
 fn gap(graph: &LayerGraph, first: usize, tensor: usize) -> Option<[usize; 2]> {
     let (mut gap, mut at) = ([1, 1], tensor);
     while at > first {
@@ -233,8 +240,8 @@ fn gap(graph: &LayerGraph, first: usize, tensor: usize) -> Option<[usize; 2]> {
     (at == first).then_some(gap)
 }
 
-/// Maps interleaved in the gaps of a plane, as many as there is room for; the others in further planes, and where a ciphertext is full,
-/// in further ciphertexts.
+/// Maps interleaved in the gaps of a plane, as many as there is room for; the others in further planes, and
+/// where a ciphertext is full, in further ciphertexts.
 fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
     let Grid { row, plane, gap: [gy, gx] } = grid;
     if shape.width * gx > row + gx - 1 || (shape.height * gy).saturating_mul(row) > plane + (gy - 1) * row {
@@ -259,7 +266,8 @@ fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
     Some(Layout { shape, slots, ciphertexts, digits, bias_slot: None, blocks: Blocks::ONE })
 }
 
-/// Ways to repeat block 0: evenly over all slots, or at a spacing that suits whoever reads it; each with and without a bias slot.
+/// Ways to repeat block 0: evenly over all slots, or at a spacing that suits whoever reads it; each with and
+/// without a bias slot.
 fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
     let (slots, mut found) = (setting.slots, vec![]);
     for base in [base.clone(), base.clone().with_bias_slot(base.extent())] {
@@ -283,8 +291,9 @@ fn arranged(base: &Layout, setting: Setting<'_>) -> Vec<Layout> {
     found
 }
 
-/// How many partial sums may be added up: an image has none, im2col any number that rotate-and-sum can add up; others powers of two, no more
-/// than there are shares, and not so few that most blocks compute what others do.
+/// How many partial sums may be added up: an image has none, im2col any number that rotate-and-sum can add
+/// up; others powers of two, no more than there are shares, and not so few that most blocks compute what
+/// others do.
 fn part_counts(setting: Setting<'_>, most: usize) -> Vec<usize> {
     if setting.im2col {
         return (1..=most).filter(|c| smooth(*c)).collect();
@@ -303,8 +312,8 @@ fn smooth(mut count: usize) -> bool {
     count == 1
 }
 
-/// Replicas for a convolution: evenly, and displaced against each other by a part of the window, so that each meets other taps on the same
-/// diagonal.
+/// Replicas for a convolution: evenly, and displaced against each other by a part of the window, so that each
+/// meets other taps on the same diagonal.
 fn displaced(base: &Layout, consumer: &Linear, count: usize, parts: usize) -> Vec<Blocks> {
     let slots = base.slots;
     if !parts.is_power_of_two() || parts > count {
@@ -318,7 +327,8 @@ fn displaced(base: &Layout, consumer: &Linear, count: usize, parts: usize) -> Ve
         let stride = base.digits.iter().find(|d| d.axis == axis).map_or(1, |d| d.stride);
         let below = base.digits.iter().filter(|d| d.axis == Axis::Channel && d.stride < stride);
         let gap = below.map(|d| d.count).max().unwrap_or(1);
-        // Places that the window reaches: its taps, the maps in the gaps of the input and those in the gaps of the output.
+        // Places that the window reaches: its taps, the maps in the gaps of the input and those in the gaps
+        // of the output.
         let reach = (convolution.extent(own) - 1) * gap + (gap - 1) + (gap * convolution.stride[own] - 1) + 1;
         let spacing = slots / count + reach.div_ceil(count) * (stride / gap).max(1);
         if (count - 1) * spacing + base.extent() <= slots {
@@ -328,9 +338,9 @@ fn displaced(base: &Layout, consumer: &Linear, count: usize, parts: usize) -> Ve
     found
 }
 
-/// Replicas for a dense layer whose rows repeat with a period: the spacing at which the shifts of the replicas modulo the period leave the narrowest
-/// gaps, so that few diagonals cover all; the closest of those. Only the spacing modulo the period matters for how shifts fall, so no
-/// wider ones are looked at.
+/// Replicas for a dense layer whose rows repeat with a period: the spacing at which the shifts of the
+/// replicas modulo the period leave the narrowest gaps, so that few diagonals cover all; the closest of
+/// those. Only the spacing modulo the period matters for how shifts fall, so no wider ones are looked at.
 fn apart(base: &Layout, consumer: &Linear, parts: usize) -> Option<Blocks> {
     let (slots, extent) = (base.slots, base.extent());
     let period = (consumer.rows() + usize::from(base.bias_slot.is_some())).next_power_of_two();
@@ -340,7 +350,8 @@ fn apart(base: &Layout, consumer: &Linear, parts: usize) -> Option<Blocks> {
     Some(Blocks { count: slots / spacing, spacing, parts })
 }
 
-/// The widest gap between neighbouring shifts of the replicas modulo the period: as many diagonals are needed to fill it.
+/// The widest gap between neighbouring shifts of the replicas modulo the period: as many diagonals are needed
+/// to fill it.
 fn widest_gap(spacing: usize, replicas: usize, period: usize) -> usize {
     let mut shifts: Vec<usize> = (0..replicas.min(period)).map(|h| h * spacing % period).collect();
     shifts.sort_unstable();
@@ -348,8 +359,8 @@ fn widest_gap(spacing: usize, replicas: usize, period: usize) -> usize {
     shifts.windows(2).map(|w| w[1] - w[0]).fold(around, usize::max)
 }
 
-/// Rows of a dense layer in segments: each computes its own rows from its own replica of the input, so that more replicas mean fewer diagonals.
-/// The sums are whole in one place of each segment only.
+/// Rows of a dense layer in segments: each computes its own rows from its own replica of the input, so that
+/// more replicas mean fewer diagonals. The sums are whole in one place of each segment only.
 fn segmented(shape: Shape, slots: usize) -> Vec<Layout> {
     let channel = |count, stride| Digit { axis: Axis::Channel, count, stride };
     let counts = (1..).map(|log| 1 << log).take_while(|count| count * 4 <= slots);

@@ -125,12 +125,15 @@ impl CoefficientLayer {
         columns.ciphertexts == 1 && columns.is_cyclic()
     }
 
-    /// A tensor that repeats over all slots to coefficients: one product, no rotation, and the bias, unless a bias slot is carried along. One level.
+    /// A tensor that repeats over all slots to coefficients: one product, no rotation, and the bias, unless a
+    /// bias slot is carried along. One level.
     ///
-    /// Coefficient `o` of a polynomial with slots `z_s` is `1/N sum_s z_s cos(o theta_s)`. Over the `M = N / period` slots of one residue modulo the
-    /// period the cosines of `o = 1 ... M/2 - 1` are orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of
-    /// `cos(o theta_s) cos(o' theta_s)` is `M/2` for `o = o'` and zero otherwise. With the factor `w_s = 2N/M sum_o W[o, e] cos(o theta_s)`, `e` the element
-    /// at slot `s`, coefficient `o` of the product is therefore `sum_e W[o, e] z_e` exactly.
+    /// Coefficient `o` of a polynomial with slots `z_s` is `1/N sum_s z_s cos(o theta_s)`. Over the
+    /// `M = N / period` slots of one residue modulo the period the cosines of `o = 1 ... M/2 - 1` are
+    /// orthogonal: the angles `theta_s` of these slots are `theta + 2 pi j / M`, so the sum of
+    /// `cos(o theta_s) cos(o' theta_s)` is `M/2` for `o = o'` and zero otherwise. With the factor
+    /// `w_s = 2N/M sum_o W[o, e] cos(o theta_s)`, `e` the element at slot `s`, coefficient `o` of the product
+    /// is therefore `sum_e W[o, e] z_e` exactly.
     pub fn build(&self, b: &mut Builder, value: Value) -> Result<Value, CircuitError> {
         let (slots, level) = (b.slots(), b.level(value)?);
         let scale = b.scale_towards(value, self.reply.scale)?;

@@ -1,4 +1,5 @@
-//! Networks as kernels see them: linear layers of one or more inputs, and what acts on their outputs element by element.
+//! Networks as kernels see them: linear layers of one or more inputs, and what acts on their outputs element
+//! by element.
 
 use crate::Error;
 use crate::linear::Linear;
@@ -9,8 +10,8 @@ use blindsight_network::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A fused network. Its *tensors* are the image and the outputs of its layers, which is what has a layout: what is made of
-/// a tensor element by element lies as the tensor does.
+/// A fused network. Its *tensors* are the image and the outputs of its layers, which is what has a layout:
+/// what is made of a tensor element by element lies as the tensor does.
 #[derive(Debug, Clone)]
 pub struct LayerGraph {
     /// The image's shape.
@@ -127,7 +128,8 @@ impl Layer {
         self.bias.iter().all(|b| *b == 0.0)
     }
 
-    /// Whether both take the same diagonals between the same layouts: weights and biases are zero in the same places.
+    /// Whether both take the same diagonals between the same layouts: weights and biases are zero in the same
+    /// places.
     pub fn has_pattern_of(&self, other: &Self) -> bool {
         let terms = self.terms.iter().zip(&other.terms);
         self.terms.len() == other.terms.len()
@@ -154,7 +156,8 @@ impl Layer {
 }
 
 impl LayerGraph {
-    /// The layers that `graph` is fused to; the metadata say how large its input is. Where it begins or ends with no linear layer, an identity stands in for it.
+    /// The layers that `graph` is fused to; the metadata say how large its input is. Where it begins or ends
+    /// with no linear layer, an identity stands in for it.
     ///
     /// # Errors
     /// Where fusion fails.
@@ -184,7 +187,8 @@ impl LayerGraph {
         tensor.checked_sub(1).map_or(self.input, |layer| self.layers[layer].output)
     }
 
-    /// The tensors that are read after tensor `at` is there, by layers or by products, and lie before it or are it.
+    /// The tensors that are read after tensor `at` is there, by layers or by products, and lie before it or
+    /// are it.
     pub fn live(&self, at: usize) -> Vec<usize> {
         let later = self.layers.iter().enumerate().skip(at);
         let read = later.flat_map(|(index, layer)| {
@@ -197,7 +201,8 @@ impl LayerGraph {
         live
     }
 
-    /// The tensor by whose readers a tensor's layout is judged: itself, or what it is a factor of where nothing else reads it.
+    /// The tensor by whose readers a tensor's layout is judged: itself, or what it is a factor of where
+    /// nothing else reads it.
     pub fn judged_by(&self, tensor: usize) -> usize {
         if self.readers(tensor).next().is_some() {
             return tensor;

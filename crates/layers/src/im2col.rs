@@ -195,10 +195,12 @@ impl Im2colLayer {
         !im2col.has_constant_tap() && bias.iter().any(|b| *b != 0.0)
     }
 
-    /// Im2col to the layer's output in [`Im2col::output`], whole sums: for each ciphertext of the output one product for each input,
-    /// their sum, a rotate-and-sum over the taps that share a ciphertext (none where they do not), and the bias. One level.
+    /// Im2col to the layer's output in [`Im2col::output`], whole sums: for each ciphertext of the output one
+    /// product for each input, their sum, a rotate-and-sum over the taps that share a ciphertext (none where
+    /// they do not), and the bias. One level.
     ///
-    /// The rotate-and-sum adds to each block the next `parts - 1`. Where blocks are not cyclic the last ones have no whole sum: they hold anything.
+    /// The rotate-and-sum adds to each block the next `parts - 1`. Where blocks are not cyclic the last ones
+    /// have no whole sum: they hold anything.
     pub fn build(&self, b: &mut Builder, inputs: &[Value]) -> Result<Vec<Value>, CircuitError> {
         (0..self.im2col.output.ciphertexts).map(|c| self.ciphertext(b, inputs, c)).collect()
     }

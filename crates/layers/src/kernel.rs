@@ -136,7 +136,8 @@ pub struct Network<'a> {
     pub parameters: &'a Parameters,
     /// What no score's magnitude should exceed.
     pub bound: f64,
-    /// The last layer with a row for each value of a reply whose values repeat over the slots, where there is room.
+    /// The last layer with a row for each value of a reply whose values repeat over the slots, where there is
+    /// room.
     pub extended: Option<Layer>,
 }
 

@@ -4,19 +4,19 @@
 //!
 //! * A [`LayerGraph`] is a fused network as kernels see it: linear layers of one or more terms, and what acts
 //!   on their outputs element by element.
-//! * A [`LayerKernel`] computes linear layers in one way: [`Im2colKernel`] the first convolution over what the
-//!   client wrote out, [`DiagonalKernel`] any layer between any two layouts, [`CoefficientKernel`] the last
-//!   layer as coefficients of one product. It says which forms it can bring a tensor into, what that costs
-//!   under a [`CostFunction`], and builds the operations. Its cost is known before anything is built; its meaning
-//!   is the clear run.
+//! * A [`LayerKernel`] computes linear layers in one way: [`Im2colKernel`] the first convolution over what
+//!   the client wrote out, [`DiagonalKernel`] any layer between any two layouts, [`CoefficientKernel`] the
+//!   last layer as coefficients of one product. It says which forms it can bring a tensor into, what that
+//!   costs under a [`CostFunction`], and builds the operations. Its cost is known before anything is built;
+//!   its meaning is the clear run.
 //! * A [`PointwiseKernel`] acts on a tensor as it lies: polynomials and products.
 //! * A [`Choice`] fixes for each linear layer the kernel and its figures. With the network and the parameters
 //!   it determines the circuit ([`assemble`]).
 //!
 //! # Contract
 //!
-//! A circuit computes, on plain slots, what the network computes. The same network, parameters and choice give
-//! the same circuit on every machine. Choices from outside are checked before they are used.
+//! A circuit computes, on plain slots, what the network computes. The same network, parameters and choice
+//! give the same circuit on every machine. Choices from outside are checked before they are used.
 //!
 //! # Non-goals
 //!

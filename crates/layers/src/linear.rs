@@ -5,8 +5,8 @@ use blindsight_network::{Affine, Bias, Convolution, Dense, LinearMap, Padding, S
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// A linear map: each element of its output, a *row*, is a weighted sum of elements of its input, the *columns*; both in
-/// the order channel, row, column.
+/// A linear map: each element of its output, a *row*, is a weighted sum of elements of its input, the
+/// *columns*; both in the order channel, row, column.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// The input's shape.
@@ -105,7 +105,8 @@ impl Linear {
         self.input.elements()
     }
 
-    /// The map as a convolution: a dense layer is one whose window is the whole image. `None` where it is neither.
+    /// The map as a convolution: a dense layer is one whose window is the whole image. `None` where it is
+    /// neither.
     pub fn as_convolution(&self) -> Option<Convolution> {
         match &self.map {
             Map::Convolution(windowed) => Some(windowed.convolution.clone()),
@@ -132,7 +133,8 @@ impl Linear {
         }
     }
 
-    /// Whether rows see all columns, so that there is nothing to gain by looking for the best of many diagonals.
+    /// Whether rows see all columns, so that there is nothing to gain by looking for the best of many
+    /// diagonals.
     pub fn is_dense(&self) -> bool {
         matches!(self.map, Map::Dense(_))
     }
@@ -190,7 +192,8 @@ impl Linear {
         })
     }
 
-    /// Rows that see the same columns: of a convolution channels at the same place whose kernels are zero in the same places.
+    /// Rows that see the same columns: of a convolution channels at the same place whose kernels are zero in
+    /// the same places.
     fn alike(&self) -> Vec<Vec<usize>> {
         let (weights, outputs, positions): (&[f64], usize, usize) = match &self.map {
             Map::Convolution(w) => {

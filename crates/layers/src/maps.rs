@@ -1,4 +1,5 @@
-//! Map by map: convolutions over offset ciphertexts with one weight for all slots (LoLa's convolution representation).
+//! Map by map: convolutions over offset ciphertexts with one weight for all slots (LoLa's convolution
+//! representation).
 
 use blindsight_circuit::{Builder, Error, GiantStep, Numbers, Plain, Role, Term, Value};
 use blindsight_ckks::{GiantOrder, Rescale};
@@ -21,9 +22,9 @@ pub fn scalar_sum(b: &mut Builder, terms: Vec<(Value, f64)>) -> Result<Value, Er
 
 /// Offset ciphertexts cut out of one ciphertext that holds the image, as LoLa-Dense does it.
 ///
-/// Neighbouring positions of the output lie as far apart as the pixels that they see: `stride` columns, `stride` rows of `pitch` slots. That
-/// leaves holes, so the output's rows are cut into `stride * stride` blocks, and block `i` goes into hole `i`. Within a block all positions
-/// of a tap move by the same distance.
+/// Neighbouring positions of the output lie as far apart as the pixels that they see: `stride` columns,
+/// `stride` rows of `pitch` slots. That leaves holes, so the output's rows are cut into `stride * stride`
+/// blocks, and block `i` goes into hole `i`. Within a block all positions of a tap move by the same distance.
 #[derive(Debug, Clone)]
 pub struct Cut {
     im2col: Im2col,
@@ -32,14 +33,15 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// The cut with the narrowest pitch at which no two positions meet: that of the image, wherever its output is no wider. Of the windows' output
-    /// only the shape is looked at.
+    /// The cut with the narrowest pitch at which no two positions meet: that of the image, wherever its
+    /// output is no wider. Of the windows' output only the shape is looked at.
     pub fn new(im2col: Im2col) -> Self {
         let pitch = im2col.input.width.max(im2col.output.shape.width * im2col.stride[1]);
         Self { im2col, pitch }
     }
 
-    /// The block of an output row, and the row's index in it: the first blocks have a row more where they do not come out even.
+    /// The block of an output row, and the row's index in it: the first blocks have a row more where they do
+    /// not come out even.
     fn block(&self, row: usize) -> (usize, usize) {
         let (blocks, height) =
             (self.im2col.stride[0] * self.im2col.stride[1], self.im2col.output.shape.height);
@@ -73,11 +75,12 @@ impl Cut {
         moves
     }
 
-    /// The offset ciphertexts of the taps that are used, group by group: for each tap and block a rotation, which share one decomposition, a mask
-    /// and a sum. (LoLa masks first and rotates then; that counts the same.)
+    /// The offset ciphertexts of the taps that are used, group by group: for each tap and block a rotation,
+    /// which share one decomposition, a mask and a sum. (LoLa masks first and rotates then; that counts the
+    /// same.)
     ///
-    /// Cost for `t` taps and `k = stride * stride` blocks: `t k` products with masks, `t k` rotations but for those by zero, `t (k - 1)`
-    /// additions. One level.
+    /// Cost for `t` taps and `k = stride * stride` blocks: `t k` products with masks, `t k` rotations but for
+    /// those by zero, `t (k - 1)` additions. One level.
     pub fn build(&self, b: &mut Builder, value: Value) -> Result<Vec<Value>, Error> {
         // Im2col that lose nothing to the padding have the same masks.
         let mut masks = BTreeMap::new();

@@ -26,8 +26,8 @@ impl PointwiseKernel {
         }
     }
 
-    /// Whether it can act on what is summed from this layout. Where blocks are not cyclic some slots hold anything: its square does no harm, but higher
-    /// powers could be beyond the modulus.
+    /// Whether it can act on what is summed from this layout. Where blocks are not cyclic some slots hold
+    /// anything: its square does no harm, but higher powers could be beyond the modulus.
     pub fn reads(operation: &PointwiseOperation, output: &Layout) -> bool {
         let harmless = match operation {
             PointwiseOperation::Polynomial(_, polynomial) => polynomial.is_square(),

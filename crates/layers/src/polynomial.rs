@@ -192,7 +192,8 @@ impl Coefficients {
 }
 
 impl Sum {
-    /// What it counts, where `at` gives the costs so many levels below the input and coefficients repeat so often.
+    /// What it counts, where `at` gives the costs so many levels below the input and coefficients repeat so
+    /// often.
     fn cost<'c>(&self, at: &impl Fn(usize) -> Tally<'c>, repeats: usize) -> Counts {
         let (inner, rescale) = (at(self.depth - 1), self.rescale());
         let mut counts = inner.multiply(rescale) * self.products.len();

@@ -4,7 +4,8 @@ use crate::graph::Layer;
 use crate::linear::Linear;
 use blindsight_layout::ReplyLayout;
 
-/// The weights of each value that is not zero, by a term of the last layer: its index in the reply, and its row.
+/// The weights of each value that is not zero, by a term of the last layer: its index in the reply, and its
+/// row.
 pub fn rows(reply: &ReplyLayout, last: &Linear) -> Vec<(usize, Vec<f64>)> {
     let row = |r: usize| {
         let mut weights = vec![0.0; last.columns()];

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 /// How a sum over blocks is made, and when the product before it is rescaled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RotateAndSum {
-    /// The radix of each stage; their product is the number of blocks summed. A stage of radix `a` hoists `a - 1` rotations.
+    /// The radix of each stage; their product is the number of blocks summed. A stage of radix `a` hoists
+    /// `a - 1` rotations.
     pub radices: Vec<u8>,
-    /// Whether the rescale comes before the rotations (fewer limbs, more noise) or is fused with their last mod-down.
+    /// Whether the rescale comes before the rotations (fewer limbs, more noise) or is fused with their last
+    /// mod-down.
     pub rescale_first: bool,
 }
 
@@ -19,7 +21,8 @@ pub struct RotateAndSum {
 const LARGEST_RADIX: usize = 8;
 
 impl RotateAndSum {
-    /// All ways to add so many blocks up; one without stages where there is nothing to add, none where a prime factor is too large.
+    /// All ways to add so many blocks up; one without stages where there is nothing to add, none where a
+    /// prime factor is too large.
     pub fn all(blocks: usize) -> Vec<Self> {
         let sum = |radices: Vec<u8>| {
             let orders: &[bool] = if radices.is_empty() { &[false] } else { &[false, true] };

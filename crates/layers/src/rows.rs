@@ -7,8 +7,8 @@ use blindsight_ckks::{Rescale, Scale};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A vector in one ciphertext: element `e` lies in slot `places[e]`, every other slot is zero. Replicas of it, where there are any, lie
-/// `spacing` slots apart, which is a power of two beyond the last place.
+/// A vector in one ciphertext: element `e` lies in slot `places[e]`, every other slot is zero. Replicas of
+/// it, where there are any, lie `spacing` slots apart, which is a power of two beyond the last place.
 #[derive(Debug, Clone)]
 pub struct Placed {
     /// The slot of each element.
@@ -31,7 +31,8 @@ fn shifted(b: &mut Builder, value: Value, steps: usize) -> Result<Value, Error> 
     if steps.is_multiple_of(slots) { Ok(value) } else { b.rotate(value, slots - steps % slots) }
 }
 
-/// Value `i` moved to the right by `i * spacing`, and all of them added. By Horner's rule: all rotations are by the same distance, so one key does.
+/// Value `i` moved to the right by `i * spacing`, and all of them added. By Horner's rule: all rotations are
+/// by the same distance, so one key does.
 ///
 /// Cost for `k` values: `k - 1` rotations, `k - 1` additions. No level.
 pub fn stack(b: &mut Builder, values: &[Value], spacing: usize) -> Result<Value, Error> {
@@ -60,7 +61,8 @@ pub struct RowSum {
 
 /// The sums of `rows`, a row for each replica of the vector: slot `h * sum.slots` holds row `rows.start + h`.
 ///
-/// The rescale comes after the rotate-and-sum: before it, the rotations would be cheaper by a fifth, but its error would be summed over all of them.
+/// The rescale comes after the rotate-and-sum: before it, the rotations would be cheaper by a fifth, but its
+/// error would be summed over all of them.
 ///
 /// Cost: 1 product with a plaintext, `log2(sum.slots)` rotations and as many additions. One level.
 pub fn stacked_rows(
@@ -88,13 +90,15 @@ pub fn stacked_rows(
     summed(b, product, 1, &RotateAndSum { radices, rescale_first: false })
 }
 
-/// A tensor of few elements in each of many ciphertexts, brought into one: of value `i` the slots at multiples of `spacing`, moved to the right
-/// by `i`; zeros elsewhere. Where `spacing` is all slots, and every slot of a value holds the same, slot `i` is taken and nothing moves.
+/// A tensor of few elements in each of many ciphertexts, brought into one: of value `i` the slots at
+/// multiples of `spacing`, moved to the right by `i`; zeros elsewhere. Where `spacing` is all slots, and
+/// every slot of a value holds the same, slot `i` is taken and nothing moves.
 ///
-/// Values are taken one at a time, so that few live at once, and the last first, so that all rotations are by one (Horner's rule) and one key
-/// does.
+/// Values are taken one at a time, so that few live at once, and the last first, so that all rotations are by
+/// one (Horner's rule) and one key does.
 ///
-/// Cost for `k` values: `k` products with masks, `k - 1` rotations (none where nothing moves), `k - 1` additions. One level.
+/// Cost for `k` values: `k` products with masks, `k - 1` rotations (none where nothing moves), `k - 1`
+/// additions. One level.
 pub struct Interleave {
     spacing: usize,
     /// The mask that all values share, where they move.

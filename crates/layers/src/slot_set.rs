@@ -60,7 +60,8 @@ impl SlotSet {
     }
 }
 
-/// Adds words, each with what the next one holds, moved down by so many bits; there is one word more than are added to.
+/// Adds words, each with what the next one holds, moved down by so many bits; there is one word more than are
+/// added to.
 fn merge(to: &mut [u64], from: &[u64], down: usize) {
     for (to, pair) in to.iter_mut().zip(from.windows(2)) {
         *to |= pair[0] >> down | pair[1] << 1 << (WORD - 1 - down);

@@ -4,8 +4,8 @@ use crate::Error;
 use blindsight_network::Shape;
 use serde::{Deserialize, Serialize};
 
-/// A batch of images over ciphertexts: ciphertext `e` holds element `e` of each image, in the order channel, row, column; slot `i` of each
-/// belongs to image `i`. The slots after the last image are zero.
+/// A batch of images over ciphertexts: ciphertext `e` holds element `e` of each image, in the order channel,
+/// row, column; slot `i` of each belongs to image `i`. The slots after the last image are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BatchLayout {
     /// The shape of one image.

@@ -7,14 +7,16 @@ use blindsight_network::{Convolution, Shape};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// The image as the taps of a convolution's window see it: the convolution is then a product for each ciphertext, and a sum.
+/// The image as the taps of a convolution's window see it: the convolution is then a product for each
+/// ciphertext, and a sum.
 ///
-/// `output` lays out the convolution's output. Where it has an element `(o, y, x)` in a block of part `k`, input ciphertext `c` holds the pixel
-/// that tap `parts * c + k` multiplies at `(y, x)`. Im2col are counted in the order of the weights: input channel of the group, row, column
-/// of the kernel; those that are zero in all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
+/// `output` lays out the convolution's output. Where it has an element `(o, y, x)` in a block of part `k`,
+/// input ciphertext `c` holds the pixel that tap `parts * c + k` multiplies at `(y, x)`. Im2col are counted
+/// in the order of the weights: input channel of the group, row, column of the kernel; those that are zero in
+/// all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
 ///
-/// Where the layout has a bias slot, the input has ones there; and where the last ciphertext has room for one tap more, that tap sees
-/// ones everywhere.
+/// Where the layout has a bias slot, the input has ones there; and where the last ciphertext has room for one
+/// tap more, that tap sees ones everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Im2col {
     /// The image's shape.
@@ -72,10 +74,11 @@ impl Im2col {
         self.taps.len().div_ceil(self.output.blocks.parts)
     }
 
-    /// Which input ciphertext each of the [`inputs`](Self::inputs) is, for each ciphertext of the output in turn; equal ones are sent once.
+    /// Which input ciphertext each of the [`inputs`](Self::inputs) is, for each ciphertext of the output in
+    /// turn; equal ones are sent once.
     ///
-    /// Where ciphertexts of the output hold elements some rows and columns apart, in the same slots, a tap that sees a pixel for one of them
-    /// is another tap of another one.
+    /// Where ciphertexts of the output hold elements some rows and columns apart, in the same slots, a tap
+    /// that sees a pixel for one of them is another tap of another one.
     pub fn sources(&self) -> Vec<Vec<usize>> {
         let mut seen = HashMap::new();
         let apart = self.apart();
@@ -91,7 +94,8 @@ impl Im2col {
         (0..self.inputs()).map(of_input).collect()
     }
 
-    /// The channel that a tap sees, and how far down and to the right, for elements so many rows and columns further on.
+    /// The channel that a tap sees, and how far down and to the right, for elements so many rows and columns
+    /// further on.
     fn view(&self, tap: usize, [rows, columns]: [usize; 2]) -> [usize; 3] {
         let [height, width] = self.kernel;
         let [channel, ky, kx] = [tap / (height * width), tap / width % height, tap % width];
@@ -100,8 +104,8 @@ impl Im2col {
         [channel, at(0, ky, rows), at(1, kx, columns)]
     }
 
-    /// How many rows and columns the elements of each ciphertext of the output lie from those in the same slots of the first; `None` where
-    /// there is no such rule, or more to it than rows and columns.
+    /// How many rows and columns the elements of each ciphertext of the output lie from those in the same
+    /// slots of the first; `None` where there is no such rule, or more to it than rows and columns.
     fn apart(&self) -> Option<Vec<[usize; 2]>> {
         let Layout { slots, ciphertexts, ref digits, bias_slot, blocks, .. } = self.output;
         let (across, within): (Vec<&Digit>, Vec<&Digit>) =
@@ -193,7 +197,8 @@ impl Im2col {
         Some((channel * self.input.height + row) * self.input.width + column)
     }
 
-    /// What the `tap`-th of the used taps, or the constant one after them, sees at an element of the output, or at its one.
+    /// What the `tap`-th of the used taps, or the constant one after them, sees at an element of the output,
+    /// or at its one.
     fn seen(&self, tap: usize, element: usize, values: &[f64]) -> f64 {
         match (self.taps.get(tap), element == self.output.shape.elements()) {
             (Some(_), true) => 1.0,

@@ -78,7 +78,8 @@ impl InputLayout {
     /// The same for several images, as many as a request may hold.
     ///
     /// # Errors
-    /// Where there is no image or more than a request holds, and where the number of values is not an image's.
+    /// Where there is no image or more than a request holds, and where the number of values is not an
+    /// image's.
     pub fn write_images(&self, images: &[&[f64]]) -> Result<Vec<Vec<f64>>, Error> {
         let (expected, most) = (self.shape().elements(), self.images());
         if images.is_empty() || images.len() > most {

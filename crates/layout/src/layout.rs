@@ -8,14 +8,16 @@ use std::fmt;
 
 /// A layout of a tensor over the slots of ciphertexts.
 ///
-/// Position `p` is slot `p mod slots` of ciphertext `p / slots`. A layout says where each element lies in *block* 0: its channel, row and
-/// column are written in mixed radix, and the element's position is the sum of its digits times their strides. All other blocks
-/// are the same, shifted by the spacing cyclically within a ciphertext.
+/// Position `p` is slot `p mod slots` of ciphertext `p / slots`. A layout says where each element lies in
+/// *block* 0: its channel, row and column are written in mixed radix, and the element's position is the sum
+/// of its digits times their strides. All other blocks are the same, shifted by the spacing cyclically within
+/// a ciphertext.
 ///
-/// Blocks are *replicas* of the tensor, or hold *partial sums* of it: block `h` is of part `h mod parts`, and an element is the sum of
-/// what one block of each part holds. With one part every block is a replica.
+/// Blocks are *replicas* of the tensor, or hold *partial sums* of it: block `h` is of part `h mod parts`, and
+/// an element is the sum of what one block of each part holds. With one part every block is a replica.
 ///
-/// Dense, strided, multiplexed, stacked, interleaved and replicated layouts are all of this form; `docs/representations.md` draws them.
+/// Dense, strided, multiplexed, stacked, interleaved and replicated layouts are all of this form;
+/// `docs/representations.md` draws them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Layout {
     /// The tensor's shape.
@@ -26,7 +28,8 @@ pub struct Layout {
     pub ciphertexts: usize,
     /// The digits of each coordinate, least significant first.
     pub digits: Vec<Digit>,
-    /// Where a constant one lies in block 0, carried along so that the next layer's bias is one weight more and no addition.
+    /// Where a constant one lies in block 0, carried along so that the next layer's bias is one weight more
+    /// and no addition.
     pub bias_slot: Option<usize>,
     /// The blocks.
     pub blocks: Blocks,
@@ -143,17 +146,20 @@ impl Layout {
         Self { blocks: Blocks { count, parts: 1, ..self.blocks }, ..self.clone() }
     }
 
-    /// Whether the block repeats over all slots, so that after a fold every slot holds a whole sum or nothing at all.
+    /// Whether the block repeats over all slots, so that after a fold every slot holds a whole sum or nothing
+    /// at all.
     pub fn is_cyclic(&self) -> bool {
         self.blocks.is_cyclic(self.slots)
     }
 
-    /// After how many slots the same elements lie in blocks of the same parts: all, where blocks are not cyclic.
+    /// After how many slots the same elements lie in blocks of the same parts: all, where blocks are not
+    /// cyclic.
     pub fn period(&self) -> usize {
         if self.is_cyclic() { self.blocks.parts * self.blocks.spacing } else { self.slots }
     }
 
-    /// How often weights repeat that depend on elements and parts alone, as far as factors are smaller for it.
+    /// How often weights repeat that depend on elements and parts alone, as far as factors are smaller for
+    /// it.
     pub fn repeats(&self) -> usize {
         (self.slots / self.period()).min(most_repeats(self.slots))
     }

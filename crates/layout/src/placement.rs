@@ -19,7 +19,8 @@ pub struct Placement {
     least: Vec<u32>,
     /// How many kinds of blocks there are.
     pub parts: usize,
-    /// After how many slots the same elements lie in blocks of the same parts: all, where blocks are not cyclic.
+    /// After how many slots the same elements lie in blocks of the same parts: all, where blocks are not
+    /// cyclic.
     pub period: usize,
     owners: Vec<u64>,
 }
@@ -78,7 +79,8 @@ impl Placement {
 fn least_shifted(shifts: &[usize], slots: usize) -> Vec<u32> {
     let mut ascending = shifts.to_vec();
     ascending.sort_unstable();
-    // What comes round is less than what does not: from a slot on, the least shift that comes round is the best.
+    // What comes round is less than what does not: from a slot on, the least shift that comes round is the
+    // best.
     let mut least: Vec<u32> = (ascending[0] as u32..).take(slots).collect();
     for (round, shift) in ascending.iter().enumerate() {
         let until = if round == 0 { slots } else { slots - ascending[round - 1] };

@@ -11,37 +11,41 @@ use std::ops::RangeInclusive;
 pub enum ReplyForm {
     /// A value is the coefficient of its index.
     Coefficients,
-    /// Values repeat over the slots: slot `s` holds value `s mod period`. A polynomial with such slots lies in the subring of degree `period`:
-    /// its coefficients are zero but for those at the multiples of `slots / period`, and these are a polynomial of the ring of that degree,
-    /// with the same slots.
+    /// Values repeat over the slots: slot `s` holds value `s mod period`. A polynomial with such slots lies
+    /// in the subring of degree `period`: its coefficients are zero but for those at the multiples of
+    /// `slots / period`, and these are a polynomial of the ring of that degree, with the same slots.
     Periodic {
         /// How many values there are.
         period: usize,
         /// Slots of a ciphertext.
         slots: usize,
     },
-    /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all coefficients are sent. Every slot is a score,
-    /// of an image or of what a client wrote into a slot that it left over, so nothing else can be read. There are no zero checks and no
-    /// range checks: see [`ReplyLayout::read_batch`].
+    /// A batch: each score has a ciphertext of its own, in whose slots it stands for each image; all
+    /// coefficients are sent. Every slot is a score, of an image or of what a client wrote into a slot that
+    /// it left over, so nothing else can be read. There are no zero checks and no range checks: see
+    /// [`ReplyLayout::read_batch`].
     Batch {
         /// Slots of a ciphertext.
         slots: usize,
     },
-    /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and the others are zero.
+    /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and
+    /// the others are zero.
     Constants,
 }
 
 /// The coefficients that the server sends, and how scores are read from them.
 ///
-/// Beside the scores there are *zero checks*, which must be zero: under the keys of another client they are random. And each score has a
-/// *range check*, the score over a divisor: a score beyond the capacity wraps around, its range check does not, and the two disagree.
+/// Beside the scores there are *zero checks*, which must be zero: under the keys of another client they are
+/// random. And each score has a *range check*, the score over a divisor: a score beyond the capacity wraps
+/// around, its range check does not, and the two disagree.
 ///
-/// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident where its range check wraps around
-/// `k / divisor` times, so only where `k` is a multiple of the divisor. Every score of less than `2 divisor - 1` capacities is therefore
-/// told from one within, and of those beyond all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
+/// A score `s` wraps around `k` times, `k` the integer nearest to `s / 2 capacity`; the two agree by accident
+/// where its range check wraps around `k / divisor` times, so only where `k` is a multiple of the divisor.
+/// Every score of less than `2 divisor - 1` capacities is therefore told from one within, and of those beyond
+/// all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
 ///
-/// Where each score has a ciphertext of its own, range checks would double the work. There the capacity is so much larger that a score which wraps
-/// around is hardly ever read as one in range.
+/// Where each score has a ciphertext of its own, range checks would double the work. There the capacity is so
+/// much larger that a score which wraps around is hardly ever read as one in range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
     /// How values lie in coefficients.
@@ -81,7 +85,8 @@ pub enum Verdict {
         /// What it may be at most.
         allowed: f64,
     },
-    /// A score does not agree with its range check, or is itself out of range: the input was outside the range that the model was made for.
+    /// A score does not agree with its range check, or is itself out of range: the input was outside the
+    /// range that the model was made for.
     OutOfRange {
         /// By how much the two disagree at most; the largest score where there are no range checks.
         found: f64,
@@ -90,9 +95,9 @@ pub enum Verdict {
     },
 }
 
-/// How many zero checks there are: the most where there is room. Under a wrong key each is within its tolerance with probability
-/// [`TOLERANCE`], and each score agrees with its range check with nearly the same: `2^-8` each, so with `k` scores and `s` zero checks a label
-/// comes with `2^-(8 (s + k))`.
+/// How many zero checks there are: the most where there is room. Under a wrong key each is within its
+/// tolerance with probability [`TOLERANCE`], and each score agrees with its range check with nearly the same:
+/// `2^-8` each, so with `k` scores and `s` zero checks a label comes with `2^-(8 (s + k))`.
 const ZERO_CHECKS: RangeInclusive<usize> = 3..=5;
 /// What range checks are divided by: they wrap around at so many capacities.
 const RANGE_CHECK_DIVISOR: f64 = 64.0;
@@ -100,8 +105,8 @@ const RANGE_CHECK_DIVISOR: f64 = 64.0;
 const TOLERANCE: f64 = 1.0 / 256.0;
 /// Sentinels of each score that has a ciphertext of its own.
 const CONSTANT_ZERO_CHECKS: usize = 3;
-/// How many times the largest score in range fits into the capacity where there are no range checks: a score that wraps around, wherever it
-/// comes to lie, is read as one in range with a probability of one in so many.
+/// How many times the largest score in range fits into the capacity where there are no range checks: a score
+/// that wraps around, wherever it comes to lie, is read as one in range with a probability of one in so many.
 const CONSTANT_HEADROOM: f64 = 8.0;
 /// No reply has a smaller capacity: scores of that size come of weights that are lost in their own rounding.
 const LEAST_CAPACITY: f64 = 1.0 / (1u64 << 20) as f64;
@@ -112,9 +117,9 @@ const LARGEST_SCALE: f64 = (1u128 << 80) as f64;
 const MOST_SCORES: usize = 1 << 14;
 
 impl ReplyLayout {
-    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the least power of two that
-    /// is twice that. With `replicas` slots for each value there is room for `replicas / 2 - 1` coefficients; where they are few, there are
-    /// fewer zero checks.
+    /// The layout for so many scores of at most `bound` in magnitude, as coefficients: the capacity is the
+    /// least power of two that is twice that. With `replicas` slots for each value there is room for
+    /// `replicas / 2 - 1` coefficients; where they are few, there are fewer zero checks.
     ///
     /// # Errors
     /// Where there is no room for the scores, their range checks and three zero checks.
@@ -127,8 +132,9 @@ impl ReplyLayout {
         Ok(layout)
     }
 
-    /// The layout for so many scores of at most `bound` in magnitude that repeat over all slots: the period is the least power of two with room for
-    /// the scores, their range checks and three zero checks; what is left of it are zero checks, too.
+    /// The layout for so many scores of at most `bound` in magnitude that repeat over all slots: the period
+    /// is the least power of two with room for the scores, their range checks and three zero checks; what is
+    /// left of it are zero checks, too.
     ///
     /// # Errors
     /// Where a ciphertext has no room for them.
@@ -156,8 +162,8 @@ impl ReplyLayout {
         Ok(layout)
     }
 
-    /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is the least power of two that is
-    /// sixteen times that.
+    /// The layout for so many scores of at most `bound` in magnitude, a ciphertext for each: the capacity is
+    /// the least power of two that is sixteen times that.
     ///
     /// # Errors
     /// For no scores, or absurdly many.
@@ -230,8 +236,9 @@ impl ReplyLayout {
         }
     }
 
-    /// How far a score and its range check may be apart: as far as errors of the tolerance in both can bring them. A score that wraps
-    /// around is off by at least twice the capacity, which is almost eight times that.
+    /// How far a score and its range check may be apart: as far as errors of the tolerance in both can bring
+    /// them. A score that wraps around is off by at least twice the capacity, which is almost eight times
+    /// that.
     fn range_check_tolerance(&self) -> f64 {
         self.tolerance() * (self.range_check_divisor + 1.0)
     }
@@ -337,7 +344,8 @@ impl ReplyLayout {
         }
     }
 
-    /// Reads the scores from the decrypted coefficients, given ciphertext by ciphertext in the order of [`indices`](Self::indices).
+    /// Reads the scores from the decrypted coefficients, given ciphertext by ciphertext in the order of
+    /// [`indices`](Self::indices).
     ///
     /// # Errors
     /// Where their number is not the layout's.
@@ -365,9 +373,10 @@ impl ReplyLayout {
 
     /// Reads the scores of the first `images` images of a batch from the decrypted slots of all ciphertexts.
     ///
-    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots together. A single coefficient that wraps around
-    /// lifts it beyond the capacity: it is off by twice the capacity, and that is spread over all slots. Under other keys all coefficients are
-    /// uniform, and slots `sqrt(2N / 3)` capacities.
+    /// Scores within the bound have a root mean square of at most half the capacity, those of all slots
+    /// together. A single coefficient that wraps around lifts it beyond the capacity: it is off by twice the
+    /// capacity, and that is spread over all slots. Under other keys all coefficients are uniform, and slots
+    /// `sqrt(2N / 3)` capacities.
     ///
     /// # Errors
     /// Where there is not one vector of slots for each score, or they have fewer slots than there are images.
@@ -412,7 +421,8 @@ fn root_mean_square(slots: &[f64]) -> f64 {
     (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
 }
 
-/// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal over them.
+/// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal
+/// over them.
 fn room(replicas: usize) -> usize {
     (replicas / 2).saturating_sub(1)
 }

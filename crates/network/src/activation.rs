@@ -1,6 +1,6 @@
 //! Activations that are no polynomials, and pooling by the largest value: what networks are trained with and
-//! what no ciphertext can compute. A graph holds them so that it can be run in the clear, examined, and fitted
-//! with polynomials.
+//! what no ciphertext can compute. A graph holds them so that it can be run in the clear, examined, and
+//! fitted with polynomials.
 
 use crate::error::{check_finite, check_length};
 use crate::layer::AveragePool;

@@ -13,7 +13,8 @@ pub enum Source {
     Node(usize),
 }
 
-/// A network after layer fusion: its nodes in topological order, the last of them linear, whose output is the scores.
+/// A network after layer fusion: its nodes in topological order, the last of them linear, whose output is the
+/// scores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fused {
     /// The input's shape.
@@ -36,8 +37,8 @@ pub struct FusedNode {
 /// What a node of a [`Fused`] network computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FusedOperation {
-    /// `bias + sum over the terms of map(source)`. A residual sum is a term whose map is an identity, or a scaling of
-    /// each channel; a concatenation's reader has a term for each of its parts.
+    /// `bias + sum over the terms of map(source)`. A residual sum is a term whose map is an identity, or a
+    /// scaling of each channel; a concatenation's reader has a term for each of its parts.
     Linear {
         /// What is summed.
         terms: Vec<LinearTerm>,

@@ -124,10 +124,10 @@ impl Graph {
         inputs.par_iter().map(|input| self.infer(input)).collect()
     }
 
-    /// The bytes of an ONNX file of this network, which ends in its scores ([`crate::Model::to_onnx`] adds what a
-    /// file applied to them), with `metadata` as entries under `blindsight.`; any ONNX
-    /// runtime computes it, on any number of inputs at once. Weights are stored as float32, so that what is
-    /// read from the file computes the same to about 1e-6 relative.
+    /// The bytes of an ONNX file of this network, which ends in its scores ([`crate::Model::to_onnx`] adds
+    /// what a file applied to them), with `metadata` as entries under `blindsight.`; any ONNX runtime
+    /// computes it, on any number of inputs at once. Weights are stored as float32, so that what is read from
+    /// the file computes the same to about 1e-6 relative.
     ///
     /// Fails on a graph that [`Graph::shapes`] refuses; on activations that are no polynomials and on
     /// MaxPool, which have to be fitted first; on a bias for each element ([`crate::Bias::PerElement`]);

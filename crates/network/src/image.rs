@@ -11,7 +11,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of `shape` with these pixels, in the order channel, row, column. Refuses another number of them.
+    /// The image of `shape` with these pixels, in the order channel, row, column. Refuses another number of
+    /// them.
     pub fn new(shape: Shape, pixels: Vec<u8>) -> Result<Self, Error> {
         check_length(|| format!("pixels of an image of {shape}"), shape.elements(), pixels.len())?;
         Ok(Self { shape, pixels })

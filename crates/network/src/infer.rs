@@ -8,7 +8,8 @@ const TAPS: usize = 8;
 /// Independent sums of a dot product.
 const LANES: usize = 16;
 
-/// The output, of shape `to`, of an operator for `inputs` of shapes `from`. Needs shapes that the operator accepts.
+/// The output, of shape `to`, of an operator for `inputs` of shapes `from`. Needs shapes that the operator
+/// accepts.
 pub(crate) fn apply(operator: &Operator, from: &[Shape], to: Shape, inputs: &[&[f64]]) -> Vec<f64> {
     match operator {
         Operator::Convolution(layer) => convolve(layer, from[0], to, inputs[0]),
@@ -61,8 +62,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
-/// Gathers, for a few taps at a time, the input value that each output position meets, and adds these rows, weighted,
-/// to every output channel of the group: all inner loops run over contiguous positions.
+/// Gathers, for a few taps at a time, the input value that each output position meets, and adds these rows,
+/// weighted, to every output channel of the group: all inner loops run over contiguous positions.
 pub(crate) fn convolve(layer: &Convolution, from: Shape, to: Shape, input: &[f64]) -> Vec<f64> {
     let positions = to.positions();
     let mut output = layer.bias.elements(to);

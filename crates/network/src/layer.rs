@@ -29,8 +29,8 @@ impl Padding {
 pub enum Bias {
     /// One value for each output channel.
     PerChannel(Vec<f64>),
-    /// One value for each output element, in the order channel, row, column. Folding makes such biases: a constant
-    /// that enters a zero-padded convolution counts for less at the border.
+    /// One value for each output element, in the order channel, row, column. Folding makes such biases: a
+    /// constant that enters a zero-padded convolution counts for less at the border.
     PerElement(Vec<f64>),
 }
 
@@ -68,7 +68,8 @@ pub(crate) fn per_channel(values: &[f64], shape: Shape) -> Option<Vec<f64>> {
 
 /// A two-dimensional convolution (cross-correlation, as in ONNX) with zero padding:
 ///
-/// `out[o][y][x] = bias + sum over i, ky, kx of weights[o][i][ky][kx] * in[i][y sy + ky dy - top][x sx + kx dx - left]`
+/// `out[o][y][x] = bias + sum over i, ky, kx of weights[o][i][ky][kx] * in[i][y sy + ky dy - top][x sx + kx
+/// dx - left]`
 ///
 /// with `i` over the channels of `o`'s group.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,8 +179,8 @@ impl Convolution {
     }
 }
 
-/// A fully connected layer: `out[r] = bias[r] + sum over c of weights[r * columns + c] * in[c]`. The input is read as
-/// a vector in the order channel, row, column.
+/// A fully connected layer: `out[r] = bias[r] + sum over c of weights[r * columns + c] * in[c]`. The input is
+/// read as a vector in the order channel, row, column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     /// Outputs.

@@ -10,8 +10,8 @@ pub const MODEL_FIELDS: usize = 1 << 18;
 pub const DIMENSION: usize = 1 << 16;
 /// The most weights and biases of a whole graph.
 pub const PARAMETERS: usize = 1 << 26;
-/// The most weights and coefficients of a model beyond one for each byte of its file: what constants that stand for
-/// many channels, or for many layers, may become.
+/// The most weights and coefficients of a model beyond one for each byte of its file: what constants that
+/// stand for many channels, or for many layers, may become.
 pub const PARAMETERS_BESIDE_BYTES: usize = 1 << 20;
 /// The most elements of one layer's output.
 pub const TENSOR_ELEMENTS: usize = 1 << 22;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{check_finite, check_length};
 use crate::{Error, Image, Shape};
 
-/// What a client needs to know of a model beside its weights, as the model's file says it under keys that begin with
-/// `blindsight.`. What a file leaves out has the default named below.
+/// What a client needs to know of a model beside its weights, as the model's file says it under keys that
+/// begin with `blindsight.`. What a file leaves out has the default named below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The data set that the model was trained on (`mnist`, ...), if known.
@@ -58,8 +58,9 @@ impl Metadata {
         }
     }
 
-    /// Reads a model's entries (keys and values), with these labels where there is no entry for them; keys outside `blindsight.` are left alone, unknown ones within it
-    /// too. Refuses values of the wrong form, count or range.
+    /// Reads a model's entries (keys and values), with these labels where there is no entry for them; keys
+    /// outside `blindsight.` are left alone, unknown ones within it too. Refuses values of the wrong form,
+    /// count or range.
     pub(crate) fn parse<'a>(
         input: Shape,
         scores: usize,
@@ -104,8 +105,8 @@ impl Metadata {
         Err(Error::Metadata { key, value, expected: "names of the graph's nodes or of their outputs".into() })
     }
 
-    /// The entries of a model's file that say the same, keys and values: what is read from them are these metadata
-    /// again.
+    /// The entries of a model's file that say the same, keys and values: what is read from them are these
+    /// metadata again.
     pub(crate) fn entries(&self) -> Result<Vec<(&'static str, String)>, Error> {
         let numbers = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
         let ranges = serde_json::to_string(&self.ranges).map_err(|e| Error::Metadata {
@@ -127,7 +128,8 @@ impl Metadata {
         Ok(entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }
 
-    /// The same metadata for pixels that are normalised otherwise, and the range of inputs that follows from it.
+    /// The same metadata for pixels that are normalised otherwise, and the range of inputs that follows from
+    /// it.
     ///
     /// Refuses other than one finite mean and one positive deviation for each of the channels there were.
     pub fn with_normalisation(mut self, mean: Vec<f64>, std: Vec<f64>) -> Result<Self, Error> {
@@ -152,8 +154,8 @@ impl Metadata {
         (least, largest)
     }
 
-    /// The network's input for an image: `(pixel / 255 - mean) / std`, in the order channel, row, column. Refuses an
-    /// image with another number of channels than the metadata describe.
+    /// The network's input for an image: `(pixel / 255 - mean) / std`, in the order channel, row, column.
+    /// Refuses an image with another number of channels than the metadata describe.
     pub fn normalise(&self, image: &Image) -> Result<Vec<f64>, Error> {
         let shape = image.shape();
         if shape.channels != self.mean.len() || shape.channels != self.std.len() {

@@ -75,8 +75,8 @@ impl Model {
         Ok(far_out.max_by(|a, b| a.times().total_cmp(&b.times())))
     }
 
-    /// The bytes of an ONNX file of this model, as [`Graph::to_onnx`] writes it and fails, with what is applied to the
-    /// scores at the end; where that is the index of the largest, the file gives the scores.
+    /// The bytes of an ONNX file of this model, as [`Graph::to_onnx`] writes it and fails, with what is
+    /// applied to the scores at the end; where that is the index of the largest, the file gives the scores.
     pub fn to_onnx(&self) -> Result<Vec<u8>, Error> {
         Ok(prost::Message::encode_to_vec(&onnx::written(&self.graph, &self.metadata, self.output)?))
     }
@@ -141,8 +141,8 @@ impl<'b> Decoded<'b> {
         Ok(Model { name, graph, metadata, output, remarks, digest })
     }
 
-    /// The names of all nodes and of their outputs. Nodes that importing left out, such as a Flatten, may have
-    /// a range, too.
+    /// The names of all nodes and of their outputs. Nodes that importing left out, such as a Flatten, may
+    /// have a range, too.
     fn names(&self) -> HashSet<&str> {
         let nodes = self.proto.graph.iter().flat_map(|graph| &graph.node);
         nodes.flat_map(|node| std::iter::once(&node.name).chain(&node.output)).map(String::as_str).collect()

@@ -7,16 +7,17 @@ use crate::Shape;
 /// How many inputs [`inputs`] makes.
 pub const COUNT: usize = 16;
 
-/// A bright ring on a dark ground, over the whole range of the input: large areas, edges and both extremes, as in most images.
+/// A bright ring on a dark ground, over the whole range of the input: large areas, edges and both extremes,
+/// as in most images.
 pub fn image(shape: Shape, (least, largest): (f64, f64)) -> Vec<f64> {
     let plane: Vec<f64> =
         ring(shape.height, shape.width).iter().map(|v| least + (largest - least) * v).collect();
     plane.repeat(shape.channels)
 }
 
-/// [`COUNT`] inputs of natural kind over the whole range. Images: a ring, blobs, gradients, edges, and noise smoothed
-/// at several scales, each channel with a tint of its own. Vectors and series: seeded values, neighbours alike at
-/// several scales.
+/// [`COUNT`] inputs of natural kind over the whole range. Images: a ring, blobs, gradients, edges, and noise
+/// smoothed at several scales, each channel with a tint of its own. Vectors and series: seeded values,
+/// neighbours alike at several scales.
 pub fn inputs(shape: Shape, (least, largest): (f64, f64)) -> Vec<Vec<f64>> {
     let input = |index: usize| {
         let values = if is_image(shape) { picture(index, shape) } else { series(index, shape) };
@@ -54,8 +55,8 @@ fn noises(octave: usize, shape: Shape, random: &mut Random) -> Vec<f64> {
     (0..shape.channels).flat_map(|_| noise(shape.height, shape.width, (1 << octave) / 2, random)).collect()
 }
 
-/// A vector, or channels of a series, with values from 0 to 1. The first half is not smoothed: the values of a table
-/// have nothing to do with their neighbours.
+/// A vector, or channels of a series, with values from 0 to 1. The first half is not smoothed: the values of
+/// a table have nothing to do with their neighbours.
 fn series(index: usize, shape: Shape) -> Vec<f64> {
     let mut random = Random::new(index);
     if index < COUNT / 2 {
@@ -96,7 +97,8 @@ fn blobs(height: usize, width: usize, count: usize, random: &mut Random) -> Vec<
     positions(height, width).map(pixel).collect()
 }
 
-/// From dark to bright in a direction: over the whole image with a `steepness` of one, an edge with a large one.
+/// From dark to bright in a direction: over the whole image with a `steepness` of one, an edge with a large
+/// one.
 fn slope(height: usize, width: usize, [down, right]: [f64; 2], steepness: f64) -> Vec<f64> {
     let whole: f64 = down.abs() + right.abs();
     let pixel = |(y, x): (usize, usize)| {

@@ -41,8 +41,8 @@ impl Shape {
         self.height == 1 && self.width == 1
     }
 
-    /// Refuses an empty or absurd shape; `what` names its owner. Channels are bounded by the elements alone, for a
-    /// flattened image is a vector of many.
+    /// Refuses an empty or absurd shape; `what` names its owner. Channels are bounded by the elements alone,
+    /// for a flattened image is a vector of many.
     pub(crate) fn check(&self, what: &str) -> Result<(), Error> {
         check_dimension(what, "height", self.height, 1)?;
         check_dimension(what, "width", self.width, 1)?;

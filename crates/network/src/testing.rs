@@ -1,4 +1,5 @@
-//! What the tests share: ONNX files built node by node, an independent runtime, and numbers to fill them with.
+//! What the tests share: ONNX files built node by node, an independent runtime, and numbers to fill them
+//! with.
 
 use prost::Message;
 use tract_onnx::prelude::*;

@@ -1,7 +1,7 @@
 //! The shipped network on the real test images: its accuracy, and agreement with an independent runtime.
 //!
-//! Needs the model in `models/` and MNIST's files in `mnist/` below `BLINDSIGHT_DATA`, or else below `../shared/data`
-//! beside the repository; says so and passes where one is not there.
+//! Needs the model in `models/` and MNIST's files in `mnist/` below `BLINDSIGHT_DATA`, or else below
+//! `../shared/data` beside the repository; says so and passes where one is not there.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

@@ -22,8 +22,8 @@ const HEADROOM: f64 = 4.0;
 const NEGLIGIBLE: f64 = 0.005;
 /// The share of a score's usual size that the noise of a private reply may have.
 const NOISE: f64 = 0.01;
-/// How many times the usual score fits into the bound, at least: a mean square may come from a few images that
-/// are far off.
+/// How many times the usual score fits into the bound, at least: a mean square may come from a few images
+/// that are far off.
 const BOUND_IN_SCORES: f64 = 8.0;
 /// From how many times the largest known score on a bound is far too large.
 const LARGE: f64 = 64.0;
@@ -31,8 +31,8 @@ const LARGE: f64 = 64.0;
 const OF_ZEROS: f64 = 1.0;
 
 impl Expected {
-    /// Of a model. Where its file says no bound, that of 16 probe inputs: four times the largest score of most
-    /// of them, and of the ring that errors are predicted on.
+    /// Of a model. Where its file says no bound, that of 16 probe inputs: four times the largest score of
+    /// most of them, and of the ring that errors are predicted on.
     ///
     /// # Errors
     /// Where scores of a probe input are not finite.

@@ -6,8 +6,8 @@
 //!
 //! # Contract
 //!
-//! A plan's circuit computes, on plain slots, what the network computes. The same model, options and cost model
-//! give the same plan on every machine. Plans from outside are checked before they are used.
+//! A plan's circuit computes, on plain slots, what the network computes. The same model, options and cost
+//! model give the same plan on every machine. Plans from outside are checked before they are used.
 //!
 //! # Non-goals
 //!

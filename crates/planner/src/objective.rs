@@ -1,4 +1,5 @@
-//! What a plan should be best at: how costs are weighed, of steps while plans are searched and of whole plans.
+//! What a plan should be best at: how costs are weighed, of steps while plans are searched and of whole
+//! plans.
 
 use crate::{Error, sizes};
 use blindsight_circuit::{Circuit, CostModel, dry_run};
@@ -52,7 +53,8 @@ impl fmt::Display for Objective {
     }
 }
 
-/// What a kilobyte of keys costs, in microseconds: a client sends them once, and a server holds them for each client.
+/// What a kilobyte of keys costs, in microseconds: a client sends them once, and a server holds them for each
+/// client.
 pub(crate) const KEY_COST: f64 = 0.3;
 
 /// What a step costs, figure by figure.
@@ -120,7 +122,8 @@ impl Objective {
         })
     }
 
-    /// What a whole plan costs, the less the better. Latency is that of a request from its bytes on; keys cost a little.
+    /// What a whole plan costs, the less the better. Latency is that of a request from its bytes on; keys
+    /// cost a little.
     pub fn value(self, cost: &PlanCost) -> f64 {
         let keys_ms = KEY_COST * cost.key_bytes as f64 / 1024.0 / 1e3;
         match self {

@@ -155,7 +155,8 @@ pub struct Options {
     pub max_key_bytes: u64,
     /// The most bytes of the server's memory that the encoded model and the values of an inference may take.
     pub max_memory: u64,
-    /// The largest predicted error (root mean square) of a score; an eighth of what the zero checks of the reply tolerate is never exceeded.
+    /// The largest predicted error (root mean square) of a score; an eighth of what the zero checks of the
+    /// reply tolerate is never exceeded.
     pub max_error: Option<f64>,
     /// How long operations take.
     pub cost: CostModel,

@@ -16,8 +16,9 @@ pub(crate) const DEGREES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 /// for these.
 const LARGEST_SMALL_RING: usize = 16384;
 
-/// How many limbs a digit has, and how many special primes of how many bits cover it: the first that fits is taken. Two-limb digits halve the
-/// transforms of a key-switch; one-limb digits leave room for one level more.
+/// How many limbs a digit has, and how many special primes of how many bits cover it: the first that fits is
+/// taken. Two-limb digits halve the transforms of a key-switch; one-limb digits leave room for one level
+/// more.
 const SMALL_RINGS: [(usize, usize, u32); 2] = [(2, 2, 28), (1, 1, 30)];
 
 /// What the primes of the levels are nearest to, in parts of the scale: the scale, or where these come to a
@@ -309,8 +310,8 @@ fn small_ring(degree: usize, levels: usize, security: Security) -> Result<Parame
     Err(refused.expect("there are digits to try").into())
 }
 
-/// Primes of 26 bits, those nearest to the scale, for the levels; the largest of 28 bits for base and special primes. At degree 8192 the
-/// order is such that two-limb digits and drifting scales come out even.
+/// Primes of 26 bits, those nearest to the scale, for the levels; the largest of 28 bits for base and special
+/// primes. At degree 8192 the order is such that two-limb digits and drifting scales come out even.
 fn literal(
     degree: usize,
     levels: usize,

@@ -157,7 +157,8 @@ impl Plan {
     /// Reads and checks the file of a plan, whoever it came from.
     ///
     /// # Errors
-    /// Where it is no frame of a plan, or its header names another plan than it holds, and as [`from_bytes`](Self::from_bytes).
+    /// Where it is no frame of a plan, or its header names another plan than it holds, and as
+    /// [`from_bytes`](Self::from_bytes).
     pub fn read(source: impl Read) -> Result<Self, Error> {
         let length = Length::AtMost(LARGEST_PLAN_BYTES);
         let expected = Expected { kind: Kind::Plan, plan: None, key: None, length };
@@ -174,7 +175,8 @@ impl Plan {
     /// The circuit of this plan for its model, built anew.
     ///
     /// # Errors
-    /// Where the plan was made for another model, or is not what its choices give: a plan that was tampered with.
+    /// Where the plan was made for another model, or is not what its choices give: a plan that was tampered
+    /// with.
     pub fn circuit(&self, model: &Model) -> Result<Circuit, Error> {
         self.circuit_for(model, &self.public.validated_parameters()?)
     }

@@ -2,11 +2,11 @@
 //!
 //! For each tensor it looks at the layouts worth trying, for neighbouring layouts at the ways to compute the
 //! layer between, which layer kernels offer: costs add up, so the cheapest path through layouts is the best
-//! plan ([`crate::search`]). What a step costs is counted before anything is built. Of the best plan the error
-//! is predicted. Where it shows, every sum is rescaled at its end and not before, which adds less noise; where
-//! it is too large even so, plans whose baby steps are made in one rotation each are tried; in both cases also
-//! those of other packings, one of which may be cheaper as it is. All is deterministic: the same model, options
-//! and cost model give the same plan.
+//! plan ([`crate::search`]). What a step costs is counted before anything is built. Of the best plan the
+//! error is predicted. Where it shows, every sum is rescaled at its end and not before, which adds less
+//! noise; where it is too large even so, plans whose baby steps are made in one rotation each are tried; in
+//! both cases also those of other packings, one of which may be cheaper as it is. All is deterministic: the
+//! same model, options and cost model give the same plan.
 
 use crate::error::Limit;
 use crate::expected::Expected;
@@ -24,14 +24,15 @@ use blindsight_layers::{Assembly, Choice, Cost, Layer, LayerGraph, Network, asse
 use blindsight_layout::{InputLayout, Masking};
 use blindsight_network::Model;
 
-/// How many times the predicted error must fit into the zero checks' tolerance: at eight deviations no sound reply is refused.
+/// How many times the predicted error must fit into the zero checks' tolerance: at eight deviations no sound
+/// reply is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 
 /// The best plan for a model.
 ///
 /// # Errors
-/// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any), or no plan keeps keys, encoded
-/// model and error within the limits; each with the figures.
+/// Where the model is not of a shape that a plan exists for, does not fit the ring degree asked for (or any),
+/// or no plan keeps keys, encoded model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     // Before probe inputs run through it.
     check_multiplications(&LayerGraph::new(&model.graph, &model.metadata)?)?;
@@ -84,8 +85,8 @@ fn plan_expecting(model: &Model, expected: &Expected, options: &Options) -> Resu
     Err(refused.unwrap_or_else(|| too_deep(levels, security)))
 }
 
-/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes too much memory, the plan of
-/// the fewest operations is tried: the fewest products have the fewest weights.
+/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes
+/// too much memory, the plan of the fewest operations is tried: the fewest products have the fewest weights.
 ///
 /// # Errors
 /// As [`plan`].
@@ -186,8 +187,9 @@ impl<'a> Task<'a> {
         Ok(self.options.objective.value(&cost))
     }
 
-    /// The best plan that the search finds. Families are looked at in the order of what they cost at least: where the error asks for a plan that
-    /// costs more than what was found, one of another packing may be cheaper.
+    /// The best plan that the search finds. Families are looked at in the order of what they cost at least:
+    /// where the error asks for a plan that costs more than what was found, one of another packing may be
+    /// cheaper.
     fn searched(&self, mut without: Vec<Packing>) -> Result<Plan, Error> {
         let (mut best, named) = (Best::default(), self.options.packing != Packing::Auto);
         let search = self.search();
@@ -242,7 +244,8 @@ impl<'a> Task<'a> {
         plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
     }
 
-    /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is allowed.
+    /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is
+    /// allowed.
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
         let (model, bound) = (self.model, self.expected.bound);
         let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
@@ -341,8 +344,8 @@ fn orders(choice: &Choice) -> Vec<Recipe> {
     vec![Recipe::Layers(choice.clone()), Recipe::Layers(choice.clone().rescaled_late())]
 }
 
-/// What the planner would have chosen in the same ring if the packing of its plan were not offered; `None` where no other fits, and for plans that
-/// were asked for by name.
+/// What the planner would have chosen in the same ring if the packing of its plan were not offered; `None`
+/// where no other fits, and for plans that were asked for by name.
 ///
 /// # Errors
 /// Those of a model that cannot be planned.
@@ -370,8 +373,8 @@ struct Found {
     choice: Choice,
 }
 
-/// The best choice of other packings than these whose keys are within the limit: keys are given a cost, which rises until they are. `None` where
-/// no such plan is better than the best.
+/// The best choice of other packings than these whose keys are within the limit: keys are given a cost, which
+/// rises until they are. `None` where no such plan is better than the best.
 fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<Option<Found>, Error> {
     let search = map.search;
     let Network { graph, parameters, bound, .. } = search.network;

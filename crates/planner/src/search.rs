@@ -1,10 +1,10 @@
 //! The search behind the planner: the cheapest path through layouts.
 //!
 //! A*, and lazily: what a step costs at least is known at once, what its diagonals are takes milliseconds to
-//! decide, and how these are best split into rotations takes longer still. So a step is looked at more closely
-//! only when no other can be cheaper (Cohen, Phillips and Likhachev, "Planning single-arm manipulations with
-//! n-arm robots", 2014, on lazy weighted A*). Costs add up, and bounds are never too high, so the first path
-//! that arrives is the best.
+//! decide, and how these are best split into rotations takes longer still. So a step is looked at more
+//! closely only when no other can be cheaper (Cohen, Phillips and Likhachev, "Planning single-arm
+//! manipulations with n-arm robots", 2014, on lazy weighted A*). Costs add up, and bounds are never too high,
+//! so the first path that arrives is the best.
 //!
 //! What a tensor may be, how a layer gets there and what that costs, the layer kernels say.
 

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often all layers are looked at, at most.
 const ROUNDS: usize = 4;
 
-/// From how many bytes of keys on they are many: a server then holds more for a client than for a small model.
+/// From how many bytes of keys on they are many: a server then holds more for a client than for a small
+/// model.
 const MANY: f64 = (64 << 20) as f64;
 /// How much more keys cost where they are many.
 const OF_MANY: f64 = 3.0;

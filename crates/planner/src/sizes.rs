@@ -1,4 +1,5 @@
-//! How many bytes things take: files exactly as `blindsight_ckks::wire` writes them, and what stays in memory.
+//! How many bytes things take: files exactly as `blindsight_ckks::wire` writes them, and what stays in
+//! memory.
 
 use blindsight_circuit::{Circuit, Role, working_bytes};
 use blindsight_ckks::wire::{self, FRAME_BYTES};

@@ -2,9 +2,10 @@
 //!
 //! # Concepts
 //!
-//! `docs/server.md` states the protocol's rules, `crates/service/openapi.json` every path and status. Here are the parts of it that
-//! both sides compile: the [`VERSION`], the [`headers`], the JSON [documents](Models), the [`Code`] of every refusal, the [`Address`] of
-//! evaluation keys, and a plan's public part as bytes ([`write_plan`], [`read_plan`]).
+//! `docs/server.md` states the protocol's rules, `crates/service/openapi.json` every path and status. Here
+//! are the parts of it that both sides compile: the [`VERSION`], the [`headers`], the JSON
+//! [documents](Models), the [`Code`] of every refusal, the [`Address`] of evaluation keys, and a plan's
+//! public part as bytes ([`write_plan`], [`read_plan`]).
 //!
 //! # Contract
 //!

@@ -130,7 +130,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 512, ..Default::default() })]
 
-        /// Damage that the checksum does not see, because it was made before: only the plan's own checks are left.
+        /// Damage that the checksum does not see, because it was made before: only the plan's own checks are
+        /// left.
         #[test]
         fn no_payload_panics(at in any::<prop::sample::Index>(), byte: u8, cut in any::<prop::sample::Index>()) {
             let frame = &FRAME.1;

@@ -28,8 +28,8 @@ pub struct SignedStatement {
 }
 
 impl Statement {
-    /// The bytes that are signed: `blindsight signed model 1`, then the fields in order, each as its length in
-    /// four bytes, little-endian, and its text. No server is the empty text.
+    /// The bytes that are signed: `blindsight signed model 1`, then the fields in order, each as its length
+    /// in four bytes, little-endian, and its text. No server is the empty text.
     ///
     /// ```
     /// use blindsight_protocol::Statement;

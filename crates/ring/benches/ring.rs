@@ -1,4 +1,5 @@
-//! What each kernel costs: `cargo bench -p blindsight-ring`, with a filter such as `avx512/forward` if need be.
+//! What each kernel costs: `cargo bench -p blindsight-ring`, with a filter such as `avx512/forward` if need
+//! be.
 
 use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};

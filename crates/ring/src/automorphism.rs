@@ -7,9 +7,10 @@ use std::ops::Range;
 
 /// The permutation of leaves that `X -> X^g` is.
 ///
-/// Leaf `t` of the image takes the value at `zeta^(g e_t)`. The leaves of a block of 16 share the low bits of their exponents,
-/// and multiplication by `g` keeps that so: whole blocks map to whole blocks, and within one the permutation is one of
-/// at most 16 patterns. A rotation is therefore vector loads and in-register permutations, no gather.
+/// Leaf `t` of the image takes the value at `zeta^(g e_t)`. The leaves of a block of 16 share the low bits of
+/// their exponents, and multiplication by `g` keeps that so: whole blocks map to whole blocks, and within one
+/// the permutation is one of at most 16 patterns. A rotation is therefore vector loads and in-register
+/// permutations, no gather.
 #[derive(Debug, Clone)]
 pub struct Automorphism {
     blocks: Vec<u32>,
@@ -52,10 +53,11 @@ impl Automorphism {
         self.apply_block_add(kernel, m, 0, a, out);
     }
 
-    /// Where the values of a block of the image lie: a block too. Blocks are of a power of two of words, 16 or more, and begin at a
-    /// multiple of their length.
+    /// Where the values of a block of the image lie: a block too. Blocks are of a power of two of words, 16
+    /// or more, and begin at a multiple of their length.
     ///
-    /// The leaves of such a block are those whose exponents agree modulo a power of two, and multiplication by `g` keeps that so.
+    /// The leaves of such a block are those whose exponents agree modulo a power of two, and multiplication
+    /// by `g` keeps that so.
     pub fn source(&self, block: &Range<usize>) -> Range<usize> {
         let words = block.len();
         assert!(words.is_power_of_two() && words >= 16 && block.start.is_multiple_of(words));
@@ -64,7 +66,8 @@ impl Automorphism {
         start..start + words
     }
 
-    /// `out = block of the image` that begins at word `start`, from the block `a` that [`source`](Self::source) names.
+    /// `out = block of the image` that begins at word `start`, from the block `a` that
+    /// [`source`](Self::source) names.
     pub fn apply_block(&self, kernel: Kernel, start: usize, a: &[u32], out: &mut [u32]) {
         kernels::permute(kernel, self.entries(start, out.len()), &self.lanes, a, out);
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// An ordered list of primes of one degree, with their transforms, and the kernel to compute with.
 ///
-/// Cloning and sub-bases share the tables. Operations take polynomials with exactly the basis's limbs and panic on others: which
-/// basis a polynomial belongs to is the caller's static knowledge.
+/// Cloning and sub-bases share the tables. Operations take polynomials with exactly the basis's limbs and
+/// panic on others: which basis a polynomial belongs to is the caller's static knowledge.
 #[derive(Debug, Clone)]
 pub struct Basis {
     tables: Vec<Arc<NttTable>>,
@@ -31,7 +31,8 @@ impl Basis {
         Self { tables, degree: self.degree, kernel: self.kernel }
     }
 
-    /// The same primes for polynomials with coefficients at multiples of `repeats` alone: see [`NttTable::subring`].
+    /// The same primes for polynomials with coefficients at multiples of `repeats` alone: see
+    /// [`NttTable::subring`].
     ///
     /// # Errors
     /// For a degree that is out of range then.

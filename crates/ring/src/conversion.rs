@@ -1,8 +1,9 @@
 //! Exact centred base conversion from up to nine primes to others.
 //!
-//! `x = sum y_i (Q / q_i) - v Q` with `y_i = x_i (Q / q_i)^-1 mod q_i` and `v = round(sum y_i / q_i)` is the representative in
-//! `[-Q/2, Q/2]` (Halevi, Polyakov, Shoup, [ia.cr/2018/117](https://ia.cr/2018/117), section 2.2). Centring matters: the error
-//! that key-switching adds is proportional to the size of the lifted digits.
+//! `x = sum y_i (Q / q_i) - v Q` with `y_i = x_i (Q / q_i)^-1 mod q_i` and `v = round(sum y_i / q_i)` is the
+//! representative in `[-Q/2, Q/2]` (Halevi, Polyakov, Shoup, [ia.cr/2018/117](https://ia.cr/2018/117),
+//! section 2.2). Centring matters: the error that key-switching adds is proportional to the size of the
+//! lifted digits.
 
 use crate::kernels::{self, Kernel, MOST_SOURCES};
 use crate::{Coefficients, Modulus, Poly, Scalar};

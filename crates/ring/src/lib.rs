@@ -2,19 +2,21 @@
 //!
 //! # Concepts
 //!
-//! The ring is `Z[X + 1/X] / (X^2N + 1)` (Kim and Song, [ia.cr/2018/952], section 3): the polynomials of degree
-//! below `2N` in `Z[X]/(X^2N + 1)` that `X -> 1/X` leaves alone. It has dimension `N`, and its elements are
-//! written in the basis `{1, X^i + X^-i : 0 < i < N}`. At a primitive `4N`-th root of unity `zeta` such a polynomial
-//! takes `N` values, one for each pair of conjugate roots; the exponents `1 mod 4` represent the pairs.
+//! The ring is `Z[X + 1/X] / (X^2N + 1)` (Kim and Song, [ia.cr/2018/952], section 3): the polynomials of
+//! degree below `2N` in `Z[X]/(X^2N + 1)` that `X -> 1/X` leaves alone. It has dimension `N`, and its
+//! elements are written in the basis `{1, X^i + X^-i : 0 < i < N}`. At a primitive `4N`-th root of unity
+//! `zeta` such a polynomial takes `N` values, one for each pair of conjugate roots; the exponents `1 mod 4`
+//! represent the pairs.
 //!
 //! * [`Modulus`] is one prime `q = 1 mod 4N` below `2^30` with the constants of its reductions.
 //! * [`NttTable`] maps coefficients modulo one prime to the `N` values and back.
-//! * [`Basis`] is an ordered list of primes (residue number system), [`Poly`] a polynomial over one, in a form that
-//!   its type tells: [`Coefficients`], [`Values`] (the transform) or [`Factor`] (the transform times `2^32`: the
-//!   constant side of a product, so that one Montgomery reduction gives the plain product).
+//! * [`Basis`] is an ordered list of primes (residue number system), [`Poly`] a polynomial over one, in a
+//!   form that its type tells: [`Coefficients`], [`Values`] (the transform) or [`Factor`] (the transform
+//!   times `2^32`: the constant side of a product, so that one Montgomery reduction gives the plain product).
 //! * [`Conversion`] lifts a centred residue polynomial from few primes to others exactly.
 //! * [`Automorphism`] is `X -> X^g` on values: a permutation.
-//! * [`IntegerRows`] are rows of a matrix of integers, for sums of integer multiples of many polynomials' words.
+//! * [`IntegerRows`] are rows of a matrix of integers, for sums of integer multiples of many polynomials'
+//!   words.
 //! * [`sampler`] draws uniform, ternary and Gaussian polynomials from ChaCha20.
 //!
 //! # Contract

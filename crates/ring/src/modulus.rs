@@ -4,8 +4,8 @@ use crate::Error;
 
 /// A prime `q` with `2^16 < q < 2^30`.
 ///
-/// The upper bound leaves room for lazy butterflies in `[0, 4q)` within 32 bits (Harvey, "Faster arithmetic for
-/// number-theoretic transforms", 2014, section 3).
+/// The upper bound leaves room for lazy butterflies in `[0, 4q)` within 32 bits (Harvey, "Faster arithmetic
+/// for number-theoretic transforms", 2014, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Modulus {
     q: u32,
@@ -121,13 +121,14 @@ impl Modulus {
         Scalar { value, quotient: (((value as u64) << 32) / self.q as u64) as u32 }
     }
 
-    /// The residue of a constant as a signed word in `(-q/2, q/2)`. Its quotient, read as a signed word, belongs to it: the
-    /// constant `w - q` has the quotient `floor((w - q) 2^32 / q) = quotient - 2^32`.
+    /// The residue of a constant as a signed word in `(-q/2, q/2)`. Its quotient, read as a signed word,
+    /// belongs to it: the constant `w - q` has the quotient `floor((w - q) 2^32 / q) = quotient - 2^32`.
     pub(crate) const fn signed_value(self, w: Scalar) -> u32 {
         if w.quotient >> 31 == 0 { w.value } else { w.value.wrapping_sub(self.q) }
     }
 
-    /// `x * w` in `[0, 2q)`, for any 32-bit `x` (Harvey 2014, algorithm 3: the quotient estimate is short by less than two).
+    /// `x * w` in `[0, 2q)`, for any 32-bit `x` (Harvey 2014, algorithm 3: the quotient estimate is short by
+    /// less than two).
     #[inline(always)]
     pub const fn mul_scalar_lazy(self, x: u32, w: Scalar) -> u32 {
         let quotient = ((x as u64 * w.quotient as u64) >> 32) as u32;
@@ -148,8 +149,8 @@ impl Modulus {
 
     /// `x * 2^-32` for any 64-bit `x`: Montgomery reduction, its high word reduced first.
     ///
-    /// With `m = lo(x) q^-1 mod 2^32` we have `x - m q = 2^32 (hi(x) - hi(m q))`, since the low words agree. Both
-    /// `hi(x) mod q` and `hi(m q)` lie in `[0, q)`.
+    /// With `m = lo(x) q^-1 mod 2^32` we have `x - m q = 2^32 (hi(x) - hi(m q))`, since the low words agree.
+    /// Both `hi(x) mod q` and `hi(m q)` lie in `[0, q)`.
     #[inline(always)]
     pub const fn montgomery_reduce(self, x: u64) -> u32 {
         let high = self.reduce_word((x >> 32) as u32);

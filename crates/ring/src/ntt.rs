@@ -1,9 +1,10 @@
 //! The number-theoretic transform of the conjugate-invariant ring, one prime at a time.
 //!
-//! A conjugate-invariant polynomial `a` of "degree" `2N` satisfies `a_(2N-i) = -a_i`, so modulo `X^N - I`, where
-//! `I = zeta^N` is a square root of -1, it becomes `b_0 = a_0`, `b_j = a_j - I a_(N-j)`: the *fold*. The rest is the usual
-//! recursion `X^2m - c^2 = (X^m - c)(X^m + c)` from `X^N - zeta^N` down to the leaves `X - zeta^e`, `e = 1 mod 4`.
-//! Modulo the other factor `X^N + I` it takes the conjugate values, which are the same.
+//! A conjugate-invariant polynomial `a` of "degree" `2N` satisfies `a_(2N-i) = -a_i`, so modulo `X^N - I`,
+//! where `I = zeta^N` is a square root of -1, it becomes `b_0 = a_0`, `b_j = a_j - I a_(N-j)`: the *fold*.
+//! The rest is the usual recursion `X^2m - c^2 = (X^m - c)(X^m + c)` from `X^N - zeta^N` down to the leaves
+//! `X - zeta^e`, `e = 1 mod 4`. Modulo the other factor `X^N + I` it takes the conjugate values, which are
+//! the same.
 //!
 //! Leaf `t` holds the value at `zeta^e`, `e = 1 + 4 bitrev(t)`: [`leaf_of_exponent`].
 
@@ -37,12 +38,14 @@ pub struct NttTable {
     lazy: LazyConstants,
 }
 
-/// What the vector kernels need besides the twiddle factors: see their module for the algorithm and the proofs.
+/// What the vector kernels need besides the twiddle factors: see their module for the algorithm and the
+/// proofs.
 #[derive(Debug, Clone)]
 pub(crate) struct LazyConstants {
     /// When values that grow through the layers are brought back.
     pub correction: Correction,
-    /// For each value of a word's top four bits the multiple of `q` nearest to the middle of such (signed) words.
+    /// For each value of a word's top four bits the multiple of `q` nearest to the middle of such (signed)
+    /// words.
     pub multiples_16: [u32; 16],
     /// The same for the top three bits.
     pub multiples_8: [u32; 8],
@@ -90,7 +93,8 @@ pub struct Twiddles {
     last: Vec<LastTwiddles>,
 }
 
-/// The twiddle factors of the layers within 32 consecutive words, those of node `i` of `count` at `count - 2 + i`.
+/// The twiddle factors of the layers within 32 consecutive words, those of node `i` of `count` at
+/// `count - 2 + i`.
 ///
 /// The word after the quotients lets a vector be loaded from any odd lane on.
 #[derive(Debug, Clone)]
@@ -226,11 +230,12 @@ impl NttTable {
         Ok(Self::with_root(modulus, degree, primitive_root(modulus, degree)))
     }
 
-    /// The transform of polynomials with coefficients at multiples of `repeats` alone, a power of two, as polynomials
-    /// of degree `N / repeats`: its leaf `t` holds what leaves `repeats t ... repeats t + repeats - 1` of this one hold.
+    /// The transform of polynomials with coefficients at multiples of `repeats` alone, a power of two, as
+    /// polynomials of degree `N / repeats`: its leaf `t` holds what leaves
+    /// `repeats t ... repeats t + repeats - 1` of this one hold.
     ///
-    /// `repeats t + r` in reverse is the reverse of `t` and a multiple of `N / repeats`, by which `zeta^repeats` does
-    /// not change: it is the smaller transform's root.
+    /// `repeats t + r` in reverse is the reverse of `t` and a multiple of `N / repeats`, by which
+    /// `zeta^repeats` does not change: it is the smaller transform's root.
     ///
     /// # Errors
     /// For a degree that is out of range then.
@@ -301,10 +306,11 @@ impl NttTable {
     }
 }
 
-/// The exponents of the nodes' twiddle factors: `(N / 2^(d+1)) (1 + 4 bitrev_d(i))` for node `i` of depth `d`.
+/// The exponents of the nodes' twiddle factors: `(N / 2^(d+1)) (1 + 4 bitrev_d(i))` for node `i` of depth
+/// `d`.
 ///
-/// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root `zeta^(e/2)`. Index 0
-/// is unused.
+/// Node `(d, i)` is `X^(N/2^d) - zeta^e` with `e = (N/2^d)(1 + 4 bitrev_d(i))`; its factor is the root
+/// `zeta^(e/2)`. Index 0 is unused.
 fn node_exponents(degree: usize) -> Vec<usize> {
     let mut exponents = vec![0; degree];
     for depth in 0..degree.trailing_zeros() {
@@ -341,7 +347,8 @@ pub fn leaf_of_exponent(degree: usize, exponent: usize) -> usize {
     reverse_bits((exponent % (4 * degree)) / 4, degree.trailing_zeros())
 }
 
-/// For each slot `j` the leaf that holds the value at `zeta^(5^j)`: the order in which rotations are cyclic shifts.
+/// For each slot `j` the leaf that holds the value at `zeta^(5^j)`: the order in which rotations are cyclic
+/// shifts.
 pub fn slot_leaves(degree: usize) -> Vec<usize> {
     std::iter::successors(Some(1usize), |&e| Some(e * 5 % (4 * degree)))
         .map(|e| leaf_of_exponent(degree, e))

@@ -1,10 +1,11 @@
 //! Independent work, spread over threads only where the caller asked for it.
 //!
-//! The rule: work is spread when it runs inside a rayon pool of more than one thread that the caller has installed.
-//! Outside a pool, in a pool of one, and without the `parallel` feature, everything runs in order on this thread.
+//! The rule: work is spread when it runs inside a rayon pool of more than one thread that the caller has
+//! installed. Outside a pool, in a pool of one, and without the `parallel` feature, everything runs in order
+//! on this thread.
 
-/// Calls `body` once for each item, in parallel inside a pool: each thread takes the next item when it is done with its last one, so
-/// items are begun in order. Nested calls share out what idle threads there are.
+/// Calls `body` once for each item, in parallel inside a pool: each thread takes the next item when it is
+/// done with its last one, so items are begun in order. Nested calls share out what idle threads there are.
 pub fn for_each<T: Send>(items: impl ExactSizeIterator<Item = T> + Send, body: impl Fn(T) + Sync + Send) {
     #[cfg(feature = "parallel")]
     if threads() > 1 && items.len() > 1 {
@@ -32,8 +33,9 @@ pub fn map<T: Send, U: Send>(
     results.into_iter().map(|result| result.expect("every item was taken")).collect()
 }
 
-/// Runs `body` while the pool's other threads wait busily for its work. For a body of many short [`for_each`]: a sleeping thread takes
-/// longer to wake, in a virtual machine above all, than much of that work takes. The price is that they are busy when there is none.
+/// Runs `body` while the pool's other threads wait busily for its work. For a body of many short
+/// [`for_each`]: a sleeping thread takes longer to wake, in a virtual machine above all, than much of that
+/// work takes. The price is that they are busy when there is none.
 pub fn with_busy_waiting<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     #[cfg(feature = "parallel")]
     if threads() > 1 {
@@ -62,8 +64,9 @@ mod pool {
         static AWAKE: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// A thread waits busily for one body at a time, its own or another thread's. At its end a body waits for the threads that wait busily for it; as these
-    /// keep none waiting themselves, no two bodies ever wait for each other.
+    /// A thread waits busily for one body at a time, its own or another thread's. At its end a body waits for
+    /// the threads that wait busily for it; as these keep none waiting themselves, no two bodies ever wait
+    /// for each other.
     struct BusyWaiting;
 
     impl BusyWaiting {
@@ -103,7 +106,8 @@ mod pool {
         }
     }
 
-    /// Does the same on so many threads, of which this is one; it waits for the others without falling asleep.
+    /// Does the same on so many threads, of which this is one; it waits for the others without falling
+    /// asleep.
     pub fn side_by_side(threads: usize, work: impl Fn() + Sync) {
         let others = &AtomicUsize::new(0);
         rayon::in_place_scope(|scope| {

@@ -28,8 +28,8 @@ impl Form for Factor {}
 
 /// A polynomial modulo each prime of a basis: one limb of `degree` words for each, in the basis's order.
 ///
-/// A dropped polynomial leaves its memory to the next one on its thread. Whoever holds a secret one wraps it in `Zeroizing`, which
-/// wipes it first.
+/// A dropped polynomial leaves its memory to the next one on its thread. Whoever holds a secret one wraps it
+/// in `Zeroizing`, which wipes it first.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Poly<F: Form> {
     lines: Vec<Line>,
@@ -118,7 +118,8 @@ impl<F: Form> Drop for Poly<F> {
     }
 }
 
-/// Buffers of dropped polynomials, most recent last. Fresh pages cost a fault and a zeroing each, about as much as the arithmetic on them.
+/// Buffers of dropped polynomials, most recent last. Fresh pages cost a fault and a zeroing each, about as
+/// much as the arithmetic on them.
 struct Recycler {
     buffers: Vec<Vec<Line>>,
     lines: usize,

@@ -2,7 +2,8 @@
 
 use crate::Modulus;
 
-/// A few rows of a sparse matrix of integers over one list of inputs: while an input lies in a register it is used by all of them.
+/// A few rows of a sparse matrix of integers over one list of inputs: while an input lies in a register it is
+/// used by all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntegerRows {
     rows: Vec<u32>,

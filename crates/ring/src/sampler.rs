@@ -1,14 +1,15 @@
 //! Random polynomials from ChaCha20.
 //!
-//! Where the result is secret (ternary, Gaussian), neither branches nor addresses depend on it. Uniform words are public; they
-//! are drawn by rejection, without bias.
+//! Where the result is secret (ternary, Gaussian), neither branches nor addresses depend on it. Uniform words
+//! are public; they are drawn by rejection, without bias.
 //!
 //! # Expansion of a seed
 //!
 //! A seed of 32 bytes stands for one polynomial of uniform values over any basis. This is a wire format:
 //!
-//! * The limb of prime `q` is drawn from the ChaCha20 key stream (20 rounds, Bernstein's layout with a 64-bit block counter that
-//!   starts at 0 and a 64-bit stream number, which is the nonce) whose key is the seed and whose stream number is `q`.
+//! * The limb of prime `q` is drawn from the ChaCha20 key stream (20 rounds, Bernstein's layout with a 64-bit
+//!   block counter that starts at 0 and a 64-bit stream number, which is the nonce) whose key is the seed and
+//!   whose stream number is `q`.
 //! * The key stream is read as little-endian 32-bit words, in order.
 //! * A word `w >= q floor(2^32 / q)` is skipped; any other gives the residue `w mod q`.
 //! * The first `N` residues are the values at leaves 0 to `N - 1` (see [`crate::ntt`]).
@@ -20,7 +21,8 @@ use zeroize::Zeroize;
 
 pub use crate::seed::{Generator, Seed};
 
-/// Standard deviation of error coefficients (Security Guidelines for Implementing Homomorphic Encryption, ia.cr/2024/463).
+/// Standard deviation of error coefficients (Security Guidelines for Implementing Homomorphic Encryption,
+/// ia.cr/2024/463).
 pub const SIGMA: f64 = 3.19;
 
 /// Words of key stream that are made at a time.
@@ -30,7 +32,8 @@ const KEYSTREAM_BLOCKS: u64 = KEYSTREAM_WORDS as u64 / 16;
 
 /// The polynomial of uniform values that `seed` stands for.
 ///
-/// Any subset of the limbs can be expanded by itself: a basis that lacks primes gets the same limbs for those that it has.
+/// Any subset of the limbs can be expanded by itself: a basis that lacks primes gets the same limbs for those
+/// that it has.
 pub fn uniform(basis: &Basis, seed: &Seed) -> Poly<Values> {
     let mut poly = basis.scratch();
     crate::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
@@ -51,7 +54,8 @@ pub fn uniform_limb(kernel: Kernel, m: Modulus, seed: &Seed, limb: &mut [u32]) {
     }
 }
 
-/// Calls `body` with each chunk of `out` and as many secret random words, from the key stream of a key that `generator` draws.
+/// Calls `body` with each chunk of `out` and as many secret random words, from the key stream of a key that
+/// `generator` draws.
 fn with_words(generator: &mut Generator, out: &mut [i32], body: impl Fn(Kernel, &[u64], &mut [i32])) {
     // All kernels draw the same words, so which one it is matters for speed only.
     let kernel = Kernel::from_environment().unwrap_or_else(|_| Kernel::detect());
@@ -89,7 +93,8 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// The distribution `P(x) ~ exp(-x^2 / 2 sigma^2)` on the integers, to a precision of `2^-52` (that of the table).
+    /// The distribution `P(x) ~ exp(-x^2 / 2 sigma^2)` on the integers, to a precision of `2^-52` (that of
+    /// the table).
     pub fn new(sigma: f64) -> Self {
         // Beyond 9 sigma lies less than 2^-60 of the weight.
         let tail = (9.0 * sigma).ceil() as i32;
@@ -104,7 +109,8 @@ impl Gaussian {
         Self { thresholds: thresholds.filter(|&t| t < 1 << 63).collect() }
     }
 
-    /// Fills `out` with independent samples. Every sample costs one 64-bit word and one comparison for each threshold.
+    /// Fills `out` with independent samples. Every sample costs one 64-bit word and one comparison for each
+    /// threshold.
     pub fn fill(&self, generator: &mut Generator, out: &mut [i32]) {
         with_words(generator, out, |kernel, words, out| {
             kernels::gaussian(kernel, &self.thresholds, words, out);
@@ -114,7 +120,8 @@ impl Gaussian {
 
 /// The error polynomial's distribution: spherical in the canonical embedding.
 ///
-/// The basis element `1` has `1/sqrt(2)` the length of `X^i + X^-i`, so its coefficient gets `sqrt(2)` the deviation.
+/// The basis element `1` has `1/sqrt(2)` the length of `X^i + X^-i`, so its coefficient gets `sqrt(2)` the
+/// deviation.
 #[derive(Debug, Clone)]
 pub struct ErrorDistribution {
     general: Gaussian,
@@ -138,7 +145,8 @@ impl ErrorDistribution {
 mod tests {
     use super::*;
 
-    /// The table against the distribution summed up from the far end, where terms are small and nothing cancels.
+    /// The table against the distribution summed up from the far end, where terms are small and nothing
+    /// cancels.
     #[test]
     fn thresholds_are_the_cumulative_distribution() {
         for sigma in [SIGMA, SIGMA * std::f64::consts::SQRT_2] {

@@ -7,7 +7,8 @@ use blindsight_ring::{Automorphism, IntegerRows, Kernel, Modulus, NttTable, prim
 use common::Words;
 use proptest::prelude::*;
 
-/// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are among them.
+/// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are
+/// among them.
 fn some_primes(degree: usize) -> Vec<u32> {
     let near = |bits: u32| {
         let (centre, reach) = (1u64 << bits, 400 * degree as u64);
@@ -73,7 +74,8 @@ fn transforms_at_all_degrees_and_sizes_of_primes() {
     }
 }
 
-/// Inputs that make as many sums as possible as large as possible: the images of extreme values under the inverse maps.
+/// Inputs that make as many sums as possible as large as possible: the images of extreme values under the
+/// inverse maps.
 #[test]
 fn transforms_of_images_of_extremes() {
     for degree in [256, 1024, 8192] {
@@ -125,7 +127,8 @@ proptest! {
         });
     }
 
-    /// What one shared word stands for is what as many equal ones are: in one term and in the next another number.
+    /// What one shared word stands for is what as many equal ones are: in one term and in the next another
+    /// number.
     #[test]
     fn sums_of_products_with_repeated_words((m, degree) in prime_and_degree(), seed: u64, count in 1usize..40) {
         let mut words = Words(seed);
@@ -150,7 +153,8 @@ proptest! {
         }
     }
 
-    /// Coefficients at multiples of a power of two: neighbouring leaves hold the same, and the subring's hold it once.
+    /// Coefficients at multiples of a power of two: neighbouring leaves hold the same, and the subring's hold
+    /// it once.
     #[test]
     fn subrings_repeat_leaves((m, degree) in prime_and_degree(), seed: u64, log in 1usize..8) {
         let table = NttTable::new(m, degree).unwrap();

@@ -1,6 +1,7 @@
 //! The samplers' distributions, with fixed seeds, and the expansion format.
 //!
-//! Tolerances are six standard deviations of the statistic, so a test that fails has met a chance below 10^-8, or an error.
+//! Tolerances are six standard deviations of the statistic, so a test that fails has met a chance below
+//! 10^-8, or an error.
 
 use blindsight_ring::sampler::{
     ErrorDistribution, Gaussian, Generator, SIGMA, ternary, uniform, uniform_limb,
@@ -8,8 +9,8 @@ use blindsight_ring::sampler::{
 use blindsight_ring::{Basis, Kernel, Modulus, kernels};
 use chacha20::rand_core::SeedableRng;
 
-/// Residues of the seed `0, 1, ..., 31` as an independent implementation of the documented format gives them: the prime, the first
-/// four, the last two of 8192, and the hash of all of them.
+/// Residues of the seed `0, 1, ..., 31` as an independent implementation of the documented format gives them:
+/// the prime, the first four, the last two of 8192, and the hash of all of them.
 const GOLDEN: [(u32, [u32; 4], [u32; 2], u64); 3] = [
     (
         67_043_329,
@@ -46,7 +47,8 @@ fn expansion_has_the_documented_format() {
 
 #[test]
 fn key_stream_is_chacha20() {
-    // The first words of the key stream of the all-zero key and nonce (draft-strombergsson-chacha-test-vectors, TC1, 20 rounds).
+    // The first words of the key stream of the all-zero key and nonce
+    // (draft-strombergsson-chacha-test-vectors, TC1, 20 rounds).
     for kernel in Kernel::available() {
         let mut words = [0; 256];
         kernels::keystream(kernel, &[0; 32], 0, 0, &mut words);
@@ -116,8 +118,9 @@ fn moments(samples: &[i32]) -> (f64, f64, f64) {
     (mean, central(2), central(4) / central(2).powi(2))
 }
 
-/// The estimators' standard deviations for a normal distribution are `sigma / sqrt(n)`, `sigma^2 sqrt(2/n)` and `sqrt(24/n)`; a
-/// discrete one of this width has the same moments to within `exp(-2 pi^2 sigma^2) < 10^-80`.
+/// The estimators' standard deviations for a normal distribution are `sigma / sqrt(n)`, `sigma^2 sqrt(2/n)`
+/// and `sqrt(24/n)`; a discrete one of this width has the same moments to within
+/// `exp(-2 pi^2 sigma^2) < 10^-80`.
 fn assert_normal(samples: &[i32], sigma: f64) {
     let n = samples.len() as f64;
     let (mean, variance, kurtosis) = moments(samples);

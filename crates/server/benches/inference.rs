@@ -1,4 +1,5 @@
-//! One encrypted inference of the shipped network, on one thread: from expanded ciphertexts to the reply, for the plans of two objectives.
+//! One encrypted inference of the shipped network, on one thread: from expanded ciphertexts to the reply, for
+//! the plans of two objectives.
 
 use blindsight_client::Client;
 use blindsight_data::open_image;

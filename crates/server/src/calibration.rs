@@ -1,9 +1,10 @@
 //! How long this machine takes for the units of work that the cost model counts.
 //!
-//! First each unit is timed by itself, with its words in the first caches. Then whole kernels run as a model's do, at several
-//! degrees and with nothing of them left in the caches, and the units are fitted to their times: least squares of the relative errors,
-//! with a pull towards the first figures that decides where kernels do not tell units apart. Keys and ciphertexts are of zeros: no time
-//! depends on their content.
+//! First each unit is timed by itself, with its words in the first caches. Then whole kernels run as a
+//! model's do, at several degrees and with nothing of them left in the caches, and the units are fitted to
+//! their times: least squares of the relative errors, with a pull towards the first figures that decides
+//! where kernels do not tell units apart. Keys and ciphertexts are of zeros: no time depends on their
+//! content.
 
 use crate::Error;
 use blindsight_circuit::encrypted::Program;
@@ -226,8 +227,8 @@ const PULL: f64 = 0.05;
 
 /// The figures that explain the kernels' times best, near to those of the units alone.
 ///
-/// With `B` the units' shares of each time as the first figures have it, and `1 + d` what the figures are multiplied by, it minimises
-/// `|B (1 + d) - 1|^2 + PULL |d|^2`, where `(B^T B + PULL) d = B^T (1 - B 1)`.
+/// With `B` the units' shares of each time as the first figures have it, and `1 + d` what the figures are
+/// multiplied by, it minimises `|B (1 + d) - 1|^2 + PULL |d|^2`, where `(B^T B + PULL) d = B^T (1 - B 1)`.
 fn fitted(alone: &CostModel, kernels: &[Timed]) -> CostModel {
     let mut equations = [[0.0; UNITS + 1]; UNITS];
     for kernel in kernels {

@@ -2,15 +2,18 @@
 //!
 //! # Concepts
 //!
-//! A [`PreparedModel`] is a model with a plan: its circuit, with the weights encoded. [`ClientKeys`] are one client's evaluation keys.
-//! [`PreparedModel::infer`] takes a request to a reply; its three parts can be called, and measured, one by one: a [`Request`] is a
-//! request parsed and expanded, [`PreparedModel::compute`] runs the network.
+//! A [`PreparedModel`] is a model with a plan: its circuit, with the weights encoded. [`ClientKeys`] are one
+//! client's evaluation keys. [`PreparedModel::infer`] takes a request to a reply; its three parts can be
+//! called, and measured, one by one: a [`Request`] is a request parsed and expanded,
+//! [`PreparedModel::compute`] runs the network.
 //!
 //! # Contract
 //!
-//! - Everything that comes is checked against the plan's digest and the client's identity before anything is allocated for it.
-//! - The server cannot hold a secret key, by type: nothing here takes, stores or returns one, and evaluators, which compute, are made
-//!   of public tables and evaluation keys. A test keeps the name of the secret key's type out of these sources.
+//! - Everything that comes is checked against the plan's digest and the client's identity before anything is
+//!   allocated for it.
+//! - The server cannot hold a secret key, by type: nothing here takes, stores or returns one, and evaluators,
+//!   which compute, are made of public tables and evaluation keys. A test keeps the name of the secret key's
+//!   type out of these sources.
 //! - Computation runs on the caller's thread; inside a rayon pool of several threads it spreads over them.
 //!
 //! # Non-goals

@@ -71,8 +71,9 @@ impl Pieces {
     }
 }
 
-/// A body that, when it is dropped unread, is read to its end and forgotten, if it is small: a client that writes its whole request before
-/// it listens would otherwise see a broken connection in place of the refusal.
+/// A body that, when it is dropped unread, is read to its end and forgotten, if it is small: a client that
+/// writes its whole request before it listens would otherwise see a broken connection in place of the
+/// refusal.
 pub struct Polite {
     body: Option<Body>,
     most: u64,

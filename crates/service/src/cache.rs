@@ -42,7 +42,8 @@ impl Cache {
         Some(entry.keys.clone())
     }
 
-    /// Keeps keys, at the cost of those used longest ago. Requests that run on keys that go keep them until they end.
+    /// Keeps keys, at the cost of those used longest ago. Requests that run on keys that go keep them until
+    /// they end.
     pub fn insert(&self, id: Id, plan: PlanDigest, keys: Arc<ClientKeys>, expires: Option<u64>) {
         let bytes = keys.bytes();
         if bytes > self.bound {

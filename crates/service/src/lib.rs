@@ -2,23 +2,27 @@
 //!
 //! # Concepts
 //!
-//! A [`Service`] is made from [`Limits`], a folder and the models to serve. It answers the protocol that `docs/server.md` states and
-//! `openapi.json` lists. One straight line leads a request through it: `listener` (connections, TLS, time limits) -> `routes` (who asks,
-//! for what) -> `queue` (a place, then a thread) -> `blindsight_server::PreparedModel`.
+//! A [`Service`] is made from [`Limits`], a folder and the models to serve. It answers the protocol that
+//! `docs/server.md` states and `openapi.json` lists. One straight line leads a request through it: `listener`
+//! (connections, TLS, time limits) -> `routes` (who asks, for what) -> `queue` (a place, then a thread) ->
+//! `blindsight_server::PreparedModel`.
 //!
-//! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `usage.json` (counts), `index.redb` (which keys are registered), `keys/`
-//! (their frames) and `uploads/` (frames that are not whole yet).
+//! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `usage.json` (counts),
+//! `index.redb` (which keys are registered), `keys/` (their frames) and `uploads/` (frames that are not whole
+//! yet).
 //!
 //! # Contract
 //!
-//! - Evaluation keys are registered when they are whole, conform to a served plan, and are safely on disk; what was acknowledged survives
-//!   crashes, and nothing else is accepted after them.
-//! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`], its memory by a place in the queue.
+//! - Evaluation keys are registered when they are whole, conform to a served plan, and are safely on disk;
+//!   what was acknowledged survives crashes, and nothing else is accepted after them.
+//! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`],
+//!   its memory by a place in the queue.
 //! - A client sees its own keys and nothing of others, and of the models those that its token is for.
 //! - A token's rate and budget hold over restarts and crashes: what is not sure to be left is not given.
 //! - Nothing that identifies a client, and nothing that it sent, is logged; the [`Audit`] log, where there is
 //!   one, names clients, models, sizes and outcomes, and nothing that was sent.
-//! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these sources.
+//! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these
+//!   sources.
 //!
 //! # Non-goals
 //!

@@ -73,7 +73,8 @@ impl Listener {
         self.metrics.as_ref().map(TcpListener::local_addr).transpose()
     }
 
-    /// Serves until `stop` is ready; then accepts nothing more, lets what runs finish for as long as the limits say, and returns.
+    /// Serves until `stop` is ready; then accepts nothing more, lets what runs finish for as long as the
+    /// limits say, and returns.
     pub async fn serve(self, service: Arc<Service>, stop: impl Future<Output = ()>) {
         let (closing, closed) = watch::channel(false);
         let acceptor = match &self.transport {
@@ -194,8 +195,8 @@ impl Doors {
     }
 }
 
-/// Serves one connection to its end over a stream that the caller brings, where there is no [`Listener`]: a pipe, a
-/// socket of another kind. The bounds on connections do not count it; all others hold.
+/// Serves one connection to its end over a stream that the caller brings, where there is no [`Listener`]: a
+/// pipe, a socket of another kind. The bounds on connections do not count it; all others hold.
 ///
 /// ```
 /// use blindsight_service::{Catalogue, Limits, Service, serve_stream};

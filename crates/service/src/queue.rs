@@ -16,9 +16,9 @@ use tokio::time::timeout;
 
 /// Places for requests that are received, wait or are computed, and threads for those computed. The threads
 /// do nothing else: one that is done takes the next request at once, with its memory and its caches warm.
-/// Clients take turns: of those that wait, the one that was served longest ago is next. So each that waits has
-/// one request computed before any has a second one, a client that asks now and then does not stand behind one
-/// that always asks, and a client with many requests delays its own and nobody else's.
+/// Clients take turns: of those that wait, the one that was served longest ago is next. So each that waits
+/// has one request computed before any has a second one, a client that asks now and then does not stand
+/// behind one that always asks, and a client with many requests delays its own and nobody else's.
 pub struct Queue {
     places: Places,
     jobs: Arc<Turns>,
@@ -83,8 +83,8 @@ impl Places {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Work that waits for a thread. Whoever comes first takes it: a thread to do it, or the client that waits no longer to drop it, and with it the
-/// memory of its request.
+/// Work that waits for a thread. Whoever comes first takes it: a thread to do it, or the client that waits no
+/// longer to drop it, and with it the memory of its request.
 struct Waiting<W>(Arc<Mutex<Option<W>>>);
 
 impl<W> Waiting<W> {
@@ -158,8 +158,8 @@ impl Turns {
 }
 
 impl Waitlist {
-    /// The first job of the client that was served longest ago, or never; of several, of the one that waits longest.
-    /// There are no more clients here than places, so looking at each is quick.
+    /// The first job of the client that was served longest ago, or never; of several, of the one that waits
+    /// longest. There are no more clients here than places, so looking at each is quick.
     fn next(&mut self) -> Option<Job> {
         let turn = |client: &ClientName| self.served.get(client).copied().unwrap_or(0);
         let (client, _) = self.jobs.iter().min_by_key(|(client, line)| (turn(client), line.since))?;
@@ -355,8 +355,8 @@ mod tests {
         assert_eq!(*lock(&order), expected);
     }
 
-    /// A client that comes back while another one has waited all the time, with many requests, goes first: else it
-    /// would wait for two of the other's each time.
+    /// A client that comes back while another one has waited all the time, with many requests, goes first:
+    /// else it would wait for two of the other's each time.
     #[tokio::test]
     async fn who_was_served_longest_ago_is_next() {
         let queue = queue(Duration::from_secs(60));
@@ -396,8 +396,8 @@ mod tests {
         start.elapsed()
     }
 
-    /// One client's jobs are a plain line, first come, first served. Choosing among as many clients as there are
-    /// places takes a few microseconds more, where a request takes milliseconds.
+    /// One client's jobs are a plain line, first come, first served. Choosing among as many clients as there
+    /// are places takes a few microseconds more, where a request takes milliseconds.
     #[test]
     fn choosing_whose_turn_it_is_costs_next_to_nothing() {
         let fastest = |clients| (0..5).map(|_| work_off(clients, 960)).min().expect("five");

@@ -4,7 +4,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use blindsight_protocol::{Allowance, Code, Problem, headers};
 
-/// Why a request was refused. `detail` says what was expected, what came and what to do; it holds nothing of other clients.
+/// Why a request was refused. `detail` says what was expected, what came and what to do; it holds nothing of
+/// other clients.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: Code,

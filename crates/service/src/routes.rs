@@ -50,8 +50,8 @@ pub fn metrics_router(service: Arc<Service>) -> Router {
     Router::new().route("/metrics", get(text)).with_state(service)
 }
 
-/// The client that asks, by its token, and what is kept of that. While its request lasts its connection is not
-/// closed for another one.
+/// The client that asks, by its token, and what is kept of that. While its request lasts its connection is
+/// not closed for another one.
 struct Client {
     name: ClientName,
     token: Entry,
@@ -137,7 +137,8 @@ fn crowded() -> Refusal {
     )
 }
 
-/// Logs and counts every request: its route as it stands in the table, never its path, and nothing of what it carries.
+/// Logs and counts every request: its route as it stands in the table, never its path, and nothing of what it
+/// carries.
 async fn observe(State(service): Shared, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let guest = admitted(&request);
@@ -166,8 +167,8 @@ async fn observe(State(service): Shared, request: Request, next: Next) -> Respon
     response
 }
 
-/// A method's name where HTTP defines it. Others are whatever a client likes: as labels of figures they would take
-/// memory without end, and in logs they would be text of the client's.
+/// A method's name where HTTP defines it. Others are whatever a client likes: as labels of figures they would
+/// take memory without end, and in logs they would be text of the client's.
 fn known(method: &Method) -> &'static str {
     let standard = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS];
     let names = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];

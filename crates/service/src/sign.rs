@@ -87,7 +87,8 @@ impl Signer {
         Some(Self { pair: Ed25519KeyPair::from_seed_unchecked(seed).ok()?, server: None })
     }
 
-    /// The same for a server that shows the certificate with this fingerprint; none where a proxy shows its own.
+    /// The same for a server that shows the certificate with this fingerprint; none where a proxy shows its
+    /// own.
     pub fn behind(self, certificate: Option<String>) -> Self {
         Self { server: certificate, ..self }
     }

@@ -1,8 +1,9 @@
 //! Registered keys: frames in files, an index in redb, uploads beside them.
 //!
-//! A frame becomes registered in this order: its file is whole and synchronised; it is renamed from `uploads/` to `keys/`; the folder is
-//! synchronised; the index commits. Only then is it acknowledged. A crash before the commit leaves a file that the index does not know:
-//! when the store opens it goes back to the uploads, whole, and waits there for its client.
+//! A frame becomes registered in this order: its file is whole and synchronised; it is renamed from
+//! `uploads/` to `keys/`; the folder is synchronised; the index commits. Only then is it acknowledged. A
+//! crash before the commit leaves a file that the index does not know: when the store opens it goes back to
+//! the uploads, whole, and waits there for its client.
 
 use crate::tokens::{ClientName, now};
 use blindsight_ckks::wire::HEADER_BYTES;
@@ -194,8 +195,8 @@ impl Store {
         Ok(Upload { store: self.clone(), id: id.clone(), path, received })
     }
 
-    /// Deletes keys, registered or being sent. Nothing happens where there are none. The files go first: on a full disk that makes the
-    /// room which the index needs.
+    /// Deletes keys, registered or being sent. Nothing happens where there are none. The files go first: on a
+    /// full disk that makes the room which the index needs.
     pub(crate) fn delete(&self, id: &Id) -> Result<(), StoreError> {
         let mut uploads = self.pending();
         if uploads.get(id).is_some_and(|pending| pending.active) {
@@ -206,7 +207,8 @@ impl Store {
         self.index.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))
     }
 
-    /// Deletes keys whose time is over, keys of clients that are `gone`, and uploads that nobody went on with for so long. Gives those deleted.
+    /// Deletes keys whose time is over, keys of clients that are `gone`, and uploads that nobody went on with
+    /// for so long. Gives those deleted.
     pub(crate) fn sweep(
         &self,
         gone: impl Fn(&ClientName) -> bool,
@@ -374,8 +376,8 @@ impl Drop for Upload {
     }
 }
 
-/// The database of what is registered. After an error of the disk redb takes no more writes until it is opened anew, so it is closed then,
-/// and opened when it is needed next.
+/// The database of what is registered. After an error of the disk redb takes no more writes until it is
+/// opened anew, so it is closed then, and opened when it is needed next.
 #[derive(Debug)]
 struct Index {
     path: PathBuf,

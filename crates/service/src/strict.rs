@@ -2,8 +2,8 @@
 //!
 //! The HTTP library takes a bare line feed for the end of a line, as old servers do. A proxy in front that
 //! does not would see other requests than we do, and whoever finds such a difference can slip requests past
-//! it. So heads with bare line feeds are spoilt on their way to the library, which then refuses them; and so are
-//! heads longer than any that is needed here, which many idle connections would hold in memory.
+//! it. So heads with bare line feeds are spoilt on their way to the library, which then refuses them; and so
+//! are heads longer than any that is needed here, which many idle connections would hold in memory.
 
 use std::io;
 use std::pin::Pin;

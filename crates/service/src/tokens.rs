@@ -1,8 +1,8 @@
 //! Who may ask: bearer tokens, hashed at rest.
 //!
-//! A token is 256 random bits, so a plain hash protects it as well as a slow one would. Tokens live in a file of their own, so that
-//! the command line can make and revoke them while the server, which owns the index, runs; the server reads the file again when it
-//! has changed.
+//! A token is 256 random bits, so a plain hash protects it as well as a slow one would. Tokens live in a file
+//! of their own, so that the command line can make and revoke them while the server, which owns the index,
+//! runs; the server reads the file again when it has changed.
 
 use crate::scope::Scope;
 use blindsight_protocol::Address;
@@ -17,7 +17,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The name of a client: 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. It names a folder, too.
+/// The name of a client: 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. It names a folder,
+/// too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientName(Arc<str>);
@@ -34,7 +35,8 @@ pub struct Entry {
     pub created: u64,
     /// When it ends: seconds since 1970.
     pub expires: Option<u64>,
-    /// Whether it was revoked. The entry stays, so that the server knows that the client's keys are to be deleted.
+    /// Whether it was revoked. The entry stays, so that the server knows that the client's keys are to be
+    /// deleted.
     pub revoked: bool,
     /// What it may be used for. A file from before there were scopes has none: everything.
     #[serde(default, flatten)]
@@ -193,7 +195,8 @@ impl Tokens {
         Ok((*self.current()?).clone())
     }
 
-    /// Makes a token for everything that is served, for a client that has none, or in place of the one it has.
+    /// Makes a token for everything that is served, for a client that has none, or in place of the one it
+    /// has.
     ///
     /// # Errors
     /// As [`create_scoped`](Self::create_scoped).

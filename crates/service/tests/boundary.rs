@@ -1,4 +1,5 @@
-//! The service cannot hold a secret key: its sources never name the type, and nothing that it depends on is the client.
+//! The service cannot hold a secret key: its sources never name the type, and nothing that it depends on is
+//! the client.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,8 @@
-//! What three attacks do to honest clients, and what taking turns costs: a table of figures, and what they have to be.
+//! What three attacks do to honest clients, and what taking turns costs: a table of figures, and what they
+//! have to be.
 //!
-//! `cargo test --release -p blindsight-service --test measured -- --ignored --nocapture` on a machine that does
-//! nothing else. Attackers, honest clients and server share its cores.
+//! `cargo test --release -p blindsight-service --test measured -- --ignored --nocapture` on a machine that
+//! does nothing else. Attackers, honest clients and server share its cores.
 
 mod common;
 
@@ -190,8 +191,8 @@ fn all_honest(service: &Running, clients: &[Honest], requests: usize) -> Met {
     met.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Measures the same load without and with an attack, in turn, so that what else the machine does meets both; prints
-/// the row, and gives what is not as it has to be.
+/// Measures the same load without and with an attack, in turn, so that what else the machine does meets both;
+/// prints the row, and gives what is not as it has to be.
 fn row(service: &Running, attack: Attack, clients: &[Honest], requests: usize, rounds: usize) -> Vec<String> {
     let [mut without, mut with] = [(); 2].map(|()| Met::default());
     for _ in 0..rounds {
@@ -242,8 +243,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What turns cost: 16 clients with a key each, and the same requests under the same keys by one client, whose
-/// requests are computed first come, first served.
+/// What turns cost: 16 clients with a key each, and the same requests under the same keys by one client,
+/// whose requests are computed first come, first served.
 fn fairness(service: &Running, clients: &[Honest], rounds: usize) -> f64 {
     for honest in clients {
         for token in [&honest.token, &service.bob] {

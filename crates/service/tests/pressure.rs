@@ -149,7 +149,8 @@ fn clients_that_hang_up_leave_nothing_behind() {
     service.serves_on();
 }
 
-/// A service with one thread, a short queue and two places for each client, whose bodies may stall. Both clients have registered keys.
+/// A service with one thread, a short queue and two places for each client, whose bodies may stall. Both
+/// clients have registered keys.
 fn with_few_places(folder: &Folder, queue: usize) -> Running {
     let stall = Duration::from_secs(600);
     let limits = Limits {
@@ -213,7 +214,8 @@ fn two_uploads_of_the_same_keys_do_not_mix() {
         if answer.code() != "bad_request" {
             break answer;
         }
-        // This one came first, and brought nothing; if it was in the way of what should be the first, that begins again.
+        // This one came first, and brought nothing; if it was in the way of what should be the first, that
+        // begins again.
         std::thread::sleep(Duration::from_millis(20));
         if is_answered(&first) {
             first = begin(&service, &put, parties.keys.len(), &parties.keys[..100]);

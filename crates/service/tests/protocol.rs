@@ -451,8 +451,8 @@ fn what_a_server_signs_names_model_plan_and_certificate() {
     assert_eq!(other.code(), "unknown_model");
 }
 
-/// Whoever has no token could make the figures grow without end by asking with ever new methods, and write into the
-/// logs.
+/// Whoever has no token could make the figures grow without end by asking with ever new methods, and write
+/// into the logs.
 #[test]
 fn methods_that_clients_make_up_leave_no_trace() {
     let folder = Folder::new("methods");

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Each row of the table of threats names tests, as `file::function` below `crates/`, or says that there are none; and
-/// each of them exists.
+/// Each row of the table of threats names tests, as `file::function` below `crates/`, or says that there are
+/// none; and each of them exists.
 #[test]
 fn every_test_that_the_table_of_threats_names_exists() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -2,14 +2,14 @@
 //!
 //! # Concepts
 //!
-//! [`provider`] is rustls's provider of cryptography over ring, with one key exchange more, preferred where the
-//! other side has it: X25519MLKEM768 (`draft-ietf-tls-ecdhe-mlkem`), which browsers use, too. Whoever records
-//! a connection today and has a quantum computer later reads neither tokens nor sizes in it.
+//! [`provider`] is rustls's provider of cryptography over ring, with one key exchange more, preferred where
+//! the other side has it: X25519MLKEM768 (`draft-ietf-tls-ecdhe-mlkem`), which browsers use, too. Whoever
+//! records a connection today and has a quantum computer later reads neither tokens nor sizes in it.
 //!
 //! # Contract
 //!
-//! - The secret of the exchange is that of ML-KEM-768 followed by that of X25519: it is as good as the better of
-//!   both. A fault of the former's implementation, which is young, does no harm to the latter.
+//! - The secret of the exchange is that of ML-KEM-768 followed by that of X25519: it is as good as the better
+//!   of both. A fault of the former's implementation, which is young, does no harm to the latter.
 //! - Sides that do not know it agree on X25519, P-256 or P-384, as before.
 //!
 //! # Non-goals

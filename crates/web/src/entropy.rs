@@ -1,4 +1,5 @@
-//! Randomness from the host: the backend that the `getrandom` crate asks for where the target has none of its own.
+//! Randomness from the host: the backend that the `getrandom` crate asks for where the target has none of its
+//! own.
 
 #[link(wasm_import_module = "host")]
 unsafe extern "C" {

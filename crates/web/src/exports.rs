@@ -1,7 +1,7 @@
 //! The functions that the host calls.
 //!
-//! Each takes the bytes that were last written to [`argument`] and replaces the [`result`]. WebAssembly here has one thread, so
-//! one session does.
+//! Each takes the bytes that were last written to [`argument`] and replaces the [`result`]. WebAssembly here
+//! has one thread, so one session does.
 
 use crate::{Error, Session};
 use std::cell::RefCell;

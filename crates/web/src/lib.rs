@@ -2,20 +2,23 @@
 //!
 //! # Concepts
 //!
-//! A [`Session`] is what one visitor has: a plan and a client with its secret key. The functions of [`exports`] are its operations, for a
-//! host that shares nothing with them but linear memory: the host asks for room for an argument ([`exports::argument`]), writes bytes
-//! there, calls one operation, and reads the bytes of its result. `web/page/client.js` is such a host.
+//! A [`Session`] is what one visitor has: a plan and a client with its secret key. The functions of
+//! [`exports`] are its operations, for a host that shares nothing with them but linear memory: the host asks
+//! for room for an argument ([`exports::argument`]), writes bytes there, calls one operation, and reads the
+//! bytes of its result. `web/page/client.js` is such a host.
 //!
 //! # Contract
 //!
 //! - An operation returns 0 and leaves its result, or 1 and leaves a message for people.
 //! - Argument and result are wiped when they are replaced, and the secret key when it is.
-//! - Randomness is the host's `crypto.getRandomValues`, by way of the `getrandom` crate. It is the only import.
+//! - Randomness is the host's `crypto.getRandomValues`, by way of the `getrandom` crate. It is the only
+//!   import.
 //! - The secret key is a result of [`exports::secret_key`] alone.
 //!
 //! # Non-goals
 //!
-//! No network and no storage: bytes in, bytes out. On other targets than wasm32 the crate is there to be tested.
+//! No network and no storage: bytes in, bytes out. On other targets than wasm32 the crate is there to be
+//! tested.
 
 #[cfg(target_family = "wasm")]
 mod entropy;

@@ -105,7 +105,8 @@ proptest! {
         assert_encodings(context, &slots, Encoding::Slots, Level(level), scale, &expected);
     }
 
-    /// Between integers the nearest one is taken: half a unit off at most, and less the transform's own rounding.
+    /// Between integers the nearest one is taken: half a unit off at most, and less the transform's own
+    /// rounding.
     #[test]
     fn slots_are_rounded_to_the_nearest(index in 0usize..7, bits in 1.0f64..40.0, seed: u64) {
         let context = context(index);
@@ -126,7 +127,8 @@ proptest! {
             let single = testing::integers(context, slots, Level(5), scale).unwrap();
             let exact = context.slots_to_coefficients(slots).unwrap();
             for ((x, y), a) in both.iter().zip(&single).zip(exact) {
-                // Different sums round differently just where a coefficient lies half-way between two integers.
+                // Different sums round differently just where a coefficient lies half-way between two
+                // integers.
                 let half_way = ((a * scale.0).fract().abs() - 0.5).abs() < 1e-3;
                 prop_assert!(x == y || ((x - y).abs() == 1 && half_way), "{x} and {y} for {}", a * scale.0);
             }
@@ -147,8 +149,8 @@ fn coefficients_are_encoded_exactly_up_to_62_bits() {
         for level in (2..6).map(Level) {
             let mut expected = chunk.to_vec();
             expected.resize(32, 0);
-            // All of these have no more than 53 significant bits, and those that are odd no more than 52: beyond that an `f64` has no
-            // halves to round by.
+            // All of these have no more than 53 significant bits, and those that are odd no more than 52:
+            // beyond that an `f64` has no halves to round by.
             let values: Vec<f64> = chunk.iter().map(|&k| k as f64 / 4.0).collect();
             assert_encodings(context, &values, Encoding::Coefficients, level, Scale(4.0), &expected);
         }
@@ -196,7 +198,8 @@ fn what_a_level_holds_is_encoded_and_no_more() {
         assert_eq!((magnitude, scale, level), ((q0 + 1.0) / 8.0, Scale(4.0), Level(0)));
         assert!((needed - ((q0 + 1.0) / 2.0).log2()).abs() < 1e-12, "{needed}");
         assert!((available - (q0.log2() - 1.0)).abs() < 1e-12, "{available}");
-        // With limbs enough it is the 64-bit integers that end: a bit for the sign, and one for the error to be added.
+        // With limbs enough it is the 64-bit integers that end: a bit for the sign, and one for the error to
+        // be added.
         encode(sign * 2f64.powi(61), Level(5), Scale(2.0)).unwrap();
         let refused = encode(sign * 2f64.powi(61) * (1.0 + 1e-9), Level(5), Scale(2.0));
         assert!(matches!(refused, Err(Error::Overflow { available: 62.0, .. })), "{refused:?}");

@@ -20,7 +20,8 @@ fn chain(degree: usize, target: f64, above: bool) -> ParametersLiteral {
     let mut literal =
         ParametersLiteral { degree, moduli: vec![], special: special[..1].to_vec(), digit_limbs: 1 };
     let mut left = target - f64::from(special[0]).log2();
-    // Primes of equal bits, as nearly as there are, but for the last one, which is smaller: it is picked to fit.
+    // Primes of equal bits, as nearly as there are, but for the last one, which is smaller: it is picked to
+    // fit.
     for others in (1..(left / 27.0).ceil() as usize).rev() {
         let typical = nearest(degree, ((left + 2.0) / (others + 1) as f64).exp2() as u64);
         let q = *typical.iter().find(|q| !literal.moduli.contains(q)).unwrap();

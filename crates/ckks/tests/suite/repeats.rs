@@ -79,8 +79,8 @@ proptest! {
         }
     }
 
-    /// The polynomial in the subring is the one in the ring: the same integers, but where one rounds up and the other
-    /// down, half-way between two.
+    /// The polynomial in the subring is the one in the ring: the same integers, but where one rounds up and
+    /// the other down, half-way between two.
     #[test]
     fn compact_factors_encode_what_full_ones_do(
         index in 0usize..16, log in 1u32..7, bits in 1.0f64..40.0, seed: u64, extended: bool,

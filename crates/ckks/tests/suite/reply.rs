@@ -1,4 +1,5 @@
-//! A reply holds the chosen coefficients and nothing else of the message: its bytes do not depend on the others.
+//! A reply holds the chosen coefficients and nothing else of the message: its bytes do not depend on the
+//! others.
 
 use crate::common::{Setup, random_slots};
 use blindsight_ckks::{Ciphertext, Encoding, Evaluator, KeyRequirements, Level, Scale, testing, wire};
@@ -22,7 +23,8 @@ fn packed(words: impl Iterator<Item = u32>, bits: usize) -> Vec<u8> {
     all.chunks(8).map(|byte| byte.iter().rev().fold(0, |b, &bit| b << 1 | u8::from(bit))).collect()
 }
 
-/// The ciphertext of a message that differs from that of `a` by `difference`, with the same `c_1` and the same noise.
+/// The ciphertext of a message that differs from that of `a` by `difference`, with the same `c_1` and the
+/// same noise.
 fn moved(setup: &Setup, a: &Ciphertext, difference: &[f64]) -> Ciphertext {
     let plain = setup.context.encode_summand(difference, Encoding::Coefficients, Level(0), SCALE).unwrap();
     Evaluator::new(&setup.context, &setup.keys).add_plain(a.clone(), &plain).unwrap()

@@ -1,4 +1,5 @@
-//! The distribution of fresh noise: discrete Gaussian, spherical, of the stated deviation; and nothing ever the same twice.
+//! The distribution of fresh noise: discrete Gaussian, spherical, of the stated deviation; and nothing ever
+//! the same twice.
 
 use crate::common::{Setup, mean_square};
 use blindsight_ckks::{Evaluator, KeyRequirements, Level, Randomness, Scale, testing, wire};
@@ -140,7 +141,8 @@ fn two_encryptions_of_one_message_share_nothing() {
     assert_ne!(encrypt(&mut another)[..32], a[..32]);
 }
 
-/// Neither half of a ciphertext shows the message: both are uniform modulo every prime, as far as their mean and variance tell.
+/// Neither half of a ciphertext shows the message: both are uniform modulo every prime, as far as their mean
+/// and variance tell.
 #[test]
 fn ciphertexts_look_uniform() {
     let setup = setup();

@@ -355,7 +355,8 @@ fn the_checksum_is_sha_256_of_all_before_it() {
     assert_eq!(frame[frame.len() - 32..], Sha256::digest(&frame[..frame.len() - 32])[..]);
 }
 
-/// A frame around a payload that no writer makes, its checksum right: what only the payload's reader can find.
+/// A frame around a payload that no writer makes, its checksum right: what only the payload's reader can
+/// find.
 fn reopened(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let frame = wire::seal(&header(kind), payload);
     wire::open(&frame[..], &expected(kind, payload.len())).unwrap().1.to_vec()

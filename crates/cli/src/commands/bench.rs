@@ -15,9 +15,12 @@ use std::fmt;
 
 /// Measures the server latency of one encrypted inference, and everything around it
 ///
-/// One run that is not counted warms up; medians of the others are printed. With a plan for batches each run is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2
-/// or avx512) to measure other kernels than the fastest. With several threads, as many runs again tell how much faster they are than one, and, since cores of a shared or a hyper-threaded
-/// machine give less than they promise, how much more as many inferences get done side by side, each on a thread of its own: no spreading of one inference can gain more.
+/// One run that is not counted warms up; medians of the others are printed. With a plan for batches each run
+/// is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2 or avx512) to measure
+/// other kernels than the fastest. With several threads, as many runs again tell how much faster they are
+/// than one, and, since cores of a shared or a hyper-threaded machine give less than they promise, how much
+/// more as many inferences get done side by side, each on a thread of its own: no spreading of one inference
+/// can gain more.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"
@@ -51,7 +54,8 @@ struct Report {
     /// What the threads gain, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     scaling: Option<Scaling>,
-    /// The median of what the processor was at work for in each run, all threads together, where the system tells.
+    /// The median of what the processor was at work for in each run, all threads together, where the system
+    /// tells.
     processor_ms: Option<f64>,
     /// Images over the median latency.
     images_per_second: f64,
@@ -78,7 +82,8 @@ struct Scaling {
     one_thread_ms: f64,
     /// That, over the median latency on all of them.
     speedup: f64,
-    /// How much more gets done by as many inferences side by side, each on a thread of its own: what the machine has to give.
+    /// How much more gets done by as many inferences side by side, each on a thread of its own: what the
+    /// machine has to give.
     side_by_side: f64,
 }
 
@@ -159,7 +164,8 @@ impl Bench {
         Ok(times)
     }
 
-    /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory given back.
+    /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory
+    /// given back.
     fn scaling(&self, session: &Session, images: &[Vec<f64>], threads: &Threads) -> Outcome<Scaling> {
         let bar = progress::bar("comparing with one thread", TURNS);
         let runs = self.runs.div_ceil(TURNS as u32);

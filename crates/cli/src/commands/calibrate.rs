@@ -14,9 +14,10 @@ use std::path::PathBuf;
 
 /// Measures this machine's operation times for the cost model, and stores them
 ///
-/// Whole kernels are run at several ring degrees and the times of the units of work fitted to them; the second table shows how well.
-/// `explain`, `plan` and everything else that plans uses the measured figures from then on. Delete the file (its path is printed) to
-/// go back to the shipped ones. Run it on an idle machine; it takes some ten seconds on one core.
+/// Whole kernels are run at several ring degrees and the times of the units of work fitted to them; the
+/// second table shows how well. `explain`, `plan` and everything else that plans uses the measured figures
+/// from then on. Delete the file (its path is printed) to go back to the shipped ones. Run it on an idle
+/// machine; it takes some ten seconds on one core.
 #[derive(Debug, clap::Args)]
 pub struct Calibrate {}
 

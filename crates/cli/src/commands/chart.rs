@@ -11,9 +11,11 @@ use std::path::PathBuf;
 
 /// Draws the figures of a JSON file as bars or points
 ///
-/// Bars, on logarithmic axes: the file has a `title`, `panels` (each a `heading` and a `unit`: count or milliseconds) and `rows` (each a `label`, a
-/// figure or null for each panel in `values`, and whether it is `highlighted`). Points: a `title`, what `x` (milliseconds, logarithmic) and `y` (percent)
-/// are, and `points` (each a `label`, `x`, `y`, and whether it is `highlighted`). Other fields, such as a `source`, are for readers.
+/// Bars, on logarithmic axes: the file has a `title`, `panels` (each a `heading` and a `unit`: count or
+/// milliseconds) and `rows` (each a `label`, a figure or null for each panel in `values`, and whether it is
+/// `highlighted`). Points: a `title`, what `x` (milliseconds, logarithmic) and `y` (percent) are, and
+/// `points` (each a `label`, `x`, `y`, and whether it is `highlighted`). Other fields, such as a `source`,
+/// are for readers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blindsight chart docs/literature.json --out docs/literature.svg")]
 pub struct Draw {

@@ -14,13 +14,14 @@ use std::fmt;
 
 /// Classifies one input, an image or numbers, encrypted end to end
 ///
-/// Client and server run in this process: keys are generated, the image is encrypted, classified by the server and decrypted, and the
-/// scores are set beside those computed in the clear.
+/// Client and server run in this process: keys are generated, the image is encrypted, classified by the
+/// server and decrypted, and the scores are set beside those computed in the clear.
 ///
-/// With --server this process is the client alone: the first time it makes a secret key, keeps it in this user's configuration folder,
-/// and registers evaluation keys; after that it sends encrypted images and decrypts replies. The token is taken from BLINDSIGHT_TOKEN,
-/// or from what is known of the server since the last time. MODEL is then the name of one of the server's models, and may be left out
-/// where it has only one.
+/// With --server this process is the client alone: the first time it makes a secret key, keeps it in this
+/// user's configuration folder, and registers evaluation keys; after that it sends encrypted images and
+/// decrypts replies. The token is taken from BLINDSIGHT_TOKEN, or from what is known of the server since the
+/// last time. MODEL is then the name of one of the server's models, and may be left out where it has only
+/// one.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "blindsight classify [OPTIONS] MODEL INPUT\n       blindsight classify [OPTIONS] --server URL [MODEL] INPUT",
@@ -28,8 +29,8 @@ use std::fmt;
 )]
 pub struct Classify {
     /// The model (an .onnx file, or the name of a shipped one), then the input: an image in any common format
-    /// (converted and resized), FILE.npy, FILE.csv:ROW, FILE.json (a list of numbers), or DATA:N for test sample N
-    /// of a data set (see `blindsight evaluate --help`); rows and samples are counted from 0
+    /// (converted and resized), FILE.npy, FILE.csv:ROW, FILE.json (a list of numbers), or DATA:N for test
+    /// sample N of a data set (see `blindsight evaluate --help`); rows and samples are counted from 0
     #[arg(value_name = "MODEL> <INPUT", required = true, num_args = 1..=2)]
     words: Vec<String>,
     #[command(flatten)]

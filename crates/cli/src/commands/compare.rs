@@ -16,10 +16,11 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Compares the representations that can run a model: counts, bytes, predicted and measured time, and the ratio to `auto`
+/// Compares the representations that can run a model: counts, bytes, predicted and measured time, and the
+/// ratio to `auto`
 ///
-/// With --measure each of them is run encrypted, on one core, and the median of the server's times shown; those predicted to take very long are
-/// not, and it is said so.
+/// With --measure each of them is run encrypted, on one core, and the median of the server's times shown;
+/// those predicted to take very long are not, and it is said so.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json\n  blindsight compare cryptonets-mnist --measure --plot chart.svg"
@@ -102,7 +103,8 @@ impl Compare {
     /// What can run the model: `auto` first.
     fn candidates(&self, model: &Model) -> Outcome<(Vec<Candidate>, Vec<NotOffered>)> {
         let auto = self.candidate(model, Packing::Auto, self.plan.ring_degree)?;
-        // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is full.
+        // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is
+        // full.
         let degree = Some(auto.explanation.ring_degree);
         let (mut candidates, mut not_offered) = (vec![auto], vec![]);
         let taps =

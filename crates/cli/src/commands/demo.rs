@@ -14,7 +14,8 @@ use std::fmt;
 
 /// Classifies a shipped digit, encrypted: keys, encryption, inference, decryption, with figures
 ///
-/// Needs no file. The digits are drawn for the project and part of the binary, as is the network (trained on MNIST).
+/// Needs no file. The digits are drawn for the project and part of the binary, as is the network (trained on
+/// MNIST).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  blindsight demo\n  blindsight demo --digit 7\n  blindsight demo --json")]
 pub struct Demo {

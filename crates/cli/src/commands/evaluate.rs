@@ -21,10 +21,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Measures accuracy over a data set's test images, in the clear or encrypted
 ///
-/// With --encrypted every image is encrypted, classified by the server and decrypted, and the result set beside the one in the clear.
-/// Answers whose two best scores are too near each other for the predicted error are counted, as are those that the client refuses.
-/// Ctrl-C ends early, with the figures of the images done so far. With --resume FILE they are kept: the same command goes on where it was
-/// interrupted, whatever interrupted it, and its figures cover all images, those of earlier runs too.
+/// With --encrypted every image is encrypted, classified by the server and decrypted, and the result set
+/// beside the one in the clear. Answers whose two best scores are too near each other for the predicted error
+/// are counted, as are those that the client refuses. Ctrl-C ends early, with the figures of the images done
+/// so far. With --resume FILE they are kept: the same command goes on where it was interrupted, whatever
+/// interrupted it, and its figures cover all images, those of earlier runs too.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --resume mnist.journal\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch"
@@ -32,8 +33,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgument,
-    /// The data set: a folder with its original files, a folder of images by class, FILE.npz (arrays x and y), or
-    /// FILE.csv with a header (the column label, else the last one, is the label)
+    /// The data set: a folder with its original files, a folder of images by class, FILE.npz (arrays x and
+    /// y), or FILE.csv with a header (the column label, else the last one, is the label)
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// How many test images, from the first (default: all)
@@ -42,10 +43,12 @@ pub struct Evaluate {
     /// Classify encrypted, too
     #[arg(long)]
     encrypted: bool,
-    /// Many images in the slots of each ciphertext: with a plan for batches, the one that --objective throughput chooses
+    /// Many images in the slots of each ciphertext: with a plan for batches, the one that --objective
+    /// throughput chooses
     #[arg(long, requires = "encrypted")]
     batch: bool,
-    /// Keep each image's result in FILE, and go on after those that are there already: of the same model, plan and data set
+    /// Keep each image's result in FILE, and go on after those that are there already: of the same model,
+    /// plan and data set
     #[arg(long, value_name = "FILE", requires = "encrypted")]
     resume: Option<PathBuf>,
     /// Threads that the server's work is spread over

@@ -15,9 +15,10 @@ use std::fmt::{self, Write as _};
 
 /// Shows what the encrypted run will do and cost; nothing is encrypted
 ///
-/// Layer by layer: how the tensor lies in the ciphertexts before and after, operations, levels; and in all: bytes, predicted error and
-/// time. Rotations count each rotation, hoisted ones too; HOPs (homomorphic operations) are rotations, products and additions. Of plans that were
-/// searched it says why each layer is computed as it is, and what the best plan that begins otherwise would have cost.
+/// Layer by layer: how the tensor lies in the ciphertexts before and after, operations, levels; and in all:
+/// bytes, predicted error and time. Rotations count each rotation, hoisted ones too; HOPs (homomorphic
+/// operations) are rotations, products and additions. Of plans that were searched it says why each layer is
+/// computed as it is, and what the best plan that begins otherwise would have cost.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight explain cryptonets-mnist\n  blindsight explain cryptonets-mnist --objective operations --json"

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 /// Client: draws a secret key, and evaluation keys for the server
 ///
-/// The secret key's file is readable by its owner only and never overwritten. It stays with the client; the evaluation keys go to the
-/// server, once.
+/// The secret key's file is readable by its owner only and never overwritten. It stays with the client; the
+/// evaluation keys go to the server, once.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys --seal"

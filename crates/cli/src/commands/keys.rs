@@ -15,8 +15,8 @@ use std::path::PathBuf;
 ///
 /// A server that sees results of many replies learns the secret key bit by bit: rotate it where results get
 /// there. `rotate` has the server delete the evaluation keys, deletes the secret key, and makes and registers
-/// new ones. `delete` stops before that. `seal` encrypts a key that is there with a passphrase, `unseal` takes
-/// that off; both also take the file of a key that `keygen` made.
+/// new ones. `delete` stops before that. `seal` encrypts a key that is there with a passphrase, `unseal`
+/// takes that off; both also take the file of a key that `keygen` made.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a\n  blindsight keys seal my.secret"

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 /// Serves models over HTTPS, and the page to try them
 ///
-/// At the first start a certificate, a plan for each model and a token for this user are made and kept in the folder; afterwards
-/// `blindsight classify --server` on this machine needs nothing but the address. Tokens for others are made with `blindsight token
-/// create`. Ctrl-C or SIGTERM ends the server when what runs has finished. The server takes no secret key, and logs nothing that
-/// clients send or are called.
+/// At the first start a certificate, a plan for each model and a token for this user are made and kept in the
+/// folder; afterwards `blindsight classify --server` on this machine needs nothing but the address. Tokens
+/// for others are made with `blindsight token create`. Ctrl-C or SIGTERM ends the server when what runs has
+/// finished. The server takes no secret key, and logs nothing that clients send or are called.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight serve --model cryptonets-mnist\n  blindsight serve --model a.onnx --model b.onnx --address 0.0.0.0:8443 --host example.org --metrics 127.0.0.1:9464\n  blindsight serve --model cryptonets-mnist --address 0.0.0.0:8080 --plain-http --tls-proxy nginx"
@@ -35,7 +35,8 @@ pub struct Serve {
     /// Where clients connect to
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8443")]
     address: SocketAddr,
-    /// Where everything is kept that lasts: certificate, tokens, plans, clients' keys [default: blindsight/server in the data folder]
+    /// Where everything is kept that lasts: certificate, tokens, plans, clients' keys [default:
+    /// blindsight/server in the data folder]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Where Prometheus finds figures, at /metrics (not offered otherwise)
@@ -66,7 +67,8 @@ pub struct Serve {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Transport")]
 struct TransportFlags {
-    /// A name or address that the certificate made at the first start is for, besides this machine's own; may be given several times
+    /// A name or address that the certificate made at the first start is for, besides this machine's own; may
+    /// be given several times
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
     /// Certificate chain in PEM, in place of one of our own making
@@ -197,7 +199,8 @@ impl Serve {
         Ok(extras)
     }
 
-    /// The plan that the model was served by before, or a new one: keys are made for a plan, so it must not change by itself.
+    /// The plan that the model was served by before, or a new one: keys are made for a plan, so it must not
+    /// change by itself.
     fn pinned_plan(&self, model: &Model, folder: &Path) -> Outcome<Plan> {
         let path = folder.join("plans").join(format!("{}.plan", model.name));
         if path.exists() && !self.replan {
@@ -215,7 +218,8 @@ impl Serve {
 }
 
 impl TransportFlags {
-    /// Whether to speak TLS. In the clear only where nobody else can listen, or where somebody says that TLS is spoken in front.
+    /// Whether to speak TLS. In the clear only where nobody else can listen, or where somebody says that TLS
+    /// is spoken in front.
     fn check(&self, address: SocketAddr) -> Outcome<bool> {
         if self.plain_http && !address.ip().is_loopback() && self.tls_proxy.is_none() {
             return Err(Failure::new(format!(
@@ -275,7 +279,8 @@ impl Log {
     }
 }
 
-/// The token of this user for this server: made at the first start, and kept where `classify --server` finds it.
+/// The token of this user for this server: made at the first start, and kept where `classify --server` finds
+/// it.
 fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outcome<Option<String>> {
     let tokens = Tokens::open(folder)?;
     if !tokens.list()?.is_empty() {

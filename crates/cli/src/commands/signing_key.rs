@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 /// Makes the key that a server signs its models with, and shows its public half
 ///
-/// A file that is there is read, and never overwritten. `serve --sign FILE` signs with it; clients that were given
-/// the public half beforehand refuse, with `classify --server URL --pin KEY`, whatever it did not sign.
+/// A file that is there is read, and never overwritten. `serve --sign FILE` signs with it; clients that were
+/// given the public half beforehand refuse, with `classify --server URL --pin KEY`, whatever it did not sign.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blindsight signing-key server.sign")]
 pub struct SigningKey {

@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes, revokes and lists the tokens of a server
 ///
-/// A token stands for a client. Only its hash is kept: it is shown once, when it is made. A running server takes notice at once.
+/// A token stands for a client. Only its hash is kept: it is shown once, when it is made. A running server
+/// takes notice at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   blindsight token create alice --days 90

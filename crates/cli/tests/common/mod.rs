@@ -8,8 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-/// A folder for one test, removed when the test ends. It is also the home of the configuration, so that no test depends on what
-/// was calibrated on this machine.
+/// A folder for one test, removed when the test ends. It is also the home of the configuration, so that no
+/// test depends on what was calibrated on this machine.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -56,8 +56,8 @@ impl Folder {
         self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs")
     }
 
-    /// Runs a command at a terminal, where these lines are typed in answer to what it asks: what stands on the
-    /// terminal then. None where there is no Python to make a terminal, which is said.
+    /// Runs a command at a terminal, where these lines are typed in answer to what it asks: what stands on
+    /// the terminal then. None where there is no Python to make a terminal, which is said.
     pub fn run_at_terminal(&self, arguments: &str, typed: &[&str]) -> Option<Output> {
         if !Command::new("python3")
             .args(["-c", "import pty, termios"])
@@ -137,7 +137,8 @@ pub fn digit(n: usize) -> String {
     samples.join(format!("digit-{n}.png")).display().to_string()
 }
 
-/// The folder of a data set, where there is one: in `BLINDSIGHT_DATA`, or else in `shared/data` beside the repository.
+/// The folder of a data set, where there is one: in `BLINDSIGHT_DATA`, or else in `shared/data` beside the
+/// repository.
 pub fn data(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("BLINDSIGHT_DATA").map_or(beside, PathBuf::from).join(name);

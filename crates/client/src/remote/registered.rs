@@ -77,15 +77,16 @@ pub struct Answer {
 }
 
 impl RemoteClient {
-    /// The client of `model` (or of the only one) whose secret key is one of `secrets`. A secret key belongs to
-    /// one plan of one server: it is filed under the server's identity (its pinned certificate, or else its
-    /// address) and the plan's digest, which commits to all of the public plan. At the first time `agree` is
-    /// shown what the plan costs; where it agrees, the key is made and stored (mode 0600, sealed where there is
-    /// a passphrase), evaluation keys are registered, and `progress` is told how many of how many of their bytes have arrived.
+    /// The client of `model` (or of the only one) whose secret key is one of `secrets`. A secret key belongs
+    /// to one plan of one server: it is filed under the server's identity (its pinned certificate, or else
+    /// its address) and the plan's digest, which commits to all of the public plan. At the first time `agree`
+    /// is shown what the plan costs; where it agrees, the key is made and stored (mode 0600, sealed where
+    /// there is a passphrase), evaluation keys are registered, and `progress` is told how many of how many of
+    /// their bytes have arrived.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), where the key
-    /// is sealed and there is no passphrase, and where the folder cannot be read or written.
+    /// Where the server cannot be reached or refuses, where `agree` does not ([`Error::Declined`]), where the
+    /// key is sealed and there is no passphrase, and where the folder cannot be read or written.
     pub fn open(
         server: Server,
         model: Option<&str>,
@@ -153,8 +154,8 @@ impl RemoteClient {
     }
 
     /// As [`RemoteClient::classify`], for the network's input: normalised values in the order channel, row,
-    /// column. Values outside of the plan's range are clamped, with a [warning](crate::Warning::Clamped) here;
-    /// the server sees no difference.
+    /// column. Values outside of the plan's range are clamped, with a [warning](crate::Warning::Clamped)
+    /// here; the server sees no difference.
     ///
     /// # Errors
     /// As [`Client::encrypt_input`], [`Server::infer`] and [`Client::decrypt`].

@@ -71,7 +71,8 @@ impl Server {
         Self { retry_budget, ..self }
     }
 
-    /// Accepts only models that this key signed: a plan that it did not is refused before a key is made for it.
+    /// Accepts only models that this key signed: a plan that it did not is refused before a key is made for
+    /// it.
     pub fn pinned_to(self, key: SigningKey) -> Self {
         Self { pin: Some(key), ..self }
     }
@@ -118,8 +119,8 @@ impl Server {
     /// The public part of a model's plan, checked, and the digest that names it.
     ///
     /// # Errors
-    /// As [`models`](Self::models), for a plan that is inconsistent or insecure, and for one that the pinned key
-    /// did not sign.
+    /// As [`models`](Self::models), for a plan that is inconsistent or insecure, and for one that the pinned
+    /// key did not sign.
     pub fn plan(&self, model: &str) -> Result<(PublicPlan, PlanDigest), Error> {
         let path = format!("/v1/models/{model}");
         let (plan, digest) = blindsight_protocol::read_plan(&self.get(&path)?.body)?;
@@ -143,10 +144,12 @@ impl Server {
         document(&self.get("/v1/keys")?)
     }
 
-    /// Registers evaluation keys, from wherever an earlier attempt broke off. `progress` is told how many of how many bytes have arrived.
+    /// Registers evaluation keys, from wherever an earlier attempt broke off. `progress` is told how many of
+    /// how many bytes have arrived.
     ///
     /// # Errors
-    /// As [`models`](Self::models), and where the keys are not those that the server's plans ask for, or there is no room.
+    /// As [`models`](Self::models), and where the keys are not those that the server's plans ask for, or
+    /// there is no room.
     pub fn register_keys(&self, frame: &[u8], mut progress: impl FnMut(u64, u64)) -> Result<Address, Error> {
         let (address, frame) = (Address::of(frame), Bytes::copy_from_slice(frame));
         let path = format!("/v1/keys/{address}");
@@ -203,8 +206,8 @@ impl Server {
     /// Has an encrypted image classified.
     ///
     /// # Errors
-    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered (any
-    /// more), [`Code::RateExceeded`] where the token's rate is used up for some seconds, and
+    /// As [`models`](Self::models); with the code [`Code::UnknownKeys`] where the keys are not registered
+    /// (any more), [`Code::RateExceeded`] where the token's rate is used up for some seconds, and
     /// [`Code::BudgetExceeded`] where its budget is.
     pub fn infer(&self, model: &str, keys: Address, request: Vec<u8>) -> Result<Reply, Error> {
         let answered = self.patiently(&Ask {

@@ -86,8 +86,8 @@ impl StoredKey {
         })
     }
 
-    /// Where the secret key lies: what [`seal_file`](crate::seal_file) and [`unseal_file`](crate::unseal_file)
-    /// take.
+    /// Where the secret key lies: what [`seal_file`](crate::seal_file) and
+    /// [`unseal_file`](crate::unseal_file) take.
     pub fn path(&self) -> PathBuf {
         self.folder.join(format!("{}.secret", self.name))
     }

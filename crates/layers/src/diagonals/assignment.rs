@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 /// Which block of a row meets which replica of an element, and on which diagonal.
 ///
-/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets replica `c` of element `e` on diagonal
-/// `d = base(e) - base(r) + shift(c) - shift(h)`: what is free depends on the *offset* `base(e) - base(r)` alone. The product of row and element must
-/// be added in exactly one part of blocks, but in each block of that part.
+/// Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. So block `h` of row `r` meets
+/// replica `c` of element `e` on diagonal `d = base(e) - base(r) + shift(c) - shift(h)`: what is free depends
+/// on the *offset* `base(e) - base(r)` alone. The product of row and element must be added in exactly one
+/// part of blocks, but in each block of that part.
 pub struct DiagonalAssignment {
     pub(super) from: Arc<Placement>,
     to: Arc<Placement>,
-    /// For each ciphertext of output and input, and for each offset: the blocks that meet, and on which diagonal.
+    /// For each ciphertext of output and input, and for each offset: the blocks that meet, and on which
+    /// diagonal.
     pairs: Vec<Vec<Pair>>,
     pub(super) diagonals: DiagonalSet,
 }
@@ -91,7 +93,8 @@ impl Pair {
         let mut offsets: Vec<usize> = present.iter().collect();
         let first = offsets.partition_point(|offset| offset + origin < slots);
         offsets.rotate_left(first);
-        // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are chosen first.
+        // Later replicas lie further on, so they offer an early offset the diagonals of later ones: those are
+        // chosen first.
         if preference == Preference::Used {
             offsets.reverse();
         }
@@ -110,11 +113,11 @@ impl Pair {
         pair
     }
 
-    /// How often weights repeat: after each part of the slots the same elements meet in both placements, and the blocks
-    /// there must meet on the same diagonals.
+    /// How often weights repeat: after each part of the slots the same elements meet in both placements, and
+    /// the blocks there must meet on the same diagonals.
     ///
-    /// A block so far on is offered the same diagonals, as the replicas are the same. So the first of them is the same, but of
-    /// those that are used another one may be found.
+    /// A block so far on is offered the same diagonals, as the replicas are the same. So the first of them is
+    /// the same, but of those that are used another one may be found.
     fn repeats(&self, from: &Placement, to: &Placement) -> usize {
         let blocks = to.shifts.len() / to.parts;
         let repeat = |times: usize| {
@@ -165,8 +168,8 @@ impl<'a> Blocks<'a> {
         Self { from, to, origin, preference, distinct: distinct.max(1), even }
     }
 
-    /// After how many offsets the same blocks meet on the same diagonals: those of the first replicas do, as the
-    /// replicas are the same; what is used changes from offset to offset.
+    /// After how many offsets the same blocks meet on the same diagonals: those of the first replicas do, as
+    /// the replicas are the same; what is used changes from offset to offset.
     fn period(&self) -> usize {
         let is_first = self.preference == Preference::First && self.even.is_none();
         if is_first { self.from.period } else { self.to.slots }
@@ -231,7 +234,8 @@ impl<'a> Blocks<'a> {
         ((best / spacing) as u32, diagonal as u32)
     }
 
-    /// How far from the origin the diagonal lies on which a block meets the first replica, or that which comes first.
+    /// How far from the origin the diagonal lies on which a block meets the first replica, or that which
+    /// comes first.
     fn first(&self, block: usize, offset: usize) -> usize {
         let from_origin = offset + self.to.slots - self.to.shifts[block] + self.origin;
         match self.preference {

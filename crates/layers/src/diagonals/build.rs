@@ -13,7 +13,8 @@ use blindsight_layout::{Layout, Placement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Any linear layer by hybrid diagonals: from layouts with replicas to a layout of partial sums. All its terms share baby and giant steps.
+/// Any linear layer by hybrid diagonals: from layouts with replicas to a layout of partial sums. All its
+/// terms share baby and giant steps.
 pub struct DiagonalLayer {
     terms: Vec<DiagonalTerm>,
     bias: Arc<[f64]>,
@@ -111,14 +112,16 @@ impl DiagonalLayer {
         Self { terms, bias, split, sum, spacing: to.blocks.spacing, sums, scale }
     }
 
-    /// Whether the layer's bias needs an addition: unless an input carries a bias slot along, or there is none and none to be made.
+    /// Whether the layer's bias needs an addition: unless an input carries a bias slot along, or there is
+    /// none and none to be made.
     pub fn adds_bias(bias: &[f64], bearer: Option<usize>, to: &Placement) -> bool {
         bearer.is_none() && (to.has_bias_slot() || bias.iter().any(|b| *b != 0.0))
     }
 
-    /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the diagonals in baby and giant steps, a
-    /// rotate-and-sum over the parts of blocks, and the bias. The values are the ciphertexts of all inputs, term by term, at one level. One level.
-    /// Where blocks are not cyclic those without whole sums hold anything.
+    /// The layer's output in the layout of partial sums, summed: for each ciphertext of the output the
+    /// diagonals in baby and giant steps, a rotate-and-sum over the parts of blocks, and the bias. The values
+    /// are the ciphertexts of all inputs, term by term, at one level. One level. Where blocks are not cyclic
+    /// those without whole sums hold anything.
     pub fn build(&self, b: &mut Builder, values: &[Value]) -> Result<Vec<Value>, Error> {
         let pre_rotated = self.pre_rotated(b, values)?;
         (0..self.sums.ciphertexts).map(|to| self.ciphertext(b, &pre_rotated, to)).collect()
@@ -191,7 +194,8 @@ impl DiagonalLayer {
     }
 }
 
-/// The weights with the bias, where there is one to be read, as a column more, and a row more that hands the one on.
+/// The weights with the bias, where there is one to be read, as a column more, and a row more that hands the
+/// one on.
 fn extended_weight(linear: &Linear, bias: Option<&[f64]>, row: usize, column: usize) -> f64 {
     match (row == linear.rows(), column == linear.columns()) {
         (false, false) => linear.weight(row, column),

@@ -133,7 +133,8 @@ impl<'a> DiagonalCosts<'a> {
         least
     }
 
-    /// So many baby steps of one input: the input itself is one of them where that is cheaper than a rotation.
+    /// So many baby steps of one input: the input itself is one of them where that is cheaper than a
+    /// rotation.
     fn fewest_baby_steps(&self, tally: &Tally<'_>, count: usize, hoisting: Hoisting) -> Counts {
         let with_it = tally.baby_steps(BabySteps { rotated: count - 1, unrotated: true }, hoisting);
         let without = tally.baby_steps(BabySteps { rotated: count, unrotated: false }, hoisting);
@@ -256,7 +257,8 @@ pub fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale:
     transforms + tally.rotate(1) * shapes.pre_rotated
 }
 
-/// For each layer the first that has its pattern. The last one is like no other: it may have the reply's rows.
+/// For each layer the first that has its pattern. The last one is like no other: it may have the reply's
+/// rows.
 fn patterns(network: &Network<'_>) -> Vec<usize> {
     let layers = &network.graph.layers;
     let inner = layers.len() - 1;

@@ -3,12 +3,12 @@
 //! Slot `s` of the output meets slot `s + d` of the input on diagonal `d`. Replicas of the input that are
 //! shifted against each other meet different diagonals, and a row's weights are shared out among its partial
 //! sums, so that few diagonals cover all weights (GAZELLE, Juvekar, Vaikuntanathan and Chandrakasan, arXiv
-//! 1801.05507, section 5, on hybrid diagonals). They are taken in baby steps and giant steps (Halevi and Shoup,
-//! CRYPTO 2014, section 4.2), which all terms of a layer share.
+//! 1801.05507, section 5, on hybrid diagonals). They are taken in baby steps and giant steps (Halevi and
+//! Shoup, CRYPTO 2014, section 4.2), which all terms of a layer share.
 //!
-//! [`offsets`] says how far the elements that a row sees lie from it, [`assignment`] which replica meets which
-//! diagonal, [`set`] which diagonals there are, [`giant_steps`] and [`ways`] how they can be split, [`costs`]
-//! what that costs, [`build`] makes the operations.
+//! [`offsets`] says how far the elements that a row sees lie from it, [`assignment`] which replica meets
+//! which diagonal, [`set`] which diagonals there are, [`giant_steps`] and [`ways`] how they can be split,
+//! [`costs`] what that costs, [`build`] makes the operations.
 
 pub(crate) mod assignment;
 pub(crate) mod build;

@@ -11,11 +11,13 @@ pub fn bearer<'a>(inputs: impl IntoIterator<Item = &'a Placement>) -> Option<usi
     inputs.into_iter().position(Placement::has_bias_slot)
 }
 
-/// For each ciphertext of output and input, which offsets of base positions have weights. A weight that is zero has none.
+/// For each ciphertext of output and input, which offsets of base positions have weights. A weight that is
+/// zero has none.
 pub struct RotationOffsets(pub(super) Vec<Vec<SlotSet>>);
 
 impl RotationOffsets {
-    /// Those of a term between two placements, whose blocks do not matter; with those of the bias where its input brings the one.
+    /// Those of a term between two placements, whose blocks do not matter; with those of the bias where its
+    /// input brings the one.
     pub fn new(linear: &Linear, bias: Option<&[f64]>, from: &Placement, to: &Placement) -> Self {
         let mut present = vec![vec![SlotSet::new(to.slots); from.ciphertexts]; to.ciphertexts];
         for support in linear.supports() {
@@ -44,16 +46,16 @@ impl RotationOffsets {
         self.0.iter().flatten().map(SlotSet::len).sum()
     }
 
-    /// The fewest and smallest factors between placements, for each ciphertext of output and input: each of a diagonal's
-    /// places may serve another offset.
+    /// The fewest and smallest factors between placements, for each ciphertext of output and input: each of a
+    /// diagonal's places may serve another offset.
     pub fn least_factors(&self, from: &Placement, to: &Placement) -> Vec<Vec<Factors>> {
         let (replicas, repeats) = (from.shifts.len(), repeats(from, to));
         let least = |set: &SlotSet| Factors::repeating(set.len().div_ceil(replicas * to.parts), repeats);
         self.0.iter().map(|row| row.iter().map(least).collect()).collect()
     }
 
-    /// How many slots before its own the first element lies that a row sees, of all terms of a layer: where diagonals are best counted from. They
-    /// are cyclic, so they begin after their widest gap.
+    /// How many slots before its own the first element lies that a row sees, of all terms of a layer: where
+    /// diagonals are best counted from. They are cyclic, so they begin after their widest gap.
     pub fn origin<'a>(terms: impl IntoIterator<Item = &'a Self> + Clone) -> usize {
         let sets = || terms.clone().into_iter().flat_map(|offsets| offsets.0.iter().flatten());
         let slots = sets().next().map_or(1, SlotSet::slots);

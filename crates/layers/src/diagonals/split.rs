@@ -24,7 +24,8 @@ pub struct Split {
     pub origin: usize,
     /// How many neighbouring diagonals share a giant step.
     pub span: usize,
-    /// How many neighbouring diagonals of a giant step share a pre-rotated input: all of them where it is the span.
+    /// How many neighbouring diagonals of a giant step share a pre-rotated input: all of them where it is the
+    /// span.
     pub stride: usize,
     /// How giant steps are made: as a chain they take fewer keys.
     pub order: GiantOrder,

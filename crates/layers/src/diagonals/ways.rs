@@ -90,8 +90,8 @@ pub fn spans(diagonals: &DiagonalSet, origin: usize, units: &Units) -> BTreeSet<
     units.iter().flat_map(spans).filter(|s| *s <= diagonals.slots()).collect()
 }
 
-/// How far apart pre-rotated inputs may lie: as far as the strides of the layouts, times powers of two; the last is the
-/// span, for none.
+/// How far apart pre-rotated inputs may lie: as far as the strides of the layouts, times powers of two; the
+/// last is the span, for none.
 pub fn strides(units: &Units, span: usize) -> BTreeSet<usize> {
     let multiples =
         |unit: &usize| std::iter::successors(Some(*unit), |s| Some(s * 2)).take_while(|s| *s < span);

@@ -48,8 +48,8 @@ impl Graph {
     ///
     /// A merged node has the name of the part with the most multiplications.
     ///
-    /// Fails on a graph that [`Graph::shapes`] refuses, on activations that are no polynomials, on windows of pools above [`crate::limits`], and
-    /// where merged weights overflow.
+    /// Fails on a graph that [`Graph::shapes`] refuses, on activations that are no polynomials, on windows of
+    /// pools above [`crate::limits`], and where merged weights overflow.
     pub fn fused(&self, metadata: &Metadata) -> Result<Fused, Error> {
         let shapes = self.shapes()?;
         self.check_pools(&shapes)?;

@@ -36,7 +36,8 @@ fn small_network_by_hand() {
         Operator::square(1),
         Operator::Affine(Affine { scale: vec![0.5], shift: vec![1.0] }),
     ];
-    // The image is 1 2 / 3 4 under a row of zeros, so the first map is 3*1 + 4*2 = 11 over 1 + 4 + 9 + 16 = 30.
+    // The image is 1 2 / 3 4 under a row of zeros, so the first map is 3*1 + 4*2 = 11 over 1 + 4 + 9 + 16
+    // = 30.
     let network = graph(Shape::new(1, 2, 2), layers);
     let trace = network.trace(&[1.0, 2.0, 3.0, 4.0]).unwrap();
     assert_eq!(trace[0], [11.0, 30.0, 12.0, 14.0]);

@@ -1,9 +1,11 @@
 //! Plans for batches: one ciphertext for each element of a tensor, one image in each slot.
 //!
-//! Weights are scalars then and nothing rotates: each output of a linear layer is a sum of scalar multiples, and a batch of as many images as
-//! there are slots costs what one costs (CryptoNets, Dowlin et al. 2016). Of what a circuit of such sums and squares costs, key-switches
-//! and rescales are the dearest, so there are as few as possible: neither a linear layer before a square nor the square itself is reduced,
-//! only the sums after it, which are fewer. Between two reductions scales grow; `Schedule` keeps them as small as precision allows.
+//! Weights are scalars then and nothing rotates: each output of a linear layer is a sum of scalar multiples,
+//! and a batch of as many images as there are slots costs what one costs (CryptoNets, Dowlin et al. 2016). Of
+//! what a circuit of such sums and squares costs, key-switches and rescales are the dearest, so there are as
+//! few as possible: neither a linear layer before a square nor the square itself is reduced, only the sums
+//! after it, which are fewer. Between two reductions scales grow; `Schedule` keeps them as small as precision
+//! allows.
 
 use super::chain::{Chain, Link};
 use crate::Error;
@@ -32,9 +34,10 @@ struct Segment {
 
 /// Where a network is reduced, and the scales between.
 ///
-/// A scale is squared where values are, and multiplied by that of weights. So `log2` of what a segment comes to is a sum of those of its input
-/// and of its weights, each times a power of two. Every one of them needs some bits for its precision; the segment is divided by as few
-/// primes as leave these, and what is left over is shared out evenly. As the reply's scale is given, this goes from the end to the beginning.
+/// A scale is squared where values are, and multiplied by that of weights. So `log2` of what a segment comes
+/// to is a sum of those of its input and of its weights, each times a power of two. Every one of them needs
+/// some bits for its precision; the segment is divided by as few primes as leave these, and what is left over
+/// is shared out evenly. As the reply's scale is given, this goes from the end to the beginning.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     segments: Vec<Segment>,
@@ -49,7 +52,8 @@ const LEAST_WEIGHT_BITS: f64 = 10.0;
 const LEAST_REDUCED_BITS: f64 = 25.0;
 
 impl Schedule {
-    /// The schedule that ends at level 0 with this scale; `prime_bits` is `log2` of the prime that leads to each level from the one above.
+    /// The schedule that ends at level 0 with this scale; `prime_bits` is `log2` of the prime that leads to
+    /// each level from the one above.
     pub fn new(chain: &Chain, last: Scale, prime_bits: impl Fn(Level) -> f64) -> Self {
         let mut schedule = Self { segments: vec![], input_bits: last.log2() };
         let mut level = Level(0);
@@ -113,8 +117,8 @@ fn largest_weight(linear: &Linear) -> f64 {
     if largest > 0.0 { largest } else { 1.0 }
 }
 
-/// A network in segments of one square at most. They end after the linear layer that follows a square, unless that has more outputs than
-/// inputs: then reducing before it is cheaper.
+/// A network in segments of one square at most. They end after the linear layer that follows a square, unless
+/// that has more outputs than inputs: then reducing before it is cheaper.
 fn segments(chain: &Chain) -> Vec<Vec<Step>> {
     let mut segments: Vec<Vec<Step>> = vec![vec![]];
     let squared = |segment: &[Step]| segment.iter().any(|s| matches!(s, Step::Square { .. }));

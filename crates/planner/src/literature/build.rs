@@ -57,7 +57,8 @@ impl<'a> Build<'a> {
         Ok(input)
     }
 
-    /// What the taps of the first convolution see, a ciphertext for each; `None` where the network does not begin with one.
+    /// What the taps of the first convolution see, a ciphertext for each; `None` where the network does not
+    /// begin with one.
     fn im2col(&self) -> Option<Im2col> {
         let first = &self.chain.links[0].linear;
         let convolution = first.convolution().filter(|_| self.chain.links.len() > 1)?;
@@ -138,10 +139,12 @@ impl<'a> Build<'a> {
         Ok(tensor)
     }
 
-    /// A layer inside the network, and the squares that follow: replicas, stacked rows, and their sums interleaved in one ciphertext.
+    /// A layer inside the network, and the squares that follow: replicas, stacked rows, and their sums
+    /// interleaved in one ciphertext.
     ///
-    /// LoLa squares what it interleaved, LoLa-Dense interleaves what it squared. Where a ciphertext has room for one row only, the fold is over
-    /// all slots, rows are masked in place, and the bias is added to all of them at once, as LoLa's network for CIFAR-10 does.
+    /// LoLa squares what it interleaved, LoLa-Dense interleaves what it squared. Where a ciphertext has room
+    /// for one row only, the fold is over all slots, rows are masked in place, and the bias is added to all
+    /// of them at once, as LoLa's network for CIFAR-10 does.
     fn rows(&mut self, link: &Link, tensor: Tensor) -> Result<Tensor, Error> {
         let (linear, spacing, rows) = (&link.linear, tensor.at.spacing, link.linear.rows());
         let replicas = self.slots / spacing;
@@ -231,8 +234,9 @@ fn maps_apart(shape: blindsight_network::Shape, row: usize, map: usize, slots: u
     Layout { shape, slots, ciphertexts: 1, digits, bias_slot: None, blocks: Blocks::ONE }
 }
 
-/// The offset ciphertexts that a map is a sum of, each with its weight. Those that the client wrote follow one another tap by tap, and where
-/// groups see different pixels map by map; those that were cut out follow group by group.
+/// The offset ciphertexts that a map is a sum of, each with its weight. Those that the client wrote follow
+/// one another tap by tap, and where groups see different pixels map by map; those that were cut out follow
+/// group by group.
 fn taps(linear: &Linear, im2col: &Im2col, cut: bool, map: usize, offsets: &[Value]) -> Vec<(Value, f64)> {
     let convolution = linear.as_convolution().expect("windows are those of a convolution");
     let sources = im2col.sources();

@@ -1,12 +1,14 @@
-//! The plans of LoLa (Brutzkus, Elisha and Gilad-Bachrach, arXiv 1812.10659), as its published code runs them. `docs/plans.md` derives their
-//! counts.
+//! The plans of LoLa (Brutzkus, Elisha and Gilad-Bachrach, arXiv 1812.10659), as its published code runs
+//! them. `docs/plans.md` derives their counts.
 //!
-//! * [`Lola::Offsets`]: the client sends an offset ciphertext for each tap of the first convolution. Maps are sums of scalar multiples of
-//!   them; the maps are stacked, squared, copied, and multiplied row by row.
-//! * [`Lola::Dense`]: the client sends the image in one ciphertext, and the server cuts the offsets out of it.
+//! * [`Lola::Offsets`]: the client sends an offset ciphertext for each tap of the first convolution. Maps are
+//!   sums of scalar multiples of them; the maps are stacked, squared, copied, and multiplied row by row.
+//! * [`Lola::Dense`]: the client sends the image in one ciphertext, and the server cuts the offsets out of
+//!   it.
 //!
-//! Rows of the last layer are summed over all slots, so each of its outputs is the same number in every slot: a constant polynomial, of which
-//! the server sends the first coefficient and a few that are zero. Nothing else is in it.
+//! Rows of the last layer are summed over all slots, so each of its outputs is the same number in every slot:
+//! a constant polynomial, of which the server sends the first coefficient and a few that are zero. Nothing
+//! else is in it.
 
 pub(crate) mod batch;
 mod build;
@@ -31,7 +33,8 @@ pub enum Lola {
 }
 
 impl Lola {
-    /// How many levels a network takes: one for each layer, one for each interleaving, and one for cutting out offsets.
+    /// How many levels a network takes: one for each layer, one for each interleaving, and one for cutting
+    /// out offsets.
     pub(crate) fn depth(self, chain: &Chain) -> usize {
         let inner = chain.links.len() - 1;
         let convolves = inner > 0 && chain.links[0].linear.convolution().is_some();

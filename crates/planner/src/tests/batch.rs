@@ -17,7 +17,8 @@ fn assembled(model: &Model, degree: usize) -> Assembly {
     assembled_chain(&chain(model).expect("the network is a chain"), degree)
 }
 
-/// The chain that a network is: none where a layer that scales one map became part of a polynomial, which is read twice.
+/// The chain that a network is: none where a layer that scales one map became part of a polynomial, which is
+/// read twice.
 fn chain(model: &Model) -> Option<Chain> {
     Chain::new(&LayerGraph::new(&model.graph, &model.metadata).unwrap()).ok()
 }
@@ -35,7 +36,8 @@ fn images(model: &Model, count: usize) -> Vec<Vec<f64>> {
     (0..count).map(|_| random.values(elements, 1.0 / 3.0)).collect()
 }
 
-/// Im2col that fall on padding are no products: 20,480 of the convolution, 84,500 and 1,000 of the dense layers.
+/// Im2col that fall on padding are no products: 20,480 of the convolution, 84,500 and 1,000 of the dense
+/// layers.
 #[test]
 fn counts_of_the_cryptonets_network() {
     let model = model(&CRYPTONETS).unwrap();
@@ -91,7 +93,8 @@ proptest! {
     }
 }
 
-/// A client and a server in one: scores within eight predicted deviations, counts as predicted, images in every slot.
+/// A client and a server in one: scores within eight predicted deviations, counts as predicted, images in
+/// every slot.
 fn check_encrypted(figures: &Figures, seed: u64) {
     let model = model(figures).unwrap();
     let assembly = assembled(&model, 128);

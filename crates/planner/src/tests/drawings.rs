@@ -121,7 +121,8 @@ fn vector(count: usize, digits: Vec<Digit>, slots: usize, ciphertexts: usize, bl
     Layout { shape: Shape::vector(count), slots, ciphertexts, digits, bias_slot: None, blocks }
 }
 
-/// A chain of convolutions (maps in and out, kernel, stride) on an image, then dense layers of so many rows; weights are ones.
+/// A chain of convolutions (maps in and out, kernel, stride) on an image, then dense layers of so many rows;
+/// weights are ones.
 fn chain(input: Shape, convolutions: &[(usize, usize, usize)], rows: &[usize]) -> LayerGraph {
     let (mut layers, mut shape) = (vec![], input);
     for (maps, kernel, stride) in convolutions {

@@ -74,7 +74,8 @@ fn check_layers(
 /// Slots from which on everything that is drawn here can be planned.
 const ENOUGH: usize = 1024;
 
-/// The planner's choice in a small ring; `None` where the network does not fit, which must not be where all ways are open and slots are many.
+/// The planner's choice in a small ring; `None` where the network does not fit, which must not be where all
+/// ways are open and slots are many.
 fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(LayerGraph, Choice, Assembly)> {
     let parameters = small_parameters(model, degree);
     let plan = match crate::plan_for(model, &parameters, options) {
@@ -205,8 +206,9 @@ fn tensors_over_several_ciphertexts() {
     }
 }
 
-/// Eight dense layers with a square between any two: fifteen levels, one more than ring degree 16384 has. Near one the square of half of a
-/// number and a half changes as much as the number, so that values neither vanish nor explode.
+/// Eight dense layers with a square between any two: fifteen levels, one more than ring degree 16384 has.
+/// Near one the square of half of a number and a half changes as much as the number, so that values neither
+/// vanish nor explode.
 #[test]
 fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     let (width, squares) = (8, 7);
@@ -242,7 +244,8 @@ fn a_deep_network_runs_encrypted_in_the_ring_that_it_takes() {
     }
 }
 
-/// The shipped model on the sample digits that are drawn for the project: clear and encrypted, for several plans.
+/// The shipped model on the sample digits that are drawn for the project: clear and encrypted, for several
+/// plans.
 #[test]
 fn the_shipped_model_runs_encrypted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -190,7 +190,8 @@ fn networks_of_the_literature_run_encrypted() {
     }
 }
 
-/// A score beyond the range is refused, though it has not wrapped around, and one that has is not read as one in range.
+/// A score beyond the range is refused, though it has not wrapped around, and one that has is not read as one
+/// in range.
 #[test]
 fn scores_out_of_range_are_refused() {
     let reply = built(Lola::Offsets, &lola_small(), 8192).reply;

@@ -39,7 +39,8 @@ fn counts_of_the_cryptonets_network() {
     }
 }
 
-/// The figures that can be added up by hand: six limbs at first; a stage of a rotate-and-sum costs a decomposition and a division.
+/// The figures that can be added up by hand: six limbs at first; a stage of a rotate-and-sum costs a
+/// decomposition and a division.
 #[test]
 fn transforms_of_the_cryptonets_network() {
     let (model, parameters) = (model(&CRYPTONETS).unwrap(), parameters(8192, 5).unwrap());
@@ -80,13 +81,14 @@ fn best(model: &Model, packing: Packing, objective: Objective) -> Option<Explana
     Some(explain(&plan, model, &CostModel::default()).unwrap())
 }
 
-/// The search costs the keys of each layer by themselves, a finished plan those that layers share once: part of a cost of which keys are a few
-/// percent.
+/// The search costs the keys of each layer by themselves, a finished plan those that layers share once: part
+/// of a cost of which keys are a few percent.
 fn slack(objective: Objective) -> f64 {
     if objective == Objective::Latency { 1.02 } else { 1.0 }
 }
 
-/// By its own objective no plan with a name is better than what the planner chooses. A batch is comparable where images a second count.
+/// By its own objective no plan with a name is better than what the planner chooses. A batch is comparable
+/// where images a second count.
 fn assert_none_is_better(model: &Model) {
     // There is nothing to choose in the plans of the literature, so the objective changes nothing.
     let literature = [Packing::Lola(Lola::Offsets), Packing::Lola(Lola::Dense)];
@@ -141,7 +143,8 @@ proptest! {
     }
 }
 
-/// The runner-up is what the planner finds when its own packing is asked for, where later layers lie alike, and never better.
+/// The runner-up is what the planner finds when its own packing is asked for, where later layers lie alike,
+/// and never better.
 #[test]
 fn the_runner_up_is_the_best_of_another_family() {
     let model = model(&CRYPTONETS).unwrap();
@@ -228,8 +231,9 @@ fn limits_on_keys_and_errors_are_kept_or_refused_with_figures() {
     assert!(matches!(error, Err(Error::Limit { limit: Limit::Error, .. })));
 }
 
-/// What is read of the sums in the small layers of a large ring is a share of thousands of slots, of which each is rescaled: where that error is
-/// too large, sums are rescaled after their rotations, also where the model does not say how large its scores are.
+/// What is read of the sums in the small layers of a large ring is a share of thousands of slots, of which
+/// each is rescaled: where that error is too large, sums are rescaled after their rotations, also where the
+/// model does not say how large its scores are.
 #[test]
 fn too_large_an_error_is_mended_where_scores_are_unknown() {
     let f = Figures {
@@ -258,7 +262,8 @@ fn too_large_an_error_is_mended_where_scores_are_unknown() {
     assert!(quieter.public.predicted_error <= first / 2.0);
 }
 
-/// What the search finds for six taps has too large an error; mended it costs more than what it finds for four, which may stay as it is.
+/// What the search finds for six taps has too large an error; mended it costs more than what it finds for
+/// four, which may stay as it is.
 #[test]
 fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
     let f = Figures {
@@ -481,7 +486,8 @@ fn a_reply_with_little_room_has_fewer_sentinels_and_then_is_refused() {
 }
 
 proptest! {
-    /// Any scores, each wrapped around any number of times that the range_checks copies can tell: sound only if none was.
+    /// Any scores, each wrapped around any number of times that the range_checks copies can tell: sound only
+    /// if none was.
     #[test]
     fn wraps_of_any_scores_by_any_multiple_are_recognised(
         scores in prop::collection::vec((-15.9f64..15.9, prop_oneof![3 => Just(0i32), 1 => -63i32..=63]), 1..=14),
@@ -516,7 +522,8 @@ fn plans_are_the_same_each_time_and_survive_encoding() {
     assert!(first.circuit(&model).is_ok());
 }
 
-/// Every single byte of a plan changed in every way that a bit can: an error, or a plan that is consistent; never a panic.
+/// Every single byte of a plan changed in every way that a bit can: an error, or a plan that is consistent;
+/// never a panic.
 #[test]
 fn damaged_plans_are_refused_or_consistent() {
     let model =

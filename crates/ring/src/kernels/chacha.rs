@@ -1,6 +1,7 @@
 //! The ChaCha20 key stream, one block in each lane.
 //!
-//! Bernstein's original layout: a 64-bit block counter in words 12 and 13, a 64-bit stream number in words 14 and 15.
+//! Bernstein's original layout: a 64-bit block counter in words 12 and 13, a 64-bit stream number in words 14
+//! and 15.
 
 use super::simd::Simd;
 use crate::seed::Seed;
@@ -72,8 +73,8 @@ fn quarter_round<S: Simd>(simd: S, v: &mut [S::Vector; BLOCK], [a, b, c, d]: [us
     v[b] = simd.rotate_left::<7, 25>(simd.xor(v[b], v[c]));
 }
 
-/// From word-major to block-major order: interleaving the halves rotates a word's position `(word, lane)` by one bit, and four
-/// times that brings the four bits of `word` behind those of `lane`.
+/// From word-major to block-major order: interleaving the halves rotates a word's position `(word, lane)` by
+/// one bit, and four times that brings the four bits of `word` behind those of `lane`.
 #[inline(always)]
 fn in_order<S: Simd>(simd: S, mut v: [S::Vector; BLOCK]) -> [S::Vector; BLOCK] {
     for _ in 0..4 {
@@ -85,7 +86,8 @@ fn in_order<S: Simd>(simd: S, mut v: [S::Vector; BLOCK]) -> [S::Vector; BLOCK] {
     v
 }
 
-/// The residues of the words below `end`, a multiple of `q`: fills `out` from the front; the number of words written.
+/// The residues of the words below `end`, a multiple of `q`: fills `out` from the front; the number of words
+/// written.
 #[inline(always)]
 pub(super) fn accept<S: Simd>(simd: S, m: crate::Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize {
     let field = super::field::Field::new(simd, m);

@@ -68,7 +68,8 @@ impl<S: Simd> Field<S> {
         s.high_words(s.mul_wide(x, w), s.mul_wide(s.odd_lanes(x), w))
     }
 
-    /// `x / 2^32` for wide `x` below `2^32 q`: [`Modulus::montgomery_reduce`], where the high word is below `q` already.
+    /// `x / 2^32` for wide `x` below `2^32 q`: [`Modulus::montgomery_reduce`], where the high word is below
+    /// `q` already.
     #[inline(always)]
     pub(super) fn montgomery_reduce_small(self, x: Wide<S>) -> S::Vector {
         self.sub(self.simd.high_words(x.even, x.odd), self.montgomery_correction(x))
@@ -133,8 +134,8 @@ impl<S: Simd> Halves<S> {
         Self::new(simd, simd.load(words))
     }
 
-    /// The first words of a slice, each `repeats` times, a power of two: odd lanes equal the even ones before them
-    /// where that is more than one.
+    /// The first words of a slice, each `repeats` times, a power of two: odd lanes equal the even ones before
+    /// them where that is more than one.
     #[inline(always)]
     pub(super) fn load_repeated(simd: S, words: &[u32], repeats: usize) -> Self {
         if repeats == 1 {

@@ -6,7 +6,8 @@ use zeroize::Zeroize;
 /// Samples that are drawn at a time.
 const BLOCK: usize = 64;
 
-/// Every word is compared with every threshold; positions and thresholds are below `2^63`, so signed comparisons do.
+/// Every word is compared with every threshold; positions and thresholds are below `2^63`, so signed
+/// comparisons do.
 #[inline(always)]
 pub(super) fn gaussian<S: Simd>(simd: S, thresholds: &[u64], words: &[u64], out: &mut [i32]) {
     let (mut positions, mut magnitudes) = ([0u64; BLOCK], [0u64; BLOCK]);

@@ -1,14 +1,16 @@
 //! Lazily bounded arithmetic for transforms.
 //!
-//! Inside a transform a word is a signed integer that stands for its residue. A product with a twiddle factor `w`
-//! (`|w| < q/2`, quotient `w' = floor(w 2^32 / q)`, both signed) is `y w - floor(y w' / 2^32) q`. The estimate of the quotient
-//! errs by less than 1 downward for the floor, and by at most `|y| / 2^32` either way for `w'`, so for every word `y` the product
-//! lies in `(-q b, q (1 + b))` with `b = max(|y|) / 2^32 <= 1/2`; its magnitude is below `1.5 q`. (Harvey, "Faster arithmetic for
+//! Inside a transform a word is a signed integer that stands for its residue. A product with a twiddle factor
+//! `w` (`|w| < q/2`, quotient `w' = floor(w 2^32 / q)`, both signed) is `y w - floor(y w' / 2^32) q`. The
+//! estimate of the quotient errs by less than 1 downward for the floor, and by at most `|y| / 2^32` either
+//! way for `w'`, so for every word `y` the product lies in `(-q b, q (1 + b))` with
+//! `b = max(|y|) / 2^32 <= 1/2`; its magnitude is below `1.5 q`. (Harvey, "Faster arithmetic for
 //! number-theoretic transforms", 2014, has the unsigned case.)
 //!
-//! A *correction* subtracts from a word the multiple of `q` that a table holds for its top bits: the one nearest to the middle of
-//! the cell of words with these bits. What remains is at most `c = q/2 + half a cell` (a cell is `2^28` wide with 16 lanes, `2^29`
-//! with 8). That costs a shift, a permutation and a subtraction.
+//! A *correction* subtracts from a word the multiple of `q` that a table holds for its top bits: the one
+//! nearest to the middle of the cell of words with these bits. What remains is at most
+//! `c = q/2 + half a cell` (a cell is `2^28` wide with 16 lanes, `2^29` with 8). That costs a shift, a
+//! permutation and a subtraction.
 
 use super::simd::Simd;
 use crate::ntt::{LastTwiddles, Twiddles};
@@ -67,7 +69,8 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         self.splat(value, quotient)
     }
 
-    /// The twiddle factors of layer `count` of the last ones for pair `pair` of vectors, one for each node, over and over.
+    /// The twiddle factors of layer `count` of the last ones for pair `pair` of vectors, one for each node,
+    /// over and over.
     #[inline(always)]
     pub(super) fn last(self, last: &LastTwiddles, count: usize, pair: usize) -> Factors<S> {
         // A group is 32 words: one pair of vectors of 16 lanes, or two of 8.
@@ -100,7 +103,8 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
         if condition { self.correct(x) } else { x }
     }
 
-    /// `(-q, 2q)` to `[0, q)`: below zero, `x` is more than `x + q` as an unsigned word; below `q`, `x - q` is more than `x`.
+    /// `(-q, 2q)` to `[0, q)`: below zero, `x` is more than `x + q` as an unsigned word; below `q`, `x - q`
+    /// is more than `x`.
     #[inline(always)]
     pub(super) fn finish(self, x: S::Vector) -> S::Vector {
         let s = self.simd;

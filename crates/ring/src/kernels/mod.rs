@@ -1,11 +1,12 @@
 //! The loops over words, in one version for each instruction set, chosen at run time.
 //!
-//! Every function takes and returns words below the modulus and gives the same bits on every path. Slices have the same
-//! length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
+//! Every function takes and returns words below the modulus and gives the same bits on every path. Slices
+//! have the same length, a multiple of 16; the dispatcher checks that, so vector kernels may rely on it.
 //!
-//! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words`, `products` and `rows` on `field`, `chacha`, `gaussian`) are written
-//! once, in safe code that is generic over the `Simd` token of an instruction set; `avx512` and `avx2` implement the token, and
-//! hold all of the crate's unsafe code but the calls from the dispatcher. A set is a new implementation of `Simd`, no more.
+//! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words`, `products` and `rows` on `field`,
+//! `chacha`, `gaussian`) are written once, in safe code that is generic over the `Simd` token of an
+//! instruction set; `avx512` and `avx2` implement the token, and hold all of the crate's unsafe code but the
+//! calls from the dispatcher. A set is a new implementation of `Simd`, no more.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -120,7 +121,8 @@ impl Pair<'_> {
     }
 }
 
-/// The source block of an entry of a permutation's block table, modulo a number of blocks that is a power of two.
+/// The source block of an entry of a permutation's block table, modulo a number of blocks that is a power of
+/// two.
 #[inline(always)]
 pub(crate) const fn source_block(entry: u32, blocks: usize) -> usize {
     (entry >> 4) as usize & (blocks - 1)
@@ -250,7 +252,8 @@ fn check_pairs(terms: &[Pair<'_>], out: &[&mut [u32]; 2]) {
     }
 }
 
-/// The tensor product of two pairs: `out = (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, plain products of plain residues.
+/// The tensor product of two pairs: `out = (a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, plain products of plain
+/// residues.
 pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) {
     let degree = out[0].len();
     check_lengths(degree, &[a[0].len(), a[1].len(), b[0].len(), b[1].len(), out[1].len(), out[2].len()]);
@@ -259,9 +262,10 @@ pub fn tensor(kernel: Kernel, m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [
 
 /// `out_r = (constant_r + sum over inputs of weight_ri x_i) / 2^32`, for the rows of one block.
 ///
-/// `x` holds `width` words for each input, `out` as many for each row of the matrix; those of the block's rows are written. Constants (one for
-/// each row of the block, residues) are added to the first `constant_words` words only, a multiple of 32. Sums are kept unreduced in 64 bits for
-/// as many terms as weights and modulus allow.
+/// `x` holds `width` words for each input, `out` as many for each row of the matrix; those of the block's
+/// rows are written. Constants (one for each row of the block, residues) are added to the first
+/// `constant_words` words only, a multiple of 32. Sums are kept unreduced in 64 bits for as many terms as
+/// weights and modulus allow.
 #[allow(clippy::too_many_arguments)]
 pub fn sum_rows(
     kernel: Kernel,
@@ -288,8 +292,8 @@ pub fn sum_rows(
     dispatch!(kernel, sum_rows(m, rows, constants, x, out, width));
 }
 
-/// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its entry; source blocks count
-/// modulo the blocks of `a`, which are a power of two.
+/// `out[16 b + l] = a[16 source + pattern[l]]`, with source block and lane pattern of block `b` from its
+/// entry; source blocks count modulo the blocks of `a`, which are a power of two.
 pub fn permute(kernel: Kernel, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     check_permutation(blocks, lanes, a, out);
     dispatch!(kernel, permute(blocks, lanes, a, out));
@@ -348,21 +352,23 @@ pub fn convert(
     dispatch!(kernel, convert(m, digits, overflow, factors, out));
 }
 
-/// The ChaCha20 key stream of `key` and `stream` from block `first` on, as little-endian words; the length is a multiple of 256.
+/// The ChaCha20 key stream of `key` and `stream` from block `first` on, as little-endian words; the length is
+/// a multiple of 256.
 pub fn keystream(kernel: Kernel, key: &Seed, stream: u64, first: u64, out: &mut [u32]) {
     assert!(out.len().is_multiple_of(256), "{} words of key stream: expected a multiple of 256", out.len());
     dispatch!(kernel, keystream(key, stream, first, out));
 }
 
-/// Fills `out` from the front with the residues of those of `words` that are below `end`, a multiple of `q`, until either ends;
-/// how many words were written. The running time depends on the words.
+/// Fills `out` from the front with the residues of those of `words` that are below `end`, a multiple of `q`,
+/// until either ends; how many words were written. The running time depends on the words.
 pub fn accept(kernel: Kernel, m: Modulus, words: &[u32], end: u32, out: &mut [u32]) -> usize {
     assert!(words.len().is_multiple_of(16), "kernels work on blocks of 16 words, not on {}", words.len());
     debug_assert!(end.is_multiple_of(m.value()));
     dispatch!(kernel, accept(m, words, end, out))
 }
 
-/// `out = +-(number of thresholds up to word / 2)`, negative where the word is odd; the running time does not depend on the words.
+/// `out = +-(number of thresholds up to word / 2)`, negative where the word is odd; the running time does not
+/// depend on the words.
 pub fn gaussian(kernel: Kernel, thresholds: &[u64], words: &[u64], out: &mut [i32]) {
     assert_eq!(words.len(), out.len());
     dispatch!(kernel, gaussian(thresholds, words, out));

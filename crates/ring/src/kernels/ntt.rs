@@ -3,41 +3,47 @@
 //! # Forward
 //!
 //! A layer maps `(x, y)` to `(x + w y, x - w y)`: the bound grows by that of a product. See [`Correction`]:
-//! * `Never`: the table has summed up that growth over all layers: it ends below [`Correction`]'s limit, `0.95 * 2^31`.
-//! * `EachPass`: a pass is at most four layers. The left inputs of its first layer are corrected, the right ones go into a
-//!   product, so the pass ends below `c + 4 * 1.5 q`, which the table has checked against the limit.
+//! * `Never`: the table has summed up that growth over all layers: it ends below [`Correction`]'s limit,
+//!   `0.95 * 2^31`.
+//! * `EachPass`: a pass is at most four layers. The left inputs of its first layer are corrected, the right
+//!   ones go into a product, so the pass ends below `c + 4 * 1.5 q`, which the table has checked against the
+//!   limit.
 //! * `EachLayer`: both inputs are corrected, to at most `3/4 q` for `q` near `2^30`, so results are below
 //!   `c + (1 + c / 2^32) q < 0.75 q + 1.19 q < 2 q < 2^31`; for smaller `q` all the more.
 //!
-//! The last layer brings `x` to `|x| <= 0.506 q` by way of a float quotient: `|x / q| < 2^15` with three roundings of `2^-24` is wrong
-//! by less than `0.006`. Because `b < 0.475`, `x + w y` and `x + q - w y` lie in `(-q, 2q)`: two conditional steps are left.
+//! The last layer brings `x` to `|x| <= 0.506 q` by way of a float quotient: `|x / q| < 2^15` with three
+//! roundings of `2^-24` is wrong by less than `0.006`. Because `b < 0.475`, `x + w y` and `x + q - w y` lie
+//! in `(-q, 2q)`: two conditional steps are left.
 //!
 //! # Inverse
 //!
-//! A layer maps `(x, y)` to `(x + y, (x - y) w)`: sums double, products are below `1.5 q`. A pass is two layers of four inputs
-//! each: if the inputs are at most `B`, then the outputs are at most `4 B`, `3 q`, `1.5 q` and `1.5 q`. `Never` corrects the first,
-//! so `B = max(c, 3 q)`; `EachPass` corrects the first two, so `B = max(c, 1.5 q)`; `EachLayer` corrects everything at once,
-//! so `B = c` and sums are at most `2 c <= 1.5 q < 2^31`. The layers within vectors come first, from residues: four layers
-//! of sums reach `16 q` before a correction (`Never`), or `4 q` before one and four times `max(c, 1.5 q)` before the next (`EachPass`).
-//! The table has checked `4 B`, too.
+//! A layer maps `(x, y)` to `(x + y, (x - y) w)`: sums double, products are below `1.5 q`. A pass is two
+//! layers of four inputs each: if the inputs are at most `B`, then the outputs are at most `4 B`, `3 q`,
+//! `1.5 q` and `1.5 q`. `Never` corrects the first, so `B = max(c, 3 q)`; `EachPass` corrects the first two,
+//! so `B = max(c, 1.5 q)`; `EachLayer` corrects everything at once, so `B = c` and sums are at most
+//! `2 c <= 1.5 q < 2^31`. The layers within vectors come first, from residues: four layers of sums reach
+//! `16 q` before a correction (`Never`), or `4 q` before one and four times `max(c, 1.5 q)` before the next
+//! (`EachPass`). The table has checked `4 B`, too.
 //!
 //! # The fold
 //!
-//! Layer and fold together map the four words `p, b, a, s` at `j`, `N/2 - j`, `N/2 + j`, `N - j`. With `z = zeta^(N/2)`, `z^2 = I`:
+//! Layer and fold together map the four words `p, b, a, s` at `j`, `N/2 - j`, `N/2 + j`, `N - j`. With
+//! `z = zeta^(N/2)`, `z^2 = I`:
 //!
 //! ```text
 //! c_j, c_(N/2+j)     = (p - I s) +- z (a - I b)
 //! c_(N/2-j), c_(N-j) = (b - I a) +- z (s - I p)
 //! ```
 //!
-//! and since `s - I p = -I (p + I s)`, the four products `I s`, `I a`, `-z^3 (p + I s) = z (s - I p)`, `-z^3 (b + I a)` suffice:
-//! the fold is as cheap as a layer.
+//! and since `s - I p = -I (p + I s)`, the four products `I s`, `I a`, `-z^3 (p + I s) = z (s - I p)`,
+//! `-z^3 (b + I a)` suffice: the fold is as cheap as a layer.
 //!
 //! # Layers within vectors
 //!
-//! Two vectors hold `2^k` = 32 or 16 consecutive words. Interleaving them rotates the bits of a word's position by one, so
-//! after `i` interleavings the `i`-th layer works between the two registers, and lane `l` belongs to node `l mod 2^i`: its twiddle
-//! factors are a load that repeats. After `k` interleavings the words are back in order.
+//! Two vectors hold `2^k` = 32 or 16 consecutive words. Interleaving them rotates the bits of a word's
+//! position by one, so after `i` interleavings the `i`-th layer works between the two registers, and lane `l`
+//! belongs to node `l mod 2^i`: its twiddle factors are a load that repeats. After `k` interleavings the
+//! words are back in order.
 
 use super::lazy::Lazy;
 use super::scalar;
@@ -186,7 +192,8 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
         }
     }
 
-    /// [`Self::forward_leaf`] in eight vectors of 16 lanes: as four independent pairs it has enough to do while results arrive.
+    /// [`Self::forward_leaf`] in eight vectors of 16 lanes: as four independent pairs it has enough to do
+    /// while results arrive.
     #[inline(always)]
     fn forward_leaf_in_registers(self, words: &mut [u32; LEAF_WORDS], node: usize, last: &[LastTwiddles; 4]) {
         let s = self.simd;
@@ -465,8 +472,8 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
         [a[half / 2], a[half / 2 + half]] = middles;
     }
 
-    /// Replaces the words at `j`, `N/2 - j`, `N/2 + j`, `N - j` for all `0 < j < N/4` by what `f` makes of them; those at 0 and
-    /// `N/2` are left undefined, those at `N/4` and `3N/4` untouched.
+    /// Replaces the words at `j`, `N/2 - j`, `N/2 + j`, `N - j` for all `0 < j < N/4` by what `f` makes of
+    /// them; those at 0 and `N/2` are left undefined, those at `N/4` and `3N/4` untouched.
     #[inline(always)]
     fn for_each_four(self, a: &mut [u32], f: impl Fn([S::Vector; 4]) -> [S::Vector; 4]) {
         let (s, half) = (self.simd, a.len() / 2);

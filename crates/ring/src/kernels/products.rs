@@ -5,14 +5,16 @@ use super::field::{Field, Halves, ScalarVector, Wide};
 use super::simd::Simd;
 use crate::Modulus;
 
-/// How far ahead of its use a word is asked for: so many streams are more than the hardware follows by itself.
+/// How far ahead of its use a word is asked for: so many streams are more than the hardware follows by
+/// itself.
 const PREFETCH_WORDS: usize = 64;
 
-/// How many terms are summed in one pass where there are more than twice as many: so few streams the hardware follows, and so few pages it
-/// has at hand.
+/// How many terms are summed in one pass where there are more than twice as many: so few streams the hardware
+/// follows, and so few pages it has at hand.
 const GROUP: usize = 8;
 
-/// How many steps of the loop a tile has, whose unreduced sums stay in the first cache from one group to the next.
+/// How many steps of the loop a tile has, whose unreduced sums stay in the first cache from one group to the
+/// next.
 const TILE: usize = 32;
 
 /// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
@@ -119,8 +121,8 @@ fn add_products<S: Simd, const UNROLL: usize>(
     }
 }
 
-/// Adds a term's products at `UNROLL` vectors from `start` on, where a shared word, from `shared` on, stands for `REPEATS`
-/// words: at 32, for as many as are added here, or more.
+/// Adds a term's products at `UNROLL` vectors from `start` on, where a shared word, from `shared` on, stands
+/// for `REPEATS` words: at 32, for as many as are added here, or more.
 #[inline(always)]
 fn add_product<S: Simd, const UNROLL: usize, const REPEATS: usize>(
     simd: S,

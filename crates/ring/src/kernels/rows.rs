@@ -142,7 +142,8 @@ impl Task<'_> {
                         }
                     }
                 }
-                // Written out, so that the loop above finds all sums in registers, whatever becomes of the one below.
+                // Written out, so that the loop above finds all sums in registers, whatever becomes of the
+                // one below.
                 let mut kept = [[[[0; MOST_LANES]; 2]; UNROLL]; ROWS];
                 for r in 0..ROWS {
                     for u in 0..UNROLL {

@@ -8,8 +8,9 @@ use chacha20::rand_core::{Rng, SeedableRng};
 
 /// Coefficients to values, in place.
 ///
-/// Bounds: the fold leaves `[0, 2q)`; each layer takes `[0, 4q)`, brings the left input to `[0, 2q)`, gets the product with the
-/// twiddle factor in `[0, 2q)` and leaves sums and differences in `[0, 4q)`. `4q < 2^32`.
+/// Bounds: the fold leaves `[0, 2q)`; each layer takes `[0, 4q)`, brings the left input to `[0, 2q)`, gets
+/// the product with the twiddle factor in `[0, 2q)` and leaves sums and differences in `[0, 4q)`.
+/// `4q < 2^32`.
 pub fn ntt_forward(table: &NttTable, a: &mut [u32]) {
     let m = table.modulus();
     fold(table, a);
@@ -59,7 +60,8 @@ fn reduce_four(m: Modulus, x: u32) -> u32 {
 
 /// Values to coefficients, in place.
 ///
-/// Bounds: each layer takes and leaves `[0, 2q)`: the sum is reduced once from `[0, 4q)`, the difference is a lazy product.
+/// Bounds: each layer takes and leaves `[0, 2q)`: the sum is reduced once from `[0, 4q)`, the difference is a
+/// lazy product.
 pub fn ntt_inverse(table: &NttTable, a: &mut [u32]) {
     let m = table.modulus();
     let double = 2 * m.value();
@@ -209,7 +211,8 @@ pub fn tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) 
     }
 }
 
-/// `out[t] = a[source(t)]`, where `source` maps blocks of 16 leaves to blocks of 16: see [`crate::Automorphism`].
+/// `out[t] = a[source(t)]`, where `source` maps blocks of 16 leaves to blocks of 16: see
+/// [`crate::Automorphism`].
 pub fn permute(blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], out: &mut [u32]) {
     for (target, &block) in out.chunks_exact_mut(16).zip(blocks) {
         let source = &a[super::source_block(block, a.len() / 16) * 16..][..16];
@@ -231,12 +234,13 @@ pub fn permute_add(m: Modulus, blocks: &[u32], lanes: &[[u32; 16]], a: &[u32], o
     }
 }
 
-/// `round(sum of digits_i * inverses_i)`: how many times the product of the source primes is to be taken off a centred lift.
+/// `round(sum of digits_i * inverses_i)`: how many times the product of the source primes is to be taken off
+/// a centred lift.
 ///
-/// Single precision, summed from the first digit on, products rounded, no fused multiply-add, ties to even: the same bits on
-/// every path. Each of up to nine terms is below 1 and off by `3 * 2^-24` at most; the sums, below 9, are
-/// rounded by `29 * 2^-24` in all. An error of less than `2^-18` moves only values that near a half, which
-/// then lift to just beyond it.
+/// Single precision, summed from the first digit on, products rounded, no fused multiply-add, ties to even:
+/// the same bits on every path. Each of up to nine terms is below 1 and off by `3 * 2^-24` at most; the sums,
+/// below 9, are rounded by `29 * 2^-24` in all. An error of less than `2^-18` moves only values that near a
+/// half, which then lift to just beyond it.
 pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
     for (j, o) in out.iter_mut().enumerate() {
         let mut sum = 0f32;
@@ -247,7 +251,8 @@ pub fn overflow(digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
     }
 }
 
-/// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`: the second half of a base conversion.
+/// `out = (sum of digits_i * factors_i + overflow * last factor) / 2^32`: the second half of a base
+/// conversion.
 ///
 /// Bounds: at most nine digits below primes, so below `2^30 - 16`, and an overflow of at most 9, each times a
 /// residue: below `9 * 2^30 q < 2^64`.

@@ -2,11 +2,12 @@
 
 /// The instructions of one set, as methods on a token.
 ///
-/// The token is the proof that the processor has the instructions: it can only be made by an unsafe constructor. Its methods are
-/// therefore safe; they are all inlined into entry points that are compiled for the instruction set.
+/// The token is the proof that the processor has the instructions: it can only be made by an unsafe
+/// constructor. Its methods are therefore safe; they are all inlined into entry points that are compiled for
+/// the instruction set.
 ///
-/// A vector is an array of 32-bit words; the "wide" operations read it as 64-bit words, each of which covers an even lane (its
-/// low word) and the odd lane after it (its high word).
+/// A vector is an array of 32-bit words; the "wide" operations read it as 64-bit words, each of which covers
+/// an even lane (its low word) and the odd lane after it (its high word).
 pub(super) trait Simd: Copy {
     /// A register.
     type Vector: Copy;
@@ -17,7 +18,8 @@ pub(super) trait Simd: Copy {
 
     /// The first words of a slice.
     fn load(self, words: &[u32]) -> Self::Vector;
-    /// The first `count` words of a slice, over and over: `count` is 2, 4, 8 or 16, and at most the number of lanes.
+    /// The first `count` words of a slice, over and over: `count` is 2, 4, 8 or 16, and at most the number of
+    /// lanes.
     fn load_cyclic(self, words: &[u32], count: usize) -> Self::Vector;
     /// The first words of a slice, each `repeats` times: a power of two from 2 on. Reads a word where that is
     /// more than the number of lanes.
@@ -130,7 +132,8 @@ macro_rules! entry_points {
         $(
             #[target_feature(enable = $features)]
             pub(super) fn $name($($argument: $type),*) -> $result {
-                // SAFETY: this function is compiled for, and may only be called with, the features that the token stands for.
+                // SAFETY: this function is compiled for, and may only be called with, the features that the
+                // token stands for.
                 let simd = unsafe { $token::new() };
                 super::$module::$generic(simd, $($argument),*)
             }

@@ -166,7 +166,8 @@ fn permute_with<S: Simd>(
     }
 }
 
-/// The operations and their order are those of the scalar kernel: digits are below `2^30`, so signed conversion is the same.
+/// The operations and their order are those of the scalar kernel: digits are below `2^30`, so signed
+/// conversion is the same.
 #[inline(always)]
 pub(super) fn overflow<S: Simd>(simd: S, digits: &[&[u32]], inverses: &[f32], out: &mut [u32]) {
     for (j, o) in out.chunks_exact_mut(S::LANES).enumerate() {

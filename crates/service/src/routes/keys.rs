@@ -22,7 +22,8 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::sync::Arc;
 
-/// How long keys may live at least and at most, where they do not live until they are deleted: a minute, a year.
+/// How long keys may live at least and at most, where they do not live until they are deleted: a minute, a
+/// year.
 const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 
 #[derive(Deserialize)]
@@ -156,7 +157,8 @@ async fn receive(
     Ok(Status(StatusCode::CREATED, KeyStatus { digest, received, total: Some(total), complete: true }))
 }
 
-/// The header of a frame, from what has arrived before or from the body's beginning; and what of the body was read for it.
+/// The header of a frame, from what has arrived before or from the body's beginning; and what of the body was
+/// read for it.
 async fn head(upload: &Upload, pieces: &mut Pieces) -> Outcome<(Vec<u8>, Vec<u8>)> {
     if upload.received() > 0 {
         let mut head = vec![];

@@ -1,4 +1,5 @@
-//! Exchanges held against the OpenAPI document: is this status of this operation there, with these headers and such a body?
+//! Exchanges held against the OpenAPI document: is this status of this operation there, with these headers
+//! and such a body?
 
 use super::raw::{Answer, Request};
 use serde_json::{Value, json};

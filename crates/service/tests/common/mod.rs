@@ -1,4 +1,5 @@
-//! A service that runs for one test, a client without manners, and the OpenAPI document that every answer is held against.
+//! A service that runs for one test, a client without manners, and the OpenAPI document that every answer is
+//! held against.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod attackers;

@@ -25,8 +25,8 @@ pub fn requirements(parameters: &Parameters) -> KeyRequirements {
     requirements
 }
 
-/// Runs every operation at `level`. Rescaling ones take full scales, where there is a level left for them; the others take small ones that
-/// fit a single limb, and beside which the key-switch's error shows.
+/// Runs every operation at `level`. Rescaling ones take full scales, where there is a level left for them;
+/// the others take small ones that fit a single limb, and beside which the key-switch's error shows.
 pub fn every_operation(setup: &Setup, level: Level) -> Vec<Outcome> {
     let mut run = Run::new(setup, level, Scale::bits(12.0), Rescale::No);
     run.sums();
@@ -42,7 +42,8 @@ pub fn every_operation(setup: &Setup, level: Level) -> Vec<Outcome> {
     outcomes
 }
 
-/// Checks every outcome: by its variance where there are slots enough for statistics, by its largest error otherwise.
+/// Checks every outcome: by its variance where there are slots enough for statistics, by its largest error
+/// otherwise.
 pub fn assert_outcomes(setup: &Setup, outcomes: &[Outcome]) {
     for outcome in outcomes {
         let errors = setup.errors(&outcome.ciphertext, &outcome.expected);
@@ -51,8 +52,9 @@ pub fn assert_outcomes(setup: &Setup, outcomes: &[Outcome]) {
         if degree >= 2048 {
             assert_variance(mean_square(errors.iter().copied()), outcome.variance, &what);
         }
-        // An error times the secret's slot (or another error's) is a product of two Gaussians, beyond `t` deviations with probability
-        // `exp(-t)` or so; and small secrets may be a good deal longer than the average one.
+        // An error times the secret's slot (or another error's) is a product of two Gaussians, beyond `t`
+        // deviations with probability `exp(-t)` or so; and small secrets may be a good deal longer than the
+        // average one.
         let bound = 25.0 * outcome.variance.sqrt();
         let largest = errors.iter().fold(0.0, |m: f64, e| m.max(e.abs()));
         assert!(largest <= bound, "{what}: error {largest:.3e}, expected below {bound:.3e}");
@@ -231,7 +233,8 @@ impl<'a> Run<'a> {
         LINEAR_TERMS.into_iter().map(factor).collect()
     }
 
-    /// Six diagonals of two inputs as two giant steps (0 and 8) of three baby steps (0, 1 and 2), and the image of the slots.
+    /// Six diagonals of two inputs as two giant steps (0 and 8) of three baby steps (0, 1 and 2), and the
+    /// image of the slots.
     fn linear_map<'f>(&self, factors: &'f [PlainFactor]) -> (LinearTransform<'f>, Vec<f64>) {
         let n = self.slots[0].len();
         let mut expected = vec![0.0; n];

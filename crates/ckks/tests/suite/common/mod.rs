@@ -28,7 +28,8 @@ pub fn shipped() -> ParametersLiteral {
     }
 }
 
-/// Six ciphertext primes (one of 28, five of 26 bits) and as many special ones as cover a digit, at any degree.
+/// Six ciphertext primes (one of 28, five of 26 bits) and as many special ones as cover a digit, at any
+/// degree.
 pub fn literal(degree: usize, digit_limbs: usize) -> ParametersLiteral {
     shaped(degree, digit_limbs, digit_limbs)
 }
@@ -129,9 +130,10 @@ pub fn rotated(slots: &[f64], steps: usize) -> Vec<f64> {
 
 /// Fails unless the measured variance is what was predicted.
 ///
-/// A test has `n` slots of nearly Gaussian and nearly independent errors: their mean square has a relative deviation of `sqrt(2 / n)`, 3 % at
-/// 2048. The secret's norm and the messages' add a percent or two each. A fifth either way is over five deviations, and
-/// still tells apart every factor of two that a formula could miss.
+/// A test has `n` slots of nearly Gaussian and nearly independent errors: their mean square has a relative
+/// deviation of `sqrt(2 / n)`, 3 % at
+/// 2048. The secret's norm and the messages' add a percent or two each. A fifth either way is over five
+///       deviations, and still tells apart every factor of two that a formula could miss.
 pub fn assert_variance(measured: f64, predicted: f64, what: &str) {
     let ratio = measured / predicted;
     assert!(
