@@ -252,7 +252,7 @@ impl ReplyLayout {
             return Ok(());
         }
         let actual =
-            format!("{count} ({scores} scores, {range_checks} range checks, {zero_checks} zero_checks)");
+            format!("{count} ({scores} scores, {range_checks} range checks, {zero_checks} zero checks)");
         let expected = format!("at most {} for {replicas} replicas of each value", room(replicas));
         Err(Error::does_not_fit("number of reply coefficients", actual, expected))
     }
@@ -306,7 +306,7 @@ impl ReplyLayout {
         let numbered = self.values().iter().copied().eq(first..first + count);
         if !(1..=MOST_SCORES).contains(&scores) || !form_fits || !numbered {
             return Err(Error::Plan(
-                "the reply's values are not numbered in order: scores, three zero_checks or more, as many range checks as scores".into(),
+                "the reply's values are not numbered in order: scores, three zero checks or more, as many range checks as scores".into(),
             ));
         }
         let positive = [self.range_check_divisor, self.scale.0, self.capacity];

@@ -20,7 +20,7 @@ use crate::sharing::share_keys;
 use crate::{Error, Plan, Recipe, sizes};
 use blindsight_circuit::{Circuit, predict};
 use blindsight_ckks::Parameters;
-use blindsight_layers::{Assembly, Choice, Cost, Layer, LayerGraph, Network, assemble, input_level};
+use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
 use blindsight_layout::{InputLayout, Masking};
 use blindsight_network::Model;
 
@@ -35,29 +35,26 @@ const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 /// or no plan keeps keys, encoded model and error within the limits; each with the figures.
 pub fn plan(model: &Model, options: &Options) -> Result<Plan, Error> {
     // Before probe inputs run through it.
-    check_multiplications(&LayerGraph::new(&model.graph, &model.metadata)?)?;
+    check_size(model)?;
     plan_expecting(model, &Expected::of(model)?, options)
 }
 
 /// A plan of more multiplications than this would take many minutes to find and many more to run.
-const MOST_MULTIPLICATIONS: usize = 1 << 29;
+const MOST_MULTIPLICATIONS: u64 = 1 << 29;
 
-/// Checks that a network is of a size that is planned for.
-fn check_multiplications(graph: &LayerGraph) -> Result<(), Error> {
-    let of_layer = |layer: &Layer| {
-        let of_row: usize = layer.terms.iter().map(|term| term.linear.most_weights_of_a_row()).sum();
-        layer.rows().saturating_mul(of_row)
-    };
-    let count = graph.layers.iter().map(of_layer).fold(0, usize::saturating_add);
-    if count <= MOST_MULTIPLICATIONS {
-        return Ok(());
+/// Checks that a network is of a size that is planned for, which takes no time.
+///
+/// # Errors
+/// Where it has too many multiplications, with how many, and what to do.
+pub fn check_size(model: &Model) -> Result<(), Error> {
+    match model.graph.multiplications()? {
+        count if count <= MOST_MULTIPLICATIONS => Ok(()),
+        count => Err(Error::does_not_fit(
+            "the number of the network's multiplications",
+            count,
+            format!("at most {MOST_MULTIPLICATIONS}: take smaller images, fewer channels, or larger strides"),
+        )),
     }
-    let largest = graph.layers.iter().max_by_key(|layer| of_layer(layer)).expect("there is a layer");
-    Err(Error::does_not_fit(
-        "the number of the network's multiplications",
-        format!("{count}, {} of them in {}", of_layer(largest), largest.name),
-        format!("at most {MOST_MULTIPLICATIONS}: take smaller images, fewer channels, or larger strides"),
-    ))
 }
 
 /// The best plan for a model of such scores.

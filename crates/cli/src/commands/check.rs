@@ -98,10 +98,22 @@ impl Report {
             merged: vec![],
             assumptions,
         };
-        if let (Some(model), []) = (model, &report.problems[..]) {
-            report.plan(&model);
+        match model {
+            Some(model) if report.problems.is_empty() => report.plan(&model),
+            Some(model) => report.look_at_size(&model),
+            None => {}
         }
         report
+    }
+
+    /// A model that has problems is not planned, but may be too large whatever becomes of them.
+    fn look_at_size(&mut self, model: &Model) {
+        if let Err(error) = blindsight_planner::check_size(model) {
+            self.problems.push(Problem::of_whole(
+                error.to_string(),
+                "make the network smaller: resize images, use fewer channels or larger strides",
+            ));
+        }
     }
 
     /// Looks for a plan of a model without problems.
@@ -119,15 +131,18 @@ impl Report {
                 self.predicted_error = Some(explanation.predicted_error);
                 self.evaluation_key_bytes = Some(explanation.evaluation_key_bytes);
             }
-            Err(failure) => self.problems.push(Problem {
-                node: String::new(),
-                operator: String::new(),
-                reason: failure.to_string(),
-                remedy:
-                    "make the network smaller or shallower, or its scores and weights larger beside the error"
-                        .into(),
-            }),
+            Err(failure) => self.problems.push(Problem::of_whole(
+                failure.to_string(),
+                "make the network smaller or shallower, or its scores and weights larger beside the error",
+            )),
         }
+    }
+}
+
+impl Problem {
+    /// One that no node is to blame for.
+    fn of_whole(reason: String, remedy: &str) -> Self {
+        Self { node: String::new(), operator: String::new(), reason, remedy: remedy.into() }
     }
 }
 

@@ -85,6 +85,8 @@ fn chosen(model: &Model, degree: usize, options: &Options) -> Option<(LayerGraph
         {
             return None;
         }
+        // Weights may be drawn whose scores no bound of ours holds.
+        Err(Error::ScoreBound { reached, bound, .. }) if reached > bound => return None,
         plan => plan.unwrap(),
     };
     let chain = LayerGraph::new(&model.graph, &model.metadata).unwrap();

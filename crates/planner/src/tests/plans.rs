@@ -480,7 +480,7 @@ fn a_reply_with_little_room_has_fewer_sentinels_and_then_is_refused() {
     assert_eq!([10, 13, 14].map(|scores| zero_checks(scores).unwrap()), [5, 5, 3]);
     let refused = zero_checks(15).unwrap_err().to_string();
     assert!(
-        refused.contains("33 (15 scores, 15 range_checks copies, 3 zero_checks): expected at most 31"),
+        refused.contains("33 (15 scores, 15 range checks, 3 zero checks): expected at most 31"),
         "{refused}"
     );
 }
