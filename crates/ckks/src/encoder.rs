@@ -5,7 +5,7 @@
 
 use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
-use blindsight_ring::{Basis, Coefficients, Factor, Poly, Values};
+use blindsight_ring::{Basis, Factor, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -180,7 +180,7 @@ impl Context {
     ) -> Result<PlainSummand, Error> {
         let coefficients = self.to_integers(values, encoding, level, scale)?;
         let basis = self.basis(level);
-        Ok(PlainSummand { poly: basis.forward(residues(basis, &coefficients)), level, scale })
+        Ok(PlainSummand { poly: basis.forward(basis.from_wide(&coefficients)), level, scale })
     }
 
     /// The integer coefficients that encode `values` at `scale`.
@@ -276,24 +276,9 @@ fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
     let poly = if coefficients.iter().all(|c| c.abs() < smallest) {
         basis.from_signed(&coefficients.iter().map(|&c| c as i32).collect::<Vec<_>>())
     } else {
-        residues(basis, coefficients)
+        basis.from_wide(coefficients)
     };
     basis.to_factor(basis.forward(poly))
-}
-
-/// Integer coefficients, each within 62 bits, modulo each prime. They may be a message, so neither the
-/// instructions nor the addresses depend on them.
-pub(crate) fn residues(basis: &Basis, coefficients: &[i64]) -> Poly<Coefficients> {
-    let mut poly = basis.scratch();
-    blindsight_ring::parallel::for_each(poly.iter_mut().zip(basis.moduli()), |(limb, m)| {
-        let to_plain = m.scalar(m.to_montgomery(1));
-        // A multiple of q above 2^63 makes every coefficient positive.
-        let offset = ((1u64 << 63) / u64::from(m.value()) + 1) * u64::from(m.value());
-        for (x, &c) in limb.iter_mut().zip(coefficients) {
-            *x = m.mul_scalar(m.montgomery_reduce(offset.wrapping_add(c as u64)), to_plain);
-        }
-    });
-    poly
 }
 
 /// The embedding and its inverse.
@@ -403,7 +388,7 @@ mod tests {
             ],
         ) {
             let basis = Basis::new(DEGREE, &[268369921, 67043329, 66813953], Kernel::detect()).expect("primes");
-            let poly = residues(&basis, &coefficients);
+            let poly = basis.from_wide(&coefficients);
             for (index, m) in basis.moduli().enumerate() {
                 let expected = coefficients.iter().map(|&c| m.reduce_signed(c));
                 prop_assert!(poly.limb(index).iter().copied().eq(expected));

@@ -1,7 +1,6 @@
 //! Encryption and decryption: what only the owner of a key can do.
 
 use crate::ciphertext::{Ciphertext, Reply, SeededCiphertext};
-use crate::encoder::residues;
 use crate::keys::masked_error;
 use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
 use blindsight_ring::sampler::{self, Seed};
@@ -107,7 +106,7 @@ fn encrypt_integers(
     let mut error = Zeroizing::new(vec![0; basis.degree()]);
     context.errors().fill(randomness.generator(), &mut error);
     message.iter_mut().zip(error.iter()).for_each(|(m, &e)| *m += i64::from(e));
-    let mut c0 = basis.forward(residues(basis, &message));
+    let mut c0 = basis.forward(basis.from_wide(&message));
     // Whoever has the public seed and this product has the secret.
     let mut mask = Zeroizing::new(sampler::uniform(basis, &seed));
     basis.mul(&mut mask, secret);

@@ -3,6 +3,7 @@
 use crate::kernels::{self, Kernel};
 use crate::{Coefficients, Error, Factor, Form, Modulus, NttTable, Poly, Scalar, Values, parallel};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// An ordered list of primes of one degree, with their transforms, and the kernel to compute with.
 ///
@@ -95,6 +96,32 @@ impl Basis {
             let q = table.modulus().value();
             for (x, &c) in limb.iter_mut().zip(coefficients) {
                 *x = (c as u32).wrapping_add(q & (c >> 31) as u32);
+            }
+        });
+        poly
+    }
+
+    /// Integer coefficients of up to 62 bits modulo each prime; the running time does not depend on them.
+    pub fn from_wide(&self, coefficients: &[i64]) -> Poly<Coefficients> {
+        /// Every prime is larger than a digit of so many bits.
+        const BITS: u32 = 16;
+        assert_eq!(coefficients.len(), self.degree);
+        let digit = |index: u32| {
+            let digit = move |c: &i64| (c >> (index * BITS)) as u32 & ((1 << BITS) - 1);
+            Zeroizing::new(coefficients.iter().map(digit).collect::<Vec<u32>>())
+        };
+        let lower = [2, 1, 0].map(digit);
+        let mut poly = self.scratch();
+        self.each(&mut poly, |table, limb| {
+            let m = table.modulus();
+            let radix = m.scalar(1 << BITS);
+            for (x, &c) in limb.iter_mut().zip(coefficients) {
+                let highest = (c >> (3 * BITS)) as i32;
+                *x = (highest as u32).wrapping_add(m.value() & (highest >> 31) as u32);
+            }
+            for digits in &lower {
+                kernels::mul_scalar(self.kernel, m, limb, radix);
+                kernels::add(self.kernel, m, limb, digits);
             }
         });
         poly
