@@ -73,6 +73,14 @@ pub enum Error {
         /// What no score should exceed.
         bound: f64,
     },
+    /// A layer without weights: what follows is the same for every input.
+    #[error(
+        "no weight of layer {layer} is other than zero, so the scores do not depend on the input: there is nothing to compute"
+    )]
+    Constant {
+        /// The layer.
+        layer: String,
+    },
     /// A plan file that is damaged, or no plan file at all.
     #[error(transparent)]
     Wire(#[from] blindsight_ckks::wire::WireError),

@@ -102,8 +102,7 @@ pub(crate) const WIDEST_LEVEL: u32 = 58;
 /// And at least.
 pub(crate) const NARROWEST_LEVEL: u32 = 48;
 /// How many bits larger the base is than a level, where there are primes of that size: scores and their
-/// errors
-/// are this far apart, and the encryption of zero adds to the errors.
+/// errors are this far apart, and the encryption of zero adds to the errors.
 const WIDE_BASE: f64 = 4.0;
 
 /// Two primes for the base and two for each level: of the nearest to the root of its product the smallest

@@ -2,15 +2,13 @@
 //!
 //! **The arithmetic.** Noise that hides an error is `2^kappa` times as large as the error may be
 //! ([`blindsight_ckks::masking`]), and it is the error that scores have in the end. With `n` coefficients in
-//! a
-//! reply and a margin of four it is `kappa + log2(4 n)` bits above the deviation of their errors, less about
-//! one for that of uniform noise: 26 bits at a `kappa` of 20 and 25 coefficients. So scores that are to be as
-//! exact as those of a clean reply have to be computed 26 bits more exactly. Errors are what divisions
+//! a reply and a margin of four it is `kappa + log2(4 n)` bits above the deviation of their errors, less
+//! about one for that of uniform noise: 26 bits at a `kappa` of 20 and 25 coefficients. So scores that are to
+//! be as exact as those of a clean reply have to be computed 26 bits more exactly. Errors are what divisions
 //! round, so they shrink as scales grow; the scale of a level is the product of its primes, and a prime has
-//! at
-//! most 30 bits. Private plans therefore have two primes a level, which one rescale divides by at once. That
-//! is twice the limbs at every level, and more bits of modulus than small rings have, so usually twice the
-//! degree, too: about four times the work.
+//! at most 30 bits. Private plans therefore have two primes a level, which one rescale divides by at once.
+//! That is twice the limbs at every level, and more bits of modulus than small rings have, so usually twice
+//! the degree, too: about four times the work.
 //!
 //! The noise need not be as small as errors usually are. It may come to a hundredth of what scores usually
 //! are; levels are as wide as that takes, and no wider, for wider ones leave less room for special primes.
@@ -110,8 +108,7 @@ impl Ask<'_> {
     }
 
     /// The best plan in a ring. Noise is in proportion to the scale: one plan tells how wide levels should
-    /// be,
-    /// a second one has these.
+    /// be, a second one has these.
     fn within(&self, degree: usize) -> Result<Plan, Error> {
         let kappa = self.options.reply.kappa().unwrap_or_default();
         let widest = (NARROWEST_LEVEL..=WIDEST_LEVEL)

@@ -13,8 +13,8 @@ use crate::costs::Costs;
 use crate::options::{Options, Packing};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{
-    Arrangement, Choice, Cost, CostFunction, Form, KERNELS, LayerChoice, LayerGraph, Network, Resources,
-    Step, StepCosts, candidates, pointwise_counts,
+    Arrangement, Choice, Cost, CostFunction, Form, KERNELS, LayerChoice, LayerGraph, Linear, Network,
+    Resources, Step, StepCosts, candidates, pointwise_counts,
 };
 use blindsight_layout::Layout;
 use blindsight_ring::parallel;
@@ -378,6 +378,14 @@ impl<'a> Map<'a> {
 
     fn nothing_fits(&self, index: usize) -> Error {
         let layer = &self.graph().layers[index];
+        let is_zero = |linear: &Linear| {
+            let mut zero = true;
+            (0..linear.rows()).for_each(|row| linear.for_each_weight(row, |_, w| zero &= w == 0.0));
+            zero
+        };
+        if layer.terms.iter().all(|term| is_zero(&term.linear)) {
+            return Error::Constant { layer: layer.name.clone() };
+        }
         let (packing, slots) = (self.search.options.packing, self.search.network.parameters.slots());
         Error::does_not_fit(
             format!("output of {}", layer.name),
