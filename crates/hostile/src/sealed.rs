@@ -1,5 +1,6 @@
 //! Sealed secret keys.
 
+use crate::serving::own_folder;
 use crate::{EXCHANGE, altered};
 use blindsight_client::{Passphrase, is_sealed, seal_file, unseal_file};
 use std::fs;
@@ -16,8 +17,7 @@ struct Sealed {
 
 /// Made once in a process.
 static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("blindsight-hostile-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    let folder = own_folder("sealed");
     let passphrase = Passphrase::new("correct horse").expect("not empty");
     let path = folder.join("sound.secret");
     let secret = EXCHANGE.client.secret_key().to_vec();

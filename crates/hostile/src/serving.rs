@@ -52,7 +52,7 @@ static SERVING: LazyLock<Serving> = LazyLock::new(|| {
 });
 
 /// A folder for this process; those of processes that are gone are removed.
-fn own_folder(name: &str) -> PathBuf {
+pub(crate) fn own_folder(name: &str) -> PathBuf {
     let all = std::env::temp_dir().join("blindsight-hostile");
     if Path::new("/proc/self").exists() {
         let folders = fs::read_dir(&all).into_iter().flatten().flatten();
