@@ -1,10 +1,11 @@
 //! Sealed secret keys.
 
+use crate::serving::own_folder;
 use crate::{EXCHANGE, altered};
 use blindsight_client::{Passphrase, is_sealed, seal_file, unseal_file};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// A sealed key with its passphrase, and a folder to put others in.
 struct Sealed {
@@ -12,19 +13,20 @@ struct Sealed {
     passphrase: Passphrase,
     secret: Vec<u8>,
     sealed: Vec<u8>,
+    /// Only one at a time: the file has one name.
+    turn: Mutex<()>,
 }
 
 /// Made once in a process.
 static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("blindsight-hostile-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    let folder = own_folder("sealed");
     let passphrase = Passphrase::new("correct horse").expect("not empty");
     let path = folder.join("sound.secret");
     let secret = EXCHANGE.client.secret_key().to_vec();
     fs::write(&path, &secret).expect("writable");
     seal_file(&path, &passphrase).expect("a secret key");
     let sealed = fs::read(&path).expect("readable");
-    Sealed { folder, passphrase, secret, sealed }
+    Sealed { folder, passphrase, secret, sealed, turn: Mutex::default() }
 });
 
 /// Sealed secret keys, and plain ones to be sealed: only what was sealed is opened, and a file that is
@@ -33,6 +35,7 @@ static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
 pub fn sealed(input: &[u8]) {
     let Some((&flags, edits)) = input.split_first() else { return };
     let (known, path) = (&*SEALED, SEALED.folder.join("edited.secret"));
+    let _turn = known.turn.lock().unwrap_or_else(PoisonError::into_inner);
     let mut base = known.sealed.clone();
     if flags & 1 == 1 {
         base[10..14].copy_from_slice(&(8u32 << 10).to_le_bytes());

@@ -52,7 +52,7 @@ static SERVING: LazyLock<Serving> = LazyLock::new(|| {
 });
 
 /// A folder for this process; those of processes that are gone are removed.
-fn own_folder(name: &str) -> PathBuf {
+pub(crate) fn own_folder(name: &str) -> PathBuf {
     let all = std::env::temp_dir().join("blindsight-hostile");
     if Path::new("/proc/self").exists() {
         let folders = fs::read_dir(&all).into_iter().flatten().flatten();
@@ -258,7 +258,8 @@ fn check_line(line: &str) {
 pub fn server_files(input: &[u8]) {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| own_folder("files"));
     let Some((&kind, bytes)) = input.split_first() else { return };
-    let folder = &*FOLDER;
+    static TURN: Mutex<()> = Mutex::new(());
+    let (folder, _turn) = (&*FOLDER, TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let file = |name: &str| folder.join(name);
     match kind % 4 {
         0 => {
