@@ -23,7 +23,7 @@
 //!
 //! # Non-goals
 //!
-//! Nothing here knows of tensors, layouts or networks: that is `packing`, which builds circuits.
+//! Nothing here knows of tensors, layouts or networks: that is `layers`, which builds circuits.
 
 pub mod backend;
 mod builder;

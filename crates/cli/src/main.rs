@@ -1,7 +1,7 @@
 //! The `blindsight` command: classifies images that the classifier cannot see.
 //!
 //! Each command is one file in `commands`: its arguments, what it does (a call or two of `client`, `server`
-//! and `packing`), and the report it prints. Everything that computes lies in those libraries.
+//! and `planner`), and the report it prints. Everything that computes lies in those libraries.
 
 mod arguments;
 mod chart;
