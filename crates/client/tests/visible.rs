@@ -176,16 +176,16 @@ fn framed(key: wire::KeyId, second: &[u32], first: &[u32]) -> Vec<u8> {
     wire::seal(&header, &[packed(second), packed(first)].concat())
 }
 
-/// Replies of every kind: sound ones with each class the largest, scores that wrapped around, sentinels that
-/// are not zero, noise that depends on the secret key, and bytes that are no reply.
+/// Replies of every kind: sound ones with each class the largest, scores that wrapped around, zero checks
+/// that are not zero, noise that depends on the secret key, and bytes that are no reply.
 fn forgeries() -> Vec<Forgery> {
     let layout = &public().reply;
     let scores = layout.scores.len();
-    let with = move |score: f64, class: usize, sentinel: f64, copy: f64| -> Forgery {
+    let with = move |score: f64, class: usize, zero_check: f64, range_check: f64| -> Forgery {
         let mut values = vec![0.0; layout.indices().len()];
         values[class] = score;
-        values[scores] = sentinel;
-        values[scores + layout.zero_checks.len() + class] = copy / layout.range_check_divisor;
+        values[scores] = zero_check;
+        values[scores + layout.zero_checks.len() + class] = range_check / layout.range_check_divisor;
         Box::new(move |key| forged(key, &values))
     };
     let capacity = layout.capacity;

@@ -98,15 +98,16 @@ impl Report {
             merged: vec![],
             assumptions,
         };
-        match model {
-            Some(model) if report.problems.is_empty() => report.plan(&model),
-            Some(model) => report.look_at_size(&model),
-            None => {}
+        if let Some(model) = model {
+            report.look_at_size(&model);
+            if report.problems.is_empty() {
+                report.plan(&model);
+            }
         }
         report
     }
 
-    /// A model that has problems is not planned, but may be too large whatever becomes of them.
+    /// A model may be too large whatever becomes of its other problems.
     fn look_at_size(&mut self, model: &Model) {
         if let Err(error) = blindsight_planner::check_size(model) {
             self.problems.push(Problem::of_whole(

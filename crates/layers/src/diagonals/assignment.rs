@@ -89,7 +89,7 @@ impl Pair {
         let slots = to.slots;
         let (ranges, used) = (vec![(0, 0); slots], SlotSet::new(slots));
         let mut pair = Self { ranges, chosen: vec![], used, repeats: 1 };
-        let blocks = Blocks::new(from, to, origin, preference);
+        let blocks = OutputBlocks::new(from, to, origin, preference);
         let mut offsets: Vec<usize> = present.iter().collect();
         let first = offsets.partition_point(|offset| offset + origin < slots);
         offsets.rotate_left(first);
@@ -138,7 +138,7 @@ impl Pair {
 }
 
 /// The blocks of the output, and what they may meet.
-struct Blocks<'a> {
+struct OutputBlocks<'a> {
     from: &'a Placement,
     to: &'a Placement,
     origin: usize,
@@ -150,7 +150,7 @@ struct Blocks<'a> {
     even: Option<(usize, Vec<usize>)>,
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> OutputBlocks<'a> {
     fn new(from: &'a Placement, to: &'a Placement, origin: usize, preference: Preference) -> Self {
         let distinct = to.shifts.len() / to.parts / (to.slots / from.period.max(to.period));
         let (count, slots) = (to.shifts.len(), to.slots);

@@ -474,7 +474,7 @@ fn scores_that_wrapped_around_are_recognised() {
 }
 
 #[test]
-fn a_reply_with_little_room_has_fewer_sentinels_and_then_is_refused() {
+fn a_reply_with_little_room_has_fewer_zero_checks_and_then_is_refused() {
     let zero_checks =
         |scores| ReplyLayout::coefficients(scores, 8.0, 268369921.0, 64).map(|l| l.zero_checks.len());
     assert_eq!([10, 13, 14].map(|scores| zero_checks(scores).unwrap()), [5, 5, 3]);
