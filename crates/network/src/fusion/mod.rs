@@ -17,11 +17,14 @@ mod polynomials;
 mod selection;
 mod sparse;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::layer::{Padding, product};
-use crate::{Error, Fused, FusedOperation, Graph, LinearMap, Metadata, Operator, Shape, Source, limits};
+use crate::{
+    Error, Fused, FusedNode, FusedOperation, Graph, LinearMap, Metadata, Operator, Shape, Source, limits,
+};
 use net::Net;
+use std::collections::HashSet;
 
 /// How many times the multiplications may become so that a level is saved.
 const COST_OF_A_LEVEL: f64 = 1.25;
@@ -46,7 +49,8 @@ impl Graph {
     /// - Units of a linear node that are constant or that nothing reads are left out.
     /// - Channels far from the usual magnitude are scaled to it; `metadata` says how large inputs are.
     ///
-    /// A merged node has the name of the part with the most multiplications.
+    /// A merged node has the name of the part with the most multiplications. Where several nodes come of
+    /// one, the later ones have a number after its name.
     ///
     /// Fails on a graph that [`Graph::shapes`] refuses, on activations that are no polynomials, on windows of
     /// pools above [`crate::limits`], and where merged weights overflow.
@@ -66,6 +70,7 @@ impl Graph {
         reduce(&mut net)?;
         finish(&mut net);
         net.check_finite()?;
+        distinguish(&mut net.fused.nodes);
         Ok(net.fused)
     }
 
@@ -139,4 +144,19 @@ fn finish(net: &mut Net) {
         net.output = net.push_map("identity", shape, net.output, identity);
     }
     debug_assert!(net.nodes().last().is_some_and(|n| matches!(n.operation, FusedOperation::Linear { .. })));
+}
+
+/// Gives every node a name of its own: one node of a file may have become several.
+fn distinguish(nodes: &mut [FusedNode]) {
+    let mut taken: HashSet<String> = nodes.iter().map(|node| node.name.clone()).collect();
+    let mut seen = HashSet::new();
+    for node in nodes {
+        if seen.insert(node.name.clone()) {
+            continue;
+        }
+        let mut numbered = (2..).map(|number| format!("{}/{number}", node.name));
+        node.name = numbered.find(|name| !taken.contains(name)).expect("numbers do not end");
+        taken.insert(node.name.clone());
+        seen.insert(node.name.clone());
+    }
 }

@@ -1,6 +1,7 @@
 //! Fused networks against the graphs they come from, and small cases by hand.
 
 use proptest::prelude::*;
+use std::collections::HashSet;
 
 use crate::testing::{assert_close, numbers};
 use crate::{
@@ -117,14 +118,21 @@ fn fused(graph: &Graph) -> Fused {
     graph.fused(&Metadata::new(graph.input, 0)).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Compares a graph with what it is fused to, for one input, and checks what a fused network promises.
+/// Compares a graph with what it is fused to, for one input.
 fn check(graph: &Graph) -> Result<(), TestCaseError> {
     let fused = fused(graph);
     let input = numbers(1, graph.input.elements());
     assert_close(&fused.infer(&input).unwrap(), &graph.infer(&input).unwrap(), 1e-8);
+    promised(&fused)
+}
+
+/// Checks what a fused network promises.
+pub(crate) fn promised(fused: &Fused) -> Result<(), TestCaseError> {
     let linear = matches!(fused.nodes.last().unwrap().operation, FusedOperation::Linear { .. });
     prop_assert!(linear, "the last node is linear");
+    let mut names = HashSet::new();
     for node in &fused.nodes {
+        prop_assert!(names.insert(&node.name), "two nodes are called {}", node.name);
         if let FusedOperation::Polynomial { polynomial, .. } = &node.operation {
             prop_assert!(polynomial.is_square() || polynomial.degree() > 2);
         }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::search::Map;
 use crate::{Error, Lola, Objective, Options, Packing, Recipe};
-use blindsight_circuit::{Circuit, Counts, Work, clear, dry_run, predict};
+use blindsight_circuit::{Circuit, Counts, Span, Work, clear, dry_run, predict};
 use blindsight_ckks::SecretKey;
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
 use blindsight_layout::Error as LayoutError;
@@ -24,15 +24,14 @@ pub fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// The nodes of a layer that none of its others reads, in order: its ciphertexts.
-fn results(circuit: &Circuit, layer: usize) -> Vec<usize> {
-    let nodes = circuit.layers()[layer].nodes.clone();
-    let operands = nodes.clone().flat_map(|node| circuit.nodes()[node].operation.operands());
+/// The nodes of a span that none of its others reads, in order: its ciphertexts.
+fn results(circuit: &Circuit, span: &Span) -> Vec<usize> {
+    let operands = span.nodes.clone().flat_map(|node| circuit.nodes()[node].operation.operands());
     let read: HashSet<usize> = operands.map(|value| value.index()).collect();
-    nodes.filter(|node| !read.contains(node)).collect()
+    span.nodes.clone().filter(|node| !read.contains(node)).collect()
 }
 
-/// Checks that each layer's result lies where its layout says.
+/// Checks that the result of each layer, and of each operation on it, lies where the layer's layout says.
 fn check_layers(
     assembly: &Assembly,
     chain: &LayerGraph,
@@ -42,32 +41,47 @@ fn check_layers(
 ) -> Result<(), TestCaseError> {
     let values = clear::trace(&assembly.circuit, &assembly.input.write(image).unwrap()).unwrap();
     let fused = model.graph.fused(&model.metadata).unwrap();
+    let named = |name: &str| fused.nodes.iter().position(|node| node.name == name).unwrap();
     let tensors = fused.trace(image).unwrap();
-    for (index, layer) in choice.layers.iter().enumerate().take(chain.layers.len() - 1) {
-        let (layout, _) = layer.sum().unwrap();
-        let placement = Placement::new(&layout.sums());
-        // Layer 2 index of the circuit is the linear one, its square follows.
-        for layer in [2 * index, 2 * index + 1] {
-            let ciphertexts = results(&assembly.circuit, layer);
+    let mut spans = assembly.circuit.layers().iter();
+    for (layer, chosen) in chain.layers.iter().zip(&choice.layers).take(chain.layers.len() - 1) {
+        let placement = Placement::new(&chosen.sum().unwrap().0.sums());
+        let names = std::iter::once(&layer.name).chain(layer.pointwise.iter().map(|p| &p.name));
+        for name in names {
+            let span = spans.next().unwrap();
+            prop_assert_eq!(&span.label.name, name);
+            let ciphertexts = results(&assembly.circuit, span);
             prop_assert_eq!(ciphertexts.len(), placement.ciphertexts);
             let slots = ciphertexts.iter().flat_map(|node| &values[*node]);
-            let mut seen = vec![false; placement.base.len()];
-            for (position, z) in slots.enumerate() {
-                let Some((_, element)) = placement.at(position) else { continue };
-                let expected = tensors[layer].get(element).copied().unwrap_or(1.0);
-                prop_assert!(
-                    (z - expected).abs() < 1e-9,
-                    "layer {} position {}: {}, not {}",
-                    layer,
-                    position,
-                    z,
-                    expected
-                );
-                seen[element] = true;
-            }
-            prop_assert!(seen.into_iter().all(|s| s));
+            check_slots(name, slots, &placement, &tensors[named(name)])?;
         }
     }
+    Ok(())
+}
+
+/// Checks that every element of a tensor, and all its copies, lie where they are placed.
+fn check_slots<'a>(
+    name: &str,
+    slots: impl Iterator<Item = &'a f64>,
+    placement: &Placement,
+    tensor: &[f64],
+) -> Result<(), TestCaseError> {
+    let mut seen = vec![false; placement.base.len()];
+    for (position, z) in slots.enumerate() {
+        let Some((_, element)) = placement.at(position) else { continue };
+        let expected = tensor.get(element).copied().unwrap_or(1.0);
+        let tolerance = 1e-9 * expected.abs().max(1.0);
+        prop_assert!(
+            (z - expected).abs() < tolerance,
+            "{} position {}: {}, not {}",
+            name,
+            position,
+            z,
+            expected
+        );
+        seen[element] = true;
+    }
+    prop_assert!(seen.into_iter().all(|s| s));
     Ok(())
 }
 
