@@ -25,16 +25,28 @@ use std::collections::BTreeSet;
 pub struct Prediction {
     /// The output of the clear run: slots, or the coefficients that are read.
     pub values: Vec<f64>,
-    /// The root mean square of their errors, in the values' units.
-    pub deviation: f64,
-    /// The same for each value by itself: values may differ in what they are sums of.
-    pub deviations: Vec<f64>,
+    /// For each run with errors those of the values, in their units. Errors of one run may depend on each
+    /// other: what is computed of the values is wrong by what is computed of these.
+    pub errors: Vec<Vec<f64>>,
 }
 
-/// How many runs are averaged over: fewer for large circuits, which take their time and have many errors to
-/// average over in each run.
+impl Prediction {
+    /// The root mean square of each value's errors: values may differ in what they are sums of.
+    pub fn deviations(&self) -> Vec<f64> {
+        let mean =
+            |i: usize| self.errors.iter().map(|run| run[i].powi(2)).sum::<f64>() / self.errors.len() as f64;
+        (0..self.values.len()).map(|i| mean(i).sqrt()).collect()
+    }
+
+    /// The root mean square of all errors.
+    pub fn deviation(&self) -> f64 {
+        mean_square(&self.errors.concat()).sqrt()
+    }
+}
+
+/// How many runs are averaged over: fewer for large circuits, which take their time.
 fn runs(circuit: &Circuit) -> u64 {
-    let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 2 };
+    let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 4 };
     (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(least, 8) as u64
 }
 
@@ -59,15 +71,9 @@ pub fn predict(circuit: &Circuit, probe: &[Vec<f64>]) -> Result<Vec<Prediction>,
     let predictions = circuit.outputs().iter().zip(outputs).map(|(output, lanes)| {
         let mut read = lanes.into_iter().map(|slots| clear.read(output, slots));
         let values = read.next().expect("the first lane is the exact one");
-        let mut deviations = vec![0.0; values.len()];
-        let runs = read.len() as f64;
-        for wrong in read {
-            for ((square, a), b) in deviations.iter_mut().zip(&wrong).zip(&values) {
-                *square += (a - b).powi(2) / runs;
-            }
-        }
-        deviations.iter_mut().for_each(|square| *square = square.sqrt());
-        Prediction { deviation: mean_square(&deviations).sqrt(), deviations, values }
+        let error = |wrong: Vec<f64>| wrong.iter().zip(&values).map(|(a, b)| a - b).collect();
+        let errors = read.map(error).collect();
+        Prediction { values, errors }
     });
     Ok(predictions.collect())
 }
@@ -86,16 +92,20 @@ impl Lanes<'_> {
         let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
         for (rotation, products) in steps {
             let mut parts = vec![vec![0.0; slots]; sums.len()];
+            let mut roundings = vec![0.0; slots];
             for Product { plain, lanes, baby_step } in products {
-                let mut factor = self.checked.clear.plain(*plain)?;
+                let factor = self.checked.clear.plain(*plain)?;
                 mean_squares.push(mean_square(&factor));
-                accumulate(&mut parts[0], &factor, &lanes[0], *baby_step);
-                let exact = factor.clone();
-                for ((noisy, part), value) in self.noisy.iter_mut().zip(&mut parts[1..]).zip(&lanes[1..]) {
-                    factor.copy_from_slice(&exact);
-                    noisy.round(&mut factor, *plain);
+                for (part, value) in parts.iter_mut().zip(*lanes) {
                     accumulate(part, &factor, value, *baby_step);
                 }
+                add_squares(&mut roundings, rounding(self.checked.circuit, *plain), &lanes[0], *baby_step);
+            }
+            roundings.iter_mut().for_each(|variance| *variance = variance.sqrt());
+            for (noisy, part) in self.noisy.iter_mut().zip(&mut parts[1..]) {
+                part.iter_mut()
+                    .zip(&roundings)
+                    .for_each(|(z, deviation)| *z += deviation * noisy.random.next());
             }
             for (sum, part) in sums.iter_mut().zip(&mut parts) {
                 part.rotate_left(*rotation);
@@ -133,6 +143,18 @@ impl Lanes<'_> {
             _ => None,
         }
     }
+}
+
+/// The variance of the rounding of a plaintext's slots.
+fn rounding(circuit: &Circuit, plain: Plain) -> Variance {
+    noise::rounding(circuit.parameters()) / circuit.plain(plain).scale.0.powi(2)
+}
+
+/// Adds to the variance of each slot what a factor's rounding, of this variance, makes of a rotated value:
+/// roundings of factors are independent of each other, so one draw stands for all of a sum.
+fn add_squares(variances: &mut [f64], rounding: Variance, value: &[f64], steps: usize) {
+    let rotated = value[steps..].iter().chain(&value[..steps]);
+    variances.iter_mut().zip(rotated).for_each(|(variance, z)| *variance += rounding * z * z);
 }
 
 /// A product of a plaintext and a value, in all lanes, rotated.
@@ -299,10 +321,9 @@ impl Noisy<'_> {
         }
     }
 
-    /// The rounding of a plaintext.
+    /// Rounds a plaintext's slots: an error of the variance of [`rounding`].
     fn round(&mut self, slots: &mut [f64], plain: Plain) {
-        let variance = noise::rounding(self.circuit.parameters());
-        self.random.add_error(slots, variance, self.circuit.plain(plain).scale);
+        self.random.add_error(slots, rounding(self.circuit, plain), Scale(1.0));
     }
 
     fn input(&mut self, exact: &[f64], node: &Node) -> Vec<f64> {

@@ -274,7 +274,7 @@ proptest! {
         // the prediction averages eight draws and the measurement sixteen: the deviation of eight is a
         // quarter of the true one once in 100,000 times.
         for (error, predicted) in errors.iter().zip(&predicted) {
-            let deviation = predicted.deviation;
+            let deviation = predicted.deviation();
             prop_assert!(*error < 4.0 * deviation, "error {error} where {deviation} was predicted");
         }
     }
@@ -317,9 +317,9 @@ fn a_chain_runs_on_many_values() {
         let slots = machine.secret.decrypt(&machine.context, output);
         let largest = slots.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(
-            largest < 8.0 * predicted.deviation,
+            largest < 8.0 * predicted.deviation(),
             "{largest} where {} is the deviation",
-            predicted.deviation
+            predicted.deviation()
         );
     }
 }
@@ -361,8 +361,8 @@ fn prediction_is_the_measured_error() {
     let predicted = predict(&circuit, &inputs).unwrap();
     let expected = clear::run(&circuit, &inputs).unwrap();
     let (_, [measured, _]) = measured(&circuit, &inputs, &expected, 0..40);
-    let ratio = measured / predicted[0].deviation;
-    assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation);
+    let ratio = measured / predicted[0].deviation();
+    assert!((0.6..1.5).contains(&ratio), "measured {measured:e}, predicted {:e}", predicted[0].deviation());
 }
 
 /// A circuit of every operation, with and without rescales, whose first output is read in coefficients and

@@ -328,19 +328,47 @@ impl ReplyLayout {
         all
     }
 
-    /// The root mean square of the scores' errors, for those of the coefficients that are read.
+    /// The root mean square of the scores' errors, for independent errors of the coefficients that are read,
+    /// of these root mean squares.
     pub fn score_deviation(&self, coefficients: &[f64]) -> f64 {
-        let mean_square = |d: &[f64]| d.iter().map(|d| d * d).sum::<f64>() / d.len() as f64;
         match self.form {
-            ReplyForm::Coefficients => mean_square(&coefficients[..self.scores.len()]).sqrt(),
-            ReplyForm::Batch { .. } => mean_square(coefficients).sqrt(),
+            ReplyForm::Coefficients => root_mean_square(&coefficients[..self.scores.len()]),
+            ReplyForm::Batch { .. } => root_mean_square(coefficients),
             ReplyForm::Constants => {
                 let first: Vec<f64> =
                     coefficients.iter().step_by(1 + CONSTANT_ZERO_CHECKS).copied().collect();
-                mean_square(&first).sqrt()
+                root_mean_square(&first)
             }
             // A slot is the first coefficient and twice each other one times a cosine.
-            ReplyForm::Periodic { period, .. } => (mean_square(coefficients) * 2.0 * period as f64).sqrt(),
+            ReplyForm::Periodic { period, .. } => {
+                root_mean_square(coefficients) * (2.0 * period as f64).sqrt()
+            }
+        }
+    }
+
+    /// The root mean square of the scores' errors, for all errors of the coefficients that are read, run by
+    /// run. They may depend on each other: what is wrong in a layer's bias is wrong in all scores.
+    pub fn score_error(&self, runs: &[Vec<f64>]) -> f64 {
+        let scores = |errors: &Vec<f64>| match self.form {
+            ReplyForm::Batch { .. } => errors.clone(),
+            _ => self.in_order(errors)[..self.scores.len()].to_vec(),
+        };
+        root_mean_square(&runs.iter().flat_map(scores).collect::<Vec<f64>>())
+    }
+
+    /// What coefficients are of: scores, zero checks and range checks. It is a linear map.
+    fn in_order(&self, coefficients: &[f64]) -> Vec<f64> {
+        match self.form {
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
+            ReplyForm::Constants => {
+                let each = || coefficients.chunks(1 + CONSTANT_ZERO_CHECKS);
+                each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()
+            }
+            ReplyForm::Periodic { period, .. } => {
+                let mut slots = vec![0.0; period];
+                Embedding::new(period).add_coefficients(coefficients, &mut slots);
+                slots
+            }
         }
     }
 
@@ -354,18 +382,7 @@ impl ReplyLayout {
         if actual != expected {
             return Err(Error::Length { what: "reply", expected, actual });
         }
-        let values = match self.form {
-            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
-            ReplyForm::Constants => {
-                let each = || coefficients.chunks(1 + CONSTANT_ZERO_CHECKS);
-                each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()
-            }
-            ReplyForm::Periodic { period, .. } => {
-                let mut slots = vec![0.0; period];
-                Embedding::new(period).add_coefficients(coefficients, &mut slots);
-                slots
-            }
-        };
+        let values = self.in_order(coefficients);
         let (scores, rest) = values.split_at(self.scores.len());
         let (zero_checks, range_checks) = rest.split_at(self.zero_checks.len());
         Ok(Scores { scores: scores.to_vec(), verdict: self.verdict(scores, zero_checks, range_checks) })

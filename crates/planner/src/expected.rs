@@ -10,10 +10,13 @@ pub(crate) struct Expected {
     pub bound: f64,
     /// Whether the file says so.
     pub is_said: bool,
-    /// The usual size of a score, root mean square: recorded on data, or that of probe inputs.
+    /// The usual size of a score, root mean square: recorded on data, or that of probe inputs, and no more
+    /// than an eighth of the bound.
     pub usual: f64,
     /// The largest score that is known to occur.
     pub reached: f64,
+    /// Whether that is of a few inputs that are unlike the others.
+    pub is_outlier: bool,
 }
 
 /// How many times as large as those of most probe inputs scores of real inputs may be.
@@ -25,7 +28,8 @@ const NOISE: f64 = 0.01;
 /// How many times the usual score fits into the bound, at least: a mean square may come from a few images
 /// that are far off.
 const BOUND_IN_SCORES: f64 = 8.0;
-/// From how many times the largest known score on a bound is far too large.
+/// From how many times the largest known score on a bound is far too large, and from how many times the usual
+/// one on a score is an outlier.
 const LARGE: f64 = 64.0;
 /// The bound of a network whose scores are all zero.
 const OF_ZEROS: f64 = 1.0;
@@ -40,7 +44,9 @@ impl Expected {
         let metadata = &model.metadata;
         let recorded = model.graph.last().and_then(|layer| metadata.ranges.get(&layer.name));
         if let (Some(bound), Some(range)) = (metadata.score_bound, recorded) {
-            return Ok(Self { bound, is_said: true, usual: range.rms, reached: range.max });
+            let usual = range.rms.min(bound / BOUND_IN_SCORES);
+            let is_outlier = range.max > LARGE * range.rms;
+            return Ok(Self { bound, is_said: true, usual, reached: range.max, is_outlier });
         }
         let probed = Probed::new(model)?;
         let reached = recorded.map_or(probed.ring, |range| range.max);
@@ -48,18 +54,18 @@ impl Expected {
             .score_bound
             .unwrap_or_else(|| (HEADROOM * probed.largest.max(reached)).max(f64::MIN_POSITIVE));
         let bound = if bound.is_normal() { bound } else { OF_ZEROS };
-        let usual = recorded.map_or(probed.usual, |range| range.rms);
-        Ok(Self { bound, is_said: metadata.score_bound.is_some(), usual, reached })
+        let usual = recorded.map_or(probed.usual, |range| range.rms).min(bound / BOUND_IN_SCORES);
+        Ok(Self { bound, is_said: metadata.score_bound.is_some(), usual, reached, is_outlier: false })
     }
 
     /// An error that hardly shows.
     pub fn negligible_error(&self) -> f64 {
-        NEGLIGIBLE * self.usual.min(self.bound / BOUND_IN_SCORES)
+        NEGLIGIBLE * self.usual
     }
 
     /// What noise may mask scores: it shows in the second digit.
     pub fn tolerable_noise(&self) -> f64 {
-        NOISE * self.usual.min(self.bound / BOUND_IN_SCORES)
+        NOISE * self.usual
     }
 
     /// Whether scores are known that the bound has no room for.

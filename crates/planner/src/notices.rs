@@ -26,6 +26,13 @@ pub enum Notice {
         /// A bound that would do.
         suggested: f64,
     },
+    /// A few inputs have scores beyond the bound, which are unlike those of all others.
+    Outliers {
+        /// What the file says.
+        bound: f64,
+        /// The largest score that is known to occur.
+        reached: f64,
+    },
     /// The file says a score bound that is far larger than any score.
     LargeBound {
         /// What it says.
@@ -72,7 +79,9 @@ pub fn notices(model: &Model, plan: &Plan) -> Result<Vec<Notice>, Error> {
     if !expected.is_said {
         notices.push(Notice::EstimatedBound { bound });
     }
-    if expected.exceeds_bound() {
+    if expected.exceeds_bound() && expected.is_outlier {
+        notices.push(Notice::Outliers { bound, reached });
+    } else if expected.exceeds_bound() {
         notices.push(Notice::SmallBound { bound, reached, suggested });
     }
     if expected.is_bound_large() {
@@ -110,6 +119,12 @@ impl fmt::Display for Notice {
                 short(*reached),
                 short(*bound),
                 short(*suggested)
+            ),
+            Self::Outliers { bound, reached } => write!(
+                f,
+                "a few inputs have scores up to {}, beyond the model's score bound of {}: they are refused",
+                short(*reached),
+                short(*bound)
             ),
             Self::LargeBound { bound, reached, suggested } => write!(
                 f,

@@ -18,7 +18,7 @@ use crate::private;
 use crate::search::{Map, Search};
 use crate::sharing::share_keys;
 use crate::{Error, Plan, Recipe, sizes};
-use blindsight_circuit::{Circuit, predict};
+use blindsight_circuit::{Circuit, Prediction, predict};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
 use blindsight_layout::{InputLayout, Masking};
@@ -255,11 +255,10 @@ impl<'a> Task<'a> {
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
-            let deviations =
-                deviations(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let errors = errors(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
             let (error, masking) = match kappa {
-                None => (assembly.reply.score_deviation(&deviations), None),
-                Some(kappa) => private::masked(&assembly, deviations, kappa)?,
+                None => (assembly.reply.score_error(&errors), None),
+                Some(kappa) => private::masked(&assembly, &errors, kappa)?,
             };
             let sound = error <= negligible.min(self.allowed(&assembly));
             if best.as_ref().is_none_or(|((least, _), ..)| error < *least) {
@@ -422,14 +421,19 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
     check(Limit::Memory, sizes::memory(circuit), options.max_memory)
 }
 
-/// The root mean square of the error of each coefficient that is read of the reply.
-fn deviations(assembly: &Assembly, image: &[f64]) -> Result<Vec<f64>, Error> {
+/// The errors of all coefficients that are read of the reply, run by run.
+fn errors(assembly: &Assembly, image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
     /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
     const SLOTS: usize = 16;
     let inputs = match assembly.input {
         InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
         _ => assembly.input.write(image)?,
     };
-    let predictions = predict(&assembly.circuit, &inputs)?;
-    Ok(predictions.into_iter().flat_map(|p| p.deviations).collect())
+    Ok(of_all_outputs(&predict(&assembly.circuit, &inputs)?))
+}
+
+/// The errors of all outputs together, run by run.
+pub(crate) fn of_all_outputs(predictions: &[Prediction]) -> Vec<Vec<f64>> {
+    let runs = predictions.first().map_or(0, |prediction| prediction.errors.len());
+    (0..runs).map(|run| predictions.iter().flat_map(|p| &p.errors[run]).copied().collect()).collect()
 }

@@ -27,27 +27,31 @@ use blindsight_layers::Assembly;
 use blindsight_layout::Masking;
 use blindsight_network::Model;
 
-/// The error of a score, root mean square, and the noise that masks a reply whose coefficients have errors of
-/// these deviations.
+/// The error of a score, root mean square, and the noise that masks a reply whose coefficients have these
+/// errors, run by run.
 ///
 /// # Errors
 /// Where there are no integers for so much noise.
 pub(crate) fn masked(
     assembly: &Assembly,
-    mut deviations: Vec<f64>,
+    runs: &[Vec<f64>],
     kappa: u32,
 ) -> Result<(f64, Option<Masking>), Error> {
     let (parameters, scale) = (assembly.circuit.parameters(), assembly.reply.scale);
-    deviations.iter_mut().for_each(|deviation| *deviation = with_zero(parameters, *deviation, scale));
+    let coefficients = runs.first().map_or(0, Vec::len);
+    let deviation =
+        |i: usize| (runs.iter().map(|run| run[i].powi(2)).sum::<f64>() / runs.len() as f64).sqrt();
+    let deviations: Vec<f64> =
+        (0..coefficients).map(|i| with_zero(parameters, deviation(i), scale)).collect();
     let bits = noise_bits(kappa, &deviations, scale);
     if bits > f64::from(MOST_NOISE_BITS) {
         let expected = format!("at most {MOST_NOISE_BITS}: ask for a smaller kappa than {kappa}");
         return Err(Error::does_not_fit("bits of noise in the reply", bits, expected));
     }
     let noise_bits = bits as u32;
-    let noise = noise_deviation(noise_bits, scale);
-    deviations.iter_mut().for_each(|deviation| *deviation = deviation.hypot(noise));
-    Ok((assembly.reply.score_deviation(&deviations), Some(Masking { kappa, noise_bits })))
+    let added = with_zero(parameters, 0.0, scale).hypot(noise_deviation(noise_bits, scale));
+    let masking = assembly.reply.score_deviation(&vec![added; coefficients]);
+    Ok((assembly.reply.score_error(runs).hypot(masking), Some(Masking { kappa, noise_bits })))
 }
 
 /// The best plan with private replies: of the smallest ring that has room for levels so wide that the noise

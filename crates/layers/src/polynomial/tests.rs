@@ -184,7 +184,7 @@ proptest! {
         for (output, predicted) in outputs.iter().zip(&predicted) {
             let squares = output.iter().zip(&predicted.values).map(|(a, b)| (a - b).powi(2));
             let error = (squares.sum::<f64>() / SLOTS as f64).sqrt();
-            prop_assert!(error < 4.0 * predicted.deviation, "{error} where {} is the deviation", predicted.deviation);
+            prop_assert!(error < 4.0 * predicted.deviation(), "{error} where {} is the deviation", predicted.deviation());
         }
     }
 }
@@ -203,15 +203,15 @@ fn the_predicted_error_is_the_measured_one() {
             outputs[0].iter().zip(&predicted.values).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
         };
         let measured = ((0..keys).map(square).sum::<f64>() / (keys * SLOTS as u64) as f64).sqrt();
-        let ratio = measured / predicted.deviation;
-        let (measured, deviation) = (measured.log2(), predicted.deviation.log2());
+        let ratio = measured / predicted.deviation();
+        let (measured, deviation) = (measured.log2(), predicted.deviation().log2());
         println!("{}: measured 2^{measured:.2}, predicted 2^{deviation:.2}", kernel.reason());
         assert!((0.67..1.5).contains(&ratio), "degree {degree}: {ratio} of what was predicted");
     }
 }
 
 fn deviation(circuit: &Circuit, layout: &Layout) -> f64 {
-    predict(circuit, &inputs(layout, 5)).unwrap()[0].deviation
+    predict(circuit, &inputs(layout, 5)).unwrap()[0].deviation()
 }
 
 /// Primes a bit from the scale: squares would double that four times, if the input did not come at the scale

@@ -117,7 +117,7 @@ fn check_encrypted(figures: &Figures, seed: u64) {
         assert!(output.scale().agrees(assembly.reply.scale));
         let slots = secret.decrypt(&context, output);
         for (slot, image) in slots.iter().zip(&images) {
-            let (expected, allowed) = (model.graph.infer(image).unwrap()[o], 8.0 * predicted[o].deviation);
+            let (expected, allowed) = (model.graph.infer(image).unwrap()[o], 8.0 * predicted[o].deviation());
             assert!(
                 (slot - expected).abs() < allowed,
                 "{slot} where {expected} was expected, within {allowed}"

@@ -78,3 +78,18 @@ fn recorded_scores_decide() {
     model.metadata.ranges.insert(name, ValueRange { max: reached, rms: reached / 4.0 });
     assert!(planned(&model).public.score_bound >= reached);
 }
+
+/// A few inputs that are far off spoil neither the precision of the others nor what is said of the bound.
+#[test]
+fn outliers_are_named_and_set_aside() {
+    let mut model = scaled(1.0);
+    model.metadata.score_bound = Some(2.0 * largest_score(&model));
+    let usual = planned(&model);
+    let name = model.graph.nodes.last().unwrap().name.clone();
+    model.metadata.ranges.insert(name, ValueRange { max: 1e12, rms: 1e9 });
+    let plan = planned(&model);
+    assert!(plan.public.predicted_error <= usual.public.predicted_error);
+    let said = notices(&model, &plan).unwrap();
+    assert!(said.iter().any(|notice| matches!(notice, Notice::Outliers { .. })), "{said:?}");
+    assert!(!said.iter().any(|notice| matches!(notice, Notice::SmallBound { .. })), "{said:?}");
+}

@@ -137,7 +137,7 @@ proptest! {
         let Some((_, _, assembly)) = chosen(&model, degree, &options) else { return Ok(()) };
         let image = image(&f);
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap().remove(0);
-        let deviation = assembly.reply.score_deviation(&predicted.deviations);
+        let deviation = assembly.reply.score_error(&predicted.errors);
         let mut machine = Machine::new(&small_parameters(&model, degree), f.seed);
         let other = Machine::new(&small_parameters(&model, degree), f.seed ^ 1).secret;
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
@@ -198,6 +198,33 @@ proptest! {
             prop_assert_eq!([hops, switches], counted);
             Ok(())
         })?;
+    }
+}
+
+/// What is predicted is the root mean square over keys and over scores: those of a reply in slots, too, whose
+/// other values are zeros that hardly anything is wrong with.
+#[test]
+fn the_predicted_error_is_that_of_many_keys() {
+    let figures = Figures { input: Shape::new(1, 12, 12), hidden: Some(20), ..super::CRYPTONETS };
+    let model = model(&figures).unwrap();
+    let image = image(&figures);
+    let expected = model.graph.infer(&image).unwrap();
+    for packing in [Packing::Auto, Packing::Image] {
+        let options = Options { packing, ..Options::default() };
+        let (_, _, assembly) = chosen(&model, 512, &options).expect("it fits");
+        let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
+        let predicted = assembly.reply.score_error(&predicted[0].errors);
+        let runs = 0..64;
+        let squares = runs.clone().flat_map(|seed| {
+            let mut machine = Machine::new(assembly.circuit.parameters(), seed);
+            let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
+            let (coefficients, _) = machine.run(&assembly, &image, &own);
+            let scores = assembly.reply.read(&coefficients).unwrap().scores;
+            expected.iter().zip(scores).map(|(a, b)| (a - b).powi(2)).collect::<Vec<_>>()
+        });
+        let count = runs.end as f64 * expected.len() as f64;
+        let ratio = (squares.sum::<f64>() / count).sqrt() / predicted;
+        assert!((0.75..1.33).contains(&ratio), "{packing}, {:?}: {ratio}", assembly.reply.form);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{CRYPTONETS, Machine, Random, figures, image, layer, model};
 use crate::literature::Chain;
+use crate::planner::of_all_outputs;
 use crate::{Error, Lola, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
@@ -175,12 +176,11 @@ fn networks_of_the_literature_run_encrypted() {
         let assembly = built(lola, &graph, degree);
         let image = Random(6).values(graph.input.elements(), 1.0 / 3.0);
         let predictions = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
-        let deviations: Vec<f64> = predictions.into_iter().flat_map(|p| p.deviations).collect();
         let mut machine = Machine::new(assembly.circuit.parameters(), 7);
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let (coefficients, counts) = machine.run(&assembly, &image, &own);
         assert_eq!(Counts { work: Work::default(), ..dry_run(&assembly.circuit).totals }, counts);
-        let tolerance = 8.0 * assembly.reply.score_deviation(&deviations);
+        let tolerance = 8.0 * assembly.reply.score_error(&of_all_outputs(&predictions));
         assert_scores(&assembly, &graph.infer(&image).unwrap(), &coefficients, tolerance);
 
         let other = Machine::new(assembly.circuit.parameters(), 8).secret;
