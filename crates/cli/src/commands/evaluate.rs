@@ -74,6 +74,8 @@ struct Report {
     too_close: Option<usize>,
     max_abs_error: Option<f64>,
     mean_abs_error: Option<f64>,
+    /// The root mean square that the plan predicts.
+    predicted_error: Option<f64>,
     images_per_second: f64,
     server_images_per_second: Option<f64>,
 }
@@ -101,6 +103,7 @@ impl Evaluate {
     ) -> Outcome<Report> {
         let (name, (plan, plan_ms)) = (model.name.clone(), timed(|| self.plan(&model)));
         let plan = plan?;
+        let predicted_error = Some(plan.public.predicted_error);
         let (mut run, mut journal) = (Run { images, count, interrupted, sums: Sums::default() }, None);
         if let Some(path) = &self.resume {
             let (opened, entries) =
@@ -113,7 +116,7 @@ impl Evaluate {
             let session = Session::with_plan(model, plan, plan_ms)?;
             on_threads(self.threads.into(), || run.finish(&session, journal.as_mut()))?;
         }
-        Ok(run.sums.report(name, resumed))
+        Ok(Report { predicted_error, ..run.sums.report(name, resumed) })
     }
 
     /// The plan, which is one for batches where that was asked for.
@@ -307,6 +310,7 @@ impl Sums {
             too_close: Some(self.too_close),
             max_abs_error: Some(self.largest),
             mean_abs_error: Some(self.errors / (self.count - self.refused).max(1) as f64),
+            predicted_error: None,
             images_per_second: per_second(self.count, self.ms),
             server_images_per_second: Some(per_second(self.count, self.server_ms)),
         }
@@ -338,6 +342,9 @@ impl fmt::Display for Report {
             facts = facts
                 .fact("largest error of a score", format!("{largest:.6}"))
                 .fact("mean error of a score", format!("{mean:.6}"));
+        }
+        if let Some(error) = self.predicted_error {
+            facts = facts.fact("predicted error of a score", format!("{error:.6} root mean square"));
         }
         facts = facts.fact("end to end", format!("{:.1} images a second", self.images_per_second));
         if let Some(server) = self.server_images_per_second {
