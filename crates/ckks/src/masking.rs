@@ -57,6 +57,37 @@ impl Evaluator<'_> {
     ///
     /// Error: the ciphertext's, [`crate::noise::fresh_public`] and [`noise_deviation`].
     ///
+    /// ```
+    /// use blindsight_ckks::{
+    ///     Context, Evaluator, KeyRequirements, Level, ParametersLiteral, Randomness, Scale, SecretKey,
+    ///     SeededEvaluationKeys,
+    /// };
+    /// use blindsight_ring::Kernel;
+    ///
+    /// let literal = ParametersLiteral {
+    ///     degree: 8192,
+    ///     moduli: vec![268369921, 67043329],
+    ///     special: vec![268271617],
+    ///     digit_limbs: 1,
+    /// };
+    /// let context = Context::new(literal.validate()?, Kernel::detect())?;
+    /// let mut randomness = Randomness::from_system()?;
+    /// let secret = SecretKey::generate(&context, &mut randomness);
+    /// // The server gets a public key, with which anybody can encrypt zeros.
+    /// let asked = KeyRequirements { public: Some(Level(0)), ..KeyRequirements::default() };
+    /// let keys = SeededEvaluationKeys::generate(&context, &secret, &asked, &mut randomness, |_| ())?;
+    /// let keys = keys.expand(&context);
+    ///
+    /// let scale = Scale(2f64.powi(20));
+    /// let mean = secret.encrypt(&context, &[0.25; 8192], Level(0), scale, &mut randomness)?;
+    /// let mean = mean.expand(context.basis(Level(0)));
+    /// let reply = Evaluator::new(&context, &keys).masked_reply(&mean, &[0], 12, &mut randomness)?;
+    ///
+    /// let read = secret.decrypt_reply(&context, &reply, &[0])[0];
+    /// assert!((read - 0.25).abs() < 2.0 * 2f64.powi(12 - 20), "noise of 12 bits at a scale of 20");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`reply`](Self::reply), [`Error::MissingKey`], and [`Error::NoiseBits`] for more bits of noise than
     /// [`MOST_NOISE_BITS`].

@@ -38,4 +38,4 @@ pub use input::InputLayout;
 pub use layout::{Axis, Blocks, Digit, Layout, coordinates};
 pub use placement::Placement;
 pub use public_plan::{LARGEST_PLAN_BYTES, Masking, PublicPlan};
-pub use reply::{ReplyForm, ReplyLayout, Scores, Verdict};
+pub use reply::{ReplyErrors, ReplyForm, ReplyLayout, Scores, Verdict};

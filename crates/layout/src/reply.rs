@@ -95,6 +95,17 @@ pub enum Verdict {
     },
 }
 
+/// The root mean squares of what is wrong in a reply.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReplyErrors {
+    /// Of scores.
+    pub score: f64,
+    /// Of values that must be zero; zero where there are none.
+    pub zero_check: f64,
+    /// Of scores less what their range checks say they are; zero where there are none.
+    pub range_check: f64,
+}
+
 /// How many zero checks there are: the most where there is room. Under a wrong key each is within its
 /// tolerance with probability [`TOLERANCE`], and each score agrees with its range check with nearly the same:
 /// `2^-8` each, so with `k` scores and `s` zero checks a label comes with `2^-(8 (s + k))`.
@@ -239,7 +250,7 @@ impl ReplyLayout {
     /// How far a score and its range check may be apart: as far as errors of the tolerance in both can bring
     /// them. A score that wraps around is off by at least twice the capacity, which is almost eight times
     /// that.
-    fn range_check_tolerance(&self) -> f64 {
+    pub fn range_check_tolerance(&self) -> f64 {
         self.tolerance() * (self.range_check_divisor + 1.0)
     }
 
@@ -328,32 +339,38 @@ impl ReplyLayout {
         all
     }
 
-    /// The root mean square of the scores' errors, for independent errors of the coefficients that are read,
-    /// of these root mean squares.
-    pub fn score_deviation(&self, coefficients: &[f64]) -> f64 {
-        match self.form {
-            ReplyForm::Coefficients => root_mean_square(&coefficients[..self.scores.len()]),
-            ReplyForm::Batch { .. } => root_mean_square(coefficients),
-            ReplyForm::Constants => {
-                let first: Vec<f64> =
-                    coefficients.iter().step_by(1 + CONSTANT_ZERO_CHECKS).copied().collect();
-                root_mean_square(&first)
+    /// What is wrong with the values, for all errors of the coefficients that are read, run by run. These may
+    /// depend on each other: what is wrong in a layer's bias is wrong in all scores, and in no zero check.
+    pub fn errors(&self, runs: &[Vec<f64>]) -> ReplyErrors {
+        let (mut scores, mut zero_checks, mut range_checks) = (vec![], vec![], vec![]);
+        for values in runs.iter().map(|run| self.in_order(run)) {
+            if matches!(self.form, ReplyForm::Batch { .. }) {
+                scores.extend(values);
+                continue;
             }
-            // A slot is the first coefficient and twice each other one times a cosine.
-            ReplyForm::Periodic { period, .. } => {
-                root_mean_square(coefficients) * (2.0 * period as f64).sqrt()
-            }
+            let (own, rest) = values.split_at(self.scores.len());
+            let (zeros, checks) = rest.split_at(self.zero_checks.len());
+            range_checks.extend(own.iter().zip(checks).map(|(s, c)| s - c * self.range_check_divisor));
+            scores.extend(own);
+            zero_checks.extend(zeros);
         }
+        let [score, zero_check, range_check] =
+            [scores, zero_checks, range_checks].map(|errors| root_mean_square(&errors));
+        ReplyErrors { score, zero_check, range_check }
     }
 
-    /// The root mean square of the scores' errors, for all errors of the coefficients that are read, run by
-    /// run. They may depend on each other: what is wrong in a layer's bias is wrong in all scores.
-    pub fn score_error(&self, runs: &[Vec<f64>]) -> f64 {
-        let scores = |errors: &Vec<f64>| match self.form {
-            ReplyForm::Batch { .. } => errors.clone(),
-            _ => self.in_order(errors)[..self.scores.len()].to_vec(),
+    /// The same with an independent error of this root mean square added to each coefficient.
+    pub fn with_noise(&self, errors: ReplyErrors, deviation: f64) -> ReplyErrors {
+        let noise = match self.form {
+            // A slot is the first coefficient and twice each other one times a cosine.
+            ReplyForm::Periodic { period, .. } => deviation * (2.0 * period as f64).sqrt(),
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } | ReplyForm::Constants => deviation,
         };
-        root_mean_square(&runs.iter().flat_map(scores).collect::<Vec<f64>>())
+        ReplyErrors {
+            score: errors.score.hypot(noise),
+            zero_check: errors.zero_check.hypot(noise),
+            range_check: errors.range_check.hypot(noise).hypot(noise * self.range_check_divisor),
+        }
     }
 
     /// What coefficients are of: scores, zero checks and range checks. It is a linear map.
@@ -434,8 +451,9 @@ impl ReplyLayout {
 /// From how many capacities on the slots of a batch are noise, and no scores some of which wrapped around.
 const WRAPPED: f64 = 12.0;
 
-fn root_mean_square(slots: &[f64]) -> f64 {
-    (slots.iter().map(|s| s * s).sum::<f64>() / slots.len() as f64).sqrt()
+/// Zero of no values.
+fn root_mean_square(values: &[f64]) -> f64 {
+    (values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }
 
 /// For how many coefficients there is room with so many slots for each value: so many cosines are orthogonal

@@ -25,6 +25,8 @@ const HEADROOM: f64 = 4.0;
 const NEGLIGIBLE: f64 = 0.005;
 /// The share of a score's usual size that the noise of a private reply may have.
 const NOISE: f64 = 0.01;
+/// The share of what a score is usually at most that an error may have.
+const LARGEST: f64 = 0.04;
 /// How many times the usual score fits into the bound, at least: a mean square may come from a few images
 /// that are far off.
 const BOUND_IN_SCORES: f64 = 8.0;
@@ -61,6 +63,11 @@ impl Expected {
     /// An error that hardly shows.
     pub fn negligible_error(&self) -> f64 {
         NEGLIGIBLE * self.usual
+    }
+
+    /// The largest error that a plan may have: beyond it scores would be mostly noise.
+    pub fn largest_error(&self) -> f64 {
+        LARGEST * self.bound / BOUND_IN_SCORES
     }
 
     /// What noise may mask scores: it shows in the second digit.

@@ -21,11 +21,11 @@ use crate::{Error, Plan, Recipe, sizes};
 use blindsight_circuit::{Circuit, Prediction, predict};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
-use blindsight_layout::{InputLayout, Masking};
+use blindsight_layout::{InputLayout, Masking, ReplyErrors, ReplyLayout};
 use blindsight_network::Model;
 
-/// How many times the predicted error must fit into the zero checks' tolerance: at eight deviations no sound
-/// reply is refused.
+/// How many times predicted errors must fit into the tolerances of checks: at eight deviations no sound reply
+/// is refused.
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 
 /// The best plan for a model.
@@ -251,29 +251,28 @@ impl<'a> Task<'a> {
             None => self.expected.negligible_error(),
             Some(_) => self.expected.tolerable_noise(),
         };
-        let mut best: Option<((f64, Option<Masking>), Recipe, Assembly)> = None;
+        let mut best: Option<((ReplyErrors, Option<Masking>), Recipe, Assembly)> = None;
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
-            let errors = errors(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
-            let (error, masking) = match kappa {
-                None => (assembly.reply.score_error(&errors), None),
-                Some(kappa) => private::masked(&assembly, &errors, kappa)?,
+            let runs = runs(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let (errors, masking) = match kappa {
+                None => (assembly.reply.errors(&runs), None),
+                Some(kappa) => private::masked(&assembly, &runs, kappa)?,
             };
-            let sound = error <= negligible.min(self.allowed(&assembly));
-            if best.as_ref().is_none_or(|((least, _), ..)| error < *least) {
-                best = Some(((error, masking), recipe, assembly));
+            let sound = errors.score <= negligible && self.excess(&assembly.reply, &errors).is_none();
+            if best.as_ref().is_none_or(|((least, _), ..)| errors.score < least.score) {
+                best = Some(((errors, masking), recipe, assembly));
             }
             if sound {
                 break;
             }
         }
-        let ((error, masking), recipe, assembly) = best.expect("there is a recipe");
-        let allowed = self.allowed(&assembly);
-        if error > allowed {
-            return Err(Error::Limit { limit: Limit::Error, actual: error, allowed });
+        let ((errors, masking), recipe, assembly) = best.expect("there is a recipe");
+        if let Some((actual, allowed)) = self.excess(&assembly.reply, &errors) {
+            return Err(Error::Limit { limit: Limit::Error, actual, allowed });
         }
-        Plan::new(model, self.options, recipe, &assembly, bound, (error, masking))
+        Plan::new(model, self.options, recipe, &assembly, bound, (errors.score, masking))
     }
 
     /// A refusal of the circuit in words that a user knows: the layer, its values, what to do.
@@ -291,10 +290,16 @@ impl<'a> Task<'a> {
         Error::Magnitude { layer, reached: magnitude, most, bound: self.expected.bound }
     }
 
-    /// The largest error that a score may have.
-    fn allowed(&self, assembly: &Assembly) -> f64 {
-        let tolerable = assembly.reply.tolerance() / TOLERANCE_IN_DEVIATIONS;
-        self.options.max_error.map_or(tolerable, |error| error.min(tolerable))
+    /// An error that is too large, and how large it may be: that of scores for what is asked, those of checks
+    /// for no sound reply to be refused.
+    fn excess(&self, reply: &ReplyLayout, errors: &ReplyErrors) -> Option<(f64, f64)> {
+        let largest = self.expected.largest_error();
+        let limits = [
+            (errors.score, self.options.max_error.map_or(largest, |most| most.min(largest))),
+            (errors.zero_check, reply.tolerance() / TOLERANCE_IN_DEVIATIONS),
+            (errors.range_check, reply.range_check_tolerance() / TOLERANCE_IN_DEVIATIONS),
+        ];
+        limits.into_iter().find(|(actual, allowed)| actual > allowed)
     }
 }
 
@@ -422,7 +427,7 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
 }
 
 /// The errors of all coefficients that are read of the reply, run by run.
-fn errors(assembly: &Assembly, image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
+fn runs(assembly: &Assembly, image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
     /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
     const SLOTS: usize = 16;
     let inputs = match assembly.input {

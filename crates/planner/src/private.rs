@@ -24,10 +24,10 @@ use crate::planner::plan_within;
 use crate::{Error, Plan};
 use blindsight_ckks::masking::{MOST_NOISE_BITS, noise_bits, noise_deviation, with_zero};
 use blindsight_layers::Assembly;
-use blindsight_layout::Masking;
+use blindsight_layout::{Masking, ReplyErrors};
 use blindsight_network::Model;
 
-/// The error of a score, root mean square, and the noise that masks a reply whose coefficients have these
+/// What is wrong in a reply once it is masked, and the noise that masks it, whose coefficients have these
 /// errors, run by run.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub(crate) fn masked(
     assembly: &Assembly,
     runs: &[Vec<f64>],
     kappa: u32,
-) -> Result<(f64, Option<Masking>), Error> {
+) -> Result<(ReplyErrors, Option<Masking>), Error> {
     let (parameters, scale) = (assembly.circuit.parameters(), assembly.reply.scale);
     let coefficients = runs.first().map_or(0, Vec::len);
     let deviation =
@@ -50,8 +50,8 @@ pub(crate) fn masked(
     }
     let noise_bits = bits as u32;
     let added = with_zero(parameters, 0.0, scale).hypot(noise_deviation(noise_bits, scale));
-    let masking = assembly.reply.score_deviation(&vec![added; coefficients]);
-    Ok((assembly.reply.score_error(runs).hypot(masking), Some(Masking { kappa, noise_bits })))
+    let errors = assembly.reply.with_noise(assembly.reply.errors(runs), added);
+    Ok((errors, Some(Masking { kappa, noise_bits })))
 }
 
 /// The best plan with private replies: of the smallest ring that has room for levels so wide that the noise

@@ -137,7 +137,7 @@ proptest! {
         let Some((_, _, assembly)) = chosen(&model, degree, &options) else { return Ok(()) };
         let image = image(&f);
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap().remove(0);
-        let deviation = assembly.reply.score_error(&predicted.errors);
+        let deviation = assembly.reply.errors(&predicted.errors).score;
         let mut machine = Machine::new(&small_parameters(&model, degree), f.seed);
         let other = Machine::new(&small_parameters(&model, degree), f.seed ^ 1).secret;
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
@@ -213,7 +213,7 @@ fn the_predicted_error_is_that_of_many_keys() {
         let options = Options { packing, ..Options::default() };
         let (_, _, assembly) = chosen(&model, 512, &options).expect("it fits");
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
-        let predicted = assembly.reply.score_error(&predicted[0].errors);
+        let predicted = assembly.reply.errors(&predicted[0].errors).score;
         let runs = 0..64;
         let squares = runs.clone().flat_map(|seed| {
             let mut machine = Machine::new(assembly.circuit.parameters(), seed);

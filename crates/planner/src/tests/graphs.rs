@@ -268,7 +268,7 @@ proptest! {
         let Some((_, _, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
         let image = image(&fused, seed);
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap().remove(0);
-        let deviation = assembly.reply.score_error(&predicted.errors);
+        let deviation = assembly.reply.errors(&predicted.errors).score;
         let mut machine = Machine::new(&parameters, seed);
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let (coefficients, counts) = machine.run(&assembly, &image, &own);

@@ -180,7 +180,7 @@ fn networks_of_the_literature_run_encrypted() {
         let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
         let (coefficients, counts) = machine.run(&assembly, &image, &own);
         assert_eq!(Counts { work: Work::default(), ..dry_run(&assembly.circuit).totals }, counts);
-        let tolerance = 8.0 * assembly.reply.score_error(&of_all_outputs(&predictions));
+        let tolerance = 8.0 * assembly.reply.errors(&of_all_outputs(&predictions)).score;
         assert_scores(&assembly, &graph.infer(&image).unwrap(), &coefficients, tolerance);
 
         let other = Machine::new(assembly.circuit.parameters(), 8).secret;
