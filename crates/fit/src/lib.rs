@@ -152,10 +152,11 @@ pub fn fit(
     check(options)?;
     let prepared = prepare::prepared(graph, options.replace_max_pool)?;
     let input_range = data::range(metadata.input_range, inputs);
-    let metadata = Metadata { accuracy: None, input_range, ..metadata.clone() };
+    let metadata = Metadata { accuracy: None, error_ratio: None, input_range, ..metadata.clone() };
     let data = Data::new(graph, &metadata, inputs, labels, options.seed)?;
     let chosen = search::chosen(&prepared, &metadata, &data, options, progress)?;
-    let metadata = measured(&metadata, &chosen.built);
+    let error_ratio = Some(chosen.error_ratio);
+    let metadata = Metadata { error_ratio, ..measured(&metadata, &chosen.built) };
     let count = metadata.labels.len();
     let [before, after] = [graph, &chosen.built.graph].map(|graph| classes(graph, count, inputs, &data));
     let (before, after) = (before?, after?);

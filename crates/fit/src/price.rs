@@ -20,3 +20,17 @@ pub(crate) fn price(graph: &Graph, metadata: &Metadata, options: &Options) -> Re
     let explained = explain(&plan, &model, &options.cost)?;
     Ok(Price { levels: explained.levels, milliseconds: explained.predicted_ms })
 }
+
+/// How many times as large as the planner takes them to be errors are on these inputs, rounded to two digits.
+/// One where nothing can be said.
+pub(crate) fn error_ratio(
+    graph: &Graph,
+    metadata: &Metadata,
+    options: &Options,
+    inputs: &[Vec<f64>],
+) -> Result<f64, Error> {
+    let model = Model::from_bytes("fitted", &graph.to_onnx(metadata)?)?;
+    let plan = planner::plan(&model, options)?;
+    let ratio = planner::error_ratio(&model, &plan, inputs)?.unwrap_or(1.0).clamp(0.01, 100.0);
+    Ok(format!("{ratio:.1e}").parse().unwrap_or(1.0))
+}

@@ -13,7 +13,7 @@ use crate::batch::Batch;
 use crate::build::{Built, build};
 use crate::data::Data;
 use crate::prepare::activations;
-use crate::price::{Price, price};
+use crate::price::{Price, error_ratio, price};
 use crate::{Error, Options, Step, Trial, measured};
 
 /// The degrees that are tried: for each number of levels the highest, and some between. Beyond them the
@@ -23,11 +23,15 @@ const RUNGS: [usize; 6] = [2, 3, 5, 7, 11, 15];
 const MOST_LOWERED: usize = 6;
 /// How many degrees in a row may be tried that no plan runs.
 const MOST_UNPLANNED: usize = 2;
+/// On how many inputs errors are predicted.
+const ERRORS_ON: usize = 6;
 
 /// The network that was chosen.
 pub(crate) struct Chosen {
     pub built: Built,
     pub price: Price,
+    /// How many times as large as on the planner's probe errors are on data.
+    pub error_ratio: f64,
     pub tried: Vec<Trial>,
 }
 
@@ -244,13 +248,27 @@ impl Search<'_> {
         Ok(best)
     }
 
-    /// The candidate as the choice, with its price.
+    /// The candidate as the choice, with its price: that of a plan whose errors are what they are on data.
     fn settled(mut self, candidate: Candidate) -> Result<Chosen, Error> {
-        match self.price(&candidate) {
-            Ok(price) => Ok(Chosen { built: candidate.built, price, tried: self.tried }),
+        let priced = self.price(&candidate).and_then(|_| self.error_ratio(&candidate)).and_then(|ratio| {
+            let metadata = Metadata { error_ratio: Some(ratio), ..measured(self.metadata, &candidate.built) };
+            Ok((price(&candidate.built.graph, &metadata, &self.options.plan)?, ratio))
+        });
+        match priced {
+            Ok((price, error_ratio)) => {
+                Ok(Chosen { built: candidate.built, price, error_ratio, tried: self.tried })
+            }
             Err(error @ Error::RunAway { .. }) => Err(error),
             Err(error) => Err(Error::NoPlan { degrees: candidate.degrees, source: Box::new(error) }),
         }
+    }
+
+    /// How many times as large as on the planner's probe errors are on some of the data.
+    fn error_ratio(&self, candidate: &Candidate) -> Result<f64, Error> {
+        let input = |n: usize| self.data.inputs.image(n).iter().map(|v| f64::from(*v)).collect();
+        let inputs: Vec<Vec<f64>> = (0..ERRORS_ON.min(self.data.len())).map(input).collect();
+        let metadata = measured(self.metadata, &candidate.built);
+        error_ratio(&candidate.built.graph, &metadata, &self.options.plan, &inputs)
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Metadata {
     pub score_bound: Option<f64>,
     /// For each layer by name, how large its outputs were over the training images. Default none.
     pub ranges: BTreeMap<String, ValueRange>,
+    /// How many times as large the errors of an encrypted run are on data as on the planner's probe, if
+    /// known.
+    pub error_ratio: Option<f64>,
 }
 
 /// How large a layer's outputs are.
@@ -55,6 +58,7 @@ impl Metadata {
             input_range: (0.0, 1.0),
             score_bound: None,
             ranges: BTreeMap::new(),
+            error_ratio: None,
         }
     }
 
@@ -95,6 +99,9 @@ impl Metadata {
         if let Some(e) = entry("blindsight.ranges") {
             parsed.ranges = e.ranges()?;
         }
+        parsed.error_ratio = entry("blindsight.error_ratio")
+            .map(|e| e.number("a number from 0.01 to 100", |v| (0.01..=100.0).contains(&v)))
+            .transpose()?;
         Ok(parsed)
     }
 
@@ -124,6 +131,7 @@ impl Metadata {
             ("blindsight.input_range", Some(numbers(&[self.input_range.0, self.input_range.1]))),
             ("blindsight.score_bound", self.score_bound.map(|b| b.to_string())),
             ("blindsight.ranges", (!self.ranges.is_empty()).then_some(ranges)),
+            ("blindsight.error_ratio", self.error_ratio.map(|ratio| ratio.to_string())),
         ];
         Ok(entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }

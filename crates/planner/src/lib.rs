@@ -37,7 +37,7 @@ pub use objective::{Objective, PlanCost};
 pub use options::{DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, OFFERED, Options, Packing, ReplyKind};
 pub use parameters::{candidates, candidates_at, parameters, parameters_of};
 pub use plan::{Plan, Recipe};
-pub use planner::{check_size, plan, plan_for, runner_up};
+pub use planner::{check_size, error_ratio, plan, plan_for, runner_up};
 
 #[cfg(test)]
 mod tests;

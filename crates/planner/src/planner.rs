@@ -255,7 +255,9 @@ impl<'a> Task<'a> {
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
             check_sizes(&assembly, self.options)?;
-            let runs = runs(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let mut runs = runs(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
+            let ratio = model.metadata.error_ratio.unwrap_or(1.0);
+            runs.iter_mut().flatten().for_each(|error| *error *= ratio);
             let (errors, masking) = match kappa {
                 None => (assembly.reply.errors(&runs), None),
                 Some(kappa) => private::masked(&assembly, &runs, kappa)?,
@@ -362,6 +364,24 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
         Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
+}
+
+/// How many times as large as on the planner's probe the errors of a plan's scores are on these inputs: what
+/// a model's metadata say so that predictions hold on data. Inputs that the plan has no room for are left
+/// out; `None` where that are all.
+///
+/// # Errors
+/// Where the plan is not the model's.
+pub fn error_ratio(model: &Model, plan: &Plan, inputs: &[Vec<f64>]) -> Result<Option<f64>, Error> {
+    let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
+    let parameters = &plan.public.validated_parameters()?;
+    let assembly = plan.recipe().assemble(graph, parameters, plan.public.score_bound)?;
+    let error = |input: &[f64]| Ok::<_, Error>(assembly.reply.errors(&runs(&assembly, input)?).score);
+    let probe = error(&blindsight_network::probe::image(graph.input, model.metadata.input_range))?;
+    let squares: Vec<f64> =
+        inputs.iter().filter_map(|input| error(input).ok()).map(|error| error * error).collect();
+    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+    Ok((!squares.is_empty()).then(|| mean.sqrt() / probe))
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.

@@ -1,7 +1,7 @@
 //! Bounds and precision where a file says nothing of its scores, or something wrong.
 
 use super::{CRYPTONETS, model};
-use crate::{Error, Notice, Options, Plan, notices, plan};
+use crate::{Error, Notice, Options, Plan, error_ratio, notices, plan};
 use blindsight_network::{Model, Operator, ValueRange, probe};
 
 /// A model whose scores are so many times as large.
@@ -92,4 +92,20 @@ fn outliers_are_named_and_set_aside() {
     let said = notices(&model, &plan).unwrap();
     assert!(said.iter().any(|notice| matches!(notice, Notice::Outliers { .. })), "{said:?}");
     assert!(!said.iter().any(|notice| matches!(notice, Notice::SmallBound { .. })), "{said:?}");
+}
+
+/// What is known of errors on data is in what is predicted.
+#[test]
+fn predicted_errors_are_those_on_data() {
+    let mut model = scaled(1.0);
+    let plan = planned(&model);
+    let inputs = probe::inputs(model.graph.input, model.metadata.input_range);
+    let ratio = error_ratio(&model, &plan, &inputs[1..5]).unwrap().unwrap();
+    assert!(ratio != 1.0 && (0.2..5.0).contains(&ratio), "{ratio}");
+    let ring = probe::image(model.graph.input, model.metadata.input_range);
+    assert_eq!(error_ratio(&model, &plan, &[ring]).unwrap(), Some(1.0));
+    assert_eq!(error_ratio(&model, &plan, &[]).unwrap(), None);
+    model.metadata.error_ratio = Some(0.5);
+    let halved = planned(&model).public.predicted_error / plan.public.predicted_error;
+    assert!((halved - 0.5).abs() < 1e-12, "{halved}");
 }

@@ -201,30 +201,31 @@ proptest! {
     }
 }
 
-/// What is predicted is the root mean square over keys and over scores: those of a reply in slots, too, whose
-/// other values are zeros that hardly anything is wrong with.
+/// What is predicted is the root mean square over keys: of scores, of zero checks, which hardly anything is
+/// wrong with, and of range checks.
 #[test]
-fn the_predicted_error_is_that_of_many_keys() {
+fn predicted_errors_are_those_of_many_keys() {
     let figures = Figures { input: Shape::new(1, 12, 12), hidden: Some(20), ..super::CRYPTONETS };
     let model = model(&figures).unwrap();
-    let image = image(&figures);
-    let expected = model.graph.infer(&image).unwrap();
     for packing in [Packing::Auto, Packing::Image] {
         let options = Options { packing, ..Options::default() };
         let (_, _, assembly) = chosen(&model, 512, &options).expect("it fits");
-        let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap();
-        let predicted = assembly.reply.errors(&predicted[0].errors).score;
-        let runs = 0..64;
-        let squares = runs.clone().flat_map(|seed| {
+        let (image, reply) = (image(&figures), &assembly.reply);
+        let slots = assembly.input.write(&image).unwrap();
+        let exact = clear::run(&assembly.circuit, &slots).unwrap().remove(0);
+        let predicted = reply.errors(&predict(&assembly.circuit, &slots).unwrap()[0].errors);
+        let run = |seed| {
             let mut machine = Machine::new(assembly.circuit.parameters(), seed);
             let own = SecretKey::from_coefficients(&machine.context, &machine.secret.coefficients()).unwrap();
             let (coefficients, _) = machine.run(&assembly, &image, &own);
-            let scores = assembly.reply.read(&coefficients).unwrap().scores;
-            expected.iter().zip(scores).map(|(a, b)| (a - b).powi(2)).collect::<Vec<_>>()
-        });
-        let count = runs.end as f64 * expected.len() as f64;
-        let ratio = (squares.sum::<f64>() / count).sqrt() / predicted;
-        assert!((0.75..1.33).contains(&ratio), "{packing}, {:?}: {ratio}", assembly.reply.form);
+            coefficients.iter().zip(&exact).map(|(a, b)| a - b).collect()
+        };
+        let measured = reply.errors(&(0..64).map(run).collect::<Vec<_>>());
+        let close = |a: f64, b: f64| (0.75..1.33).contains(&(a / b));
+        let all = close(measured.score, predicted.score)
+            && close(measured.zero_check, predicted.zero_check)
+            && close(measured.range_check, predicted.range_check);
+        assert!(all, "{packing}, {:?}: measured {measured:?}, predicted {predicted:?}", reply.form);
     }
 }
 
