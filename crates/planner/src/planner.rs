@@ -295,7 +295,8 @@ impl<'a> Task<'a> {
     /// An error that is too large, and how large it may be: that of scores for what is asked, those of checks
     /// for no sound reply to be refused.
     fn excess(&self, reply: &ReplyLayout, errors: &ReplyErrors) -> Option<(f64, f64)> {
-        let largest = self.expected.largest_error();
+        // No client accepts a plan with an error beyond what zero checks may be.
+        let largest = self.expected.largest_error().min(reply.tolerance());
         let limits = [
             (errors.score, self.options.max_error.map_or(largest, |most| most.min(largest))),
             (errors.zero_check, reply.tolerance() / TOLERANCE_IN_DEVIATIONS),
