@@ -267,8 +267,8 @@ fn fairness(service: &Running, clients: &[Honest], rounds: usize) -> f64 {
     median((0..rounds).map(ratio).collect())
 }
 
-/// How many times as long as undisturbed the slowest 5 % may take. A request that comes when all cores work on
-/// somebody else's waits for one of them, which has just begun at the worst, and then runs beside another,
+/// How many times as long as undisturbed the slowest 5 % may take. A request that comes when all cores work
+/// on somebody else's waits for one of them, which has just begun at the worst, and then runs beside another,
 /// which shares its memory: twice its own time, and a little. No order in a queue changes that.
 const LATE: f64 = 2.5;
 
