@@ -50,8 +50,14 @@ class Client {
     return this.#call('evaluation_keys');
   }
 
-  encrypt(pixels) {
-    return this.#call('encrypt', pixels);
+  /** Takes pixels as bytes, or numbers. */
+  encrypt(input) {
+    return input instanceof Float64Array ? this.#call('encrypt_numbers', bytes(input)) : this.#call('encrypt', input);
+  }
+
+  /** What is to be said of an input; null where there is nothing. */
+  check(input) {
+    return input instanceof Float64Array ? json(this.#call('check_numbers', bytes(input))) : null;
   }
 
   /** Label, scores and warnings. */
@@ -86,5 +92,6 @@ class Client {
   }
 }
 
+const bytes = (numbers) => new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 const text = (bytes) => new TextDecoder().decode(bytes);
 const json = (bytes) => JSON.parse(text(bytes));

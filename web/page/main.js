@@ -5,9 +5,9 @@ import { dissolve, paintNoise, paintPixels } from './noise.js';
 import { readPicture } from './picture.js';
 import { SAMPLES, sample } from './samples.js';
 import { Sketch } from './sketch.js';
-import { Subject, readsDigits, takesImages } from './subject.js';
+import { Subject, readsDigits } from './subject.js';
 import { dropToken, keepToken, takeToken } from './token.js';
-import { element, milliseconds, say, show, showInvitation, showScores, showTimes, size } from './view.js';
+import { element, milliseconds, say, show, showInvitation, showProblem, showScores, showTimes, size } from './view.js';
 
 /** What is shown of a question, and where. */
 const FACTS = ['fact-subject', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'];
@@ -31,10 +31,11 @@ function start() {
   subject.addEventListener('change', subjectChanged);
   sketch.addEventListener('begin', register);
   sketch.addEventListener('done', ask);
-  const clicked = { undo: () => sketch.undo(), clear: () => subject.clear(), ask, forget };
+  const clicked = { undo: () => sketch.undo(), clear, ask, forget };
   for (const [id, listener] of Object.entries(clicked)) element(id).addEventListener('click', listener);
   element('model').addEventListener('change', ({ target }) => choose(target.value));
   element('file').addEventListener('change', takeFile);
+  element('numbers').addEventListener('input', ({ target }) => writeNumbers(target.value));
   element('remember').addEventListener('change', remember);
   element('token-form').addEventListener('submit', submitToken);
   for (const [event, listener] of Object.entries(heard)) backend.addEventListener(event, ({ detail }) => listener(detail));
@@ -67,6 +68,16 @@ async function takeFile({ target }) {
   say(`${file.name} is ready to be encrypted`);
 }
 
+function writeNumbers(text) {
+  subject.write(text);
+  if (subject.input) register();
+}
+
+function clear() {
+  element('numbers').value = '';
+  subject.clear();
+}
+
 // The server and its networks.
 
 /** Connects to the server, and takes its first network: one with a kept key, or else one that reads digits. */
@@ -75,8 +86,8 @@ async function connect() {
   if (!state.token) return show('key-status', 'No key yet: this page first needs an access token.');
   show('key-status', 'Starting\u2026');
   const connected = await attempt(async () => {
-    const models = (await backend.call('connect', { token: state.token })).filter(({ input }) => takesImages(shapeOf(input)));
-    if (!models.length) throw new Error('This server has no network for images.');
+    const models = await backend.call('connect', { token: state.token });
+    if (!models.length) throw new Error('This server has no network.');
     const digits = (model) => readsDigits(shapeOf(model.input), model.labels);
     state.models = models.sort((a, b) => b.kept - a.kept || digits(b) - digits(a));
   });
@@ -131,12 +142,12 @@ function useNetwork(network) {
   showNothing();
   show('label', '?');
   show('verdict', 'No answer yet.');
-  show('server-status', 'Waiting for a picture.');
+  show('server-status', subject.kind === 'numbers' ? 'Waiting for numbers.' : 'Waiting for a picture.');
   tellKeys();
   showWeight();
   setBusy(false);
   if (state.models.length > 1) say(`${network.id} is ready`);
-  if (subject.pixels) register();
+  if (subject.input) register();
 }
 
 function submitToken(event) {
@@ -223,12 +234,12 @@ const heard = {
 
 /** Asks the server what is drawn or shown, and shows every step. */
 async function ask() {
-  const { pixels } = subject;
-  if (!state.opened || state.busy || !pixels) return;
+  const { input } = subject;
+  if (!state.opened || state.busy || !input) return;
   setBusy(true);
   showNothing();
   let answer = null;
-  await attempt(async () => (answer = await backend.call('classify', { model: state.opened.id, pixels })));
+  await attempt(async () => (answer = await backend.call('classify', { model: state.opened.id, input })));
   await state.dissolving;
   if (answer) showAnswer(answer);
   else showFailure();
@@ -250,7 +261,7 @@ async function showEncryption(excerpt, time) {
   const veil = element('veil');
   veil.hidden = false;
   say(`Encrypted in ${milliseconds(time)}. The server is asked.`);
-  await dissolve(veil, subject.pixels, subject.shape, excerpt);
+  await dissolve(veil, ...subject.picture, excerpt);
   paintNoise(element('noise'), excerpt);
   element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the picture in them';
   element('noise-hint').hidden = true;
@@ -297,13 +308,14 @@ function judge(label, scores) {
 // The page itself.
 
 function subjectChanged() {
-  const { pixels, shape, file } = subject;
-  if (!file) element('file').value = '';
-  element('subject-hint').hidden = Boolean(pixels);
+  const { input, drawn, kind, problem } = subject;
+  if (drawn) element('file').value = '';
+  element('subject-hint').hidden = Boolean(input);
+  if (kind === 'numbers') showProblem(element('numbers').value && problem);
   const preview = element('preview');
-  preview.hidden = !pixels;
-  preview.classList.toggle('whole', file);
-  if (pixels) paintPixels(preview, pixels, shape);
+  preview.hidden = !input;
+  preview.classList.toggle('whole', !drawn);
+  if (input) paintPixels(preview, ...subject.picture);
   enableControls();
 }
 
@@ -316,9 +328,9 @@ function setBusy(busy) {
 
 function enableControls() {
   const { busy, opened } = state;
-  const [nothing, nobody] = [!subject.pixels, busy || !opened];
-  const disabled = { undo: sketch.empty || busy, clear: nothing || busy, ask: nothing || nobody, remember: nobody, forget: nobody };
-  for (const [id, off] of Object.entries({ ...disabled, model: busy, file: busy })) element(id).disabled = off;
+  const [nothing, nobody] = [!subject.input, busy || !opened];
+  const disabled = { undo: sketch.empty || busy, clear: (nothing && !subject.problem) || busy, ask: nothing || nobody, remember: nobody, forget: nobody };
+  for (const [id, off] of Object.entries({ ...disabled, model: busy, file: busy, numbers: busy })) element(id).disabled = off;
 }
 
 /** Where panels are stacked, brings one into view. */

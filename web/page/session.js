@@ -52,12 +52,13 @@ export class Session {
   }
 
   /** Encrypts, asks and decrypts. */
-  async classify(pixels) {
-    const [request, encryption] = timed(() => this.#client.encrypt(pixels));
+  async classify(input) {
+    const warnings = [this.#client.check(input)].filter(Boolean);
+    const [request, encryption] = timed(() => this.#client.encrypt(input));
     this.#tell('encrypted', { bytes: request.length, time: encryption, excerpt: excerpt(request) });
     const { reply, times, roundTrip } = await this.#infer(request);
     const [answer, decryption] = timed(() => this.#client.decrypt(reply));
-    return { ...answer, times, bytes: reply.length, encryption, roundTrip, decryption };
+    return { ...answer, warnings: [...warnings, ...answer.warnings], times, bytes: reply.length, encryption, roundTrip, decryption };
   }
 
   /** Keeps the secret key in the visitor's store, or takes it out again. */

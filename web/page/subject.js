@@ -1,22 +1,27 @@
-// What the visitor wants classified, as pixels for the network that is chosen: a drawing, or an image file.
+// What the visitor wants classified, as the network that is chosen takes it: a drawing, an image file, or numbers.
 
 import { SIDE, rasterise } from './digit.js';
+import { asPicture, read } from './numbers.js';
 import { fitted } from './picture.js';
 
-/** Whether a network reads drawn digits; it takes image files otherwise. */
+/** Whether a network reads drawn digits. */
 export const readsDigits = (shape, labels) =>
   String(shape) === String([1, SIDE, SIDE]) && labels.length === 10 && labels.every((label, digit) => label === String(digit));
 
-/** Whether a network takes images at all: grey, or red, green and blue. */
-export const takesImages = ([channels]) => channels === 1 || channels === 3;
+/** Whether a network takes images: grey, or red, green and blue. It takes numbers otherwise. */
+const takesImages = ([channels, height, width]) => (channels === 1 || channels === 3) && height > 1 && width > 1;
 
 export class Subject extends EventTarget {
-  /** What will be encrypted, in the order channel, row, column; null where there is nothing. */
-  pixels = null;
+  /** What will be encrypted, in the order channel, row, column: bytes of pixels, or numbers; null where there is nothing. */
+  input = null;
   shape = [1, SIDE, SIDE];
-  drawable = true;
+  /** What the network takes: `digits`, `images` or `numbers`. */
+  kind = 'digits';
+  /** What is wrong with the numbers, if anything. */
+  problem = null;
   #sketch;
   #picture = null;
+  #text = '';
 
   /** Watches a drawing. Sends `change` events. */
   constructor(sketch) {
@@ -26,14 +31,20 @@ export class Subject extends EventTarget {
     sketch.addEventListener('change', () => this.#changed());
   }
 
-  /** Whether the subject is an image file. */
-  get file() {
-    return this.#picture !== null;
+  /** Whether what is shown is a drawing. */
+  get drawn() {
+    return this.kind === 'digits' && !this.#picture;
+  }
+
+  /** What is shown of the input: pixels and their shape. */
+  get picture() {
+    return this.kind === 'numbers' ? asPicture(this.input) : [this.input, this.shape];
   }
 
   /** Makes ready for another network. */
   suit(shape, labels) {
-    Object.assign(this, { shape, drawable: readsDigits(shape, labels) });
+    const kind = readsDigits(shape, labels) ? 'digits' : takesImages(shape) ? 'images' : 'numbers';
+    Object.assign(this, { shape, kind });
     this.#changed();
   }
 
@@ -49,14 +60,27 @@ export class Subject extends EventTarget {
     this.#sketch.clear();
   }
 
+  /** Takes numbers as they are written. */
+  write(text) {
+    this.#text = text;
+    this.#changed();
+  }
+
   clear() {
+    this.#text = '';
     this.draw([]);
   }
 
   #changed() {
-    const drawn = this.drawable && !this.#picture;
-    if (drawn) this.pixels = rasterise(this.#sketch.strokes);
-    else this.pixels = this.#picture && fitted(this.#picture, this.shape);
+    this.problem = null;
+    if (this.kind === 'numbers') this.#read();
+    else if (this.drawn) this.input = rasterise(this.#sketch.strokes);
+    else this.input = this.#picture && fitted(this.#picture, this.shape);
     this.dispatchEvent(new Event('change'));
+  }
+
+  #read() {
+    const { numbers = null, problem = null } = read(this.#text, this.shape.reduce((product, side) => product * side, 1));
+    Object.assign(this, { input: numbers, problem });
   }
 }

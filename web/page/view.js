@@ -20,16 +20,45 @@ export function size(bytes) {
   return kibibytes < 1024 ? `${kibibytes.toFixed(kibibytes < 100 ? 1 : 0)} KiB` : `${(kibibytes / 1024).toFixed(1)} MiB`;
 }
 
-/** Says what a network takes: a drawn digit, or an image file. */
-export function showInvitation({ drawable, shape: [channels, height, width] }) {
-  const pixels = `${width} \u00d7 ${height} ${channels === 1 ? 'grey ' : ''}pixels`;
-  for (const id of ['drawing', 'undo', 'samples-box', 'drawing-help-box']) element(id).hidden = !drawable;
-  const [skip, preview] = [element('skip'), element('preview')];
-  Object.assign(skip, { hash: drawable ? '#drawing' : '#file', textContent: drawable ? 'Skip to the drawing area' : 'Skip to the image file' });
-  preview.ariaLabel = `What will be encrypted: the picture as ${width} by ${height} pixels`;
-  const words = drawable ? DIGITS : IMAGES;
-  for (const [id, text] of Object.entries(words(pixels))) show(id, text);
+/** Says what a network takes: a drawn digit, an image file, or numbers. */
+export function showInvitation({ kind, shape }) {
+  for (const id of ['drawing', 'undo', 'samples-box', 'drawing-help-box']) element(id).hidden = kind !== 'digits';
+  element('file-box').hidden = kind === 'numbers';
+  element('numbers-box').hidden = kind !== 'numbers';
+  const [hash, textContent] = SKIP[kind];
+  Object.assign(element('skip'), { hash, textContent });
+  const [words, preview] = WORDS[kind](shape);
+  element('preview').ariaLabel = `What will be encrypted: ${preview}`;
+  for (const [id, text] of Object.entries(words)) show(id, text);
 }
+
+/** Says what is wrong with what was entered; nothing where nothing is. */
+export function showProblem(problem) {
+  show('numbers-problem', problem || '');
+  element('numbers').ariaInvalid = String(Boolean(problem));
+}
+
+const SKIP = {
+  digits: ['#drawing', 'Skip to the drawing area'],
+  images: ['#file', 'Skip to the image file'],
+  numbers: ['#numbers', 'Skip to the numbers'],
+};
+
+const WORDS = {
+  digits: (shape) => [DIGITS(pixels(shape)), `the picture as ${shape[2]} by ${shape[1]} pixels`],
+  images: (shape) => [IMAGES(pixels(shape)), `the picture as ${shape[2]} by ${shape[1]} pixels`],
+  numbers: ([channels, height, width]) => [NUMBERS(channels * height * width), 'the numbers, a grey for each'],
+};
+
+const pixels = ([channels, height, width]) => `${width} \u00d7 ${height} ${channels === 1 ? 'grey ' : ''}pixels`;
+
+const NUMBERS = (count) => ({
+  invitation: 'Enter numbers. The\u00a0server will judge them blindfolded.',
+  'subject-title': 'Your numbers',
+  'subject-hint': `Enter ${count} numbers below`,
+  'subject-note': 'Each number is a grey here; the numbers themselves will be encrypted.',
+  'numbers-label': `${count} numbers, as the network was trained on them:`,
+});
 
 const DIGITS = (pixels) => ({
   invitation: 'Draw a digit. The\u00a0server will read it blindfolded.',

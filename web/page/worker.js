@@ -32,7 +32,7 @@ const methods = {
   },
 
   register: ({ model }) => sessions.get(model).register(),
-  classify: ({ model, pixels }) => sessions.get(model).classify(pixels),
+  classify: ({ model, input }) => sessions.get(model).classify(input),
   remember: ({ model, wanted }) => sessions.get(model).remember(wanted),
   forget: ({ model }) => sessions.get(model).forget(),
 };

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NAME as COLOURS, LABELS, colours } from './support/colours.js';
 import { encode } from './support/png.js';
+import { NAME as SUM, sums } from './support/sums.js';
 import { Recorder } from './support/recorder.js';
 import { serve } from './support/server.js';
 import { PHONE, Visitor, launch, plainInference } from './support/visitor.js';
@@ -366,6 +367,43 @@ test('several networks: one is chosen, each has its own key, and colours stay in
   await visitor.leave();
   own.close();
   await several.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test('numbers are entered, checked and classified', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'blindsight-models-'));
+  const file = join(folder, `${SUM}.onnx`);
+  writeFileSync(file, sums());
+  const own = await serve([file], '--plain-http');
+  const visitor = await Visitor.at(browser, `http://127.0.0.1:${own.port}/#token=${own.token}`);
+  await visitor.ready();
+  await visitor.page.getByRole('heading', { level: 1, name: 'Enter numbers' }).waitFor();
+  assert.ok(await visitor.page.locator('#drawing').isHidden());
+  assert.ok(await visitor.page.locator('#file').isHidden());
+  const numbers = visitor.page.getByLabel('5 numbers');
+  await numbers.fill('1, 2, oops');
+  await visitor.page.getByText('\u201coops\u201d, the 3rd, is no number.').waitFor();
+  await numbers.fill('1 2 3');
+  await visitor.page.getByText('The network takes 5 numbers; 3 are here.').waitFor();
+  assert.ok(await visitor.page.isDisabled('#ask'));
+  for (const [text, label, sum] of [['1.5, -0.25\n0 0 2', 'positive', 3.25], ['-1;-1;-1;0.5;0', 'negative', -2.5]]) {
+    await numbers.fill(text);
+    const answer = await visitor.ask();
+    assert.equal(answer.label, label);
+    answer.scores.forEach((score, n) => assert.ok(Math.abs(score - [sum, -sum][n]) < 0.06, `${score} of ${sum}`));
+  }
+  // What is out of range is clamped, and said here alone.
+  await numbers.fill('9 0 0 0 0');
+  assert.ok(Math.abs((await visitor.ask()).scores[0] - 3) < 0.06);
+  assert.match(await visitor.page.textContent('#verdict'), /clamped|outside/);
+  await visitor.page.click('#clear');
+  assert.equal(await numbers.inputValue(), '');
+  assert.deepEqual(visitor.complaints, []);
+  await visitor.page.setViewportSize(PHONE.viewport);
+  assert.equal(await visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  await visitor.screenshot('numbers-phone');
+  await visitor.leave();
+  await own.stop();
   rmSync(folder, { recursive: true });
 });
 

@@ -69,6 +69,10 @@ operations! {
     evaluation_keys = |session, _| session.evaluation_keys().map(Zeroizing::new);
     /// Takes grey pixels, row by row; the request, for the server.
     encrypt = |session, pixels| session.encrypt(pixels).map(Zeroizing::new);
+    /// Takes numbers, 64-bit floats with the lowest byte first; the request, for the server.
+    encrypt_numbers = |session, numbers| session.encrypt_numbers(numbers).map(Zeroizing::new);
+    /// Takes such numbers; what is to be said of them, as JSON: a text, or null.
+    check_numbers = |session, numbers| json(&session.check_numbers(numbers)?);
     /// Takes the server's reply; the classification as JSON.
     decrypt = |session, reply| json(&session.decrypt(reply)?);
     /// Takes evaluation keys; the address that they are registered under, in hexadecimal digits.

@@ -24,6 +24,9 @@ pub enum Error {
     /// Bytes that are no public plan.
     #[error(transparent)]
     Plan(#[from] blindsight_protocol::Error),
+    /// Bytes that are no numbers.
+    #[error("numbers have 8 bytes each, and {0} bytes came")]
+    Numbers(usize),
     /// Pixels that are no image.
     #[error(transparent)]
     Image(#[from] blindsight_network::Error),
@@ -129,6 +132,23 @@ impl Session {
         Ok(client.encrypt(&image)?)
     }
 
+    /// Encrypts a network's input as numbers, 64-bit floats with the lowest byte first, in the order channel,
+    /// row, column; framed for the server.
+    ///
+    /// # Errors
+    /// Where there is no key, and as [`Client::encrypt_input`].
+    pub fn encrypt_numbers(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.client()?.encrypt_input(&numbers(bytes)?)?)
+    }
+
+    /// What is to be said of such numbers, to the visitor alone: a sentence, or nothing.
+    ///
+    /// # Errors
+    /// Where there is no key, or other than whole numbers.
+    pub fn check_numbers(&self, bytes: &[u8]) -> Result<Option<String>, Error> {
+        Ok(self.client()?.check_input(&numbers(bytes)?).map(|warning| warning.to_string()))
+    }
+
     /// Decrypts a reply.
     ///
     /// # Errors
@@ -157,6 +177,11 @@ impl Session {
     fn client(&self) -> Result<&Client, Error> {
         self.client.as_ref().ok_or(Error::Missing("a secret key"))
     }
+}
+
+fn numbers(bytes: &[u8]) -> Result<Zeroizing<Vec<f64>>, Error> {
+    let (numbers, []) = bytes.as_chunks() else { return Err(Error::Numbers(bytes.len())) };
+    Ok(Zeroizing::new(numbers.iter().map(|number| f64::from_le_bytes(*number)).collect()))
 }
 
 impl PlanSummary {

@@ -115,3 +115,23 @@ fn exported_functions_refuse_with_a_message() {
     exports::wipe_result();
     assert_eq!(exports::result_length(), 0);
 }
+
+#[test]
+fn numbers_are_encrypted_as_pixels_are() {
+    let session = with_key();
+    let keys = session.evaluation_keys().expect("there is a key");
+    let image = sample(4);
+    let bytes = |numbers: &[f64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>();
+    let input = HOST.model.metadata.normalise(&image).expect("the image of the model");
+    let request = session.encrypt_numbers(&bytes(&input)).expect("as many numbers as the network takes");
+    let answer = session.decrypt(&HOST.answer(&keys, &request)).expect("the reply to it");
+    let expected = HOST.model.graph.infer(&input).expect("the network's input");
+    for (score, expected) in answer.scores.iter().zip(&expected) {
+        assert!((score - expected).abs() < 0.15, "{score} encrypted, {expected} plain");
+    }
+    assert_eq!(session.check_numbers(&bytes(&input)).unwrap(), None);
+    let said = session.check_numbers(&bytes(&vec![7.0; input.len()])).unwrap();
+    assert!(said.is_some(), "values out of range are clamped");
+    assert!(matches!(session.encrypt_numbers(&[0; 12]), Err(Error::Numbers(12))));
+    assert!(session.encrypt_numbers(&bytes(&[1.0])).is_err(), "one number is too few");
+}
