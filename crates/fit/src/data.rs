@@ -41,7 +41,7 @@ impl Data {
         let calibration = inputs.len() - inputs.len() / HELD_BACK;
         let labels = labels.map(|labels| order.iter().map(|n| labels[*n]).collect());
         let mut batch = Batch::of(graph.input, inputs, &order);
-        let probe = probe::image(graph.input, metadata.input_range);
+        let probe = probe::usual(graph.input, metadata);
         batch.values.extend(probe.iter().map(|v| *v as f32));
         Ok(Self { inputs: batch.into(), calibration, labels, order })
     }
@@ -67,6 +67,21 @@ pub(crate) fn range(said: (f64, f64), inputs: &[Vec<f64>]) -> (f64, f64) {
     let least = if low < said.0 - slack { low - margin } else { said.0 };
     let largest = if high > said.1 + slack { high + margin } else { said.1 };
     (least, largest)
+}
+
+/// What the numbers of a table or a series usually are: in turn their upper and their lower quartiles, which
+/// are nobody's. `None` for images, whose pixels have one range.
+pub(crate) fn usual(shape: Shape, inputs: &[Vec<f64>]) -> Option<Vec<f64>> {
+    if inputs.is_empty() || (shape.height > 1 && shape.width > 1) {
+        return None;
+    }
+    let quartile = |element: usize| {
+        let mut values: Vec<f64> = inputs.iter().filter_map(|input| input.get(element).copied()).collect();
+        values.sort_by(f64::total_cmp);
+        let quarter = values.len() / 4;
+        values.get(if element.is_multiple_of(2) { values.len() - 1 - quarter } else { quarter }).copied()
+    };
+    (0..shape.elements()).map(quartile).collect()
 }
 
 fn check(shape: Shape, classes: usize, inputs: &[Vec<f64>], labels: Option<&[usize]>) -> Result<(), Error> {
@@ -158,5 +173,14 @@ mod tests {
         assert_ne!(found, labels);
         found.sort_unstable();
         assert_eq!(found, labels);
+    }
+
+    #[test]
+    fn what_is_usual_of_a_table_is_each_features_own() {
+        let rows: Vec<Vec<f64>> = (0..100).map(|i| vec![f64::from(i), 1e3 * f64::from(i), -1.0]).collect();
+        assert_eq!(usual(Shape::vector(3), &rows), Some(vec![74.0, 25e3, -1.0]));
+        assert_eq!(usual(Shape::new(2, 1, 1), &[vec![0.5, 2.0]]), Some(vec![0.5, 2.0]));
+        assert_eq!(usual(Shape::new(1, 2, 2), &[vec![0.0; 4]]), None, "an image");
+        assert_eq!(usual(Shape::vector(3), &[]), None);
     }
 }

@@ -152,7 +152,9 @@ pub fn fit(
     check(options)?;
     let prepared = prepare::prepared(graph, options.replace_max_pool)?;
     let input_range = data::range(metadata.input_range, inputs);
-    let metadata = Metadata { accuracy: None, error_ratio: None, input_range, ..metadata.clone() };
+    let usual_input = data::usual(graph.input, inputs);
+    let metadata =
+        Metadata { accuracy: None, error_ratio: None, input_range, usual_input, ..metadata.clone() };
     let data = Data::new(graph, &metadata, inputs, labels, options.seed)?;
     let chosen = search::chosen(&prepared, &metadata, &data, options, progress)?;
     let error_ratio = Some(chosen.error_ratio);

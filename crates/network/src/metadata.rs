@@ -33,6 +33,9 @@ pub struct Metadata {
     /// How many times as large the errors of an encrypted run are on data as on the planner's probe, if
     /// known.
     pub error_ratio: Option<f64>,
+    /// For a network of numbers what each of them usually is, if known: features of a table have ranges of
+    /// their own. Default none.
+    pub usual_input: Option<Vec<f64>>,
 }
 
 /// How large a layer's outputs are.
@@ -59,6 +62,7 @@ impl Metadata {
             score_bound: None,
             ranges: BTreeMap::new(),
             error_ratio: None,
+            usual_input: None,
         }
     }
 
@@ -99,6 +103,9 @@ impl Metadata {
         if let Some(e) = entry("blindsight.ranges") {
             parsed.ranges = e.ranges()?;
         }
+        parsed.usual_input = entry("blindsight.usual_input")
+            .map(|e| e.numbers(input.elements(), "finite numbers", f64::is_finite))
+            .transpose()?;
         parsed.error_ratio = entry("blindsight.error_ratio")
             .map(|e| e.number("a number from 0.01 to 100", |v| (0.01..=100.0).contains(&v)))
             .transpose()?;
@@ -131,6 +138,7 @@ impl Metadata {
             ("blindsight.input_range", Some(numbers(&[self.input_range.0, self.input_range.1]))),
             ("blindsight.score_bound", self.score_bound.map(|b| b.to_string())),
             ("blindsight.ranges", (!self.ranges.is_empty()).then_some(ranges)),
+            ("blindsight.usual_input", self.usual_input.as_deref().map(numbers)),
             ("blindsight.error_ratio", self.error_ratio.map(|ratio| ratio.to_string())),
         ];
         Ok(entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())

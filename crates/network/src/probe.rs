@@ -2,7 +2,7 @@
 //!
 //! They are the same on every machine: no function is used that platforms round differently.
 
-use crate::Shape;
+use crate::{Metadata, Shape};
 
 /// How many inputs [`inputs`] makes.
 pub const COUNT: usize = 16;
@@ -13,6 +13,11 @@ pub fn image(shape: Shape, (least, largest): (f64, f64)) -> Vec<f64> {
     let plane: Vec<f64> =
         ring(shape.height, shape.width).iter().map(|v| least + (largest - least) * v).collect();
     plane.repeat(shape.channels)
+}
+
+/// The input that errors are predicted on, and magnitudes: what the metadata say is usual, else [`image`].
+pub fn usual(shape: Shape, metadata: &Metadata) -> Vec<f64> {
+    metadata.usual_input.clone().unwrap_or_else(|| image(shape, metadata.input_range))
 }
 
 /// [`COUNT`] inputs of natural kind over the whole range. Images: a ring, blobs, gradients, edges, and noise

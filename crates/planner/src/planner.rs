@@ -22,7 +22,7 @@ use blindsight_circuit::{Circuit, Prediction, predict};
 use blindsight_ckks::Parameters;
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
 use blindsight_layout::{InputLayout, Masking, ReplyErrors, ReplyLayout};
-use blindsight_network::Model;
+use blindsight_network::{Model, probe};
 
 /// How many times predicted errors must fit into the tolerances of checks: at eight deviations no sound reply
 /// is refused.
@@ -245,7 +245,7 @@ impl<'a> Task<'a> {
     /// allowed.
     fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
         let (model, bound) = (self.model, self.expected.bound);
-        let image = blindsight_network::probe::image(self.graph.input, model.metadata.input_range);
+        let image = probe::usual(self.graph.input, &model.metadata);
         let kappa = self.options.reply.kappa();
         let negligible = match kappa {
             None => self.expected.negligible_error(),
@@ -378,11 +378,11 @@ pub fn error_ratio(model: &Model, plan: &Plan, inputs: &[Vec<f64>]) -> Result<Op
     let parameters = &plan.public.validated_parameters()?;
     let assembly = plan.recipe().assemble(graph, parameters, plan.public.score_bound)?;
     let error = |input: &[f64]| Ok::<_, Error>(assembly.reply.errors(&runs(&assembly, input)?).score);
-    let probe = error(&blindsight_network::probe::image(graph.input, model.metadata.input_range))?;
+    let usual = error(&probe::usual(graph.input, &model.metadata))?;
     let squares: Vec<f64> =
         inputs.iter().filter_map(|input| error(input).ok()).map(|error| error * error).collect();
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;
-    Ok((!squares.is_empty()).then(|| mean.sqrt() / probe))
+    Ok((!squares.is_empty()).then(|| mean.sqrt() / usual))
 }
 
 /// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.

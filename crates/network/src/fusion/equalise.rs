@@ -23,7 +23,7 @@ pub(super) fn equalised(net: &mut Net, metadata: &Metadata) {
         return;
     }
     let readers = readers(net);
-    let input = probe::image(net.fused.input, metadata.input_range);
+    let input = probe::usual(net.fused.input, metadata);
     let mut values: Vec<Vec<f64>> = vec![];
     for index in 0..net.nodes().len() {
         let computed = compute(net, index, &input, &values);

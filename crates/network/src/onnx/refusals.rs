@@ -269,6 +269,7 @@ fn metadata_of_the_wrong_form() {
         ("input_range", "1", "2 finite numbers"),
         ("score_bound", "-1", "positive"),
         ("ranges", "{", "JSON"),
+        ("usual_input", "1,2", "72 finite numbers"),
         ("error_ratio", "0", "from 0.01 to 100"),
         ("ranges", r#"{"c":{"max":-1,"rms":0}}"#, "negative"),
     ] {
