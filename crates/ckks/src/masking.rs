@@ -67,8 +67,8 @@ impl Evaluator<'_> {
     /// let literal = ParametersLiteral {
     ///     degree: 8192,
     ///     moduli: vec![268369921, 67043329],
-    ///     special: vec![268271617],
-    ///     digit_limbs: 1,
+    ///     special: vec![268271617, 268238849],
+    ///     digit_limbs: 2,
     /// };
     /// let context = Context::new(literal.validate()?, Kernel::detect())?;
     /// let mut randomness = Randomness::from_system()?;
