@@ -263,7 +263,7 @@ async function showEncryption(excerpt, time) {
   say(`Encrypted in ${milliseconds(time)}. The server is asked.`);
   await dissolve(veil, ...subject.picture, excerpt);
   paintNoise(element('noise'), excerpt);
-  element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the picture in them';
+  element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the input in them';
   element('noise-hint').hidden = true;
   show('fact-subject', 'nothing');
   show('server-status', 'Computing on numbers it cannot read.');

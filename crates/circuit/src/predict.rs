@@ -31,13 +31,6 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The root mean square of each value's errors: values may differ in what they are sums of.
-    pub fn deviations(&self) -> Vec<f64> {
-        let mean =
-            |i: usize| self.errors.iter().map(|run| run[i].powi(2)).sum::<f64>() / self.errors.len() as f64;
-        (0..self.values.len()).map(|i| mean(i).sqrt()).collect()
-    }
-
     /// The root mean square of all errors.
     pub fn deviation(&self) -> f64 {
         mean_square(&self.errors.concat()).sqrt()

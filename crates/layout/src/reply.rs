@@ -339,8 +339,9 @@ impl ReplyLayout {
         all
     }
 
-    /// What is wrong with the values, for all errors of the coefficients that are read, run by run. These may
-    /// depend on each other: what is wrong in a layer's bias is wrong in all scores, and in no zero check.
+    /// What is wrong with the values, in units of scores, for the errors of all coefficients that are read,
+    /// run by run. These may depend on each other: what is wrong in a layer's bias is wrong in all scores,
+    /// and in no zero check.
     pub fn errors(&self, runs: &[Vec<f64>]) -> ReplyErrors {
         let (mut scores, mut zero_checks, mut range_checks) = (vec![], vec![], vec![]);
         for values in runs.iter().map(|run| self.in_order(run)) {
@@ -359,17 +360,25 @@ impl ReplyLayout {
         ReplyErrors { score, zero_check, range_check }
     }
 
-    /// The same with an independent error of this root mean square added to each coefficient.
+    /// The same with an independent error of this root mean square, in units of scores, added to each
+    /// coefficient that is read.
     pub fn with_noise(&self, errors: ReplyErrors, deviation: f64) -> ReplyErrors {
         let noise = match self.form {
             // A slot is the first coefficient and twice each other one times a cosine.
             ReplyForm::Periodic { period, .. } => deviation * (2.0 * period as f64).sqrt(),
             ReplyForm::Coefficients | ReplyForm::Batch { .. } | ReplyForm::Constants => deviation,
         };
+        let with = |error: f64, noise: f64, checks: &[usize]| {
+            if checks.is_empty() { error } else { error.hypot(noise) }
+        };
         ReplyErrors {
             score: errors.score.hypot(noise),
-            zero_check: errors.zero_check.hypot(noise),
-            range_check: errors.range_check.hypot(noise).hypot(noise * self.range_check_divisor),
+            zero_check: with(errors.zero_check, noise, &self.zero_checks),
+            range_check: with(
+                errors.range_check,
+                noise * self.range_check_divisor.hypot(1.0),
+                &self.range_checks,
+            ),
         }
     }
 

@@ -25,7 +25,8 @@ const HEADROOM: f64 = 4.0;
 const NEGLIGIBLE: f64 = 0.005;
 /// The share of a score's usual size that the noise of a private reply may have.
 const NOISE: f64 = 0.01;
-/// The share of what a score is usually at most that an error may have.
+/// The share of what a score is usually at most that an error may have, root mean square: from half of that
+/// on a notice says that it shows.
 const LARGEST: f64 = 0.04;
 /// How many times the usual score fits into the bound, at least: a mean square may come from a few images
 /// that are far off.
@@ -65,7 +66,7 @@ impl Expected {
         NEGLIGIBLE * self.usual
     }
 
-    /// The largest error that a plan may have: beyond it scores would be mostly noise.
+    /// The largest error that a plan may have unless less is asked for. It is much: a notice says so.
     pub fn largest_error(&self) -> f64 {
         LARGEST * self.bound / BOUND_IN_SCORES
     }

@@ -56,6 +56,7 @@ fn entries_say_the_same() {
         ("blindsight.labels", "cat, dog,eel"),
         ("blindsight.score_bound", "38.125"),
         ("blindsight.ranges", r#"{"conv \"1\"": {"max": 5.0, "rms": 1.25}}"#),
+        ("blindsight.usual_input", "0.5,-1,2,3"),
         ("blindsight.error_ratio", "1.6"),
     ]);
     metadata = metadata.with_normalisation(vec![0.1307, 0.1], vec![0.3081, 3.0]).unwrap();
