@@ -14,7 +14,6 @@ use crate::rotate_and_sum::{CheapestSum, RotateAndSum};
 use blindsight_circuit::{BabySteps, Counts, Factors, Hoisting, Tally, TransformShape};
 use blindsight_ckks::{GiantOrder, Level, MOST_REPEATS, Parameters, Rescale};
 use blindsight_layout::{Blocks, Layout};
-use std::ops::Add;
 use std::sync::Arc;
 
 /// The costs of all steps of a network.
@@ -41,6 +40,13 @@ struct InSlots<'a> {
     layer: &'a Layer,
     from: Vec<&'a Arrangement>,
     to: &'a Arrangement,
+}
+
+/// Whether a ciphertext of the output pays for the pre-rotated inputs that it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inputs {
+    Paid,
+    Free,
 }
 
 impl<'a> DiagonalCosts<'a> {
@@ -90,20 +96,31 @@ impl<'a> DiagonalCosts<'a> {
         })
     }
 
-    /// What so many products cost at least, given for each ciphertext of output and input.
+    /// What so many products cost at least, given for each ciphertext of output and input. Pre-rotated inputs
+    /// serve all rows: one of these pays for them, whichever makes the bound the highest, and to the others
+    /// they are free.
     fn least_cost(&self, factors: &[Vec<Factors>], level: Level) -> Cost {
         let tally = Tally::new(self.network.parameters, level);
-        factors.iter().map(|row| self.least_row(&tally, row)).fold(Cost::default(), Cost::add)
+        let least = |row: &[Factors], inputs| self.least_row(&tally, row, inputs);
+        if let [row] = factors {
+            return least(row, Inputs::Paid);
+        }
+        let none = (Cost::default(), Cost::default());
+        let (_, bound) = factors.iter().fold(none, |(free, bound), row| {
+            let (of_row, paid) = (least(row, Inputs::Free), least(row, Inputs::Paid));
+            (free + of_row, (bound + of_row).max(free + paid))
+        });
+        bound
     }
 
     /// The same for one ciphertext of the output: by the best hoisting and number of giant steps, each of
     /// which meets all baby steps.
-    fn least_row(&self, tally: &Tally<'_>, row: &[Factors]) -> Cost {
-        let ways = HOISTINGS.map(|hoisting| self.least_hoisted(tally, row, hoisting));
+    fn least_row(&self, tally: &Tally<'_>, row: &[Factors], inputs: Inputs) -> Cost {
+        let ways = HOISTINGS.map(|hoisting| self.least_hoisted(tally, row, hoisting, inputs));
         ways.into_iter().min().expect("there are ways")
     }
 
-    fn least_hoisted(&self, tally: &Tally<'_>, row: &[Factors], hoisting: Hoisting) -> Cost {
+    fn least_hoisted(&self, tally: &Tally<'_>, row: &[Factors], hoisting: Hoisting, inputs: Inputs) -> Cost {
         let mut factors = row.iter().copied().sum::<Factors>();
         if factors.count == 0 {
             factors = Factors::repeating(1, MOST_REPEATS);
@@ -126,7 +143,7 @@ impl<'a> DiagonalCosts<'a> {
                 break;
             }
             let baby_steps = read()
-                .map(|terms| self.fewest_baby_steps(tally, terms.div_ceil(giant_steps), hoisting))
+                .map(|terms| self.fewest_baby_steps(tally, terms.div_ceil(giant_steps), hoisting, inputs))
                 .sum();
             least = least.min(cost(products + baby_steps));
         }
@@ -134,12 +151,19 @@ impl<'a> DiagonalCosts<'a> {
     }
 
     /// So many baby steps of one input: the input itself is one of them where that is cheaper than a
-    /// rotation.
-    fn fewest_baby_steps(&self, tally: &Tally<'_>, count: usize, hoisting: Hoisting) -> Counts {
-        let with_it = tally.baby_steps(BabySteps { rotated: count - 1, unrotated: true }, hoisting);
-        let without = tally.baby_steps(BabySteps { rotated: count, unrotated: false }, hoisting);
-        [with_it, without]
+    /// rotation; and where pre-rotated inputs are free, each may be one of these.
+    fn fewest_baby_steps(
+        &self,
+        tally: &Tally<'_>,
+        count: usize,
+        hoisting: Hoisting,
+        inputs: Inputs,
+    ) -> Counts {
+        let made = |rotated, unrotated| tally.baby_steps(BabySteps { rotated, unrotated }, hoisting);
+        let pre_rotated = (inputs == Inputs::Free).then(|| made(0, true) * count);
+        [made(count - 1, true), made(count, false)]
             .into_iter()
+            .chain(pre_rotated)
             .min_by_key(|counts| self.costs.cost(&Resources::of(*counts)))
             .expect("there are two")
     }
@@ -155,7 +179,8 @@ impl<'a> DiagonalCosts<'a> {
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
                 best = Some((cost, plain.split, sum));
             }
-            if best.as_ref().is_some_and(|(least, ..)| least_pre_rotated >= *least) {
+            let shared = plain.transforms.len() > 1;
+            if !shared && best.as_ref().is_some_and(|(least, ..)| least_pre_rotated >= *least) {
                 continue;
             }
             for shapes in way.pre_rotated(units) {
@@ -174,7 +199,7 @@ impl<'a> DiagonalCosts<'a> {
     }
 
     /// What a split costs with its best sum; and what it would cost at least with baby steps made in two
-    /// rotations, which saves keys and nothing else.
+    /// rotations, which saves keys, and nothing else where there is one ciphertext of output.
     fn shapes_cost(
         &self,
         shapes: &Shapes,
