@@ -67,6 +67,8 @@ struct Layer {
     units: Units,
     /// Whether diagonals are the same wherever they are counted from.
     is_fixed: bool,
+    /// Whether products are rescaled, or what is summed of them.
+    rescale: Rescale,
     /// The rotations of its rotate-and-sum, and the level that they are made at.
     sum: (Vec<usize>, Level),
 }
@@ -99,11 +101,12 @@ fn keys<'l>(layers: impl Iterator<Item = &'l Layer>) -> BTreeMap<usize, Level> {
 impl Layer {
     fn new(layer: &blindsight_layers::Layer, from: Option<Vec<&Layout>>, chosen: &LayerChoice) -> Self {
         let level = layer.level;
-        let sum = chosen.sum().map_or((vec![], level), |(output, sum)| {
-            let at = if sum.before() == Rescale::Yes { level.below().unwrap_or(level) } else { level };
-            (sum.rotations(output.blocks.spacing).concat(), at)
-        });
-        let bare = Self { level, split: None, diagonals: None, units: Units::new(), is_fixed: false, sum };
+        let rescale = chosen.sum().map_or(Rescale::Yes, |(_, sum)| sum.before());
+        let at = if rescale == Rescale::Yes { level.below().unwrap_or(level) } else { level };
+        let rotations = chosen.sum().map(|(output, sum)| sum.rotations(output.blocks.spacing).concat());
+        let sum = (rotations.unwrap_or_default(), at);
+        let (split, diagonals) = (None, None);
+        let bare = Self { level, split, diagonals, units: Units::new(), is_fixed: false, rescale, sum };
         let (LayerChoice::Diagonals { output, preference, split, .. }, Some(from)) = (chosen, from) else {
             return bare;
         };
@@ -136,7 +139,7 @@ impl Layer {
         let own = diagonals.giant_steps(split.origin, split.span, &mut marks).ordered(split.order);
         let shapes = own.shapes(split.stride, &mut marks).hoisted(split.hoisting);
         let cost = |shapes: &Shapes, keys: f64| {
-            let counts = products(parameters, shapes, self.level, Rescale::Yes);
+            let counts = products(parameters, shapes, self.level, self.rescale);
             costs.cost(&Resources::of(counts).with_keys(keys))
         };
         let mut best = (cost(&shapes, self.added(&split, costs, others)), split);

@@ -2,10 +2,11 @@
 
 use crate::arguments::{ModelArgument, PlanFlags, PrecisionFlags};
 use crate::failure::{During, Failure, Outcome};
-use crate::inputs;
 use crate::remote::{self, ServerFlags};
 use crate::report::{Facts, Table, bytes, emit, milliseconds};
 use crate::session::{Round, Session};
+use crate::threads::on_threads;
+use crate::{inputs, machine};
 use blindsight_client::{Classification, printable};
 use blindsight_data::{InputSource, InputSpec};
 use blindsight_network::FinalActivation;
@@ -121,7 +122,7 @@ impl Classify {
     fn here(&self, model: ModelArgument, source: &InputSource) -> Outcome<Report> {
         let model = model.load()?;
         let inputs = [inputs::load(source, &InputSpec::of(&model))?];
-        let session = Session::open(model, &self.plan)?;
+        let session = on_threads(machine::cores(), || Session::open(model, &self.plan))?;
         let round = session.classify(&inputs)?;
         let report =
             Report::new(&session, round, session.plain_scores(&inputs)?, self.precision.exact_scores);

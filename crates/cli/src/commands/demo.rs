@@ -8,6 +8,7 @@ use crate::preview::half_blocks;
 use crate::report::{Table, bytes, emit, milliseconds};
 use crate::session::{Session, Setup, Times, timed};
 use crate::shipped;
+use crate::threads::on_threads;
 use blindsight_network::Image;
 use serde::Serialize;
 use std::fmt;
@@ -64,7 +65,7 @@ impl Demo {
     fn report(&self) -> Outcome<Report> {
         let model = shipped::model(MODEL)?;
         let picture = shipped::digit(self.digit.into(), &model)?;
-        let session = Session::open(model, &PlanFlags::default())?;
+        let session = on_threads(machine::cores(), || Session::open(model, &PlanFlags::default()))?;
         let inputs = [session.model.input(&picture)?];
         let round = session.classify(&inputs)?;
         let plain = session.plain_scores(&inputs)?;

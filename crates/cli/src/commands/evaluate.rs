@@ -4,6 +4,7 @@ use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
 use crate::inputs::{self, Notes};
 use crate::journal::{Entry, Journal, Subject};
+use crate::machine;
 use crate::progress;
 use crate::report::{Facts, emit, percent};
 use crate::session::{Round, Session, timed};
@@ -113,7 +114,7 @@ impl Evaluate {
         }
         let resumed = self.resume.as_ref().map(|_| run.sums.count);
         if run.sums.count < count {
-            let session = Session::with_plan(model, plan, plan_ms)?;
+            let session = on_threads(machine::cores(), || Session::with_plan(model, plan, plan_ms))?;
             on_threads(self.threads.into(), || run.finish(&session, journal.as_mut()))?;
         }
         Ok(Report { predicted_error, ..run.sums.report(name, resumed) })

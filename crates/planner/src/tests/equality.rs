@@ -150,9 +150,11 @@ proptest! {
         for (expected, score) in model.graph.infer(&image).unwrap().iter().zip(&read.scores) {
             prop_assert!((expected - score).abs() < 12.0 * deviation, "{} for {}", score, expected);
         }
-        // Where every weight between was drawn as zero, scores are constants, which any key reads.
-        let blank = model.graph.infer(&vec![0.0; image.len()]).unwrap();
-        if blank == model.graph.infer(&image).unwrap() {
+        // Where weights between were drawn as zeros, or next to it, scores are constants beside their errors,
+        // which any key reads.
+        let scores = |image: &[f64]| model.graph.infer(image).unwrap();
+        let (blank, scores) = (scores(&vec![0.0; image.len()]), scores(&image));
+        if blank.iter().zip(&scores).all(|(a, b)| (a - b).abs() < deviation) {
             return Ok(());
         }
         let (foreign, _) = machine.run(&assembly, &image, &other);
