@@ -20,8 +20,11 @@ const MODELS: &[(&str, &[u8])] = &[
     model!("mlp-mnist"),
     model!("conv2x2-mnist"),
     model!("tutorial-mnist"),
+    #[cfg(feature = "large-models")]
     model!("lenet-mnist"),
+    #[cfg(feature = "large-models")]
     model!("lola-cifar10"),
+    #[cfg(feature = "large-models")]
     model!("cifar10"),
 ];
 

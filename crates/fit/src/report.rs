@@ -1,7 +1,10 @@
 //! What a fit tells.
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 /// What was done to a network, and what it cost.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// How many inputs there were.
     pub count: usize,
@@ -30,7 +33,7 @@ pub struct Report {
 }
 
 /// An activation and the polynomial in its place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FittedActivation {
     /// The node.
     pub name: String,
@@ -62,5 +65,17 @@ impl Trial {
     /// The highest degree, 1 where there is none.
     pub fn degree(&self) -> usize {
         self.degrees.iter().copied().max().unwrap_or(1)
+    }
+}
+
+impl Serialize for Trial {
+    /// With the highest degree, for whoever compares uniform ones.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Trial", 4)?;
+        fields.serialize_field("degree", &self.degree())?;
+        fields.serialize_field("degrees", &self.degrees)?;
+        fields.serialize_field("accuracy", &self.accuracy)?;
+        fields.serialize_field("predicted_ms", &self.predicted_ms)?;
+        fields.end()
     }
 }

@@ -13,6 +13,7 @@
 //!
 //! How layers are computed is not known here, and nothing here holds or needs a secret.
 
+pub mod check;
 mod costs;
 mod error;
 mod expected;
@@ -27,6 +28,7 @@ mod planner;
 mod private;
 mod search;
 mod sharing;
+mod simulate;
 pub mod sizes;
 
 pub use error::{Error, Limit};
@@ -38,6 +40,7 @@ pub use options::{DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, OFFERED, Options, Pac
 pub use parameters::{candidates, candidates_at, parameters, parameters_of};
 pub use plan::{Plan, Recipe};
 pub use planner::{check_size, error_ratio, plan, plan_for, runner_up};
+pub use simulate::simulated_errors;
 
 #[cfg(test)]
 mod tests;

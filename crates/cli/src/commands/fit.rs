@@ -8,11 +8,11 @@ use crate::scatter::{Point, Scatter};
 use crate::threads::on_threads;
 use crate::{configuration, files, machine, progress};
 use blindsight_data::{Dataset, InputSpec, Split};
-use blindsight_fit::{FittedActivation, Options, Step, Trial, fit};
+use blindsight_fit::{Options, Step, Trial, fit};
 use blindsight_network::{Metadata, Model};
 use serde::Serialize;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Replaces activations by polynomials and corrects the weights, on calibration data
 ///
@@ -68,39 +68,8 @@ enum Replaced {
 struct Report {
     model: String,
     out: PathBuf,
-    count: usize,
-    held_back: usize,
-    accuracy_before: Option<f64>,
-    accuracy_after: Option<f64>,
-    /// A share, as accuracies are.
-    agree: f64,
-    score_bound: f64,
-    score_rms: f64,
-    score_spread: f64,
-    levels: usize,
-    predicted_ms: f64,
-    activations: Vec<Activation>,
-    tried: Vec<Tried>,
-}
-
-#[derive(Debug, Serialize)]
-struct Activation {
-    name: String,
-    function: &'static str,
-    degree: usize,
-    low: f64,
-    high: f64,
-    rms_error: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Tried {
-    /// The highest of all.
-    degree: usize,
-    /// Activation by activation.
-    degrees: Vec<usize>,
-    accuracy: f64,
-    predicted_ms: Option<f64>,
+    #[serde(flatten)]
+    fit: blindsight_fit::Report,
 }
 
 /// Inputs, normalised, and their classes.
@@ -134,7 +103,7 @@ impl Fit {
         });
         bar.finish_and_clear();
         let fitted = fitted.during(|| format!("fitting {}", model.name))?;
-        let report = Report::new(&model.name, &self.out, fitted.report);
+        let report = Report { model: model.name.clone(), out: self.out.clone(), fit: fitted.report };
         let fitted = Model { graph: fitted.graph, metadata: fitted.metadata, ..model };
         let bytes = fitted.to_onnx()?;
         if let Some(path) = &self.plot {
@@ -214,59 +183,26 @@ fn listed(degrees: &[usize]) -> String {
 }
 
 impl Report {
-    fn new(model: &str, out: &Path, report: blindsight_fit::Report) -> Self {
-        let activation = |FittedActivation { name, function, degree, low, high, rms_error }| Activation {
-            name,
-            function,
-            degree,
-            low,
-            high,
-            rms_error,
-        };
-        let tried = |trial: Trial| Tried {
-            degree: trial.degree(),
-            accuracy: trial.accuracy,
-            predicted_ms: trial.predicted_ms,
-            degrees: trial.degrees,
-        };
-        Self {
-            model: model.into(),
-            out: out.into(),
-            count: report.count,
-            held_back: report.held_back,
-            accuracy_before: report.accuracy_before,
-            accuracy_after: report.accuracy_after,
-            agree: report.agree,
-            score_bound: report.score_bound,
-            score_rms: report.score_rms,
-            score_spread: report.score_spread,
-            levels: report.levels,
-            predicted_ms: report.predicted_ms,
-            activations: report.activations.into_iter().map(activation).collect(),
-            tried: report.tried.into_iter().map(tried).collect(),
-        }
-    }
-
     /// Accuracy against predicted latency of what was tried and has a plan.
     fn plot(&self) -> Scatter {
-        let point = |tried: &Tried| {
-            let chosen = self.activations.iter().map(|a| a.degree).eq(tried.degrees.iter().copied());
-            let uniform = tried.degrees.iter().all(|d| *d == tried.degree);
-            let label = if uniform { format!("degree {}", tried.degree) } else { listed(&tried.degrees) };
+        let point = |tried: &Trial| {
+            let chosen = self.fit.activations.iter().map(|a| a.degree).eq(tried.degrees.iter().copied());
+            let uniform = tried.degrees.iter().all(|d| *d == tried.degree());
+            let label = if uniform { format!("degree {}", tried.degree()) } else { listed(&tried.degrees) };
             let y = (1e4 * tried.accuracy).round() / 1e2;
             Some(Point { label, highlighted: chosen, x: tried.predicted_ms?, y })
         };
         Scatter {
             title: format!("{}, fitted", self.model),
             x: "predicted latency, one core".into(),
-            y: format!("accuracy on {} inputs held back", self.held_back),
-            points: self.tried.iter().filter_map(point).collect(),
+            y: format!("accuracy on {} inputs held back", self.fit.held_back),
+            points: self.fit.tried.iter().filter_map(point).collect(),
         }
     }
 
     fn activations(&self) -> Table {
         let mut table = Table::new(["activation", "was", "degree", "low", "high", "rms error"]).left(2);
-        for a in &self.activations {
+        for a in &self.fit.activations {
             let figures = [format!("{:.2}", a.low), format!("{:.2}", a.high), format!("{:.4}", a.rms_error)];
             let [low, high, error] = figures;
             table.row([a.name.clone(), a.function.into(), a.degree.to_string(), low, high, error]);
@@ -276,7 +212,7 @@ impl Report {
 
     fn tried(&self) -> Table {
         let mut table = Table::new(["degrees tried", "accuracy", "predicted latency"]);
-        for tried in &self.tried {
+        for tried in &self.fit.tried {
             let price = tried.predicted_ms.map_or("-".into(), milliseconds);
             table.row([listed(&tried.degrees), share(tried.accuracy), price]);
         }
@@ -285,16 +221,17 @@ impl Report {
 
     fn facts(&self) -> Facts {
         let accuracy = |share_of: Option<f64>| share_of.map_or("unknown".into(), share);
+        let fit = &self.fit;
         let spread =
-            format!("{:.3} rms, {:.3} about the mean of each input", self.score_rms, self.score_spread);
+            format!("{:.3} rms, {:.3} about the mean of each input", fit.score_rms, fit.score_spread);
         Facts::default()
-            .fact("inputs", format!("{}, {} of them held back", self.count, self.held_back))
-            .fact("right before", accuracy(self.accuracy_before))
-            .fact("right after", accuracy(self.accuracy_after))
-            .fact("same class", share(self.agree))
-            .fact("scores", format!("{spread}, below {}", self.score_bound))
-            .fact("levels", self.levels.to_string())
-            .fact("predicted latency", format!("{} on one core", milliseconds(self.predicted_ms)))
+            .fact("inputs", format!("{}, {} of them held back", fit.count, fit.held_back))
+            .fact("right before", accuracy(fit.accuracy_before))
+            .fact("right after", accuracy(fit.accuracy_after))
+            .fact("same class", share(fit.agree))
+            .fact("scores", format!("{spread}, below {}", fit.score_bound))
+            .fact("levels", fit.levels.to_string())
+            .fact("predicted latency", format!("{} on one core", milliseconds(fit.predicted_ms)))
             .fact("written", self.out.display().to_string())
     }
 }
@@ -305,7 +242,7 @@ fn share(of_one: f64) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.activations.is_empty() {
+        if !self.fit.activations.is_empty() {
             write!(f, "{}\n{}\n", self.activations(), self.tried())?;
         }
         write!(f, "{}", self.facts())

@@ -267,6 +267,10 @@ proptest! {
         let parameters = small(&graph, 1024);
         let Some((_, _, assembly)) = found(&graph, &parameters, &options) else { return Ok(()) };
         let image = image(&fused, seed);
+        // Weights may be drawn whose scores no bound of ours holds.
+        if fused.infer(&image).unwrap().iter().any(|score| score.abs() > 64.0) {
+            return Ok(());
+        }
         let predicted = predict(&assembly.circuit, &assembly.input.write(&image).unwrap()).unwrap().remove(0);
         let deviation = assembly.reply.errors(&predicted.errors).score;
         let mut machine = Machine::new(&parameters, seed);
