@@ -1,0 +1,80 @@
+"""Networks as people have them: modules of PyTorch, files, bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from . import _engine
+from ._engine import ModelError
+
+
+def is_module(model: Any) -> bool:
+    """Whether it is a module of PyTorch, which is not imported to find out."""
+    return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
+
+
+def file(model: Any, example: Any = None) -> tuple[str | bytes, str]:
+    """A path or the bytes of an ONNX file, and the network's name."""
+    if isinstance(model, (str, os.PathLike)):
+        path = os.fspath(model)
+        return path, os.path.splitext(os.path.basename(path))[0]
+    if isinstance(model, (bytes, bytearray)):
+        return bytes(model), "network"
+    if is_module(model):
+        return exported(model, example), type(model).__name__
+    if hasattr(model, "SerializeToString"):
+        return model.SerializeToString(), "network"
+    raise ModelError(
+        f"a network of type {type(model).__name__}: a module of PyTorch, the path of an ONNX file or its bytes "
+        "are expected (scikit-learn and Keras: convert with skl2onnx or tf2onnx first)"
+    )
+
+
+def read(model: Any, example: Any = None) -> _engine.Network:
+    """A network that runs in the clear."""
+    if isinstance(model, _engine.Network):
+        return model
+    if hasattr(model, "network") and callable(model.network):
+        return model.network()
+    source, name = file(model, example)
+    return _engine.Network.read(source, name)
+
+
+def exported(module: Any, example: Any) -> bytes:
+    """The ONNX file of a module, exported for a batch of any size."""
+    import torch
+
+    if example is None:
+        raise ModelError("a module is exported with an example: give example=, one input or a batch of them")
+    example = torch.as_tensor(np.asarray(example.detach().cpu()) if hasattr(example, "detach") else example)
+    example = example.to(torch.get_default_dtype())
+    was_training, buffer = module.training, io.BytesIO()
+    module.eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.cpu(),
+                (example,),
+                buffer,
+                input_names=["input"],
+                output_names=["scores"],
+                dynamic_axes={"input": {0: "batch"}, "scores": {0: "batch"}},
+                dynamo=False,
+            )
+    except Exception as error:
+        raise ModelError(f"PyTorch cannot export {type(module).__name__}: {error}") from error
+    finally:
+        module.train(was_training)
+    return buffer.getvalue()
+
+
+def facts(network: _engine.Network) -> dict[str, Any]:
+    """What inputs are to be."""
+    mean, std = network.normalisation
+    return {"shape": list(network.shape), "mean": mean, "std": std}
