@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p blindsight-ring --example repeat -- KERNEL FUNCTION BITS TIMES
 //!
-//! `FUNCTION` is `forward`, `inverse` or `dot` (the sums of 8 products that key-switches are made of), on 8192
-//! words modulo a prime of 26, 28 or 30 `BITS`. What 0 `TIMES` cost is the program around it.
+//! `FUNCTION` is `forward`, `inverse` or `dot` (the sums of 8 products that key-switches are made of), on
+//! 8192 words modulo a prime of 26, 28 or 30 `BITS`. What 0 `TIMES` cost is the program around it.
 
 use blindsight_ring::kernels::{self, Pair};
 use blindsight_ring::{Kernel, Modulus, NttTable, primes};

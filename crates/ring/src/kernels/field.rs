@@ -170,7 +170,9 @@ impl<S: Simd> Wide<S> {
 
     #[inline(always)]
     pub(super) fn plus_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
-        let product = Self::product(simd, a, b);
-        Self { even: simd.add_wide(self.even, product.even), odd: simd.add_wide(self.odd, product.odd) }
+        Self {
+            even: simd.add_mul_wide(self.even, a.even, b.even),
+            odd: simd.add_mul_wide(self.odd, a.odd, b.odd),
+        }
     }
 }

@@ -11,6 +11,11 @@
 //! nearest to the middle of the cell of words with these bits. What remains is at most
 //! `c = q/2 + half a cell` (a cell is `2^28` wide with 16 lanes, `2^29` with 8). That costs a shift, a
 //! permutation and a subtraction.
+//!
+//! NEON takes the multiple from a product with `2^31 / q`, rounded to `2^31 / q + e`, `|e| <= 1/2`, whose
+//! high word is rounded again: what remains is at most `q/2 + q |e x| / 2^31`. For `q` up to `2^29` that is
+//! at most `q/2 + 2^28`, the `c` of 8 lanes; larger primes are corrected in each layer, and [`super::ntt`]
+//! has their bounds.
 
 use super::simd::Simd;
 use crate::ntt::{LastTwiddles, Twiddles};

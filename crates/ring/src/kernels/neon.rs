@@ -11,6 +11,7 @@ use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 /// Proof that the processor has NEON.
 #[derive(Clone, Copy)]
@@ -216,7 +217,8 @@ impl Simd for Neon {
             let less = vcltq_s64(vreinterpretq_s64_u32(a), vreinterpretq_s64_u32(b));
             narrow(vaddq_u64(wide(count), less))
         };
-        // The product with 1, its quotient rounded to nearest. A look-up as on x86 would be four instructions.
+        // The product with 1, its quotient rounded to nearest. A look-up as on x86 would be four
+        // instructions.
         correct(x, correction, q) =
             vmlsq_u32(x, unsigned(vqrdmulhq_s32(signed(x), signed(correction))), q);
         to_float(v) = words(vcvtq_f32_s32(signed(v)));
@@ -298,6 +300,31 @@ impl Simd for Neon {
     #[inline(always)]
     fn correction(self, _: &LazyConstants, m: Modulus) -> Vector {
         self.splat(m.one_quotient().div_ceil(2))
+    }
+
+    #[inline(always)]
+    fn splat_weight(self, weight: i64) -> Vector {
+        debug_assert!(i32::try_from(weight).is_ok());
+        self.splat(weight as u32)
+    }
+
+    /// The two instructions by name: from products that a loop adds up, the compiler makes scalar ones.
+    #[inline(always)]
+    fn add_mul_wide(self, [mut low, mut high]: Vector, [a, _]: Vector, [b, _]: Vector) -> Vector {
+        // SAFETY: the token proves that the processor has the instructions; they touch no memory, no stack
+        // and no flags.
+        unsafe {
+            asm!(
+                "umlal {low:v}.2d, {a:v}.2s, {b:v}.2s",
+                "umlal2 {high:v}.2d, {a:v}.4s, {b:v}.4s",
+                low = inout(vreg) low,
+                high = inout(vreg) high,
+                a = in(vreg) a,
+                b = in(vreg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        [low, high]
     }
 
     /// Low words times `1 / q` need no wide product.

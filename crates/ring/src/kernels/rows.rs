@@ -12,8 +12,6 @@ const MOST_LANES: usize = 16;
 trait Sum<S: Simd> {
     /// The even lanes of words as multiplication takes them; what lies in the odd ones may matter to it.
     fn even(simd: S, words: S::Vector) -> S::Vector;
-    /// A weight in every lane, as multiplication takes it.
-    fn weight(simd: S, weight: i64) -> S::Vector;
     /// The sum with the product of words and a weight.
     fn plus(simd: S, sum: S::Vector, words: S::Vector, weight: S::Vector) -> S::Vector;
     /// The sum as a signed 64-bit number.
@@ -27,11 +25,6 @@ impl<S: Simd> Sum<S> for Whole {
     #[inline(always)]
     fn even(_: S, words: S::Vector) -> S::Vector {
         words
-    }
-    /// Weights are integers of 32 bits.
-    #[inline(always)]
-    fn weight(simd: S, weight: i64) -> S::Vector {
-        simd.splat(weight as u32)
     }
     #[inline(always)]
     fn plus(simd: S, sum: S::Vector, words: S::Vector, weight: S::Vector) -> S::Vector {
@@ -50,10 +43,6 @@ impl<S: Fused> Sum<S> for Low52 {
     #[inline(always)]
     fn even(simd: S, words: S::Vector) -> S::Vector {
         simd.even_lanes(words)
-    }
-    #[inline(always)]
-    fn weight(simd: S, weight: i64) -> S::Vector {
-        simd.splat_wide(weight as u64)
     }
     #[inline(always)]
     fn plus(simd: S, sum: S::Vector, words: S::Vector, weight: S::Vector) -> S::Vector {
@@ -145,7 +134,7 @@ impl Task<'_> {
                         halves[u] = [A::even(simd, words), simd.odd_lanes(words)];
                     }
                     for r in 0..ROWS {
-                        let weight = A::weight(simd, weights[r]);
+                        let weight = simd.splat_weight(weights[r]);
                         for u in 0..UNROLL {
                             for h in 0..2 {
                                 sums[r][u][h] = A::plus(simd, sums[r][u][h], halves[u][h], weight);

@@ -80,8 +80,8 @@ pub(super) trait Simd: Copy {
         v
     }
 
-    /// What [`Simd::correct`] takes besides `q`: a multiple of `q` for each value of the top bits of a word, or
-    /// `1/q`.
+    /// What [`Simd::correct`] takes besides `q`: a multiple of `q` for each value of the top bits of a word,
+    /// or `1/q`.
     fn correction(self, lazy: &LazyConstants, m: Modulus) -> Self::Vector;
     /// Signed words less multiples of `q` near them, within the bounds that [`super::lazy`] states.
     fn correct(self, x: Self::Vector, correction: Self::Vector, q: Self::Vector) -> Self::Vector;
@@ -114,6 +114,19 @@ pub(super) trait Simd: Copy {
         let even = self.mul_wide_signed(y, quotients[0]);
         let odd = self.mul_wide_signed(self.odd_lanes(y), quotients[1]);
         self.sub(self.mul_low(y, w), self.mul_low(self.high_words(even, odd), q))
+    }
+
+    /// A signed word where multiplications look for it: in the even lanes, and nothing but its sign in the
+    /// odd ones.
+    #[inline(always)]
+    fn splat_weight(self, weight: i64) -> Self::Vector {
+        self.splat_wide(weight as u64)
+    }
+
+    /// [`Simd::mul_wide`], added to wide lanes.
+    #[inline(always)]
+    fn add_mul_wide(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        self.add_wide(sum, self.mul_wide(a, b))
     }
 
     /// The high words of `m q`, where `m` is the low word of `x / q`, for the wide words `x` of both halves.
