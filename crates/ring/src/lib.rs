@@ -70,6 +70,6 @@ pub enum Error {
         degree: usize,
     },
     /// The kernel was asked for by name but this machine does not have it, or nobody has.
-    #[error("kernel '{0}': expected scalar, avx2 or avx512, and a processor that has it")]
+    #[error("kernel '{0}': expected scalar, avx2, avx512 or neon, and a processor that has it")]
     Kernel(String),
 }

@@ -59,12 +59,10 @@ impl IntegerRows {
         self.inputs.iter().map(|&i| i as usize).zip(self.weights.chunks_exact(self.rows.len()))
     }
 
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn inputs(&self) -> &[u32] {
         &self.inputs
     }
 
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn weights(&self) -> &[i64] {
         &self.weights
     }

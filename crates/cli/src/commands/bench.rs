@@ -16,11 +16,11 @@ use std::fmt;
 /// Measures the server latency of one encrypted inference, and everything around it
 ///
 /// One run that is not counted warms up; medians of the others are printed. With a plan for batches each run
-/// is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2 or avx512) to measure
-/// other kernels than the fastest. With several threads, as many runs again tell how much faster they are
-/// than one, and, since cores of a shared or a hyper-threaded machine give less than they promise, how much
-/// more as many inferences get done side by side, each on a thread of its own: no spreading of one inference
-/// can gain more.
+/// is one of a full batch. Use an idle machine, and BLINDSIGHT_KERNEL (scalar, avx2, avx512 or neon) to
+/// measure other kernels than the fastest. With several threads, as many runs again tell how much faster they
+/// are than one, and, since cores of a shared or a hyper-threaded machine give less than they promise, how
+/// much more as many inferences get done side by side, each on a thread of its own: no spreading of one
+/// inference can gain more.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"

@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::simd::{Simd, entry_points};
+use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
@@ -142,12 +143,18 @@ impl Simd for Avx2 {
         mul_wide(a, b) = _mm256_mul_epu32(a, b);
         odd_lanes(v) = _mm256_srli_epi64::<32>(v);
         high_words(even, odd) = _mm256_blend_epi32::<ODD>(_mm256_srli_epi64::<32>(even), odd);
-        look_up(table, v) = _mm256_permutevar8x32_epi32(table, _mm256_srli_epi32::<29>(v));
+        correct(x, multiples, _q) =
+            _mm256_sub_epi32(x, _mm256_permutevar8x32_epi32(multiples, _mm256_srli_epi32::<29>(x)));
         to_float(v) = _mm256_castps_si256(_mm256_cvtepi32_ps(v));
         round(v) = _mm256_cvtps_epi32(_mm256_castsi256_ps(v));
         add_float(a, b) = _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         mul_float(a, b) = _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
         reverse(v) = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+    }
+
+    #[inline(always)]
+    fn correction(self, lazy: &LazyConstants, _: Modulus) -> __m256i {
+        self.load(&lazy.multiples_8)
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::simd::{Fused, Simd, entry_points};
+use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
 use std::arch::x86_64::*;
@@ -161,7 +162,8 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
         mul_wide(a, b) = _mm512_mul_epu32(a, b);
         odd_lanes(v) = _mm512_srli_epi64::<32>(v);
         high_words(even, odd) = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, EVEN, even);
-        look_up(table, v) = _mm512_permutexvar_epi32(_mm512_srli_epi32::<28>(v), table);
+        correct(x, multiples, _q) =
+            _mm512_sub_epi32(x, _mm512_permutexvar_epi32(_mm512_srli_epi32::<28>(x), multiples));
         to_float(v) = _mm512_castps_si512(_mm512_cvtepi32_ps(v));
         round(v) = _mm512_cvtps_epi32(_mm512_castsi512_ps(v));
         add_float(a, b) = _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
@@ -169,6 +171,11 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
         reverse(v) = _mm512_permutexvar_epi32(
             _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), v
         );
+    }
+
+    #[inline(always)]
+    fn correction(self, lazy: &LazyConstants, _: Modulus) -> __m512i {
+        self.load(&lazy.multiples_16)
     }
 
     #[inline(always)]

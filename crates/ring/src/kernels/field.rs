@@ -95,9 +95,7 @@ impl<S: Simd> Field<S> {
     /// The high words of `m q`, `m = x / q mod 2^32`.
     #[inline(always)]
     fn montgomery_correction(self, x: Wide<S>) -> S::Vector {
-        let s = self.simd;
-        let correction = |x| s.mul_wide(s.mul_wide(x, self.q_inverse), self.q);
-        s.high_words(correction(x.even), correction(x.odd))
+        self.simd.montgomery_correction(x.even, x.odd, self.q_inverse, self.q)
     }
 }
 
@@ -134,15 +132,14 @@ impl<S: Simd> Halves<S> {
         Self::new(simd, simd.load(words))
     }
 
-    /// The first words of a slice, each `repeats` times, a power of two: odd lanes equal the even ones before
-    /// them where that is more than one.
+    /// The first words of a slice, each `repeats` times, a power of two.
     #[inline(always)]
     pub(super) fn load_repeated(simd: S, words: &[u32], repeats: usize) -> Self {
         if repeats == 1 {
             return Self::load(simd, words);
         }
         let v = simd.load_repeated(words, repeats);
-        Self { even: v, odd: v }
+        Self { even: v, odd: simd.odd_of_repeated(v) }
     }
 
     /// The same word in every lane.
@@ -173,7 +170,9 @@ impl<S: Simd> Wide<S> {
 
     #[inline(always)]
     pub(super) fn plus_product(self, simd: S, a: Halves<S>, b: Halves<S>) -> Self {
-        let product = Self::product(simd, a, b);
-        Self { even: simd.add_wide(self.even, product.even), odd: simd.add_wide(self.odd, product.odd) }
+        Self {
+            even: simd.add_mul_wide(self.even, a.even, b.even),
+            odd: simd.add_mul_wide(self.odd, a.odd, b.odd),
+        }
     }
 }

@@ -11,6 +11,11 @@
 //! nearest to the middle of the cell of words with these bits. What remains is at most
 //! `c = q/2 + half a cell` (a cell is `2^28` wide with 16 lanes, `2^29` with 8). That costs a shift, a
 //! permutation and a subtraction.
+//!
+//! NEON takes the multiple from a product with `2^31 / q`, rounded to `2^31 / q + e`, `|e| <= 1/2`, whose
+//! high word is rounded again: what remains is at most `q/2 + q |e x| / 2^31`. For `q` up to `2^29` that is
+//! at most `q/2 + 2^28`, the `c` of 8 lanes; larger primes are corrected in each layer, and [`super::ntt`]
+//! has their bounds.
 
 use super::simd::Simd;
 use crate::ntt::{LastTwiddles, Twiddles};
@@ -23,8 +28,8 @@ pub(super) struct Lazy<'a, S: Simd, const PASS: bool, const LAYER: bool> {
     q: S::Vector,
     /// `1/q` as a float.
     reciprocal: S::Vector,
-    /// The multiples of `q` that corrections subtract.
-    multiples: S::Vector,
+    /// What corrections need besides `q`.
+    correction: S::Vector,
     pub(super) twiddles: &'a Twiddles,
 }
 
@@ -39,13 +44,12 @@ pub(super) struct Factors<S: Simd> {
 impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> {
     #[inline(always)]
     pub(super) fn new(simd: S, table: &'a NttTable, twiddles: &'a Twiddles) -> Self {
-        let (q, lazy) = (table.modulus().value(), table.lazy());
-        let multiples: &[u32] = if S::LANES == 16 { &lazy.multiples_16 } else { &lazy.multiples_8 };
+        let q = table.modulus().value();
         Self {
             simd,
             q: simd.splat(q),
             reciprocal: simd.splat_float(1.0 / q as f32),
-            multiples: simd.load(multiples),
+            correction: simd.correction(table.lazy(), table.modulus()),
             twiddles,
         }
     }
@@ -86,16 +90,13 @@ impl<'a, S: Simd, const PASS: bool, const LAYER: bool> Lazy<'a, S, PASS, LAYER> 
     /// `y w`, of magnitude below `1.5 q`.
     #[inline(always)]
     pub(super) fn mul(self, y: S::Vector, w: Factors<S>) -> S::Vector {
-        let s = self.simd;
-        let even = s.mul_wide_signed(y, w.quotient_even);
-        let odd = s.mul_wide_signed(s.odd_lanes(y), w.quotient_odd);
-        s.sub(s.mul_low(y, w.value), s.mul_low(s.high_words(even, odd), self.q))
+        self.simd.lazy_product(y, w.value, [w.quotient_even, w.quotient_odd], self.q)
     }
 
-    /// Any word to at most `q/2` and half a cell.
+    /// Any word to at most `c`, as above.
     #[inline(always)]
     fn correct(self, x: S::Vector) -> S::Vector {
-        self.simd.sub(x, self.simd.look_up(self.multiples, x))
+        self.simd.correct(x, self.correction, self.q)
     }
 
     #[inline(always)]

@@ -5,31 +5,34 @@
 //!
 //! `scalar` is the reference. The vector kernels (`ntt` on `lazy`, `words`, `products` and `rows` on `field`,
 //! `chacha`, `gaussian`) are written once, in safe code that is generic over the `Simd` token of an
-//! instruction set; `avx512` and `avx2` implement the token, and hold all of the crate's unsafe code but the
-//! calls from the dispatcher. A set is a new implementation of `Simd`, no more.
+//! instruction set; `avx512`, `avx2` and `neon` implement the token, and hold all of the crate's unsafe code
+//! but the calls from the dispatcher. A set is a new implementation of `Simd`, no more.
+
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "other targets use less of the generic kernels, or none"
+    )
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
 mod chacha;
-#[cfg(target_arch = "x86_64")]
 mod field;
-#[cfg(target_arch = "x86_64")]
 mod gaussian;
-#[cfg(target_arch = "x86_64")]
 mod lazy;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod ntt;
-#[cfg(target_arch = "x86_64")]
 mod products;
-#[cfg(target_arch = "x86_64")]
 mod rows;
 mod scalar;
-#[cfg(target_arch = "x86_64")]
 mod simd;
-#[cfg(target_arch = "x86_64")]
 mod words;
 
 use crate::seed::Seed;
@@ -45,9 +48,11 @@ pub enum Kernel {
     Avx2,
     /// 16 lanes of 32 bits (needs the F, BW, DQ and VL parts).
     Avx512,
+    /// Twice 4 lanes of 32 bits (64-bit Arm, little endian).
+    Neon,
 }
 
-/// The environment variable that forces a kernel: `scalar`, `avx2` or `avx512`.
+/// The environment variable that forces a kernel: `scalar`, `avx2`, `avx512` or `neon`.
 pub const KERNEL_VARIABLE: &str = "BLINDSIGHT_KERNEL";
 
 impl Kernel {
@@ -72,7 +77,10 @@ impl Kernel {
 
     /// The kernels that this machine can run, slowest first.
     pub fn available() -> Vec<Self> {
-        [Self::Scalar, Self::Avx2, Self::Avx512].into_iter().filter(|k| k.is_available()).collect()
+        [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon]
+            .into_iter()
+            .filter(|k| k.is_available())
+            .collect()
     }
 
     /// Whether this machine can run the kernel.
@@ -85,6 +93,10 @@ impl Kernel {
             Self::Avx512 => avx512::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => neon::is_available(),
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
+            Self::Neon => false,
         }
     }
 
@@ -94,6 +106,7 @@ impl Kernel {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         }
     }
 
@@ -150,6 +163,9 @@ macro_rules! dispatch {
             // SAFETY: the processor has the features: that has just been asserted.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 => unsafe { avx512::$function($($argument),*) },
+            // SAFETY: the processor has the features: that has just been asserted.
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Kernel::Neon => unsafe { neon::$function($($argument),*) },
             _ => scalar::$function($($argument),*),
         }
     }};

@@ -9,7 +9,11 @@
 //!   ones go into a product, so the pass ends below `c + 4 * 1.5 q`, which the table has checked against the
 //!   limit.
 //! * `EachLayer`: both inputs are corrected, to at most `3/4 q` for `q` near `2^30`, so results are below
-//!   `c + (1 + c / 2^32) q < 0.75 q + 1.19 q < 2 q < 2^31`; for smaller `q` all the more.
+//!   `c + (1 + c / 2^32) q < 0.75 q + 1.19 q < 2 q < 2^31`; for smaller `q` all the more. NEON's corrections
+//!   of primes above `2^29` leave more, in units of `2^30`: `c <= q/2 + q |e x| / 2`, where `q |e|` is the
+//!   distance of 2 from a multiple of `q`: at most `0.4`, and at most `2 - 2q` from `q = 0.8` on. So from
+//!   `|x| <= 1.9` follows `c <= 0.78` up to `q = 0.8`, and `c <= 1.9 - 1.4 q` beyond: results are below
+//!   `c + (1 + c / 4) q`, most at `q = 0.8` and there `1.74`.
 //!
 //! The last layer brings `x` to `|x| <= 0.506 q` by way of a float quotient: `|x / q| < 2^15` with three
 //! roundings of `2^-24` is wrong by less than `0.006`. Because `b < 0.475`, `x + w y` and `x + q - w y` lie
@@ -23,7 +27,9 @@
 //! so `B = max(c, 1.5 q)`; `EachLayer` corrects everything at once, so `B = c` and sums are at most
 //! `2 c <= 1.5 q < 2^31`. The layers within vectors come first, from residues: four layers of sums reach
 //! `16 q` before a correction (`Never`), or `4 q` before one and four times `max(c, 1.5 q)` before the next
-//! (`EachPass`). The table has checked `4 B`, too.
+//! (`EachPass`). The table has checked `4 B`, too. NEON, for primes above `2^29`, leaves at most
+//! `q/2 + 0.2 |x|`: `0.9 q` of the first sums of residues, less of products, and then sums are at most
+//! `1.8 q`.
 //!
 //! # The fold
 //!

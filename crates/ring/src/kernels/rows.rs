@@ -134,7 +134,7 @@ impl Task<'_> {
                         halves[u] = [A::even(simd, words), simd.odd_lanes(words)];
                     }
                     for r in 0..ROWS {
-                        let weight = simd.splat_wide(weights[r] as u64);
+                        let weight = simd.splat_weight(weights[r]);
                         for u in 0..UNROLL {
                             for h in 0..2 {
                                 sums[r][u][h] = A::plus(simd, sums[r][u][h], halves[u][h], weight);

@@ -1,17 +1,27 @@
 //! What the vector kernels need of an instruction set, so that each is written, and its bounds proved, once.
 
+use crate::Modulus;
+use crate::ntt::LazyConstants;
+
 /// The instructions of one set, as methods on a token.
 ///
 /// The token is the proof that the processor has the instructions: it can only be made by an unsafe
 /// constructor. Its methods are therefore safe; they are all inlined into entry points that are compiled for
 /// the instruction set.
 ///
-/// A vector is an array of 32-bit words; the "wide" operations read it as 64-bit words, each of which covers
-/// an even lane (its low word) and the odd lane after it (its high word).
+/// A vector is an array of 8 or 16 words of 32 bits; the "wide" operations read it as half as many words of
+/// 64 bits, each of which covers a word (its low one) and the word after it.
+///
+/// Multiplications with wide results take one half of the lanes at a time. The halves are called the even and
+/// the odd lanes, which they are on x86. A set may split its lanes otherwise, as long as all its methods do
+/// so alike: the kernels only bring results for both halves back together ([`Simd::high_words`]).
+///
+/// The last methods have bodies that fit most sets. A set that has better instructions for them writes its
+/// own.
 pub(super) trait Simd: Copy {
-    /// A register.
+    /// A register, or a pair of them.
     type Vector: Copy;
-    /// log2 of the number of lanes.
+    /// log2 of the number of lanes: 3 or 4.
     const LOG_LANES: u32;
     /// The number of lanes.
     const LANES: usize = 1 << Self::LOG_LANES;
@@ -58,13 +68,23 @@ pub(super) trait Simd: Copy {
     fn mul_wide_signed(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The wide products of the even lanes as unsigned words.
     fn mul_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// The odd lanes moved to the even ones before them.
+    /// The odd lanes moved to where the even ones are.
     fn odd_lanes(self, v: Self::Vector) -> Self::Vector;
     /// The high words of wide results for the even and the odd lanes, put back in order.
     fn high_words(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector;
 
-    /// The entry of `table` (one for each lane) that the top bits of each lane point at.
-    fn look_up(self, table: Self::Vector, v: Self::Vector) -> Self::Vector;
+    /// [`Simd::odd_lanes`] of a vector whose words come in pairs of equal ones ([`Simd::load_repeated`]):
+    /// those in odd lanes are in the even ones before them, too.
+    #[inline(always)]
+    fn odd_of_repeated(self, v: Self::Vector) -> Self::Vector {
+        v
+    }
+
+    /// What [`Simd::correct`] takes besides `q`: a multiple of `q` for each value of the top bits of a word,
+    /// or `1/q`.
+    fn correction(self, lazy: &LazyConstants, m: Modulus) -> Self::Vector;
+    /// Signed words less multiples of `q` near them, within the bounds that [`super::lazy`] states.
+    fn correct(self, x: Self::Vector, correction: Self::Vector, q: Self::Vector) -> Self::Vector;
     /// Signed words to floats, rounded to nearest, ties to even.
     fn to_float(self, v: Self::Vector) -> Self::Vector;
     /// Floats to signed words, rounded to nearest, ties to even.
@@ -80,6 +100,48 @@ pub(super) trait Simd: Copy {
     fn interleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The inverse of [`Simd::interleave`].
     fn deinterleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+
+    /// `y w` less a multiple of `q`, as signed words, within the bounds that [`super::lazy`] states. The
+    /// quotients of `w` are given as they are, and with those of the odd lanes in the even ones.
+    #[inline(always)]
+    fn lazy_product(
+        self,
+        y: Self::Vector,
+        w: Self::Vector,
+        quotients: [Self::Vector; 2],
+        q: Self::Vector,
+    ) -> Self::Vector {
+        let even = self.mul_wide_signed(y, quotients[0]);
+        let odd = self.mul_wide_signed(self.odd_lanes(y), quotients[1]);
+        self.sub(self.mul_low(y, w), self.mul_low(self.high_words(even, odd), q))
+    }
+
+    /// A signed word where multiplications look for it: in the even lanes, and nothing but its sign in the
+    /// odd ones.
+    #[inline(always)]
+    fn splat_weight(self, weight: i64) -> Self::Vector {
+        self.splat_wide(weight as u64)
+    }
+
+    /// [`Simd::mul_wide`], added to wide lanes.
+    #[inline(always)]
+    fn add_mul_wide(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        self.add_wide(sum, self.mul_wide(a, b))
+    }
+
+    /// The high words of `m q`, where `m` is the low word of `x / q`, for the wide words `x` of both halves.
+    #[inline(always)]
+    fn montgomery_correction(
+        self,
+        even: Self::Vector,
+        odd: Self::Vector,
+        q_inverse: Self::Vector,
+        q: Self::Vector,
+    ) -> Self::Vector {
+        let even = self.mul_wide(self.mul_wide(even, q_inverse), q);
+        let odd = self.mul_wide(self.mul_wide(odd, q_inverse), q);
+        self.high_words(even, odd)
+    }
 }
 
 /// Multiplications of 52 bits that add what they give.
