@@ -19,7 +19,17 @@ use std::path::PathBuf;
 /// A network with all that its file says of it.
 #[pyclass(frozen, module = "blindsight._engine")]
 #[derive(Clone)]
-pub struct Network(pub Model);
+pub struct Network {
+    pub model: Model,
+    /// The file that the model was read from, where it was written here: plans belong to it.
+    file: Option<Vec<u8>>,
+}
+
+impl From<Model> for Network {
+    fn from(model: Model) -> Self {
+        Self { model, file: None }
+    }
+}
 
 /// Where a network's file is: at a path, or in memory.
 #[derive(FromPyObject)]
@@ -69,54 +79,54 @@ impl Network {
             File::Bytes(bytes) => Model::from_bytes(name, bytes),
             File::Path(path) => Model::load(path),
         };
-        py.detach(read).map(Self).map_err(of_network)
+        py.detach(read).map(Self::from).map_err(of_network)
     }
 
     #[getter]
     fn name(&self) -> &str {
-        &self.0.name
+        &self.model.name
     }
 
     /// Channels, height and width of the input.
     #[getter]
     fn shape(&self) -> (usize, usize, usize) {
-        let Shape { channels, height, width } = self.0.graph.input;
+        let Shape { channels, height, width } = self.model.graph.input;
         (channels, height, width)
     }
 
     #[getter]
     fn labels(&self) -> Vec<String> {
-        self.0.metadata.labels.clone()
+        self.model.metadata.labels.clone()
     }
 
     /// What the client applies to the scores.
     #[getter]
     fn output(&self) -> &'static str {
-        self.0.output.name()
+        self.model.output.name()
     }
 
     /// What is subtracted from each channel's pixels, as a share of 255, and what divides them then.
     #[getter]
     fn normalisation(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.0.metadata.mean.clone(), self.0.metadata.std.clone())
+        (self.model.metadata.mean.clone(), self.model.metadata.std.clone())
     }
 
     /// Whether the file says how inputs are normalised.
     #[getter]
     fn is_normalised(&self) -> bool {
-        self.0.metadata.is_normalised
+        self.model.metadata.is_normalised
     }
 
     /// Whether all that the planner has to know was measured on data.
     #[getter]
     fn is_measured(&self) -> bool {
-        self.0.metadata.score_bound.is_some() && !self.0.metadata.ranges.is_empty()
+        self.model.metadata.score_bound.is_some() && !self.model.metadata.ranges.is_empty()
     }
 
     /// What was read otherwise than it stands in the file.
     #[getter]
     fn remarks(&self) -> Vec<String> {
-        self.0.remarks.clone()
+        self.model.remarks.clone()
     }
 
     /// Up to so many inputs of a data set, spread evenly over it and normalised, their classes, and what
@@ -128,7 +138,7 @@ impl Network {
         count: usize,
         test: bool,
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<usize>, Option<Vec<String>>)> {
-        let spec = InputSpec::of(&self.0);
+        let spec = InputSpec::of(&self.model);
         let (first, then) = if test { (Split::Test, Split::Train) } else { (Split::Train, Split::Test) };
         let read = || -> Result<_, blindsight_data::Error> {
             let data = Dataset::open(&path, first, &spec).or_else(|_| Dataset::open(&path, then, &spec))?;
@@ -149,14 +159,14 @@ impl Network {
         py: Python<'py>,
         inputs: PyReadonlyArray2<'py, f64>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let inputs = rows(&inputs, self.0.graph.input.elements())?;
-        let scores = py.detach(|| on_all_cores(|| self.0.graph.infer_batch(&inputs)));
+        let inputs = rows(&inputs, self.model.graph.input.elements())?;
+        let scores = py.detach(|| on_all_cores(|| self.model.graph.infer_batch(&inputs)));
         matrix(py, &scores.map_err(of_network)?)
     }
 
     /// The classes that rows of scores mean.
     fn classes(&self, scores: PyReadonlyArray2<'_, f64>) -> Vec<usize> {
-        scores.as_array().outer_iter().map(|scores| self.0.class(&scores.to_vec())).collect()
+        scores.as_array().outer_iter().map(|scores| self.model.class(&scores.to_vec())).collect()
     }
 
     /// Images of 8-bit pixels, normalised: a row each.
@@ -165,7 +175,7 @@ impl Network {
         py: Python<'py>,
         images: PyReadonlyArray2<'py, u8>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        pixels(py, &self.0.metadata, self.0.graph.input, &images)
+        pixels(py, &self.model.metadata, self.model.graph.input, &images)
     }
 
     /// The same network, said otherwise how inputs are normalised and what its classes are called.
@@ -175,7 +185,7 @@ impl Network {
         std: Option<Vec<f64>>,
         labels: Option<Vec<String>>,
     ) -> PyResult<Self> {
-        let mut model = self.0.clone();
+        let mut model = self.model.clone();
         if mean.is_some() || std.is_some() {
             let metadata = model.metadata.clone();
             let (mean, std) = (mean.unwrap_or(metadata.mean.clone()), std.unwrap_or(metadata.std.clone()));
@@ -190,29 +200,37 @@ impl Network {
             }
             model.metadata.labels = labels;
         }
-        Ok(Self(model))
+        Ok(model.into())
     }
 
-    /// The bytes of an ONNX file.
+    /// The same network as a file of ours holds it: plans of it belong to that file.
+    fn written(&self) -> PyResult<Self> {
+        let file = self.model.to_onnx().map_err(of_network)?;
+        let model = Model::from_bytes(&self.model.name, &file).map_err(of_network)?;
+        Ok(Self { model, file: Some(file) })
+    }
+
+    /// The bytes of its ONNX file.
     fn onnx<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.0.to_onnx().map_err(of_network)?))
+        Ok(match &self.file {
+            Some(file) => PyBytes::new(py, file),
+            None => PyBytes::new(py, &self.model.to_onnx().map_err(of_network)?),
+        })
     }
 
     /// The layers as JSON, and their values: for whoever computes with them elsewhere.
     fn layers<'py>(&self, py: Python<'py>) -> PyResult<(String, Vec<Bound<'py, PyArray1<f64>>>)> {
-        let (document, values) = layers::described(&self.0.graph);
+        let (document, values) = layers::described(&self.model.graph);
         let arrays = values.into_iter().map(|values| PyArray1::from_slice(py, values)).collect();
         Ok((json(&document)?, arrays))
     }
 
     /// The same network with other values, in the order of [`layers`](Self::layers).
     fn with_values(&self, values: Vec<PyReadonlyArray1<'_, f64>>) -> PyResult<Self> {
-        let mut model = self.0.clone();
+        let mut model = self.model.clone();
         let values: Vec<Vec<f64>> = values.iter().map(|array| array.as_array().to_vec()).collect();
         layers::replace(&mut model.graph, values).map_err(ModelError::new_err)?;
-        // Through its file, which has a digest and is checked.
-        let bytes = model.to_onnx().map_err(of_network)?;
-        Model::from_bytes(&model.name, &bytes).map(Self).map_err(of_network)
+        Self::from(model).written()
     }
 }
 
@@ -246,7 +264,7 @@ pub fn fit(
     seed: u64,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(Network, String)> {
-    let model = &network.0;
+    let model = &network.model;
     let inputs = rows(&inputs, model.graph.input.elements())?;
     if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != inputs.len()) {
         let (found, expected) = (labels.len(), inputs.len());
@@ -268,6 +286,5 @@ pub fn fit(
     let fitted = fitted.map_err(of_fit)?;
     let report = json(&fitted.report)?;
     let model = Model { graph: fitted.graph, metadata: fitted.metadata, ..model.clone() };
-    let bytes = model.to_onnx().map_err(of_network)?;
-    Ok((Network(Model::from_bytes(&model.name, &bytes).map_err(of_network)?), report))
+    Ok((Network::from(model).written()?, report))
 }

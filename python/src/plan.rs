@@ -40,7 +40,7 @@ impl Plan {
         memory: Option<u64>,
     ) -> PyResult<Self> {
         let options = options(objective, max_key_bytes, memory)?;
-        let plan = || on_all_cores(|| blindsight_planner::plan(&network.0, &options));
+        let plan = || on_all_cores(|| blindsight_planner::plan(&network.model, &options));
         py.detach(plan).map(Self).map_err(of_plan)
     }
 
@@ -62,13 +62,13 @@ impl Plan {
 
     /// What the plan does and costs, as JSON.
     fn explain(&self, py: Python<'_>, network: &Network) -> PyResult<String> {
-        let explained = || explain(&self.0, &network.0, &Options::default().cost);
+        let explained = || explain(&self.0, &network.model, &Options::default().cost);
         json(&py.detach(explained).map_err(of_plan)?)
     }
 
     /// What is to be known before one relies on it, a sentence each.
     fn notices(&self, py: Python<'_>, network: &Network) -> PyResult<Vec<String>> {
-        let notices = || on_all_cores(|| notices(&network.0, &self.0));
+        let notices = || on_all_cores(|| notices(&network.model, &self.0));
         let notices = py.detach(notices).map_err(of_plan)?;
         Ok(notices.iter().map(ToString::to_string).collect())
     }
@@ -80,8 +80,8 @@ impl Plan {
         network: &Network,
         inputs: PyReadonlyArray2<'py, f64>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let inputs = rows(&inputs, network.0.graph.input.elements())?;
-        let draw = || on_all_cores(|| simulated_errors(&network.0, &self.0, &inputs));
+        let inputs = rows(&inputs, network.model.graph.input.elements())?;
+        let draw = || on_all_cores(|| simulated_errors(&network.model, &self.0, &inputs));
         let errors = py.detach(draw).map_err(|error| PlanError::new_err(error.to_string()))?;
         matrix(py, &errors)
     }

@@ -28,7 +28,7 @@ impl Keys {
 impl Server {
     #[new]
     fn new(py: Python<'_>, network: &Network, plan: &Plan) -> PyResult<Self> {
-        let prepare = || on_all_cores(|| PreparedModel::new(&network.0, &plan.0));
+        let prepare = || on_all_cores(|| PreparedModel::new(&network.model, &plan.0));
         py.detach(prepare).map(Self).map_err(of_server)
     }
 

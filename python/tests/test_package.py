@@ -1,6 +1,7 @@
 """The package without PyTorch: checking, compiling, a client and a server, and what they refuse."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -169,14 +170,14 @@ def test_networks_that_are_none_are_refused():
         bs.compile(MODEL, labels=["one"])
 
 
-def test_convert_fits_a_relu_network_of_a_file():
-    inputs, labels = digits_like(600)
-    poly = bs.convert(str(FILES / "plain-relu.onnx"), (inputs, labels), max_drop=5)
+def test_convert_fits_a_relu_network_of_a_file(drawn_digits):
+    model, data = str(FILES / "plain-relu.onnx"), shifted(drawn_digits)
+    poly = bs.convert(model, data, max_drop=5)
     assert poly.report["activations"] and poly.report["agree"] > 0.9
-    compiled = bs.compile(poly, (inputs, labels), max_drop=5)
+    compiled = bs.compile(poly, data, max_drop=5)
     assert "ms on one core" in str(compiled.explain())
-    simulated = compiled.simulate((inputs, labels))
-    assert simulated.count == 600 and simulated.agree > 0.98 and simulated.accuracy is not None
+    simulated = compiled.simulate(data)
+    assert simulated.count == len(data[0]) and simulated.agree > 0.98 and simulated.accuracy is not None
     # What was normalised for calibration is taken as normalised by clients.
     assert compiled._floats_are_normalised
 
@@ -193,6 +194,25 @@ def test_bad_calibration_data_are_refused():
             bs.convert(model, bad)
     with pytest.raises(bs.BlindsightError, match="nowhere"):
         bs.convert(model, "nowhere")
+
+
+@pytest.fixture
+def drawn_digits(tmp_path):
+    """The repository's drawn digits, as a folder of a folder for each class."""
+    for digit in range(10):
+        (tmp_path / "digits" / str(digit)).mkdir(parents=True)
+        shutil.copy(ROOT / "samples" / f"digit-{digit}.png", tmp_path / "digits" / str(digit))
+    return tmp_path / "digits"
+
+
+def shifted(folder):
+    """The images of a folder, normalised as MNIST is, in many places; and their classes."""
+    network = bs.compile(MODEL).network().described([0.1307], [0.3081], None)
+    rows, labels, names = network.samples(str(folder), 100, False)
+    assert names == [str(digit) for digit in range(10)]
+    places = [(down, right) for down in range(-3, 4) for right in range(-3, 4)]
+    inputs = [np.roll(row.reshape(28, 28), place, (0, 1)) for place in places for row in rows]
+    return np.array(inputs), np.array(labels * len(places))
 
 
 def digits_like(count):

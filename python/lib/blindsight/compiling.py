@@ -188,6 +188,8 @@ def compile(
             network, samples.inputs, samples.labels, None, max_drop, False, seed, progress.chosen(progress_of)
         )
         report = json.loads(text)
+    # A plan belongs to a file: to the one that is saved, not to the one that was read.
+    network = network.written()
     plan = _engine.Plan.make(network, objective, max_key_bytes, memory)
     return Compiled(network, plan, report, are_normalised)
 
