@@ -1,5 +1,5 @@
-//! Puts the page into the binary: each file of `web/page`, and below `client/` each of the package `npm/` that a
-//! browser needs; its gzip form where that is smaller, its digest as a tag.
+//! Puts the page into the binary: each file of `web/page`, and below `client/` each of the package `npm/`
+//! that a browser needs; its gzip form where that is smaller, its digest as a tag.
 
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 // The thread that holds secret keys, where it is a worker: calls become messages.
 
 import { unpacked } from './carried.js';
-import { EngineError } from './errors.js';
+import { EngineError, UsageError } from './errors.js';
 
 export class Elsewhere {
   #spawn;
@@ -26,7 +26,7 @@ export class Elsewhere {
 
   close() {
     this.#worker?.terminate();
-    this.#fail(new EngineError('closed', { what: 'This client was closed.', remedy: 'Connect anew.' }));
+    this.#fail(new UsageError('closed', { what: 'This client was closed.', remedy: 'Connect anew.' }));
   }
 
   #start() {

@@ -1,6 +1,6 @@
 // One network of a server: its key, where its evaluation keys stand, and questions to it.
 
-import { KeyError, UsageError } from './errors.js';
+import { EngineError, KeyError, UsageError } from './errors.js';
 import { Keyholder } from './keyholder.js';
 import { nameOf } from './stores.js';
 
@@ -54,20 +54,20 @@ export class Network {
   /** Encrypts: `{ request, warnings, milliseconds }`, for a transport of the caller's own. */
   async encrypt(input) {
     await this.open();
-    return this.#guarded(() => this.#holder.encrypt(input));
+    return this.#guarded(() => this.#key.encrypt(input));
   }
 
   /** Decrypts a reply to such a request. */
   async decrypt(reply) {
     await this.open();
-    return this.#guarded(() => this.#holder.decrypt(reply));
+    return this.#guarded(() => this.#key.decrypt(reply));
   }
 
   /** Makes evaluation keys: `{ keys, digest, milliseconds }`; they are not sent. */
   async evaluationKeys() {
     const { plan } = await this.open();
     this.#agree(plan);
-    return this.#guarded(() => this.#holder.evaluationKeys());
+    return this.#guarded(() => this.#key.evaluationKeys());
   }
 
   /** Keeps the secret key in the store, or takes it out again. */
@@ -96,6 +96,12 @@ export class Network {
     if (!digest) return;
     [this.#registration, this.#digest] = [null, null];
     await this.#context.server.deleteKeys(digest, true).catch(() => {});
+  }
+
+  /** The key in use; others may have forgotten it while something was done. */
+  get #key() {
+    if (this.#holder) return this.#holder;
+    throw new EngineError('no_key', { what: 'The secret key was forgotten meanwhile.', remedy: 'Call ready() again.' });
   }
 
   async #open() {
@@ -135,8 +141,8 @@ export class Network {
 
   async #sendKeys() {
     const { server, store } = this.#context;
-    this.#agree(this.#holder.plan);
-    const { keys, digest, milliseconds } = await this.#holder.evaluationKeys();
+    this.#agree(this.#key.plan);
+    const { keys, digest, milliseconds } = await this.#key.evaluationKeys();
     this.#tell('keys', { bytes: keys.length, milliseconds });
     const start = performance.now();
     const lifetime = this.kept && store.lasting ? null : LIFETIME;
@@ -157,10 +163,10 @@ export class Network {
 
   async #classify(input) {
     await this.open();
-    const { request, warnings, milliseconds: encryption } = await this.#holder.encrypt(input);
+    const { request, warnings, milliseconds: encryption } = await this.#key.encrypt(input);
     this.#tell('encrypted', { bytes: request.length, milliseconds: encryption, request });
     const { reply, times: server, roundTrip } = await this.#infer(request);
-    const { milliseconds: decryption, ...answer } = await this.#holder.decrypt(reply);
+    const { milliseconds: decryption, ...answer } = await this.#key.decrypt(reply);
     const timing = { encryption, roundTrip, decryption, server };
     return { ...answer, warnings: [...warnings, ...answer.warnings], timing, bytes: { request: request.length, reply: reply.length } };
   }
@@ -196,7 +202,7 @@ export class Network {
   }
 
   async #store(digest) {
-    await this.#stored('set', { secret: await this.#holder.secretKey(), digest });
+    await this.#stored('set', { secret: await this.#key.secretKey(), digest });
   }
 
   async #stored(method, ...record) {
