@@ -78,7 +78,7 @@ pub fn of_client(error: blindsight_client::Error) -> PyErr {
             DamagedError::new_err(text)
         }
         E::Garbage { .. } | E::WrappedAround { .. } => ReplyError::new_err(text),
-        E::Images { .. } | E::ImageShape { .. } | E::Image(_) => InputError::new_err(text),
+        E::Images { .. } | E::ImageShape { .. } | E::Image(_) | E::Plan(_) => InputError::new_err(text),
         _ => BlindsightError::new_err(text),
     }
 }

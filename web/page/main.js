@@ -1,8 +1,8 @@
-// The page: wires the drawing area, the worker and what is shown.
+// The page: wires the drawing area, the package that is the client, and what is shown.
 
-import { Backend } from './backend.js';
-import { dissolve, paintNoise, paintPixels } from './noise.js';
-import { readPicture } from './picture.js';
+import { connect, indexedDbStore } from './client/index.js';
+import { decoded } from './client/picture.js';
+import { dissolve, excerptOf, paintNoise, paintPixels } from './noise.js';
 import { SAMPLES, sample } from './samples.js';
 import { Sketch } from './sketch.js';
 import { Subject, readsDigits } from './subject.js';
@@ -15,15 +15,16 @@ const FACTS = ['fact-subject', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'
 const AHEAD = 64 << 20;
 /** Best scores closer than this are a guess. */
 const CLOSE = 2;
+/** The visitor decides whether a key is kept, sees what keys cost before asking, and does not wait long for a server that is gone. */
+const CLIENT = { keep: false, maxKeyBytes: Infinity, patience: 3, onProgress: (event) => heard[event.step]?.(event) };
 
-const backend = new Backend();
 const sketch = new Sketch(element('drawing'), say);
 const subject = new Subject(sketch);
 /**
- * The token; what the server serves; the networks that were opened, by name, each `{ id, plan, remembered, digest, story }`; the one that
- * is in use and the one that was chosen last; whether a question is under way, and its picture's way to noise.
+ * The token; the client, and what the server serves; the networks that were opened, by name, each `{ id, network, plan, story }`; the one
+ * that is in use and the one that was chosen last; whether a question is under way, and its picture's way to noise.
  */
-const state = { token: takeToken(), models: [], networks: new Map(), opened: null, chosen: null, busy: false, dissolving: null };
+const state = { token: takeToken(), client: null, models: [], networks: new Map(), opened: null, chosen: null, busy: false, dissolving: null };
 
 function start() {
   showScores(labels());
@@ -38,11 +39,10 @@ function start() {
   element('numbers').addEventListener('input', ({ target }) => writeNumbers(target.value));
   element('remember').addEventListener('change', remember);
   element('token-form').addEventListener('submit', submitToken);
-  for (const [event, listener] of Object.entries(heard)) backend.addEventListener(event, ({ detail }) => listener(detail));
   // A new address for the same page: with a new token.
   addEventListener('hashchange', () => location.hash.startsWith('#token=') && location.reload());
   addEventListener('pagehide', leave);
-  connect();
+  begin();
 }
 
 function labels() {
@@ -63,7 +63,7 @@ function sampleButton(digit) {
 async function takeFile({ target }) {
   const [file] = target.files;
   if (!file) return;
-  if (!(await attempt(async () => subject.show(await readPicture(file))))) return void (target.value = '');
+  if (!(await attempt(async () => subject.show(await decoded(file))))) return void (target.value = '');
   register();
   say(`${file.name} is ready to be encrypted`);
 }
@@ -81,12 +81,15 @@ function clear() {
 // The server and its networks.
 
 /** Connects to the server, and takes its first network: one with a kept key, or else one that reads digits. */
-async function connect() {
+async function begin() {
   element('token-form').hidden = Boolean(state.token);
   if (!state.token) return show('key-status', 'No key yet: this page first needs an access token.');
   show('key-status', 'Starting\u2026');
   const connected = await attempt(async () => {
-    const models = await backend.call('connect', { token: state.token });
+    state.networks.clear();
+    state.client = await connect(new URL('.', location.href), { ...CLIENT, ...ownStore(), token: state.token });
+    await state.client.prune().catch(() => {});
+    const { models } = state.client;
     if (!models.length) throw new Error('This server has no network.');
     const digits = (model) => readsDigits(shapeOf(model.input), model.labels);
     state.models = models.sort((a, b) => b.kept - a.kept || digits(b) - digits(a));
@@ -96,10 +99,13 @@ async function connect() {
   await choose(state.models[0].id);
 }
 
+/** The visitor's own store in this browser, where there is one. */
+const ownStore = () => (globalThis.indexedDB ? { store: indexedDbStore() } : {});
+
 const shapeOf = ({ channels, height, width }) => [channels, height, width];
 
 function offerModels() {
-  const options = state.models.map(({ id, evaluation_key_bytes: keys }) =>
+  const options = state.models.map(({ id, evaluationKeyBytes: keys }) =>
     Object.assign(document.createElement('option'), { value: id, textContent: `${id} (keys: ${size(keys)})` }),
   );
   element('model').replaceChildren(...options);
@@ -111,33 +117,36 @@ async function choose(id) {
   Object.assign(state, { chosen: id, opened: null });
   show('key-status', 'Making a key\u2026');
   setBusy(false);
-  const opened = await attempt(async () => state.networks.get(id) ?? keepOpened(id, await backend.call('open', { model: id })));
+  const opened = await attempt(async () => state.networks.get(id) ?? (await open(id)));
   // The visitor may have chosen another one meanwhile.
   if (state.chosen !== id) return;
   if (!opened) return show('key-status', 'No key yet.');
   useNetwork(state.networks.get(id));
 }
 
-function keepOpened(id, { milliseconds: time, ...opened }) {
-  const secret = time ? `A secret key was made in ${milliseconds(time)}.` : 'Your kept secret key is in use.';
-  state.networks.set(id, { id, ...opened, story: { secret, evaluation: opened.digest ? '' : costOfKeys(opened.plan) } });
+/** Opens a network, with the key that is kept for it or a new one. */
+async function open(id) {
+  const network = state.client.model(id);
+  const { plan, milliseconds: time, kept, registered } = await network.open();
+  const secret = kept ? 'Your kept secret key is in use.' : `A secret key was made in ${milliseconds(time)}.`;
+  state.networks.set(id, { id, network, plan, story: { secret, evaluation: registered ? '' : costOfKeys(plan) } });
 }
 
 /** What the first question costs besides, before anything of it is made. */
-function costOfKeys({ keys, key_bytes: bytes, key_milliseconds: time }) {
-  const ahead = aheadOfTime({ key_bytes: bytes }) ? 'When you draw' : 'When you ask';
+function costOfKeys({ keys, keyBytes: bytes, keyMilliseconds: time }) {
+  const ahead = aheadOfTime({ keyBytes: bytes }) ? 'When you draw' : 'When you ask';
   return `${ahead}, this page makes ${keys} evaluation keys for the server (${size(bytes)}, up to about ${milliseconds(time)}) and sends them, once.`;
 }
 
 /** Whether evaluation keys are few enough to be made before anybody asks. */
-const aheadOfTime = ({ key_bytes: bytes }) => bytes <= AHEAD;
+const aheadOfTime = ({ keyBytes: bytes }) => bytes <= AHEAD;
 
-function useNetwork(network) {
-  state.opened = network;
-  element('model').value = network.id;
-  element('remember').checked = network.remembered;
+function useNetwork(opened) {
+  state.opened = opened;
+  element('model').value = opened.id;
+  element('remember').checked = opened.network.kept;
   element('upload').hidden = true;
-  subject.suit(network.plan.shape, network.plan.labels);
+  subject.suit(opened.plan.shape, opened.plan.labels);
   showInvitation(subject);
   showNothing();
   show('label', '?');
@@ -146,7 +155,7 @@ function useNetwork(network) {
   tellKeys();
   showWeight();
   setBusy(false);
-  if (state.models.length > 1) say(`${network.id} is ready`);
+  if (state.models.length > 1) say(`${opened.id} is ready`);
   if (subject.input) register();
 }
 
@@ -156,7 +165,7 @@ function submitToken(event) {
   state.token = element('token').value.trim().replace(/^.*#token=/, '');
   keepToken(state.token);
   element('token').value = '';
-  connect();
+  begin();
 }
 
 // The key.
@@ -164,52 +173,46 @@ function submitToken(event) {
 /** Has evaluation keys made and sent ahead of the first question, while the visitor draws. */
 function register() {
   // The question itself will meet the same failure, and tell.
-  if (state.opened && aheadOfTime(state.opened.plan)) backend.call('register', { model: state.opened.id }).catch(() => {});
+  if (state.opened && aheadOfTime(state.opened.plan)) state.opened.network.ready().catch(() => {});
 }
 
 async function remember() {
-  const [box, network] = [element('remember'), state.opened];
+  const [box, opened] = [element('remember'), state.opened];
   const wanted = box.checked;
-  if (await attempt(() => backend.call('remember', { model: network.id, wanted }))) network.remembered = wanted;
-  if (network !== state.opened) return;
-  box.checked = network.remembered;
+  await attempt(() => opened.network.keep(wanted));
+  if (opened !== state.opened) return;
+  box.checked = opened.network.kept;
   tellKeys();
 }
 
 async function forget() {
-  const network = state.opened;
+  const { id, network } = state.opened;
   setBusy(true);
-  await attempt(async () => {
-    const time = await backend.call('forget', { model: network.id });
-    const story = { secret: `A secret key was made in ${milliseconds(time)}.`, evaluation: costOfKeys(network.plan) };
-    Object.assign(network, { remembered: false, digest: null, story });
-    element('remember').checked = false;
-    tellKeys();
-    say('Your key is deleted, here and at the server. There is a new secret key.');
-  });
+  const forgotten = await attempt(() => network.forget());
+  if (await attempt(() => open(id), forgotten)) state.opened = state.networks.get(id);
+  element('remember').checked = network.kept;
+  tellKeys();
+  if (forgotten) say('Your key is deleted, here and at the server. There is a new secret key.');
   setBusy(false);
 }
 
 /** A closed page's secret keys are gone, so their evaluation keys are of no use to anybody. */
 function leave() {
-  const headers = { Authorization: `Bearer ${state.token}` };
-  for (const { digest, remembered } of state.networks.values()) {
-    if (digest && !remembered) fetch(`v1/keys/${digest}`, { method: 'DELETE', headers, keepalive: true }).catch(() => {});
-  }
+  state.client?.release();
 }
 
 /** Says how things stand with the keys of the network in use. */
 function tellKeys() {
   if (!state.opened) return;
-  const { remembered, story } = state.opened;
-  const where = remembered ? 'is kept in this browser, and' : 'lives in this page\u2019s memory alone, and';
+  const { network, story } = state.opened;
+  const where = network.kept ? 'is kept in this browser, and' : 'lives in this page\u2019s memory alone, and';
   show('key-status', `${story.secret} It ${where} is never sent. ${story.evaluation}`);
 }
 
-/** What the worker tells while it works, of the network that it works for. */
+/** What the client tells while it works, of the network that it works for. */
 const heard = {
-  keys({ model, bytes, time }) {
-    const { story } = state.networks.get(model);
+  keys({ model, bytes, milliseconds: time }) {
+    const { story } = state.networks.get(model) ?? { story: {} };
     story.evaluation = `Evaluation keys for the server (${size(bytes)}) were made in ${milliseconds(time)}`;
     tellKeys();
   },
@@ -218,15 +221,14 @@ const heard = {
     element('upload').hidden = share === 1;
     element('upload').value = share;
   },
-  registered({ model, digest, time }) {
-    const network = state.networks.get(model);
-    network.digest = digest;
-    network.story.evaluation += ` and sent in ${milliseconds(time)}.`;
+  registered({ model, milliseconds: time }) {
+    const { story } = state.networks.get(model) ?? { story: {} };
+    story.evaluation += ` and sent in ${milliseconds(time)}.`;
     tellKeys();
   },
-  encrypted({ bytes, time, excerpt }) {
+  encrypted({ bytes, milliseconds: time, request }) {
     show('fact-in', size(bytes));
-    state.dissolving = showEncryption(excerpt, time);
+    state.dissolving = showEncryption(excerptOf(request), time);
   },
 };
 
@@ -234,12 +236,12 @@ const heard = {
 
 /** Asks the server what is drawn or shown, and shows every step. */
 async function ask() {
-  const { input } = subject;
+  const { input, kind } = subject;
   if (!state.opened || state.busy || !input) return;
   setBusy(true);
   showNothing();
   let answer = null;
-  await attempt(async () => (answer = await backend.call('classify', { model: state.opened.id, input })));
+  await attempt(async () => (answer = await state.opened.network.classify(kind === 'numbers' ? input : { pixels: input })));
   await state.dissolving;
   if (answer) showAnswer(answer);
   else showFailure();
@@ -270,12 +272,13 @@ async function showEncryption(excerpt, time) {
   reveal('server-panel');
 }
 
-function showAnswer({ label, scores, warnings, times, bytes, encryption, roundTrip, decryption }) {
+function showAnswer({ label, scores, warnings, timing, bytes }) {
+  const { encryption, roundTrip, decryption, server: times } = timing;
   const server = Object.values(times).reduce((sum, time) => sum + time, 0);
   const computing = times.compute ?? server;
   show('server-status', 'Done, without decrypting anything.');
   show('fact-answer', 'nothing');
-  show('fact-out', size(bytes));
+  show('fact-out', size(bytes.reply));
   show('fact-time', milliseconds(server));
   show('label', label);
   showScores(labels(), scores);
@@ -340,9 +343,9 @@ function reveal(id) {
   if (stacked) element(id).scrollIntoView({ behavior, block: 'start' });
 }
 
-/** Does something that may fail, and says so where it does; whether it did not. */
-async function attempt(action) {
-  element('notice').hidden = true;
+/** Does something that may fail, and says so where it does; whether it did not. Takes back what was said before, unless told not to. */
+async function attempt(action, anew = true) {
+  if (anew) element('notice').hidden = true;
   try {
     await action();
     return true;
@@ -356,17 +359,19 @@ async function attempt(action) {
 
 function refuseToken() {
   dropToken();
-  Object.assign(state, { token: null, opened: null });
+  state.client?.close();
+  Object.assign(state, { token: null, client: null, opened: null });
   state.networks.clear();
   element('token-form').hidden = false;
 }
 
 /** What was loaded to show this page. */
 function showWeight() {
-  const files = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
-  const page = files.filter(({ name }) => !name.includes('/v1/')).reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
-  const { all, module } = state.opened.weight;
-  show('weight', `This page weighs ${size(page + all)}, of which ${size(module)} are WebAssembly. It loads nothing from anywhere else.`);
+  const loaded = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+  const files = loaded.filter(({ name }) => !name.includes('/v1/'));
+  const sum = (some) => some.reduce((total, { encodedBodySize }) => total + encodedBodySize, 0);
+  const module = sum(files.filter(({ name }) => name.endsWith('.wasm')));
+  show('weight', `This page weighs ${size(sum(files))}, of which ${size(module)} are WebAssembly. It loads nothing from anywhere else.`);
 }
 
 start();

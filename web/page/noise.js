@@ -9,6 +9,12 @@ const DISSOLVE = 900;
 
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 
+/** Bytes from the middle of a request, where its ciphertexts lie, for a picture; over again where they are too few. */
+export function excerptOf(request) {
+  const bytes = request.subarray(request.length >> 1);
+  return Uint8Array.from({ length: NOISE * NOISE }, (_, i) => bytes[i % bytes.length]);
+}
+
 /** Paints bytes, one for each pixel of a square canvas. */
 export function paintNoise(canvas, bytes) {
   canvas.width = canvas.height = NOISE;

@@ -1,15 +1,13 @@
 // What the visitor wants classified, as the network that is chosen takes it: a drawing, an image file, or numbers.
 
+import { isImageShape } from './client/input.js';
+import { fitted } from './client/picture.js';
 import { SIDE, rasterise } from './digit.js';
 import { asPicture, read } from './numbers.js';
-import { fitted } from './picture.js';
 
 /** Whether a network reads drawn digits. */
 export const readsDigits = (shape, labels) =>
   String(shape) === String([1, SIDE, SIDE]) && labels.length === 10 && labels.every((label, digit) => label === String(digit));
-
-/** Whether a network takes images: grey, or red, green and blue. It takes numbers otherwise. */
-const takesImages = ([channels, height, width]) => (channels === 1 || channels === 3) && height > 1 && width > 1;
 
 export class Subject extends EventTarget {
   /** What will be encrypted, in the order channel, row, column: bytes of pixels, or numbers; null where there is nothing. */
@@ -43,7 +41,7 @@ export class Subject extends EventTarget {
 
   /** Makes ready for another network. */
   suit(shape, labels) {
-    const kind = readsDigits(shape, labels) ? 'digits' : takesImages(shape) ? 'images' : 'numbers';
+    const kind = readsDigits(shape, labels) ? 'digits' : isImageShape(shape) ? 'images' : 'numbers';
     Object.assign(this, { shape, kind });
     this.#changed();
   }

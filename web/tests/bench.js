@@ -28,19 +28,20 @@ async function measure() {
   await visitor.leave();
 }
 
-/** A worker of the bench's own, driven as the page drives its own. */
+/** A client of the bench's own, as the page has one. */
 async function inPage({ token, model, questions }) {
-  const { Backend } = await import('./backend.js');
+  const { connect, memoryStore } = await import('./client/index.js');
   const { rasterise } = await import('./digit.js');
   const { sample } = await import('./samples.js');
-  const backend = new Backend();
-  await backend.call('connect', { token });
-  const times = { 'secret key': [(await backend.call('open', { model })).milliseconds] };
-  backend.addEventListener('keys', ({ detail }) => (times['evaluation keys'] = [detail.time]));
-  await backend.call('register', { model });
+  const times = {};
+  const onProgress = ({ step, milliseconds }) => (times[step] = milliseconds);
+  const client = await connect(location.href, { token, model, store: memoryStore(), keep: false, onProgress });
+  await client.ready();
   const answers = [];
-  for (let i = 0; i < questions; i++) answers.push(await backend.call('classify', { model, pixels: rasterise(sample(i)) }));
-  const [first, ...later] = answers.map(({ encryption }) => encryption);
-  const [decryption, roundTrip] = ['decryption', 'roundTrip'].map((name) => answers.map((answer) => answer[name]));
-  return { ...times, 'first encryption': [first], 'later encryptions': later, decryption, 'round trip': roundTrip };
+  for (let i = 0; i < questions; i++) answers.push(await client.classify({ pixels: rasterise(sample(i)) }));
+  await client.close();
+  const [first, ...later] = answers.map(({ timing }) => timing.encryption);
+  const [decryption, roundTrip] = ['decryption', 'roundTrip'].map((name) => answers.map(({ timing }) => timing[name]));
+  const made = { 'secret key': [times.key], 'evaluation keys': [times.keys] };
+  return { ...made, 'first encryption': [first], 'later encryptions': later, decryption, 'round trip': roundTrip };
 }

@@ -2,7 +2,7 @@
 // other things. Takes the files of the WebAssembly and of a public plan (`GET /v1/models/{id}`).
 
 import { readFileSync } from 'node:fs';
-import { load } from '../page/client.js';
+import { load } from '../../npm/src/engine.js';
 
 const [wasm, plan] = process.argv.slice(2).map((path) => readFileSync(path));
 const client = await load(wasm);

@@ -118,7 +118,7 @@ test('no secret leaves, and nothing is asked of anybody else', async () => {
   for (const { url } of recorder.log) assert.ok(!url.includes(server.token), 'the token stands in no address');
   assert.ok(recorder.log.length > 8);
   for (const url of visitor.asked) assert.equal(new URL(url).origin, recorder.origin);
-  assert.ok(visitor.asked.some((url) => url.endsWith('.wasm')), 'the worker is watched, too');
+  assert.ok(visitor.asked.some((url) => url.endsWith('client/worker.js')), 'the worker is watched, too');
   assert.equal(new URL(visitor.page.url()).hash, '', 'the token is out of the address bar');
   await visitor.leave();
 });
@@ -434,15 +434,10 @@ test('a kept key chooses its network at the next visit, and goes when its plan i
 /** The secret key in the page's store, or null. */
 async function secretKey(visitor) {
   const bytes = await visitor.page.evaluate(async () => {
-    const { recall } = await import('./store.js');
-    const open = indexedDB.open('blindsight', 1);
-    await new Promise((resolve) => (open.onsuccess = resolve));
-    const names = open.result.objectStoreNames;
-    if (!names.contains('keys')) return null;
-    const keys = open.result.transaction('keys').objectStore('keys').getAllKeys();
-    await new Promise((resolve) => (keys.onsuccess = resolve));
-    open.result.close();
-    return keys.result.length ? [...(await recall(keys.result[0])).secret] : null;
+    const { indexedDbStore } = await import('./client/index.js');
+    const store = indexedDbStore();
+    const [name] = await store.list();
+    return name ? [...(await store.get(name)).secret] : null;
   });
   return bytes && Buffer.from(bytes);
 }

@@ -15,7 +15,7 @@ struct File {
     tag: &'static str,
 }
 
-// `FILES`: one entry for each file in `web/page`, written by the build script.
+// `FILES`: one entry for each file of the page and of the package that it uses, written by the build script.
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// What the page may load and do: only what comes from here; and run WebAssembly.

@@ -79,13 +79,20 @@ operations! {
     address = |_, keys| Ok(Zeroizing::new(Session::address(keys).into_bytes()));
 }
 
-/// Runs an operation on the argument, which is wiped, and stores its result: 0, or 1 and a message.
+/// Why an operation was refused, as the host reads it.
+#[derive(serde::Serialize)]
+struct Failure {
+    code: &'static str,
+    message: String,
+}
+
+/// Runs an operation on the argument, which is wiped, and stores its result: 0, or 1 and the reason as JSON.
 fn operate(operation: impl FnOnce(&mut Session, &[u8]) -> Result<Zeroizing<Vec<u8>>, Error>) -> u32 {
     STATE.with_borrow_mut(|state| {
         let argument = std::mem::take(&mut state.argument);
         let (status, result) = match operation(&mut state.session, &argument) {
             Ok(result) => (0, result),
-            Err(error) => (1, Zeroizing::new(error.to_string().into_bytes())),
+            Err(error) => (1, written(&Failure { code: error.code(), message: error.to_string() })),
         };
         state.result = result;
         status
@@ -93,5 +100,9 @@ fn operate(operation: impl FnOnce(&mut Session, &[u8]) -> Result<Zeroizing<Vec<u
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
-    Ok(Zeroizing::new(serde_json::to_vec(value).expect("strings, numbers and lists can be written as JSON")))
+    Ok(written(value))
+}
+
+fn written(value: &impl serde::Serialize) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(serde_json::to_vec(value).expect("strings, numbers and lists can be written as JSON"))
 }

@@ -5,11 +5,12 @@
 //! A [`Session`] is what one visitor has: a plan and a client with its secret key. The functions of
 //! [`exports`] are its operations, for a host that shares nothing with them but linear memory: the host asks
 //! for room for an argument ([`exports::argument`]), writes bytes there, calls one operation, and reads the
-//! bytes of its result. `web/page/client.js` is such a host.
+//! bytes of its result. `npm/src/engine.js` is such a host.
 //!
 //! # Contract
 //!
-//! - An operation returns 0 and leaves its result, or 1 and leaves a message for people.
+//! - An operation returns 0 and leaves its result, or 1 and leaves JSON: a code for programs, a message for
+//!   people.
 //! - Argument and result are wiped when they are replaced, and the secret key when it is.
 //! - Randomness is the host's `crypto.getRandomValues`, by way of the `getrandom` crate. It is the only
 //!   import.
@@ -25,4 +26,4 @@ mod entropy;
 pub mod exports;
 mod session;
 
-pub use session::{Answer, Error, PlanSummary, Session};
+pub use session::{Answer, Error, PlanSummary, Ranked, Session};

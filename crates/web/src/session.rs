@@ -1,6 +1,7 @@
 //! What one visitor has.
 
-use blindsight_client::{Client, Cost};
+use blindsight_ckks::wire::{WireError, hex};
+use blindsight_client::{Classification, Client, Cost};
 use blindsight_layout::PublicPlan;
 use blindsight_network::{FinalActivation, Image, Shape};
 use blindsight_protocol::Address;
@@ -35,11 +36,32 @@ pub enum Error {
     Client(#[from] blindsight_client::Error),
 }
 
+impl Error {
+    /// What kind of failure it is, for programs: each has its own remedy.
+    pub fn code(&self) -> &'static str {
+        use blindsight_client::Error as Refused;
+        match self {
+            Self::Missing(_) => "out_of_order",
+            Self::Plan(_) => "damaged_plan",
+            Self::Numbers(_) | Self::Image(_) | Self::Client(Refused::Image(_)) => "wrong_shape",
+            Self::Client(Refused::ImageShape { .. } | Refused::Images { .. }) => "wrong_shape",
+            Self::Client(Refused::Wire { source: WireError::Plan { .. }, .. }) => "other_plan",
+            Self::Client(Refused::Wire { source: WireError::Key { .. }, .. }) => "other_key",
+            Self::Client(Refused::Wire { .. }) => "damaged",
+            Self::Client(Refused::Garbage { .. } | Refused::WrappedAround { .. }) => "meaningless",
+            Self::Client(Refused::Plan(_)) => "wrong_shape",
+            Self::Client(_) => "failed",
+        }
+    }
+}
+
 /// What a page shows of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanSummary {
     /// The model's name.
     pub model: String,
+    /// The plan's digest, in hexadecimal digits.
+    pub digest: String,
     /// A name for each score.
     pub labels: Vec<String>,
     /// Channels, height and width of an image.
@@ -57,8 +79,12 @@ pub struct PlanSummary {
 /// What a reply says, as a page shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
-    /// The name of the class with the largest score.
+    /// The class with the largest score.
+    pub class: usize,
+    /// Its name, as the plan has it.
     pub label: String,
+    /// Its name without what a terminal or a page might take for an order.
+    pub name: String,
     /// The scores, in the order of the plan's labels; where the network has one for two labels, zero and
     /// that.
     pub scores: Vec<f64>,
@@ -68,8 +94,27 @@ pub struct Answer {
     pub predicted_error: f64,
     /// Whether the margin is too small for the label to be sure; a warning names both classes.
     pub too_close: bool,
+    /// The probability of each class; none where the network ends in scores.
+    pub probabilities: Option<Vec<f64>>,
+    /// All classes, the best first.
+    pub ranking: Vec<Ranked>,
     /// What to keep in mind, in sentences.
     pub warnings: Vec<String>,
+}
+
+/// A class, in its place among all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranked {
+    /// The class.
+    pub class: usize,
+    /// Its name, as the plan has it.
+    pub label: String,
+    /// Its name, fit to be shown.
+    pub name: String,
+    /// Its score.
+    pub score: f64,
+    /// Its probability; none where the network ends in scores.
+    pub probability: Option<f64>,
 }
 
 impl Session {
@@ -79,7 +124,7 @@ impl Session {
     /// As [`blindsight_protocol::read_plan`], and [`Cost::of`].
     pub fn open_plan(&mut self, bytes: &[u8]) -> Result<PlanSummary, Error> {
         let (plan, digest) = blindsight_protocol::read_plan(bytes)?;
-        let summary = PlanSummary::new(&plan)?;
+        let summary = PlanSummary::new(&plan, &digest)?;
         *self = Self { plan: Some((plan, digest)), client: None };
         Ok(summary)
     }
@@ -154,15 +199,7 @@ impl Session {
     /// # Errors
     /// Where there is no key, and as [`Client::decrypt`].
     pub fn decrypt(&self, reply: &[u8]) -> Result<Answer, Error> {
-        let answer = self.client()?.decrypt(reply)?;
-        Ok(Answer {
-            scores: FinalActivation::class_scores(&answer.scores, answer.labels.len()),
-            label: answer.label,
-            margin: answer.margin,
-            predicted_error: answer.predicted_error,
-            too_close: answer.too_close,
-            warnings: answer.warnings.iter().map(ToString::to_string).collect(),
-        })
+        Ok(Answer::from(self.client()?.decrypt(reply)?))
     }
 
     /// The address that evaluation keys are registered under.
@@ -184,12 +221,38 @@ fn numbers(bytes: &[u8]) -> Result<Zeroizing<Vec<f64>>, Error> {
     Ok(Zeroizing::new(numbers.iter().map(|number| f64::from_le_bytes(*number)).collect()))
 }
 
+impl From<Classification> for Answer {
+    fn from(answer: Classification) -> Self {
+        let classes = answer.labels.len();
+        let ranked = |of: blindsight_client::Ranked<'_>| Ranked {
+            class: of.class,
+            label: of.label.into(),
+            name: of.name.into_owned(),
+            score: of.score,
+            probability: of.probability,
+        };
+        Self {
+            class: answer.class,
+            name: answer.name().into_owned(),
+            scores: FinalActivation::class_scores(&answer.scores, classes),
+            probabilities: answer.output.probabilities(&answer.scores, classes),
+            ranking: answer.top(classes).into_iter().map(ranked).collect(),
+            margin: answer.margin,
+            predicted_error: answer.predicted_error,
+            too_close: answer.too_close,
+            warnings: answer.warnings.iter().map(ToString::to_string).collect(),
+            label: answer.label,
+        }
+    }
+}
+
 impl PlanSummary {
-    fn new(plan: &PublicPlan) -> Result<Self, Error> {
+    fn new(plan: &PublicPlan, digest: &[u8; 32]) -> Result<Self, Error> {
         let Shape { channels, height, width } = plan.input.shape();
         let cost = Cost::of(plan)?;
         Ok(Self {
             model: plan.model.clone(),
+            digest: hex(digest),
             labels: plan.labels.clone(),
             shape: [channels, height, width],
             ciphertexts: plan.input.ciphertexts(),

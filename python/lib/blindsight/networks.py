@@ -68,7 +68,9 @@ def exported(module: Any, example: Any) -> bytes:
                 dynamo=False,
             )
     except Exception as error:
-        raise ModelError(f"PyTorch cannot export {type(module).__name__}: {error}") from error
+        lacking = "onnx is not installed" in str(error) or isinstance(error, ImportError)
+        remedy = "; PyTorch exports with the package onnx: pip install onnx" if lacking else ""
+        raise ModelError(f"PyTorch cannot export {type(module).__name__}: {error}{remedy}") from error
     finally:
         module.train(was_training)
     return buffer.getvalue()
