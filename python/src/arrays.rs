@@ -9,18 +9,17 @@ pub fn rows(array: &PyReadonlyArray2<'_, f64>, elements: usize) -> PyResult<Vec<
     let view = array.as_array();
     if view.ncols() != elements {
         let found = view.ncols();
-        return Err(InputError::new_err(format!(
-            "an input of {found} values: the network takes {elements}"
-        )));
+        return Err(InputError::new_err(format!("an input of {found} values: the network takes {elements}")));
     }
-    let row = |(index, row): (usize, numpy::ndarray::ArrayView1<'_, f64>)| {
-        match row.iter().position(|value| !value.is_finite()) {
-            None => Ok(row.to_vec()),
-            Some(place) => Err(InputError::new_err(format!(
-                "value {place} of input {index} is {}: finite numbers are expected",
-                row[place]
-            ))),
-        }
+    let row = |(index, row): (usize, numpy::ndarray::ArrayView1<'_, f64>)| match row
+        .iter()
+        .position(|value| !value.is_finite())
+    {
+        None => Ok(row.to_vec()),
+        Some(place) => Err(InputError::new_err(format!(
+            "value {place} of input {index} is {}: finite numbers are expected",
+            row[place]
+        ))),
     };
     view.outer_iter().enumerate().map(row).collect()
 }

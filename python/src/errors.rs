@@ -93,7 +93,8 @@ pub fn of_remote(error: blindsight_client::remote::Error) -> PyErr {
         _ => {
             let raised = ServerError::new_err(text);
             let code = code.and_then(|code| Some(serde_json::to_value(code).ok()?.as_str()?.to_string()));
-            Python::attach(|py| raised.value(py).setattr("code", code)).map_or_else(|other| other, |()| raised)
+            Python::attach(|py| raised.value(py).setattr("code", code))
+                .map_or_else(|other| other, |()| raised)
         }
     }
 }

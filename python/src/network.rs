@@ -40,6 +40,9 @@ pub enum File {
     Path(PathBuf),
 }
 
+/// Inputs as rows, their classes, and what these are called.
+type Samples<'py> = (Bound<'py, PyArray2<f64>>, Vec<usize>, Option<Vec<String>>);
+
 /// A document.
 pub fn json(value: &impl Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| InputError::new_err(error.to_string()))
@@ -137,14 +140,17 @@ impl Network {
         path: PathBuf,
         count: usize,
         test: bool,
-    ) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<usize>, Option<Vec<String>>)> {
+    ) -> PyResult<Samples<'py>> {
         let spec = InputSpec::of(&self.model);
         let (first, then) = if test { (Split::Test, Split::Train) } else { (Split::Train, Split::Test) };
         let read = || -> Result<_, blindsight_data::Error> {
             let data = Dataset::open(&path, first, &spec).or_else(|_| Dataset::open(&path, then, &spec))?;
             let count = data.len().min(count);
             let chosen = (0..count).map(|i| i * data.len() / count);
-            let inputs = chosen.clone().map(|n| data.input(n).map(|input| input.values)).collect::<Result<Vec<_>, _>>()?;
+            let inputs = chosen
+                .clone()
+                .map(|n| data.input(n).map(|input| input.values))
+                .collect::<Result<Vec<_>, _>>()?;
             let labels = chosen.filter_map(|n| data.label(n)).collect();
             Ok((inputs, labels, data.names().map(<[String]>::to_vec)))
         };

@@ -23,12 +23,14 @@ fn trust(fingerprint: Option<&str>, ca: Option<PathBuf>) -> PyResult<Trust> {
         (Some(fingerprint), _) => {
             let parsed = fingerprint.parse();
             parsed.map(Trust::Pinned).map_err(|_| {
-                ServerError::new_err("a fingerprint is 64 hexadecimal digits, as `blindsight serve` prints it")
+                ServerError::new_err(
+                    "a fingerprint is 64 hexadecimal digits, as `blindsight serve` prints it",
+                )
             })
         }
-        (None, Some(path)) => std::fs::read(&path).map(Trust::Authorities).map_err(|error| {
-            DamagedError::new_err(format!("cannot read {}: {error}", path.display()))
-        }),
+        (None, Some(path)) => std::fs::read(&path)
+            .map(Trust::Authorities)
+            .map_err(|error| DamagedError::new_err(format!("cannot read {}: {error}", path.display()))),
         (None, None) => Ok(Trust::System),
     }
 }
@@ -75,7 +77,8 @@ impl Remote {
         normalised(py, self.client().client(), &images)
     }
 
-    /// Encrypts an input, has it classified, decrypts the reply: as JSON, and what is to be said of the input.
+    /// Encrypts an input, has it classified, decrypts the reply: as JSON, and what is to be said of the
+    /// input.
     fn classify<'py>(
         &self,
         py: Python<'py>,
