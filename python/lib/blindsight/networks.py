@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import warnings
@@ -29,10 +30,45 @@ def file(model: Any, example: Any = None) -> tuple[str | bytes, str]:
         return exported(model, example), type(model).__name__
     if hasattr(model, "SerializeToString"):
         return model.SerializeToString(), "network"
+    library = type(model).__module__.partition(".")[0]
+    if library == "sklearn":
+        return estimated(model), type(model).__name__
+    if library in ("keras", "tensorflow", "tf_keras"):
+        return keras(model), getattr(model, "name", "network")
     raise ModelError(
-        f"a network of type {type(model).__name__}: a module of PyTorch, the path of an ONNX file or its bytes "
-        "are expected (scikit-learn and Keras: convert with skl2onnx or tf2onnx first)"
+        f"a network of type {type(model).__name__}: a module of PyTorch, an estimator of scikit-learn, a model "
+        "of Keras, the path of an ONNX file or its bytes are expected"
     )
+
+
+def estimated(estimator: Any) -> bytes:
+    """The ONNX file of a fitted estimator of scikit-learn."""
+    skl2onnx = converter("skl2onnx", "scikit-learn")
+    try:
+        example = np.zeros((1, estimator.n_features_in_), np.float32)
+        # Probabilities as an array; or all scores, where the estimator has no probabilities.
+        option = {"zipmap": False} if hasattr(estimator, "predict_proba") else {"raw_scores": True}
+        options = {id(estimator): option} if hasattr(estimator, "classes_") else None
+        return skl2onnx.to_onnx(estimator, example, options=options).SerializeToString()
+    except Exception as error:
+        raise ModelError(f"skl2onnx cannot convert {type(estimator).__name__}: {error}") from error
+
+
+def keras(model: Any) -> bytes:
+    """The ONNX file of a model of Keras."""
+    tf2onnx = converter("tf2onnx", "Keras")
+    try:
+        return tf2onnx.convert.from_keras(model)[0].SerializeToString()
+    except Exception as error:
+        raise ModelError(f"tf2onnx cannot convert {getattr(model, 'name', 'the model')}: {error}") from error
+
+
+def converter(name: str, library: str) -> Any:
+    """The package that writes ONNX files for a library."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ModelError(f"models of {library} are converted by {name}: pip install {name}") from error
 
 
 def read(model: Any, example: Any = None) -> _engine.Network:
