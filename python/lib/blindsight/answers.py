@@ -49,7 +49,7 @@ class Answer:
         return self.name
 
 
-def answer(document: dict[str, Any], warnings: list[str] = []) -> Answer:
+def answer(document: dict[str, Any], warnings: list[str]) -> Answer:
     """Of the engine's document, and what is to be said of the input."""
     probabilities = document["probabilities"]
     return Answer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from typing import Any
 
 from ._engine import DamagedError
@@ -33,12 +34,10 @@ def read(path: str | os.PathLike[str], kind: str, names: list[str]) -> tuple[dic
             if found != f"blindsight {kind} 1":
                 raise DamagedError(f"{path}: expected 'blindsight {kind} 1', found {found!r}: save it anew")
             return facts, [entry(archive, path, name) for name in names]
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, OSError) as error:
         raise DamagedError(f"{path} is no file that Compiled.save wrote, or damaged: {error}") from error
-    except zipfile.zlib.error as error:
-        raise DamagedError(f"{path} is damaged: {error}") from error
 
 
 def entry(archive: zipfile.ZipFile, path: Any, name: str) -> bytes:

@@ -92,8 +92,8 @@ class Samples:
 def samples(network: _engine.Network, facts: dict[str, Any], data: Any, count: int = MOST, test: bool = False) -> Samples:
     """Inputs of a folder or file, of an array or a pair of arrays, or of a loader that yields batches."""
     if isinstance(data, (str, os.PathLike)):
-        inputs, labels, names = network.samples(os.fspath(data), count, test)
-        return Samples(inputs, labels or None, names, False)
+        inputs, classes, names = network.samples(os.fspath(data), count, test)
+        return Samples(inputs, classes or None, names, False)
     values, labels = gathered(data, tuple(facts["shape"]), count)
     outside = values.dtype.kind == "f" and (values.min(initial=0) < -1e-6 or values.max(initial=0) > 1 + 1e-6)
     inputs = normalised(network, values, facts, bool(outside))
@@ -106,7 +106,9 @@ def gathered(data: Any, shape: tuple[int, int, int], count: int) -> tuple[np.nda
         return batch(array(data), shape)[:count], None
     is_pair = isinstance(data, tuple) and len(data) == 2 and hasattr(data[0], "shape")
     batches: Iterable[Any] = [data] if is_pair else data
-    rows, labels, seen = [], [], 0
+    rows: list[np.ndarray] = []
+    labels: list[int] = []
+    seen = 0
     for each in batches:
         x, y = each if isinstance(each, (tuple, list)) and len(each) == 2 else (each, None)
         part = batch(array(x), shape)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
+import tempfile
 import warnings
 from typing import Any
 
@@ -89,27 +89,29 @@ def exported(module: Any, example: Any) -> bytes:
         raise ModelError("a module is exported with an example: give example=, one input or a batch of them")
     example = torch.as_tensor(np.asarray(example.detach().cpu()) if hasattr(example, "detach") else example)
     example = example.to(torch.get_default_dtype())
-    was_training, buffer = module.training, io.BytesIO()
+    was_training = module.training
     module.eval()
     try:
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            path = os.path.join(folder, "network.onnx")
             torch.onnx.export(
                 module.cpu(),
                 (example,),
-                buffer,
+                path,
                 input_names=["input"],
                 output_names=["scores"],
                 dynamic_axes={"input": {0: "batch"}, "scores": {0: "batch"}},
                 dynamo=False,
             )
+            with open(path, "rb") as written:
+                return written.read()
     except Exception as error:
         lacking = "onnx is not installed" in str(error) or isinstance(error, ImportError)
         remedy = "; PyTorch exports with the package onnx: pip install onnx" if lacking else ""
         raise ModelError(f"PyTorch cannot export {type(module).__name__}: {error}{remedy}") from error
     finally:
         module.train(was_training)
-    return buffer.getvalue()
 
 
 def facts(network: _engine.Network) -> dict[str, Any]:
