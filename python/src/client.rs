@@ -66,13 +66,13 @@ pub fn normalised<'py>(
 
 #[pymethods]
 impl Client {
-    /// Of a public plan's frame; with a new secret key, or the one of a frame.
+    /// Of a public plan's frame; with a new secret key, or the one in a file, which Python never sees.
     #[new]
-    fn new(public: &[u8], secret: Option<&[u8]>) -> PyResult<Self> {
+    fn new(public: &[u8], secret: Option<std::path::PathBuf>) -> PyResult<Self> {
         let (plan, digest) = read_plan(public).map_err(|e| DamagedError::new_err(e.to_string()))?;
         let client = match secret {
             None => blindsight_client::Client::generate(plan, digest),
-            Some(secret) => blindsight_client::Client::read(plan, digest, secret),
+            Some(path) => blindsight_client::Client::load(plan, digest, &path),
         };
         client.map(Self).map_err(of_client)
     }
@@ -80,11 +80,6 @@ impl Client {
     /// What is known of the network, as JSON.
     fn facts(&self) -> PyResult<String> {
         json(&facts(&self.0))
-    }
-
-    /// The secret key's frame.
-    fn secret<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.secret_key())
     }
 
     /// Stores the secret key in a new file that only its owner can read.

@@ -21,11 +21,7 @@ class Client:
     def __init__(self, path: str | os.PathLike[str], secret: str | os.PathLike[str] | None = None):
         facts, (public,) = archives.read(path, "client", ["network.public"])
         self._floats_are_normalised = facts.get("floats") == "normalised"
-        content = None
-        if secret is not None:
-            with open(secret, "rb") as file:
-                content = file.read(1 << 26)
-        self._engine = _engine.Client(public, content)
+        self._engine = _engine.Client(public, None if secret is None else os.fspath(secret))
         self._facts = json.loads(self._engine.facts())
         self._warnings: list[str] = []
 
