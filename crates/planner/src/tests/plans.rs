@@ -71,11 +71,13 @@ const OBJECTIVES: [Objective; 4] =
 /// The best plan that a packing has, explained; `None` where it does not fit.
 fn best(model: &Model, packing: Packing, objective: Objective) -> Option<Explanation> {
     let plan = match crate::plan(model, &Options { packing, objective, ..Options::default() }) {
-        Err(Error::Layout(LayoutError::DoesNotFit { .. }) | Error::Ckks(_) | Error::Limit { .. })
-            if packing != Packing::Auto =>
-        {
-            return None;
-        }
+        // A map whose weights were drawn as zeros leaves a ciphertext of LoLa's without a product.
+        Err(
+            Error::Layout(LayoutError::DoesNotFit { .. })
+            | Error::Ckks(_)
+            | Error::Limit { .. }
+            | Error::Constant { .. },
+        ) if packing != Packing::Auto => return None,
         plan => plan.unwrap(),
     };
     Some(explain(&plan, model, &CostModel::default()).unwrap())
