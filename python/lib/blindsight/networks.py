@@ -83,10 +83,10 @@ def read(model: Any, example: Any = None) -> _engine.Network:
 
 def exported(module: Any, example: Any) -> bytes:
     """The ONNX file of a module, exported for a batch of any size."""
-    import torch
-
     if example is None:
         raise ModelError("a module is exported with an example: give example=, one input or a batch of them")
+    import torch
+
     example = torch.as_tensor(np.asarray(example.detach().cpu()) if hasattr(example, "detach") else example)
     example = example.to(torch.get_default_dtype())
     was_training = module.training
