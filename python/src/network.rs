@@ -114,24 +114,6 @@ impl Network {
         (self.model.metadata.mean.clone(), self.model.metadata.std.clone())
     }
 
-    /// Whether the file says how inputs are normalised.
-    #[getter]
-    fn is_normalised(&self) -> bool {
-        self.model.metadata.is_normalised
-    }
-
-    /// Whether all that the planner has to know was measured on data.
-    #[getter]
-    fn is_measured(&self) -> bool {
-        self.model.metadata.score_bound.is_some() && !self.model.metadata.ranges.is_empty()
-    }
-
-    /// What was read otherwise than it stands in the file.
-    #[getter]
-    fn remarks(&self) -> Vec<String> {
-        self.model.remarks.clone()
-    }
-
     /// Up to so many inputs of a data set, spread evenly over it and normalised, their classes, and what
     /// these are called where the data say so.
     fn samples<'py>(

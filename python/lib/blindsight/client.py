@@ -8,9 +8,10 @@ from typing import Any
 
 from . import _engine, archives, inputs, progress
 from .answers import Answer, answer
+from .described import Described
 
 
-class Client:
+class Client(Described):
     """Encrypts inputs and decrypts replies.
 
     ``path`` is the ``client.zip`` of :meth:`Compiled.save`, which holds no secret: a new secret key is made.
@@ -24,16 +25,6 @@ class Client:
         self._engine = _engine.Client(public, None if secret is None else os.fspath(secret))
         self._facts = json.loads(self._engine.facts())
         self._warnings: list[str] = []
-
-    @property
-    def labels(self) -> list[str]:
-        """The classes."""
-        return self._facts["labels"]
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an input; a vector has height and width 1."""
-        return tuple(self._facts["shape"])
 
     @property
     def batch(self) -> int:

@@ -9,26 +9,17 @@ from typing import Any
 
 from . import _engine, inputs, progress
 from .answers import Answer, answer
+from .described import Described
 
 DEFAULT_KEY_BYTES = 2 << 30
 
 
-class RemoteClient:
+class RemoteClient(Described):
     """A client whose keys a server has: made by :func:`connect`."""
 
     def __init__(self, engine: _engine.Remote):
         self._engine = engine
         self._facts = json.loads(engine.facts())
-
-    @property
-    def labels(self) -> list[str]:
-        """The classes."""
-        return self._facts["labels"]
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an input; a vector has height and width 1."""
-        return tuple(self._facts["shape"])
 
     def classify(self, x: Any, normalised: bool = False, exact: bool = False) -> Answer:
         """Encrypts an input, has it classified, decrypts the reply.
