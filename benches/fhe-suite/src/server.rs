@@ -1,0 +1,71 @@
+//! The server's processes: they know the model, the evaluation keys and the requests, and no secret.
+
+use crate::instance::{Instance, create, open};
+use crate::{During, Outcome, Submission};
+use blindsight_ckks::wire::Frames;
+use blindsight_server::{ClientKeys, PreparedModel};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Checks that the model and its plan are there and fit each other.
+///
+/// # Errors
+/// Where they do not.
+pub fn preprocess_model(submission: &Submission) -> Outcome {
+    prepare(submission).map(|_| ())
+}
+
+/// Answers the requests, one after the other.
+///
+/// # Errors
+/// For keys and requests that are not of this plan.
+pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcome {
+    let mut steps = Steps::default();
+    let server = steps.time("Preparing the model", || prepare(submission))?;
+    let keys = steps.time("Reading the keys", || read_keys(instance, &server))?;
+    let requests = instance.requests();
+    let mut frames = Frames::new(open(&requests)?, server.request_bytes());
+    let mut replies = create(&instance.replies())?;
+    while let Some(request) = frames.next()? {
+        let request = steps.time("Reading requests", || server.read_request(&keys, request));
+        let request = request.during(|| requests.display().to_string())?;
+        let answer = steps.time("Computing", || server.compute(&keys, &request))?;
+        replies.write_all(&server.write_reply(&answer))?;
+    }
+    replies.flush()?;
+    steps.write(instance)
+}
+
+fn prepare(submission: &Submission) -> Outcome<PreparedModel> {
+    Ok(PreparedModel::new(&submission.model()?, &submission.plan()?)?)
+}
+
+fn read_keys(instance: &Instance, server: &PreparedModel) -> Outcome<ClientKeys> {
+    let path = instance.evaluation_keys();
+    server.read_keys(open(&path)?).during(|| path.display().to_string())
+}
+
+/// How long each step took, by name.
+#[derive(Debug, Default)]
+struct Steps(Vec<(&'static str, Duration)>);
+
+impl Steps {
+    /// Does a step; what a step of the same name takes is added up.
+    fn time<T>(&mut self, name: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, taken)) => *taken += start.elapsed(),
+            None => self.0.push((name, start.elapsed())),
+        }
+        done
+    }
+
+    /// Writes them as the harness reads them: an object of names and seconds.
+    fn write(&self, instance: &Instance) -> Outcome {
+        let seconds = self.0.iter().map(|(name, taken)| ((*name).to_string(), taken.as_secs_f64().into()));
+        let document = serde_json::Value::Object(seconds.collect());
+        let mut file = create(&instance.reported_steps())?;
+        Ok(writeln!(file, "{document}").and_then(|()| file.flush())?)
+    }
+}
