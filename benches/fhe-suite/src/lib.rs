@@ -17,8 +17,8 @@
 
 pub mod client;
 mod failure;
-mod huge_pages;
 mod instance;
+mod memory;
 pub mod pixels;
 pub mod server;
 mod submission;
@@ -33,7 +33,6 @@ use std::process::ExitCode;
 /// Runs a process as the harness starts it: the instance's size as the only argument, the suite's root as
 /// working directory. Work is spread over all cores that the process may use.
 pub fn main(process: fn(&Instance, &Submission) -> Outcome) -> ExitCode {
-    huge_pages::use_huge_pages();
     exit_code(Instance::of_arguments(std::env::args()).and_then(|instance| {
         let submission = Submission::of(instance.size(), &folder_of_executable()?)?;
         on_all_cores(|| process(&instance, &submission))
@@ -42,7 +41,6 @@ pub fn main(process: fn(&Instance, &Submission) -> Outcome) -> ExitCode {
 
 /// Runs a process that is of no instance: whatever its arguments are, for each submission that is installed.
 pub fn main_of_all(process: fn(&Submission) -> Outcome) -> ExitCode {
-    huge_pages::use_huge_pages();
     exit_code(folder_of_executable().and_then(|folder| {
         let submissions = Submission::all(&folder)?;
         on_all_cores(|| submissions.iter().try_for_each(process))

@@ -1,11 +1,15 @@
 //! The server's processes: they know the model, the evaluation keys and the requests, and no secret.
 
 use crate::instance::{Instance, create, open};
-use crate::{During, Outcome, Submission};
+use crate::{During, Outcome, Size, Submission, memory};
 use blindsight_ckks::wire::Frames;
 use blindsight_server::{ClientKeys, PreparedModel};
+use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
+
+/// From so many bytes of requests on, answering them takes longer than a second.
+const LONG_WORK: u64 = 16 << 20;
 
 /// Checks that the model and its plan are there and fit each other.
 ///
@@ -20,8 +24,14 @@ pub fn preprocess_model(submission: &Submission) -> Outcome {
 /// # Errors
 /// For keys and requests that are not of this plan.
 pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcome {
+    if fs::metadata(instance.requests()).is_ok_and(|file| file.len() > LONG_WORK) {
+        memory::keep();
+    }
     let mut steps = Steps::default();
-    let server = steps.time("Preparing the model", || prepare(submission))?;
+    let server = steps.time("Preparing the model", || match instance.size() {
+        Size::Single => Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?)?),
+        _ => prepare(submission),
+    })?;
     let keys = steps.time("Reading the keys", || read_keys(instance, &server))?;
     let requests = instance.requests();
     let mut frames = Frames::new(open(&requests)?, server.request_bytes());

@@ -89,6 +89,9 @@ pub trait Backend {
     /// Whose ciphertexts and plaintexts it takes.
     type Scheme: Scheme;
 
+    /// What encodes plaintexts for it.
+    fn scheme(&self) -> &Self::Scheme;
+
     /// The sum of products, of which there is one at least.
     fn dot(&self, terms: &[(&Of<Self>, &FactorOf<Self>)], rescale: Rescale) -> Result<Of<Self>, Error>;
 
@@ -200,6 +203,10 @@ impl Scheme for Context {
 
 impl Backend for Evaluator<'_> {
     type Scheme = Context;
+
+    fn scheme(&self) -> &Context {
+        self.context()
+    }
 
     fn dot(&self, terms: &[(&Ciphertext, &PlainFactor)], rescale: Rescale) -> Result<Ciphertext, Error> {
         Ok(self.dot(terms, rescale)?)

@@ -124,6 +124,18 @@ impl Operation {
         }
     }
 
+    /// The plaintexts that it names, one after the other; a chain's weights are none.
+    pub fn plains(&self) -> Vec<Plain> {
+        match self {
+            Self::Dot { terms, .. } => terms.iter().map(|(_, plain)| *plain).collect(),
+            Self::AddPlain(_, plain) => vec![*plain],
+            Self::Transform { giant_steps, .. } => {
+                giant_steps.iter().flat_map(|giant_step| &giant_step.terms).map(|term| term.plain).collect()
+            }
+            _ => vec![],
+        }
+    }
+
     /// The values that it reads, one that is read twice listed twice.
     pub fn operands(&self) -> Vec<Value> {
         match self {

@@ -4,21 +4,16 @@ use crate::backend::{Backend, Scheme};
 use crate::chain::EncodedChain;
 use crate::circuit::{Circuit, GiantStep, Node, Operation};
 use crate::interpret::{self, Executor, Live};
-use crate::plain::{PlainSpec, Role};
-use crate::{Counts, Error, Plain};
-use blindsight_ckks::{Ciphertext, Context, Extension, Rescale};
-use blindsight_ring::parallel;
+use crate::plaintexts::{OfRun, Plaintexts};
+use crate::{Counts, Error};
+use blindsight_ckks::{Ciphertext, Context, Rescale};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hasher};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A circuit with its plaintexts encoded by a scheme: made once for a model, run for every request.
+/// A circuit whose plaintexts a scheme encodes: made once for a model, run for every request.
 pub struct Program<S: Scheme = Context> {
     circuit: Circuit,
-    plaintexts: Store<S::Factor, S::Summand>,
-    /// For each plaintext of the circuit its position in the store.
-    positions: Vec<usize>,
+    plaintexts: Plaintexts<S>,
     /// Its chains by their first node, encoded.
     chains: BTreeMap<usize, EncodedChain<S::Chain>>,
 }
@@ -28,20 +23,6 @@ impl<S: Scheme> std::fmt::Debug for Program<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Program").field("circuit", &self.circuit).finish_non_exhaustive()
     }
-}
-
-/// Encoded plaintexts, equal ones once.
-struct Store<F, A> {
-    encoded: Vec<Encoded<F, A>>,
-    /// The positions of plaintexts by a hash of their numbers.
-    by_hash: HashMap<u64, Vec<usize>>,
-}
-
-/// A plaintext to multiply by, or one to add.
-#[derive(PartialEq)]
-enum Encoded<F, A> {
-    Factor(F),
-    Summand(A),
 }
 
 /// What a run gave.
@@ -72,21 +53,25 @@ impl<S: Scheme> Program<S> {
     /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level, or
     /// numbers that do not repeat as it says.
     pub fn encode_by(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
-        let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
-        let positions = parallel::map(circuit.plains().iter(), |spec| {
-            let numbers = spec.numbers.make();
-            if !spec.repeats_as_said(&numbers, circuit.slots()) {
-                return Err(Error::Repeats { expected: spec.repeats });
-            }
-            let encoded = encode(scheme, spec, &numbers)?;
-            Ok(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded))
-        });
-        let positions = positions.into_iter().collect::<Result<_, Error>>()?;
-        let plaintexts = store.into_inner().expect("nothing panics while it is locked");
+        let plaintexts = Plaintexts::kept(&circuit, scheme)?;
+        Self::with_plaintexts(circuit, scheme, plaintexts)
+    }
+
+    /// Encodes chains only. Each run encodes other plaintexts at their first use and drops them after their
+    /// last one: for whoever runs the circuit once, and would not read again what it wrote to memory.
+    ///
+    /// # Errors
+    /// Where a weight of a chain is too large. A run fails for what [`encode_by`](Self::encode_by) does.
+    pub fn encode_at_use(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
+        let plaintexts = Plaintexts::at_use(&circuit);
+        Self::with_plaintexts(circuit, scheme, plaintexts)
+    }
+
+    fn with_plaintexts(circuit: Circuit, scheme: &S, plaintexts: Plaintexts<S>) -> Result<Self, Error> {
         let starts = (0..circuit.nodes().len()).filter_map(|start| Some((start, circuit.chain_at(start)?)));
         let chains = starts.map(|(start, chain)| Ok((start, EncodedChain::new(&circuit, scheme, &chain)?)));
         let chains = chains.collect::<Result<_, Error>>()?;
-        Ok(Self { circuit, plaintexts, positions, chains })
+        Ok(Self { circuit, plaintexts, chains })
     }
 
     /// The circuit.
@@ -94,34 +79,10 @@ impl<S: Scheme> Program<S> {
         &self.circuit
     }
 
-    /// Bytes of the encoded plaintexts in memory.
+    /// Bytes of the encoded plaintexts in memory, between runs.
     pub fn bytes(&self) -> usize {
         let chains: usize = self.chains.values().map(|chain| S::chain_bytes(chain.stages())).sum();
-        let plaintext = |encoded: &Encoded<S::Factor, S::Summand>| match encoded {
-            Encoded::Factor(factor) => S::factor_bytes(factor),
-            Encoded::Summand(summand) => S::summand_bytes(summand),
-        };
-        self.plaintexts.encoded.iter().map(plaintext).sum::<usize>() + chains
-    }
-
-    /// A plaintext that the builder has checked to be a factor.
-    fn factor(&self, plain: Plain) -> &S::Factor {
-        match self.plaintext(plain) {
-            Encoded::Factor(factor) => factor,
-            Encoded::Summand(_) => unreachable!("products are of factors, by construction"),
-        }
-    }
-
-    /// A plaintext that the builder has made to be added.
-    fn summand(&self, plain: Plain) -> &S::Summand {
-        match self.plaintext(plain) {
-            Encoded::Summand(summand) => summand,
-            Encoded::Factor(_) => unreachable!("sums are of summands, by construction"),
-        }
-    }
-
-    fn plaintext(&self, plain: Plain) -> &Encoded<S::Factor, S::Summand> {
-        &self.plaintexts.encoded[self.positions[plain.index()]]
+        self.plaintexts.bytes() + chains
     }
 
     /// Runs the circuit. Work on different blocks of limbs is spread over the threads of the rayon pool it is
@@ -136,7 +97,9 @@ impl<S: Scheme> Program<S> {
         inputs: &[S::Ciphertext],
     ) -> Result<Run<S::Ciphertext>, Error> {
         self.check_inputs(inputs)?;
-        let mut encrypted = Encrypted { program: self, backend, inputs, counts: Counts::default() };
+        let plaintexts = self.plaintexts.of_run();
+        let mut encrypted =
+            Encrypted { program: self, plaintexts, backend, inputs, counts: Counts::default() };
         let outputs = interpret::run(&self.circuit, &mut encrypted)?;
         Ok(Run { outputs: outputs.into_iter().map(Cow::into_owned).collect(), counts: encrypted.counts })
     }
@@ -157,42 +120,9 @@ impl<S: Scheme> Program<S> {
     }
 }
 
-impl<F: PartialEq, A: PartialEq> Store<F, A> {
-    /// Where the plaintext is, or else is put.
-    fn insert(&mut self, hash: u64, plaintext: Encoded<F, A>) -> usize {
-        let alike = self.by_hash.entry(hash).or_default();
-        if let Some(same) = alike.iter().find(|i| self.encoded[**i] == plaintext) {
-            return *same;
-        }
-        alike.push(self.encoded.len());
-        self.encoded.push(plaintext);
-        self.encoded.len() - 1
-    }
-}
-
-fn hash(numbers: &[f64]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    numbers.iter().for_each(|x| hasher.write_u64(x.to_bits()));
-    hasher.finish()
-}
-
-/// A plaintext in the scheme's form for its role.
-fn encode<S: Scheme>(
-    scheme: &S,
-    spec: &PlainSpec,
-    numbers: &[f64],
-) -> Result<Encoded<S::Factor, S::Summand>, Error> {
-    let (level, scale) = (spec.level, spec.scale);
-    let factor = |extension| Ok(Encoded::Factor(scheme.factor(numbers, level, scale, extension)?));
-    match spec.role {
-        Role::Factor => factor(Extension::Plain),
-        Role::ExtendedFactor => factor(Extension::Extended),
-        Role::Summand(encoding) => Ok(Encoded::Summand(scheme.summand(numbers, encoding, level, scale)?)),
-    }
-}
-
 struct Encrypted<'a, B: Backend> {
     program: &'a Program<B::Scheme>,
+    plaintexts: OfRun<'a, B::Scheme>,
     backend: &'a B,
     inputs: &'a [CiphertextOf<B>],
     counts: Counts,
@@ -208,7 +138,10 @@ impl<'a, B: Backend> Executor for Encrypted<'a, B> {
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
-        Ok(Cow::Owned(self.compute(&node.operation, values)?))
+        self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
+        let value = self.compute(&node.operation, values)?;
+        self.plaintexts.release(&node.operation);
+        Ok(Cow::Owned(value))
     }
 
     fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
@@ -226,20 +159,20 @@ impl<'a, B: Backend> Encrypted<'a, B> {
         values: &mut Live<Cow<'a, CiphertextOf<B>>>,
     ) -> Result<CiphertextOf<B>, Error> {
         self.counts += performed(operation);
-        let (program, backend) = (self.program, self.backend);
+        let (plaintexts, backend) = (&self.plaintexts, self.backend);
         Ok(match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
             Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {
                 unreachable!("a chain is computed as a whole")
             }
             Operation::Dot { terms, rescale } => {
-                let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), program.factor(*p)));
+                let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), plaintexts.factor(*p)));
                 backend.dot(&pairs.collect::<Vec<_>>(), *rescale)?
             }
             Operation::Add(a, b) => backend.add(values.get(*a), values.get(*b))?,
             Operation::Sub(a, b) => backend.sub(values.get(*a), values.get(*b))?,
             Operation::AddPlain(value, plain) => {
-                backend.add_plain(values.take(*value).into_owned(), program.summand(*plain))?
+                backend.add_plain(values.take(*value).into_owned(), plaintexts.summand(*plain))?
             }
             Operation::Multiply { a, b, rescale } => {
                 backend.multiply(values.get(*a), values.get(*b), *rescale)?
@@ -247,7 +180,7 @@ impl<'a, B: Backend> Encrypted<'a, B> {
             Operation::Rotate(value, steps) => backend.rotate(values.get(*value), *steps)?,
             Operation::Transform { values: inputs, giant_steps, order, rescale } => {
                 let inputs: Vec<_> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
-                backend.transform(&inputs, giant_steps, |plain| program.factor(plain), *order, *rescale)?
+                backend.transform(&inputs, giant_steps, |plain| plaintexts.factor(plain), *order, *rescale)?
             }
             Operation::RotateAndSum { value, stages, rescale } => {
                 backend.rotate_and_sum(values.take(*value).into_owned(), stages, *rescale)?

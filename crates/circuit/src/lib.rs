@@ -39,6 +39,7 @@ mod error;
 mod interpret;
 mod keys;
 mod plain;
+mod plaintexts;
 mod predict;
 pub mod scalar;
 mod sums;

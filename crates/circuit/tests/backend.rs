@@ -78,6 +78,10 @@ fn sum(values: &[Vector], row: &ScalarRow) -> Vector {
 impl Backend for Slots {
     type Scheme = Self;
 
+    fn scheme(&self) -> &Self {
+        self
+    }
+
     fn dot(&self, terms: &[(&Vector, &Vector)], _: Rescale) -> Result<Vector, Error> {
         Ok(total(terms.iter().map(|(a, b)| zip(a, b, |a, b| a * b))))
     }
@@ -193,5 +197,11 @@ fn a_backend_of_plain_slots_gives_the_clear_run() {
     let expected = clear::run(&circuit, &inputs).unwrap();
     for (value, expected) in run.outputs[0].iter().zip(&expected[0]) {
         assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
+    }
+    // Whenever plaintexts are encoded, they are the same.
+    let at_use = Program::encode_at_use(circuit, &Slots).unwrap();
+    assert_eq!(at_use.bytes(), 0);
+    for _ in 0..2 {
+        assert_eq!(at_use.run(&Slots, &inputs).unwrap().outputs, run.outputs);
     }
 }

@@ -230,7 +230,10 @@ fn encrypted(circuit: &Circuit, inputs: &[Vec<f64>], seed: u8) -> (Counts, [Vec<
     let mut machine = Machine::new(circuit, seed);
     let ciphertexts: Vec<_> = inputs.iter().map(|i| machine.encrypt(i, Level(5))).collect();
     let program = Program::encode(circuit.clone(), &machine.context).unwrap();
-    let run = program.run(&Evaluator::new(&machine.context, &machine.keys), &ciphertexts).unwrap();
+    let evaluator = Evaluator::new(&machine.context, &machine.keys);
+    let run = program.run(&evaluator, &ciphertexts).unwrap();
+    let at_use = Program::encode_at_use(circuit.clone(), &*machine.context).unwrap();
+    assert!(at_use.run(&evaluator, &ciphertexts).unwrap().outputs == run.outputs, "plaintexts made at use");
     let slots = machine.secret.decrypt(&machine.context, &run.outputs[0]);
     let coefficients = machine.secret.decrypt_coefficients(&machine.context, &run.outputs[1]);
     (run.counts, [slots, READ.map(|i| coefficients[i]).to_vec()])
@@ -576,7 +579,14 @@ fn factors_that_repeat_are_smaller() {
     }
     let wrong = [numbers(1), numbers(1)[..DEGREE / 2].to_vec()];
     for wrong in wrong {
-        let error = Program::encode(of(2, wrong), &machine.context).unwrap_err();
-        assert_eq!(error, Error::Repeats { expected: 2 });
+        let circuit = of(2, wrong);
+        let input = [machine.encrypt(&numbers(1), Level(1))];
+        let at_use = Program::encode_at_use(circuit.clone(), &*machine.context).unwrap();
+        let evaluator = Evaluator::new(&machine.context, &machine.keys);
+        let errors = [
+            Program::encode(circuit, &machine.context).unwrap_err(),
+            at_use.run(&evaluator, &input).unwrap_err(),
+        ];
+        assert_eq!(errors, [(); 2].map(|()| Error::Repeats { expected: 2 }));
     }
 }

@@ -30,6 +30,11 @@ impl<'a> Evaluator<'a> {
         Self { context, keys }
     }
 
+    /// The context that it was made for.
+    pub fn context(&self) -> &Context {
+        self.context
+    }
+
     /// `a + b`. Level and scale: the operands', which must be the same. Error: the sum of both.
     ///
     /// # Errors

@@ -249,19 +249,17 @@ impl NttTable {
     /// The tables of a degree that exists, for this primitive `4N`-th root of unity.
     fn with_root(modulus: Modulus, degree: usize, zeta: u32) -> Self {
         let exponents = node_exponents(degree);
-        let factors = |root| {
-            let powers: Vec<u32> =
-                std::iter::successors(Some(1), |&p| Some(modulus.mul(p, root))).take(2 * degree).collect();
-            Twiddles::new(modulus, exponents.iter().map(|&e| powers[e]))
-        };
+        let powers: Vec<u32> = powers(modulus, 1, zeta).take(2 * degree).collect();
+        // As `zeta^2N = -1`, the inverse of a power is a negative one.
+        let inverse = |e: usize| if e == 0 { 1 } else { modulus.neg(powers[2 * degree - e]) };
         let imaginary = modulus.pow(zeta, degree as u64);
         let inverse_degree = modulus.inverse(degree as u32);
         let inverse_double = modulus.inverse(2 * degree as u32);
         Self {
             modulus,
             degree,
-            forward: factors(zeta),
-            inverse: factors(modulus.inverse(zeta)),
+            forward: Twiddles::new(modulus, exponents.iter().map(|&e| powers[e])),
+            inverse: Twiddles::new(modulus, exponents.iter().map(|&e| inverse(e))),
             fold: modulus.scalar(imaginary),
             inverse_degree: modulus.scalar(inverse_degree),
             inverse_double: modulus.scalar(inverse_double),
@@ -331,9 +329,14 @@ fn primitive_root(modulus: Modulus, degree: usize) -> u32 {
         .map(|g| modulus.pow(g, u64::from((q - 1) / order)))
         .find(|&root| is_primitive(root))
         .expect("the multiplicative group of a prime field is cyclic");
-    let square = modulus.mul(any, any);
-    let odd_powers = std::iter::successors(Some(any), |&r| Some(modulus.mul(r, square)));
-    odd_powers.take(2 * degree).min().expect("at least one power")
+    powers(modulus, any, modulus.mul(any, any)).take(2 * degree).min().expect("at least one power")
+}
+
+/// `first`, and each time `root` times the one before.
+fn powers(modulus: Modulus, first: u32, root: u32) -> impl Iterator<Item = u32> {
+    // A product with a constant needs no division.
+    let root = modulus.scalar(root);
+    std::iter::successors(Some(first), move |&power| Some(modulus.mul_scalar(power, root)))
 }
 
 /// The lowest `bits` bits of `x`, in reverse.

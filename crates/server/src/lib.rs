@@ -25,6 +25,7 @@ mod error;
 
 pub use error::Error;
 
+use blindsight_circuit::Circuit;
 use blindsight_circuit::encrypted::Program;
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness, Reply};
@@ -79,10 +80,28 @@ impl PreparedModel {
     /// # Errors
     /// For a plan that was made for another model, with both digests, and for one that is not consistent.
     pub fn new(model: &Model, plan: &Plan) -> Result<Self, Error> {
+        Self::encoded(model, plan, |circuit, context| Program::encode(circuit, context))
+    }
+
+    /// The same for a process that answers one request: weights are encoded when the circuit comes to them,
+    /// and forgotten after that. The first reply comes sooner, in a fraction of the memory; every further one
+    /// takes as long.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); for weights that cannot be encoded [`compute`](Self::compute) fails.
+    pub fn for_one_request(model: &Model, plan: &Plan) -> Result<Self, Error> {
+        Self::encoded(model, plan, |circuit, context| Program::encode_at_use(circuit, context))
+    }
+
+    fn encoded(
+        model: &Model,
+        plan: &Plan,
+        encode: impl FnOnce(Circuit, &Context) -> Result<Program, blindsight_circuit::Error>,
+    ) -> Result<Self, Error> {
         let circuit = plan.circuit(model)?;
         let kernel = Kernel::from_environment().map_err(blindsight_ckks::Error::from)?;
         let context = Context::new(circuit.parameters().clone(), kernel)?;
-        let program = Program::encode(circuit, &context)?;
+        let program = encode(circuit, &context)?;
         let reply_indices = plan.public.reply.indices();
         Ok(Self { plan: plan.public.clone(), digest: plan.digest(), reply_indices, context, program })
     }
