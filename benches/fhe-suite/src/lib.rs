@@ -4,13 +4,14 @@
 //! # Concepts
 //!
 //! An [`Instance`] is a size of the benchmark, with the folders under the suite's root where its files lie. A
-//! [`Submission`] is what was installed beside the executables: a model and a plan for the instance. [`client`]
-//! and [`server`] hold the processes, a function each; the executables in `src/bin` do nothing but call them.
+//! [`Submission`] is what was installed beside the executables: a model and a plan for the instance.
+//! [`client`] and [`server`] hold the processes, a function each; the executables in `src/bin` do nothing but
+//! call them.
 //!
 //! # Contract
 //!
-//! - The server's processes hold no secret: [`server`] knows `blindsight_server` and not the client's crate, and
-//!   reads neither the folder of the secret key nor the inputs. A test looks at its source.
+//! - The server's processes hold no secret: [`server`] knows `blindsight_server` and not the client's crate,
+//!   and reads neither the folder of the secret key nor the inputs. A test looks at its source.
 //! - The files that the processes exchange are those of the commands `keygen`, `encrypt` and `infer`
 //!   (`docs/formats.md`).
 //! - Requests are read, answered and written one at a time, so memory does not grow with the instance.
@@ -25,6 +26,7 @@ mod submission;
 
 pub use failure::{During, Failure, Outcome};
 pub use instance::{Instance, Size};
+pub use memory::Allocator;
 pub use submission::Submission;
 
 use std::path::PathBuf;

@@ -1,13 +1,12 @@
 //! Memory that comes in huge pages and stays.
 //!
 //! A process that lives for milliseconds would spend a third of them on page faults: keys, weights and
-//! ciphertexts are dozens of megabytes. This allocator asks for huge pages, where the system grants them to who
-//! asks. But it returns memory that was free for a second, and who works for longer than that pays for it again.
-//! It reads what it is told otherwise when a process starts, so long work starts its process once more.
+//! ciphertexts are dozens of megabytes. This allocator asks for huge pages, where the system grants them to
+//! who asks. But it returns memory that was free for a second, and who works for longer than that pays for it
+//! again. It reads what it is told otherwise when a process starts, so long work starts its process once
+//! more.
 
-/// The allocator of all processes.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+pub use mimalloc::MiMalloc as Allocator;
 
 /// The allocator's variable for how long it keeps free memory, in milliseconds.
 #[cfg(unix)]

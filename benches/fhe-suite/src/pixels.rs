@@ -1,5 +1,5 @@
-//! The harness's inputs: a line of text for each image, its values in the order channel, row, column, separated
-//! by spaces, with six decimals.
+//! The harness's inputs: a line of text for each image, its values in the order channel, row, column,
+//! separated by spaces, with six decimals.
 //!
 //! The harness writes shares of 255 (torchvision's `ToTensor`), and normalises them only for its own network;
 //! writers that normalise first are about, too. Both are pixels of 8 bits, and six decimals tell which: so an

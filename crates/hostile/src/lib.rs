@@ -17,6 +17,7 @@ pub use serving::{audit, http, server_files};
 
 use blindsight_client::Client;
 use blindsight_data::{Dataset, InputSource, InputSpec, Split, decode_image};
+use blindsight_fhe_suite::pixels::Images;
 use blindsight_layout::{Masking, PublicPlan};
 use blindsight_network::{Image, Metadata, Model, Shape};
 use blindsight_planner::Plan;
@@ -36,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "acceptance", feed: acceptance },
     Target { name: "audit", feed: audit },
     Target { name: "documents", feed: documents },
@@ -50,6 +51,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "request", feed: request },
     Target { name: "sealed", feed: sealed },
     Target { name: "server_files", feed: server_files },
+    Target { name: "suite_inputs", feed: suite_inputs },
 ];
 
 /// Makes what the targets share ahead of the first input, so that no input has to wait for it.
@@ -225,6 +227,16 @@ pub fn request(input: &[u8]) {
         exchange.server.compute(&exchange.keys, &request).expect("what was read can be computed on");
     }
     let _ = exchange.server.read_request(&exchange.keys, input);
+}
+
+/// The FHE Benchmarking Suite's text of inputs: refused, or images of as many pixels as the shape has.
+pub fn suite_inputs(input: &[u8]) {
+    for shape in [Shape::new(1, 2, 3), Shape::new(3, 2, 1), Shape::new(1, 1, 1)] {
+        // A line that is refused ends the reading of a file.
+        for image in Images::new(input, shape).map_while(Result::ok) {
+            assert_eq!(image.len(), shape.elements());
+        }
+    }
 }
 
 /// The shipped model with the smallest keys: more inputs in the same time.

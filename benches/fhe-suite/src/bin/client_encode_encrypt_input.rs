@@ -1,6 +1,10 @@
 //! Client: pixels into requests.
 
+use blindsight_fhe_suite::Allocator;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     blindsight_fhe_suite::main(blindsight_fhe_suite::client::encode_encrypt_input)

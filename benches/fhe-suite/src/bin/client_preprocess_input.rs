@@ -1,6 +1,10 @@
 //! Client: the harness's text into pixels.
 
+use blindsight_fhe_suite::Allocator;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     blindsight_fhe_suite::main(blindsight_fhe_suite::client::preprocess_input)

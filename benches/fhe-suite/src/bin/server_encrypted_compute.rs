@@ -1,6 +1,10 @@
 //! Server: requests into replies.
 
+use blindsight_fhe_suite::Allocator;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     blindsight_fhe_suite::main(blindsight_fhe_suite::server::encrypted_compute)

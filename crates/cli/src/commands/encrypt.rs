@@ -4,6 +4,7 @@ use crate::failure::Outcome;
 use crate::files::Draft;
 use crate::inputs::{self, Inputs, Notes};
 use crate::passphrase::PassphraseFlags;
+use crate::progress;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::{load_client, timed};
 use blindsight_client::Client;
@@ -65,6 +66,7 @@ impl Encrypt {
         let (each, mut draft) = (client.plan().input.images(), Draft::new(&self.out)?);
         let (mut batch, mut notes) = (vec![], Notes::default());
         let mut report = Report::new(self.out.clone(), inputs.len());
+        let bar = progress::bar("inputs", inputs.len());
         for input in inputs.iter() {
             let values = notes.values(input?);
             if let Some(warning) = client.check_input(&values) {
@@ -72,6 +74,7 @@ impl Encrypt {
                 notes.say(&format!("warning: {warning}"));
             }
             batch.push(values);
+            bar.inc(1);
             if batch.len() == each {
                 report.append(client, &std::mem::take(&mut batch), &mut draft)?;
             }
@@ -79,6 +82,7 @@ impl Encrypt {
         if !batch.is_empty() {
             report.append(client, &batch, &mut draft)?;
         }
+        bar.finish_and_clear();
         draft.finish()?;
         Ok(report)
     }

@@ -3,18 +3,25 @@
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
 use crate::files::{self, Draft};
-use crate::plan_file;
 use crate::report::{Facts, bytes, emit, milliseconds};
 use crate::session::timed;
 use crate::threads::on_threads;
+use crate::{plan_file, progress};
 use blindsight_ckks::wire::Frames;
+use blindsight_client::Cost;
+use blindsight_planner::Plan;
 use blindsight_server::{ClientKeys, PreparedModel};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fmt;
+use std::fs;
 use std::io::BufRead;
 use std::path::PathBuf;
 
 /// Server: runs the network on encrypted inputs; takes no secret
+///
+/// Requests are answered one after the other, and no more than one is in memory. For one request alone
+/// weights are encoded while the network runs, which takes less time and much less memory than before it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply"
@@ -58,21 +65,34 @@ impl Infer {
 
     fn infer(&self) -> Outcome<Report> {
         let (model, plan) = (self.model.load()?, plan_file::read(&self.plan)?);
+        let count = self.count(&plan)?;
         let (prepared, prepare_ms) = timed(|| -> Outcome<_> {
-            let server = PreparedModel::new(&model, &plan)?;
+            let server = match count {
+                0 | 1 => PreparedModel::for_one_request(&model, &plan)?,
+                _ => PreparedModel::new(&model, &plan)?,
+            };
             let keys =
                 server.read_keys(files::open(&self.keys)?).during(|| self.keys.display().to_string())?;
             Ok((server, keys))
         });
         let (server, keys) = prepared?;
         let mut report = Report::new(self.out.clone(), prepare_ms);
-        let mut draft = Draft::new(&self.out)?;
+        let (mut draft, bar) = (Draft::new(&self.out)?, progress::bar("requests", count));
         for path in &self.requests {
             let requests = Frames::new(files::open(path)?, server.request_bytes());
-            report.answer(&server, &keys, requests, &mut draft).during(|| path.display().to_string())?;
+            let answered = report.answer(&server, &keys, requests, &mut draft, &bar);
+            answered.during(|| path.display().to_string())?;
         }
+        bar.finish_and_clear();
         draft.finish()?;
         Ok(report)
+    }
+
+    /// How many requests there are, as far as lengths of files tell.
+    fn count(&self, plan: &Plan) -> Outcome<usize> {
+        let each = Cost::of(&plan.public)?.request_bytes;
+        let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+        Ok(self.requests.iter().map(|path| (bytes(path) / each) as usize).sum())
     }
 }
 
@@ -88,6 +108,7 @@ impl Report {
         keys: &ClientKeys,
         mut requests: Frames<impl BufRead>,
         draft: &mut Draft,
+        bar: &ProgressBar,
     ) -> Outcome {
         while let Some(request) = requests.next()? {
             let (parsed, expand_ms) = timed(|| server.read_request(keys, request));
@@ -100,6 +121,7 @@ impl Report {
             self.expand_ms += expand_ms;
             self.latency_ms += latency_ms;
             self.download_bytes += reply.len() as u64;
+            bar.inc(1);
         }
         Ok(())
     }
@@ -112,7 +134,10 @@ impl fmt::Display for Report {
                 if self.requests == 1 { "reply" } else { "replies" },
                 format!("{}, {}: send it to the client", self.out.display(), bytes(self.download_bytes)),
             )
-            .fact("latency", milliseconds(self.latency_ms))
+            .fact(
+                if self.requests == 1 { "latency, weights encoded on the way" } else { "latency" },
+                milliseconds(self.latency_ms),
+            )
             .fact("parsing and expanding", milliseconds(self.expand_ms))
             .fact("preparing model and keys", milliseconds(self.prepare_ms));
         write!(f, "{facts}")
