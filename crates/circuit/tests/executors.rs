@@ -567,7 +567,7 @@ fn factors_that_repeat_are_smaller() {
         b.finish(vec![Output { value: product, reading: Reading::Slots }]).unwrap()
     };
     let circuit = |repeats: usize| of(repeats, numbers(1)[..DEGREE / repeats].repeat(repeats));
-    let machine = Machine::new(&circuit(1), 5);
+    let mut machine = Machine::new(&circuit(1), 5);
     let most = most_repeats(DEGREE);
     for repeats in [1, 2, most, DEGREE] {
         let (circuit, smaller) = (circuit(repeats), repeats.min(most));

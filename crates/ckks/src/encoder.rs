@@ -7,6 +7,7 @@ use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
 use blindsight_ring::{Basis, Factor, Poly, Values};
 use rustfft::num_complex::Complex;
+use std::borrow::Cow;
 use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::Arc;
@@ -145,18 +146,22 @@ impl Context {
         extension: Extension,
     ) -> Result<PlainFactor, Error> {
         self.parameters().check_level(level)?;
-        let slots = self.padded(slots)?;
+        self.check_values(slots)?;
+        let mut slots = Cow::Borrowed(slots);
+        if slots.len() < self.parameters().slots() {
+            slots.to_mut().resize(self.parameters().slots(), 0.0);
+        }
         let repeats = repeats(&slots);
         if repeats == 1 {
-            let [coefficients, _] = self.fft().inverse(&slots, &[]);
+            let coefficients = self.fft().inverse_of_weights(&slots);
             let basis = self.factor_basis(level, extension);
-            let poly = factor(basis, &self.round(&coefficients, level, scale)?);
+            let poly = factor(basis, &self.rounded(&coefficients, level, scale)?);
             return Ok(PlainFactor { poly, repeats, level, scale, extension });
         }
         let subring = self.subring(repeats);
-        let [coefficients, _] = subring.fft().inverse(&slots[..slots.len() / repeats], &[]);
+        let coefficients = subring.fft().inverse_of_weights(&slots[..slots.len() / repeats]);
         let basis = subring.basis(self.parameters(), level, extension);
-        let poly = factor(&basis, &self.round(&coefficients, level, scale)?);
+        let poly = factor(&basis, &self.rounded(&coefficients, level, scale)?);
         Ok(PlainFactor { poly, repeats, level, scale, extension })
     }
 
@@ -213,7 +218,12 @@ impl Context {
         Ok([self.round(&first, level, scale)?, self.round(&second, level, scale)?])
     }
 
+    /// As [`rounded`](Self::rounded), wiped from memory.
     fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Zeroizing<Vec<i64>>, Error> {
+        Ok(Zeroizing::new(self.rounded(coefficients, level, scale)?))
+    }
+
+    fn rounded(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
         scale.check()?;
         let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         // One bit for the sign; beyond 62 bits integers would not fit their type.
@@ -225,10 +235,10 @@ impl Context {
         // Half away from zero, by truncation: one instruction on every target, where the other roundings are
         // library calls.
         let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
-        Ok(Zeroizing::new(coefficients.iter().map(|c| round(c * scale.0)).collect()))
+        Ok(coefficients.iter().map(|c| round(c * scale.0)).collect())
     }
 
-    fn padded(&self, values: &[f64]) -> Result<Zeroizing<Vec<f64>>, Error> {
+    fn check_values(&self, values: &[f64]) -> Result<(), Error> {
         let slots = self.parameters().slots();
         if values.len() > slots {
             return Err(Error::TooManyValues { given: values.len(), slots });
@@ -236,8 +246,13 @@ impl Context {
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {
             return Err(Error::NotFinite(index));
         }
+        Ok(())
+    }
+
+    fn padded(&self, values: &[f64]) -> Result<Zeroizing<Vec<f64>>, Error> {
+        self.check_values(values)?;
         // At its full length from the start: a vector that grew would leave a copy behind.
-        let mut padded = Zeroizing::new(vec![0.0; slots]);
+        let mut padded = Zeroizing::new(vec![0.0; self.parameters().slots()]);
         padded[..values.len()].copy_from_slice(values);
         Ok(padded)
     }
@@ -325,26 +340,41 @@ impl Fft {
     }
 
     /// Slots to coefficients, of one vector or (`second` not empty) of two.
-    ///
-    /// `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the first vector, its imaginary part to the
-    /// second.
     fn inverse(&self, first: &[f64], second: &[f64]) -> [Zeroizing<Vec<f64>>; 2] {
-        let n = first.len();
-        let mut buffer = Wiped(vec![Complex::default(); n]);
-        let b = &mut buffer.0;
-        self.positions.iter().zip(first).for_each(|(&k, &x)| b[k].re = x);
-        self.positions.iter().zip(second).for_each(|(&k, &x)| b[k].im = x);
+        let mut buffer = Wiped(self.gathered(first, second));
         buffer.transform(&*self.forward);
-        let b = &mut buffer.0;
-        b.iter_mut().zip(&self.twist).for_each(|(b, twist)| *b *= twist.conj());
-        let scale = 0.5 / n as f64;
+        let n = first.len();
         let [mut real, mut imaginary] = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(n)));
-        let unfolded = |j: usize| (b[j] + Complex::<f64>::i() * b[n - j]) * scale;
-        for a in std::iter::once(b[0] / n as f64).chain((1..n).map(unfolded)) {
+        for a in self.unfolded(&mut buffer.0) {
             real.push(a.re);
             imaginary.push(a.im);
         }
         [real, imaginary]
+    }
+
+    /// The same for one vector that is no secret, and is not wiped.
+    fn inverse_of_weights(&self, slots: &[f64]) -> Vec<f64> {
+        let mut b = self.gathered(slots, &[]);
+        self.forward.process(&mut b);
+        self.unfolded(&mut b).map(|a| a.re).collect()
+    }
+
+    /// Slots where the transform takes them.
+    fn gathered(&self, first: &[f64], second: &[f64]) -> Vec<Complex<f64>> {
+        let mut b = vec![Complex::default(); first.len()];
+        self.positions.iter().zip(first).for_each(|(&k, &x)| b[k].re = x);
+        self.positions.iter().zip(second).for_each(|(&k, &x)| b[k].im = x);
+        b
+    }
+
+    /// The coefficients of what was transformed: `a_j = (b_j + i b_(N-j)) / 2N`; its real part belongs to the
+    /// first vector, its imaginary part to the second.
+    fn unfolded<'b>(&self, b: &'b mut [Complex<f64>]) -> impl Iterator<Item = Complex<f64>> + 'b {
+        b.iter_mut().zip(&self.twist).for_each(|(b, twist)| *b *= twist.conj());
+        let (b, n) = (&*b, b.len());
+        let scale = 0.5 / n as f64;
+        let unfolded = move |j: usize| (b[j] + Complex::<f64>::i() * b[n - j]) * scale;
+        std::iter::once(b[0] / n as f64).chain((1..n).map(unfolded))
     }
 }
 

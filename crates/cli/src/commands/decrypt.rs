@@ -5,7 +5,7 @@ use crate::arguments::PrecisionFlags;
 use crate::failure::{During, Failure, Outcome};
 use crate::files;
 use crate::passphrase::PassphraseFlags;
-use crate::report::emit;
+use crate::report::{Table, emit};
 use crate::session::load_client;
 use blindsight_ckks::wire::{FRAME_BYTES, Frames};
 use blindsight_client::{Client, ReplyCount};
@@ -95,13 +95,14 @@ impl Decrypt {
 
 impl fmt::Display for Reports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(["input", "class", "score", "margin", ""]).left(2);
         for (n, answer) in self.answers.iter().enumerate() {
-            write!(f, "{n}: {}", answer.name)?;
-            match answer.too_close() {
-                Some(too_close) => writeln!(f, ", {too_close}")?,
-                None => writeln!(f)?,
-            }
+            let score = answer.top.first().map_or(String::new(), |best| answer.figure(best.score));
+            let margin = answer.margin.map_or(String::new(), |margin| answer.figure(margin));
+            let too_close = answer.too_close().unwrap_or_default();
+            table.row([n.to_string(), answer.name.clone(), score, margin, too_close]);
         }
+        write!(f, "{table}")?;
         let mut told: Vec<&String> = self.answers.iter().flat_map(|answer| &answer.warnings).collect();
         // What is too close is said beside its label.
         told.retain(|warning| !warning.starts_with("too close"));
