@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 /// From so many bytes of requests on, answering them takes longer than a second.
 const LONG_WORK: u64 = 16 << 20;
 
-/// Checks that the model and its plan are there and fit each other.
+/// Checks that the model and its plan are there and fit each other. Nothing is kept: who computes encodes the
+/// weights in less time than it takes to read them.
 ///
 /// # Errors
 /// Where they do not.
 pub fn preprocess_model(submission: &Submission) -> Outcome {
-    prepare(submission).map(|_| ())
+    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?).map(drop)?)
 }
 
 /// Answers the requests, one after the other.
@@ -25,13 +26,10 @@ pub fn preprocess_model(submission: &Submission) -> Outcome {
 /// For keys and requests that are not of this plan.
 pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcome {
     if fs::metadata(instance.requests()).is_ok_and(|file| file.len() > LONG_WORK) {
-        memory::keep();
+        memory::for_long_work();
     }
     let mut steps = Steps::default();
-    let server = steps.time("Preparing the model", || match instance.size() {
-        Size::Single => Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?)?),
-        _ => prepare(submission),
-    })?;
+    let server = steps.time("Preparing the model", || prepare(instance, submission))?;
     let keys = steps.time("Reading the keys", || read_keys(instance, &server))?;
     let requests = instance.requests();
     let mut frames = Frames::new(open(&requests)?, server.request_bytes());
@@ -46,8 +44,12 @@ pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcom
     steps.write(instance)
 }
 
-fn prepare(submission: &Submission) -> Outcome<PreparedModel> {
-    Ok(PreparedModel::new(&submission.model()?, &submission.plan()?)?)
+fn prepare(instance: &Instance, submission: &Submission) -> Outcome<PreparedModel> {
+    let (model, plan) = (submission.model()?, submission.plan()?);
+    Ok(match instance.size() {
+        Size::Single => PreparedModel::for_one_request(&model, &plan)?,
+        _ => PreparedModel::new(&model, &plan)?,
+    })
 }
 
 fn read_keys(instance: &Instance, server: &PreparedModel) -> Outcome<ClientKeys> {
