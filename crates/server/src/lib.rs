@@ -80,7 +80,7 @@ impl PreparedModel {
     /// # Errors
     /// For a plan that was made for another model, with both digests, and for one that is not consistent.
     pub fn new(model: &Model, plan: &Plan) -> Result<Self, Error> {
-        Self::encoded(model, plan, |circuit, context| Program::encode(circuit, context))
+        Self::encoded(model, plan, Program::encode)
     }
 
     /// The same for a process that answers one request: weights are encoded when the circuit comes to them,
@@ -90,7 +90,7 @@ impl PreparedModel {
     /// # Errors
     /// As [`new`](Self::new); for weights that cannot be encoded [`compute`](Self::compute) fails.
     pub fn for_one_request(model: &Model, plan: &Plan) -> Result<Self, Error> {
-        Self::encoded(model, plan, |circuit, context| Program::encode_at_use(circuit, context))
+        Self::encoded(model, plan, Program::encode_at_use)
     }
 
     fn encoded(
