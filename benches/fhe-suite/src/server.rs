@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// From so many bytes of requests on, answering them takes longer than a second.
+/// From so many bytes of requests on, answering them may take seconds.
 const LONG_WORK: u64 = 16 << 20;
 
 /// Checks that the model and its plan are there and fit each other. Nothing is kept: who computes encodes the

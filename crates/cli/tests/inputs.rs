@@ -246,8 +246,14 @@ fn several_inputs_go_through_one_file() {
     let row = format!("{}:1", folder.path("x.csv").display());
     let third = folder.json(&format!("classify {model} {row}"));
     near(&scores(&answers[2], "scores"), &scores(&third, "plain_scores"), 2e-3);
-    // Each file may be given by itself, too, and a count that is not theirs is refused.
     let decrypt = "decrypt --plan {net.plan} --secret {my.secret}";
+    let said = folder.says(&format!("{decrypt} --in {{all.reply}}"));
+    let rows: Vec<&str> = said.lines().take(5).collect();
+    assert!(rows[0].starts_with("input  class") && rows[0].ends_with("margin"), "{said}");
+    assert!((0..3).all(|n| rows[n + 2].starts_with(&n.to_string())), "{said}");
+    // All replies of both are counted.
+    assert_eq!(std::fs::read_to_string(folder.path("my.secret.replies")).expect("a count").trim(), "6");
+    // Each file may be given by itself, too, and a count that is not theirs is refused.
     let both = folder.json(&format!("{decrypt} --in {{all.reply}} --in {{all.reply}}"));
     assert_eq!(both["count"], 6);
     for count in [2, 4] {

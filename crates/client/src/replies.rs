@@ -40,7 +40,15 @@ impl ReplyCount {
     /// # Errors
     /// Where the file cannot be written.
     pub fn count(&self) -> Result<Option<Warning>, Error> {
-        let replies = self.replies().saturating_add(1);
+        self.count_several(1)
+    }
+
+    /// The same for several that are decrypted together: writing the file takes longer than decrypting one.
+    ///
+    /// # Errors
+    /// As [`ReplyCount::count`].
+    pub fn count_several(&self, replies: u64) -> Result<Option<Warning>, Error> {
+        let replies = self.replies().saturating_add(replies);
         fs::write(&self.0, format!("{replies}\n")).map_err(|source| Error::file("write", &self.0, source))?;
         Ok((replies > REPLIES_OF_A_KEY).then_some(Warning::ManyReplies { replies }))
     }

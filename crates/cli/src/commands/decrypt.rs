@@ -66,8 +66,25 @@ impl Decrypt {
         }
     }
 
-    /// Reads a file of replies, one after the other; refuses more than there are inputs.
+    /// The answers of a file of replies. What was decrypted is counted, whatever came of it.
     fn answers(&self, client: &Client, path: &Path, all: &mut Vec<classify::Report>) -> Outcome {
+        let (before, mut decrypted) = (all.len(), 0);
+        let read = self.read(client, path, all, &mut decrypted);
+        if decrypted > 0 {
+            let many = ReplyCount::of(&self.secret).count_several(decrypted)?.map(|many| many.to_string());
+            all[before..].iter_mut().for_each(|answer| answer.warnings.extend(many.clone()));
+        }
+        read
+    }
+
+    /// Decrypts a file of replies, one after the other; refuses more than there are inputs.
+    fn read(
+        &self,
+        client: &Client,
+        path: &Path,
+        all: &mut Vec<classify::Report>,
+        decrypted: &mut u64,
+    ) -> Outcome {
         let (each, bytes) = (client.plan().input.images(), client.cost().reply_bytes);
         let mut replies = Frames::new(files::open(path)?, bytes as usize - FRAME_BYTES);
         while let Some(reply) = replies.next()? {
@@ -80,12 +97,10 @@ impl Decrypt {
                     format!("answers more than the {} inputs of --count: give the right one", all.len());
                 return Err(Failure::new(message));
             }
-            let many = ReplyCount::of(&self.secret).count()?;
-            let exact = client.exact_scores(reply, left.min(each))?;
-            for classification in exact {
+            *decrypted += 1;
+            for classification in client.exact_scores(reply, left.min(each))? {
                 let is_exact = self.precision.exact_scores;
-                let mut answer = if is_exact { classification } else { client.rounded(classification) };
-                answer.warnings.extend(many.clone());
+                let answer = if is_exact { classification } else { client.rounded(classification) };
                 all.push(classify::Report::decrypted(answer, is_exact, bytes));
             }
         }
