@@ -1,6 +1,6 @@
 //! Memory: in huge pages for short work, memory that stays for long work.
 //!
-//! A process that lives for milliseconds would spend a quarter of them on page faults: keys, weights and
+//! A process that lives for milliseconds would spend a fifth of them on page faults: keys, weights and
 //! ciphertexts are dozens of megabytes. This allocator asks for huge pages, where the system grants them to
 //! who asks. Who takes gigabytes had better not: where so many huge pages are not free, the system moves
 //! others' memory about to make them. And memory that was free for a second goes back to the system, to be
