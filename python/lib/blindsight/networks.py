@@ -14,9 +14,14 @@ from . import _engine
 from ._engine import ModelError
 
 
+def is_of(model: Any, *packages: str) -> bool:
+    """Whether its class, or one that it derives from, is of these packages, which are not imported to find out."""
+    return any(f"{base.__module__}.".startswith(f"{name}.") for base in type(model).__mro__ for name in packages)
+
+
 def is_module(model: Any) -> bool:
-    """Whether it is a module of PyTorch, which is not imported to find out."""
-    return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
+    """Whether it is a module of PyTorch; a model of Keras is one, too, where PyTorch computes for it."""
+    return is_of(model, "torch.nn") and not is_of(model, "keras")
 
 
 def file(model: Any, example: Any = None) -> tuple[str | bytes, str]:
@@ -30,10 +35,9 @@ def file(model: Any, example: Any = None) -> tuple[str | bytes, str]:
         return exported(model, example), type(model).__name__
     if hasattr(model, "SerializeToString"):
         return model.SerializeToString(), "network"
-    library = type(model).__module__.partition(".")[0]
-    if library == "sklearn":
+    if is_of(model, "sklearn"):
         return estimated(model), type(model).__name__
-    if library in ("keras", "tensorflow", "tf_keras"):
+    if is_of(model, "keras", "tf_keras"):
         return keras(model), getattr(model, "name", "network")
     raise ModelError(
         f"a network of type {type(model).__name__}: a module of PyTorch, an estimator of scikit-learn, a model "
@@ -55,12 +59,23 @@ def estimated(estimator: Any) -> bytes:
 
 
 def keras(model: Any) -> bytes:
-    """The ONNX file of a model of Keras."""
-    tf2onnx = converter("tf2onnx", "Keras")
+    """The ONNX file of a model of Keras: version 3 writes it, of older ones tf2onnx does."""
+    name = getattr(model, "name", "the model")
     try:
-        return tf2onnx.convert.from_keras(model)[0].SerializeToString()
+        if not is_of(model, "keras"):
+            return converter("tf2onnx", "older versions of Keras").convert.from_keras(model)[0].SerializeToString()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "network.onnx")
+            model(np.zeros((1, *model.input_shape[1:]), np.float32))  # one that never ran is not exported
+            model.export(path, format="onnx", verbose=False)
+            with open(path, "rb") as written:
+                return written.read()
+    except ImportError as error:
+        raise ModelError(f"Keras cannot export {name} without a package: pip install {error.name}") from error
+    except ModelError:
+        raise
     except Exception as error:
-        raise ModelError(f"tf2onnx cannot convert {getattr(model, 'name', 'the model')}: {error}") from error
+        raise ModelError(f"Keras cannot export {name}: {error}") from error
 
 
 def converter(name: str, library: str) -> Any:

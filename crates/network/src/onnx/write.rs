@@ -237,19 +237,14 @@ impl<'a> Writer<'a> {
         source: Source,
         shape: Shape,
     ) -> Result<Tensor, Error> {
-        let Bias::PerChannel(bias) = &layer.bias else {
-            return Err(Error::Form {
-                operator: "convolution".into(),
-                node: name.into(),
-                expected: "a bias for each channel, as ONNX has it".into(),
-                actual: "one for each element".into(),
-            });
-        };
         let [height, width] = layer.kernel;
         let dims = [layer.output_channels, layer.group_inputs(), height, width];
-        let weights = self.floats(name, &dims, &layer.weights)?;
-        let bias = self.floats(name, &[layer.output_channels], bias)?;
         let x = self.image(source);
+        let mut inputs = vec![x.name, self.floats(name, &dims, &layer.weights)?];
+        if let Bias::PerChannel(bias) = &layer.bias {
+            inputs.push(self.floats(name, &[layer.output_channels], bias)?);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let attributes = vec![
             int("group", layer.groups),
             ints("kernel_shape", &layer.kernel),
@@ -258,7 +253,11 @@ impl<'a> Writer<'a> {
             pads(layer.padding),
         ];
         let dims = vec![shape.channels, shape.height, shape.width];
-        Ok(self.push(name, "Conv", &[&x.name, &weights, &bias], attributes, dims))
+        let convolved = self.push(name, "Conv", &inputs, attributes, dims.clone());
+        let Bias::PerElement(bias) = &layer.bias else { return Ok(convolved) };
+        // ONNX's convolution has no such bias: a constant that was subtracted before its padding leaves one.
+        let bias = self.floats(name, &dims, bias)?;
+        Ok(self.push(name, "Add", &[&convolved.name, &bias], vec![], dims))
     }
 
     fn dense(&mut self, name: &str, layer: &Dense, source: Source) -> Result<Tensor, Error> {
