@@ -12,6 +12,7 @@ mod configuration;
 mod details;
 mod failure;
 mod files;
+mod fleet;
 mod inputs;
 mod journal;
 mod machine;

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// A model, prepared, and what is said of it.
 pub struct Served {
+    /// Ready to compute with.
     pub prepared: PreparedModel,
+    /// What clients are told.
     pub summary: blindsight_protocol::Model,
     /// SHA-256 of the model's file.
     pub model_digest: [u8; 32],
@@ -101,6 +103,7 @@ impl Served {
         Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest()), key: None, length }
     }
 
+    /// What names the plan.
     pub fn digest(&self) -> PlanDigest {
         self.prepared.digest()
     }
