@@ -72,6 +72,11 @@ impl FrontFlags {
 }
 
 impl Joined {
+    /// The folder that tokens of all fronts lie in, where the store is one.
+    pub fn tokens(&self) -> Option<PathBuf> {
+        self.depot.folder().map(PathBuf::from)
+    }
+
     /// The plan that the fleet serves a model by: the one that it has, or else the one that `make` gives,
     /// which is published then. With `replan` always that one.
     pub async fn plan(
@@ -98,5 +103,10 @@ impl Joined {
 
 /// What the fleet of a store agrees on, once a front has made it.
 pub async fn agreed(depot: &Depot) -> Outcome<Shared> {
-    Ok(depot.agree(SHARDS).await?)
+    loop {
+        if let Some(shared) = depot.agreed().await? {
+            return Ok(shared);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -9,12 +9,15 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Wr
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use url::Url;
 
 /// The version of how things lie in the store.
 const VERSION: u32 = 1;
+/// Where it stands what all agree on.
+const AGREEMENT: &str = "fleet.json";
 /// The most bytes of a document of ours in the store.
 const MOST_DOCUMENT: u64 = 1 << 16;
 /// The most bytes of a model's file or a plan.
@@ -27,6 +30,7 @@ const PART: usize = 8 << 20;
 pub struct Depot {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
+    folder: Option<PathBuf>,
 }
 
 /// Why the store does not give or take something.
@@ -120,17 +124,22 @@ impl Depot {
             "file" => {
                 let folder = url.to_file_path().map_err(|()| wrong())?;
                 std::fs::create_dir_all(&folder)?;
-                let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-                Ok(Self { objects: Arc::new(objects), prefix: Path::default() })
+                let objects = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
+                Ok(Self { objects: Arc::new(objects), prefix: Path::default(), folder: Some(folder) })
             }
             #[cfg(feature = "s3")]
             "s3" => {
                 let builder = object_store::aws::AmazonS3Builder::from_env().with_url(address);
                 let prefix = Path::parse(url.path().trim_matches('/')).map_err(|_| wrong())?;
-                Ok(Self { objects: Arc::new(builder.build()?), prefix })
+                Ok(Self { objects: Arc::new(builder.build()?), prefix, folder: None })
             }
             _ => Err(wrong()),
         }
+    }
+
+    /// The folder that the store is, if it is one: tokens lie there, too, and are not for workers.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
     }
 
     fn path(&self, path: &str) -> Path {
@@ -233,34 +242,36 @@ impl Depot {
     /// # Errors
     /// Where it cannot be read or written, and where it is of another version.
     pub async fn agree(&self, shards: u16) -> Result<Shared, DepotError> {
-        let path = "fleet.json";
-        if self.document::<Agreement>(path).await?.is_none() {
+        if self.agreed().await?.is_none() {
             let mut key = [0; 32];
             getrandom::fill(&mut key).map_err(io::Error::from)?;
             let key = blindsight_protocol::Address(key).to_string();
             let agreement = Agreement { version: VERSION, shards: shards.max(1), key };
             let text = serde_json::to_vec_pretty(&agreement).expect("plain text and numbers");
-            self.put_first(path, text).await?;
+            self.put_first(AGREEMENT, text).await?;
         }
-        let damaged = || DepotError::Damaged(path.into());
-        let agreed = self.document::<Agreement>(path).await?.ok_or_else(damaged)?;
+        self.agreed().await?.ok_or_else(|| DepotError::Damaged(AGREEMENT.into()))
+    }
+
+    /// What the fleet of this store agrees on, if it does yet.
+    ///
+    /// # Errors
+    /// As [`agree`](Self::agree).
+    pub async fn agreed(&self) -> Result<Option<Shared>, DepotError> {
+        let Some(agreed) = self.document::<Agreement>(AGREEMENT).await? else { return Ok(None) };
         if agreed.version != VERSION {
             return Err(DepotError::Version(agreed.version));
         }
-        let key: blindsight_protocol::Address = agreed.key.parse().map_err(|_| damaged())?;
-        Ok(Shared { shards: agreed.shards.max(1), key: FleetKey::new(&key.0) })
+        let damaged = |_| DepotError::Damaged(AGREEMENT.into());
+        let key: blindsight_protocol::Address = agreed.key.parse().map_err(damaged)?;
+        Ok(Some(Shared { shards: agreed.shards.max(1), key: FleetKey::new(&key.0) }))
     }
 
     /// A model's file, a plan or keys, by their SHA-256; of at most so many bytes.
     ///
     /// # Errors
     /// Where it is not there, or is not what the address says.
-    pub async fn checked(
-        &self,
-        path: &str,
-        digest: &[u8; 32],
-        most: u64,
-    ) -> Result<Vec<u8>, DepotError> {
+    pub async fn checked(&self, path: &str, digest: &[u8; 32], most: u64) -> Result<Vec<u8>, DepotError> {
         let damaged = || DepotError::Damaged(path.into());
         let bytes = self.get(path, most).await?.ok_or_else(damaged)?;
         let found: [u8; 32] = Sha256::digest(&bytes).into();

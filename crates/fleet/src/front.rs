@@ -150,10 +150,8 @@ impl Front {
         let laid = self.depot.put(&job.request_path(), request.to_vec()).await;
         laid.map_err(|error| {
             tracing::warn!(%error, "a request cannot be put into the store");
-            match error.is_full() {
-                true => Refusal::for_now(Code::StorageFull, "the server's store is full: try again later"),
-                false => Refusal::for_now(Code::Unavailable, "the server's store is out of reach: try again"),
-            }
+            let why = if error.is_full() { "full" } else { "out of reach" };
+            Refusal::for_now(Code::Unavailable, &format!("the server's store is {why}: try again"))
         })
     }
 
@@ -162,7 +160,8 @@ impl Front {
     async fn publish(&self, job: &Job, request: &[u8], start: Instant) -> Outcome<u64> {
         let shard = Job::shard(&job.client, self.shared.shards);
         let subject = bus::job_subject(&job.plan, shard);
-        let payload: bytes::Bytes = job.write(&self.shared.key, if job.stored { &[] } else { request }).into();
+        let payload: bytes::Bytes =
+            job.write(&self.shared.key, if job.stored { &[] } else { request }).into();
         loop {
             let message = PublishMessage::build().payload(payload.clone()).message_id(job.id.to_string());
             let sent = self.bus.jetstream.send_publish(subject.clone(), message).await;

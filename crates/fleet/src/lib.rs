@@ -31,6 +31,7 @@ pub mod models;
 mod monitor;
 mod roster;
 pub mod seal;
+pub mod simulation;
 pub mod status;
 mod worker;
 

@@ -69,12 +69,7 @@ pub async fn plan_of(depot: &Depot, model: &Model) -> Result<Option<Plan>, Model
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub async fn publish(
-    depot: &Depot,
-    model: &Model,
-    file: Vec<u8>,
-    plan: Plan,
-) -> Result<Plan, ModelError> {
+pub async fn publish(depot: &Depot, model: &Model, file: Vec<u8>, plan: Plan) -> Result<Plan, ModelError> {
     let offered = Named { model: model.digest, plan: plan.digest() };
     depot.put(&model_path(&model.digest), file).await?;
     depot.put(&plan_path(&offered.plan), plan.write()).await?;

@@ -12,10 +12,8 @@ use tokio::net::TcpListener;
 /// Answers at `/metrics` and `/healthz`, as long as the worker is there. It is for the operator: nothing bounds
 /// who connects.
 pub async fn monitor(listener: TcpListener, worker: Arc<Worker>) {
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(health))
-        .with_state(worker);
+    let router =
+        Router::new().route("/metrics", get(metrics)).route("/healthz", get(health)).with_state(worker);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::warn!(%error, "figures are no longer offered");
     }

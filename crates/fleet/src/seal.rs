@@ -31,8 +31,7 @@ impl FleetKey {
     /// The key with these bytes, which are random.
     pub fn new(bytes: &[u8; 32]) -> Self {
         let whole = hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        let part =
-            |what: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&whole, what).as_ref());
+        let part = |what: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&whole, what).as_ref());
         Self { jobs: part(b"blindsight job"), answers: part(b"blindsight answer") }
     }
 

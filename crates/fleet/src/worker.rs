@@ -38,6 +38,8 @@ const LOOK_AT_NAMES: Duration = Duration::from_secs(5);
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// For one look at one place.
 const FETCH_WAIT: Duration = Duration::from_secs(2);
+/// So many places of others are looked at then.
+const MOST_LOOKS: usize = 32;
 /// Up to so many workers hear all bells; more hear those of their own shards, and look around for others.
 const FEW_WORKERS: usize = 32;
 
@@ -90,6 +92,8 @@ pub struct Worker {
     /// What it did, for Prometheus.
     pub figures: Figures,
     busy: AtomicUsize,
+    /// Where it looked last at places of others.
+    turn: AtomicUsize,
     draining: AtomicBool,
     start: Instant,
 }
@@ -120,6 +124,7 @@ impl Worker {
             cache: Cache::new(options.key_memory),
             figures: Figures::new(),
             busy: AtomicUsize::new(0),
+            turn: AtomicUsize::new(id[0].into()),
             draining: AtomicBool::new(false),
             start: Instant::now(),
             options,
@@ -293,7 +298,8 @@ impl Worker {
         let Ok(mut deletions) = self.bus.client.subscribe(bus::FORGET).await else { return };
         while let Some(deleted) = deletions.next().await {
             let text = String::from_utf8_lossy(&deleted.payload);
-            let id = text.split_once('/').and_then(|(name, keys)| Some((name.parse().ok()?, keys.parse().ok()?)));
+            let id =
+                text.split_once('/').and_then(|(name, keys)| Some((name.parse().ok()?, keys.parse().ok()?)));
             if let Some(id) = id {
                 self.cache.remove(&id);
             }
@@ -371,12 +377,17 @@ impl Worker {
         None
     }
 
-    /// Looks at all places, its own ones first.
+    /// Looks at its own places, and at some of others, which are other ones each time.
     async fn look_around(&self) -> Option<Message> {
         let (list, name) = (self.list().clone(), self.name());
-        let mut places = self.places();
-        places.sort_by_key(|((plan, shard), _)| !list.is_home(&name, plan, *shard));
-        for (place, consumer) in &places {
+        let (own, mut others): (Vec<_>, Vec<_>) =
+            self.places().into_iter().partition(|((plan, shard), _)| list.is_home(&name, plan, *shard));
+        let turn = self.turn.fetch_add(MOST_LOOKS, Ordering::Relaxed);
+        if !others.is_empty() {
+            let turn = turn % others.len();
+            others.rotate_left(turn);
+        }
+        for (place, consumer) in own.iter().chain(others.iter().take(MOST_LOOKS)) {
             if let Some(message) = self.fetch(*place, consumer).await {
                 return Some(message);
             }

@@ -64,7 +64,8 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Arc<Served>> {
+    /// A model that is served.
+    pub fn get(&self, id: &str) -> Option<&Arc<Served>> {
         self.0.get(id)
     }
 

@@ -1,12 +1,12 @@
 //! The seam between a service and what computes for it: [`Compute`]. [`Local`] computes here, on the threads
 //! of this process.
 
+use crate::ClientName;
 use crate::catalogue::Served;
 use crate::keyring::Keyring;
 use crate::queue::Queue;
 use crate::refusal::{Outcome, Refusal};
 use crate::timing::Timing;
-use crate::ClientName;
 use blindsight_protocol::{Address, Code};
 use std::fmt;
 use std::future::Future;

@@ -14,7 +14,7 @@ use crate::usage::Usage;
 use crate::{ClientName, Limits, Scope, Signer};
 use blindsight_ckks::wire::hex;
 use blindsight_protocol::{Code, SignedStatement};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,6 +49,9 @@ pub struct Extras {
     pub compute: Option<Arc<dyn Compute>>,
     /// Where registered keys lie, in place of its own folder.
     pub registry: Option<Arc<dyn Registry>>,
+    /// The folder that tokens lie in, with what is used of them, in place of its own: other services may have it,
+    /// too.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Why a service does not start.
@@ -97,8 +100,12 @@ impl Service {
         let local = || Arc::new(Local::new(queue.clone(), keyring.clone())) as Arc<dyn Compute>;
         let service = Self {
             catalogue,
-            tokens: Tokens::open(folder)?,
-            usage: Usage::open(folder).map_err(StartError::Usage)?,
+            tokens: Tokens::open(extras.tokens.as_deref().unwrap_or(folder))?,
+            usage: match &extras.tokens {
+                Some(shared) => Usage::open_shared(shared),
+                None => Usage::open(folder),
+            }
+            .map_err(StartError::Usage)?,
             compute: extras.compute.clone().unwrap_or_else(local),
             uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
             metrics: Metrics::new(&keyring),

@@ -128,11 +128,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the folder cannot be read or written.
-    pub fn with_registry(
-        folder: &Path,
-        registry: Arc<dyn Registry>,
-        quota: u64,
-    ) -> Result<Self, StoreError> {
+    pub fn with_registry(folder: &Path, registry: Arc<dyn Registry>, quota: u64) -> Result<Self, StoreError> {
         let store = Self::staged(folder, registry, quota)?;
         store.settle()?;
         Ok(store)
@@ -231,7 +227,8 @@ impl Store {
         abandoned: Duration,
     ) -> Result<Vec<Id>, StoreError> {
         let now = now();
-        let over = self.registry.list(None)?.into_iter().filter(|(id, record)| !record.lives(now) || gone(&id.0));
+        let over =
+            self.registry.list(None)?.into_iter().filter(|(id, record)| !record.lives(now) || gone(&id.0));
         let mut over: Vec<Id> = over.map(|(id, _)| id).collect();
         let pending: Vec<Id> = self.pending().keys().cloned().collect();
         over.extend(pending.into_iter().filter(|id| gone(&id.0) || self.is_abandoned(id, abandoned)));
@@ -351,7 +348,6 @@ fn announced(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
 
     fn id(number: u8) -> Id {
         ("alice".parse().expect("a name"), Address([number; 32]))

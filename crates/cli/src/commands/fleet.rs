@@ -64,7 +64,8 @@ impl fmt::Display for Report {
 }
 
 fn queue(queue: &Queue) -> String {
-    let age = queue.oldest_ms.map_or(String::new(), |ms| format!(", the oldest {:.1} s old", ms as f64 / 1e3));
+    let age =
+        queue.oldest_ms.map_or(String::new(), |ms| format!(", the oldest {:.1} s old", ms as f64 / 1e3));
     format!("{}{age}", queue.messages)
 }
 

@@ -139,6 +139,8 @@ struct Report {
     models: Vec<String>,
     metrics: Option<SocketAddr>,
     folder: PathBuf,
+    /// The folder that tokens lie in.
+    tokens: PathBuf,
     #[serde(skip)]
     token: Option<String>,
 }
@@ -167,6 +169,7 @@ impl Serve {
         let mut extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
         if let Some(joined) = fleet {
             extras.registry = Some(joined.fleet.registry());
+            extras.tokens = joined.tokens();
             extras.compute = Some(Arc::new(joined.fleet));
         }
         let service = Service::open_with(&folder, catalogue, limits, extras.clone())?;
@@ -190,14 +193,18 @@ impl Serve {
         let listener = Listener::bind(self.address, self.metrics, transport);
         let listener = listener.await.during(|| format!("cannot listen on {}", self.address))?;
         let address = self.transport.url(listener.address()?);
-        let token = first_token(&folder, &address, fingerprint.as_deref())?;
+        let tokens = extras.tokens.as_ref().unwrap_or(&folder).clone();
+        let token = first_token(&tokens, &address, fingerprint.as_deref())?;
         let page = match &token {
             Some(token) => format!("{address}/#token={token}"),
             None => format!("{address}/"),
         };
         let metrics = listener.metrics_address()?;
         let signing_key = extras.signer.as_ref().map(|signer| signer.public());
-        emit(&Report { address, page, fingerprint, signing_key, models, metrics, folder, token }, json)?;
+        emit(
+            &Report { address, page, fingerprint, signing_key, models, metrics, folder, tokens, token },
+            json,
+        )?;
         listener.serve(service, stop).await;
         Ok(())
     }
@@ -368,7 +375,7 @@ impl fmt::Display for Report {
             .fact("page", page)
             .fact("this user", format!("blindsight classify --server {} digit.png", self.address))
             .fact("others", format!("{elsewhere} digit.png"))
-            .fact("tokens", format!("blindsight token create NAME --folder {}", self.folder.display()));
+            .fact("tokens", format!("blindsight token create NAME --folder {}", self.tokens.display()));
         if let Some(key) = &self.signing_key {
             facts = facts.fact("signed by", format!("{key}: clients pin it with --pin"));
         }

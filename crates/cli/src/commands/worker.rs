@@ -9,6 +9,7 @@ use blindsight_fleet::{Depot, Options, Worker, monitor};
 use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -68,7 +69,11 @@ impl Work {
     async fn work(&self, json: bool) -> Outcome {
         let stop = stop_signal()?;
         let depot = Depot::open(&self.store)?;
-        let shared = agreed(&depot).await?;
+        let mut stop = pin!(stop);
+        let shared = tokio::select! {
+            () = &mut stop => return Ok(()),
+            shared = agreed(&depot) => shared?,
+        };
         let bus = self.bus.connect(&self.fleet, "blindsight worker").await?;
         let threads = self.threads.map_or_else(machine::cores, usize::from);
         let key_memory = (self.key_memory as usize) << 20;

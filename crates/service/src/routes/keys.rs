@@ -54,9 +54,8 @@ pub async fn list(State(service): Shared, Client { name: client, .. }: Client) -
         created: record.created,
         expires: record.expires,
     };
-    let found = service.waiting(move |service| {
-        Ok((service.store.list(&client)?, service.store.used(&client)?))
-    });
+    let found =
+        service.waiting(move |service| Ok((service.store.list(&client)?, service.store.used(&client)?)));
     let (keys, used_bytes) = found.await?;
     let keys = keys.into_iter().map(key).collect();
     Ok(Json(Keys { keys, used_bytes, quota_bytes: service.store.quota() }))
