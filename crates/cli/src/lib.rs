@@ -15,6 +15,7 @@ mod files;
 mod fleet;
 mod inputs;
 mod journal;
+mod lines;
 mod machine;
 mod passphrase;
 mod plan_cache;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MODEL: &str = "cryptonets-mnist";
 
@@ -29,7 +29,11 @@ struct Workers<'a> {
 
 impl<'a> Workers<'a> {
     fn start(folder: &'a Folder, fleet: &str, count: usize) -> Self {
-        let arguments = format!("worker --model {MODEL} --threads 1 --log off --json {fleet}");
+        Self::computing(MODEL, folder, fleet, count)
+    }
+
+    fn computing(model: &str, folder: &'a Folder, fleet: &str, count: usize) -> Self {
+        let arguments = format!("worker --model {model} --threads 1 --log off --json {fleet}");
         let children = (0..count).map(|_| folder.start(&arguments)).collect();
         Self { folder, arguments, children }
     }
@@ -66,6 +70,7 @@ fn meeting(nats: &Nats, folder: &Folder) -> String {
 
 /// What a client has: made once.
 struct Party {
+    model: &'static str,
     client: Client,
     keys: Vec<u8>,
     request: Vec<u8>,
@@ -74,13 +79,17 @@ struct Party {
 
 impl Party {
     fn new(server: &Server) -> Self {
-        let (plan, digest) = server.plan(MODEL).expect("a plan");
+        Self::of(MODEL, server)
+    }
+
+    fn of(model: &'static str, server: &Server) -> Self {
+        let (plan, digest) = server.plan(model).expect("a plan");
         let client = Client::generate(plan, digest).expect("a client");
         let keys = client.evaluation_keys(|_, _| {}).expect("keys");
         let shape = Shape { channels: 1, height: 28, width: 28 };
         let (image, _) = open_image(Path::new(&digit(6)), shape).expect("a drawn digit");
         let request = client.encrypt(&image).expect("a request");
-        Self { address: Address::of(&keys), client, keys, request }
+        Self { model, address: Address::of(&keys), client, keys, request }
     }
 
     fn register(&self, server: &Server) {
@@ -89,7 +98,7 @@ impl Party {
 
     /// Whether the server answers; the answer is right.
     fn is_served(&self, server: &Server) -> Result<(), Error> {
-        let reply = server.infer(MODEL, self.address, self.request.clone())?;
+        let reply = server.infer(self.model, self.address, self.request.clone())?;
         assert_eq!(self.client.decrypt(&reply.frame[..]).expect("a reply").label, "6");
         Ok(())
     }
@@ -190,5 +199,76 @@ fn nothing_is_lost_while_workers_front_and_bus_are_killed() {
     });
     for client in &clients {
         party.is_served(client).expect("its keys are still registered");
+    }
+}
+
+/// Answers in a second, of four clients that ask one after the other.
+fn throughput(serving: &Serving<'_>, model: &'static str, each: usize) -> f64 {
+    let clients: Vec<Server> = (0..4).map(|n| serving.client(&format!("client-{n}"))).collect();
+    let party = Party::of(model, &clients[0]);
+    clients.iter().for_each(|client| party.register(client));
+    let run = |each: usize| {
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for client in &clients {
+                scope.spawn(|| (0..each).for_each(|_| party.is_served(client).expect("served")));
+            }
+        });
+        (4 * each) as f64 / start.elapsed().as_secs_f64()
+    };
+    // Once for keys and threads to be warm.
+    run(2);
+    run(each)
+}
+
+/// Milliseconds of one client's requests, the median.
+fn latency(serving: &Serving<'_>) -> f64 {
+    let client = serving.client("one");
+    let party = Party::new(&client);
+    party.register(&client);
+    let mut times: Vec<f64> = (0..120)
+        .map(|_| {
+            let start = Instant::now();
+            party.is_served(&client).expect("served");
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Prints the table of `docs/fleet.md`; machines that do other work give other figures, so it judges none.
+#[test]
+#[ignore = "measures; prints a table"]
+fn measured() {
+    let large = "lenet-mnist";
+    let models = format!("--model {large} --threads 2");
+    let (alone, folder) = (Folder::new("alone"), Folder::new("measured"));
+    let Some(nats) = Nats::start("measured") else { return };
+    let (flags, folder) = (meeting(&nats, &folder), &folder);
+    for _ in 0..3 {
+        let serving = Serving::start(&alone, &models);
+        let (local, local_latency) = (throughput(&serving, large, 20), latency(&serving));
+        drop(serving);
+        let serving = Serving::start(folder, &format!("{models} {flags}"));
+        let mut workers = Workers::computing(&format!("{large} --model {MODEL}"), folder, &flags, 2);
+        let (fleet, fleet_latency) = (throughput(&serving, large, 20), latency(&serving));
+        println!(
+            "{large}: {local:.2} answers/s in one process, {fleet:.2} in a fleet: {:.3}; {MODEL}: median {local_latency:.2} ms, {fleet_latency:.2} ms: {:+.2}",
+            fleet / local,
+            fleet_latency - local_latency
+        );
+        workers.children.drain(..).for_each(|mut child| {
+            let _ = child.kill();
+            let _ = child.wait();
+        });
+        let client = serving.client("joins");
+        let party = Party::new(&client);
+        party.register(&client);
+        let start = Instant::now();
+        let joined = Workers::start(folder, &flags, 1);
+        party.is_served(&client).expect("served");
+        println!("a worker joins: first answer after {:.2} s", start.elapsed().as_secs_f64());
+        drop(joined);
     }
 }

@@ -33,6 +33,7 @@ mod roster;
 pub mod seal;
 pub mod simulation;
 pub mod status;
+mod threads;
 mod worker;
 
 pub use bus::{Access, Bus, BusError};

@@ -13,6 +13,7 @@ use crate::job::{Answer, Ending, Job};
 use crate::keys;
 use crate::models::{self, ModelError, Prepared};
 use crate::roster::{Beat, List};
+use crate::threads::Threads;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{AckKind, Message};
 use blindsight_ckks::wire::FRAME_BYTES;
@@ -72,6 +73,9 @@ pub enum WorkerError {
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
+    /// There are no threads to compute on.
+    #[error("cannot start the threads that compute: {0}")]
+    Threads(std::io::Error),
     /// A subscription.
     #[error("NATS: {0}")]
     Subscribe(#[from] async_nats::SubscribeError),
@@ -88,6 +92,7 @@ pub struct Worker {
     places: RwLock<Vec<(Place, async_nats::jetstream::consumer::PullConsumer)>>,
     list: Mutex<List>,
     bells: Bells,
+    threads: Threads,
     cache: Cache,
     /// What it did, for Prometheus.
     pub figures: Figures,
@@ -121,6 +126,7 @@ impl Worker {
             places: RwLock::default(),
             list: Mutex::default(),
             bells: Bells::default(),
+            threads: Threads::new(options.threads).map_err(WorkerError::Threads)?,
             cache: Cache::new(options.key_memory),
             figures: Figures::new(),
             busy: AtomicUsize::new(0),
@@ -505,14 +511,14 @@ impl Worker {
         };
         let (worker, job) = (self.clone(), job.clone());
         let work = move || worker.infer(&prepared, &job, found, &request, timing);
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok((timing, reply))) => {
+        match self.threads.run(work).await {
+            Some(Ok((timing, reply))) => {
                 self.figures.computed(timing.of("compute").unwrap_or_default());
                 (Ending::Computed(timing.to_numbers()), reply)
             }
-            Ok(Err(refused)) => (refused, vec![]),
-            Err(panic) => {
-                tracing::error!(%panic, "a computation panicked");
+            Some(Err(refused)) => (refused, vec![]),
+            None => {
+                tracing::error!("a computation panicked");
                 (Ending::refused(Code::Internal, "the server failed; its log says why"), vec![])
             }
         }

@@ -1,5 +1,6 @@
 //! `fleet`: how a fleet is.
 
+use crate::commands::simulate::Simulate;
 use crate::failure::{During, Outcome};
 use crate::fleet::BusFlags;
 use crate::report::{Facts, emit};
@@ -8,7 +9,7 @@ use blindsight_fleet::status::{Queue, Status, status};
 use serde::Serialize;
 use std::fmt;
 
-/// Shows a fleet: its workers, what waits, what was laid aside
+/// Shows a fleet: its workers, what waits, what was laid aside; or simulates one
 #[derive(Debug, clap::Args)]
 pub struct Fleet {
     #[command(subcommand)]
@@ -19,6 +20,7 @@ pub struct Fleet {
 enum Command {
     /// Workers and what they did, jobs and their age, jobs that were laid aside
     Status(Flags),
+    Simulate(Simulate),
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,7 +39,10 @@ struct Report(Status);
 
 impl Fleet {
     pub fn run(&self, json: bool) -> Outcome {
-        let Command::Status(flags) = &self.command;
+        let flags = match &self.command {
+            Command::Status(flags) => flags,
+            Command::Simulate(simulate) => return simulate.run(json),
+        };
         let runtime = tokio::runtime::Runtime::new()?;
         let found = runtime.block_on(async {
             let bus = flags.bus.connect(&flags.fleet, "blindsight fleet status").await?;

@@ -20,6 +20,7 @@ mod models;
 mod plan;
 mod serve;
 mod signing_key;
+mod simulate;
 mod token;
 mod worker;
 
