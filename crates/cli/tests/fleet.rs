@@ -135,7 +135,7 @@ fn an_operator_starts_a_fleet_and_looks_at_it() {
     folder.fails(2, &format!("serve --model {MODEL} --fleet {}", nats.url()));
 }
 
-/// Two fronts of one store: keys that one has registered, the other one knows.
+/// Two fronts of one store: tokens and keys of one are those of the other.
 #[test]
 fn fronts_share_keys() {
     let folder = Folder::new("fronts");
@@ -145,7 +145,8 @@ fn fronts_share_keys() {
     let other = Folder::new("fronts-other");
     let second = Serving::start(&other, &flags);
     let _workers = Workers::start(&folder, &flags, 1);
-    let (alice, also_alice) = (first.client("alice"), second.client("alice"));
+    let token = first.token("alice");
+    let (alice, also_alice) = (first.connect(&token), second.connect(&token));
     let party = Party::new(&alice);
     party.register(&alice);
     party.is_served(&alice).expect("served");
