@@ -158,16 +158,26 @@ fn fronts_share_keys() {
 /// Whatever ends, every request is answered, and rightly, as clients try again for a while.
 #[test]
 fn nothing_is_lost_while_workers_front_and_bus_are_killed() {
-    let folder = Folder::new("storm");
-    let Some(mut nats) = Nats::start("storm") else { return };
+    storm("storm", 4, 200);
+}
+
+/// The same with more of all.
+#[test]
+#[ignore = "takes minutes"]
+fn nothing_is_lost_in_a_longer_storm() {
+    storm("longer-storm", 32, 2000);
+}
+
+fn storm(name: &str, clients: usize, wanted: usize) {
+    let folder = Folder::new(name);
+    let Some(mut nats) = Nats::start(name) else { return };
     let flags = meeting(&nats, &folder);
     let mut serving = Serving::start(&folder, &flags);
     let mut workers = Workers::start(&folder, &flags, 2);
-    let clients: Vec<Server> = (0..4).map(|n| serving.client(&format!("client-{n}"))).collect();
+    let clients: Vec<Server> = (0..clients).map(|n| serving.client(&format!("client-{n}"))).collect();
     let party = Party::new(&clients[0]);
     clients.iter().for_each(|client| party.register(client));
     let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let wanted = 200;
     thread::scope(|scope| {
         for client in &clients {
             scope.spawn(|| {
@@ -196,7 +206,7 @@ fn nothing_is_lost_while_workers_front_and_bus_are_killed() {
             }
             round += 1;
         }
-        println!("{round} times something was killed");
+        println!("{} answers, {round} times something was killed", answered.load(Ordering::Relaxed));
     });
     for client in &clients {
         party.is_served(client).expect("its keys are still registered");

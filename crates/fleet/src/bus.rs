@@ -22,6 +22,8 @@ pub const FORGET: &str = "blindsight.forget";
 pub const ACK_WAIT: Duration = Duration::from_secs(3);
 /// How often a worker says that it still computes.
 pub const PROGRESS: Duration = Duration::from_secs(1);
+/// So long a worker waits at a place of its own where a bell was heard: the job may be right behind.
+pub const MOMENT: Duration = Duration::from_millis(10);
 /// A job that so many workers took and did not finish is laid aside.
 pub const MOST_DELIVERIES: i64 = 3;
 /// Requests of up to so many bytes travel in messages; NATS takes 1 MiB with headers and descriptor.

@@ -29,6 +29,8 @@ const PART: usize = 8 << 20;
 #[derive(Debug, Clone)]
 pub struct Depot {
     objects: Arc<dyn ObjectStore>,
+    /// The same for what is needed for a moment only: it is not made to survive a loss of power.
+    passing: Arc<dyn ObjectStore>,
     prefix: Path,
     folder: Option<PathBuf>,
 }
@@ -124,14 +126,17 @@ impl Depot {
             "file" => {
                 let folder = url.to_file_path().map_err(|()| wrong())?;
                 std::fs::create_dir_all(&folder)?;
-                let objects = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
-                Ok(Self { objects: Arc::new(objects), prefix: Path::default(), folder: Some(folder) })
+                let passing = LocalFileSystem::new_with_prefix(&folder)?;
+                let objects = Arc::new(passing.clone().with_fsync(true));
+                let (prefix, folder) = (Path::default(), Some(folder));
+                Ok(Self { objects, passing: Arc::new(passing), prefix, folder })
             }
             #[cfg(feature = "s3")]
             "s3" => {
                 let builder = object_store::aws::AmazonS3Builder::from_env().with_url(address);
                 let prefix = Path::parse(url.path().trim_matches('/')).map_err(|_| wrong())?;
-                Ok(Self { objects: Arc::new(builder.build()?), prefix, folder: None })
+                let objects: Arc<dyn ObjectStore> = Arc::new(builder.build()?);
+                Ok(Self { passing: objects.clone(), objects, prefix, folder: None })
             }
             _ => Err(wrong()),
         }
@@ -168,6 +173,15 @@ impl Depot {
     /// Where they cannot be written.
     pub async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), DepotError> {
         self.objects.put(&self.path(path), bytes.into()).await?;
+        Ok(())
+    }
+
+    /// The same for what is needed for a moment only.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn put_for_now(&self, path: &str, bytes: Vec<u8>) -> Result<(), DepotError> {
+        self.passing.put(&self.path(path), bytes.into()).await?;
         Ok(())
     }
 
@@ -270,12 +284,16 @@ impl Depot {
     /// A model's file, a plan or keys, by their SHA-256; of at most so many bytes.
     ///
     /// # Errors
-    /// Where it is not there, or is not what the address says.
-    pub async fn checked(&self, path: &str, digest: &[u8; 32], most: u64) -> Result<Vec<u8>, DepotError> {
-        let damaged = || DepotError::Damaged(path.into());
-        let bytes = self.get(path, most).await?.ok_or_else(damaged)?;
+    /// Where it is not what the address says.
+    pub async fn checked(
+        &self,
+        path: &str,
+        digest: &[u8; 32],
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, DepotError> {
+        let Some(bytes) = self.get(path, most).await? else { return Ok(None) };
         let found: [u8; 32] = Sha256::digest(&bytes).into();
-        if &found == digest { Ok(bytes) } else { Err(damaged()) }
+        if &found == digest { Ok(Some(bytes)) } else { Err(DepotError::Damaged(path.into())) }
     }
 }
 
@@ -333,7 +351,7 @@ mod tests {
         let depot = folder.depot();
         let digest = Sha256::digest(b"model").into();
         depot.put("models/a", b"model".to_vec()).await.expect("put");
-        assert_eq!(depot.checked("models/a", &digest, 9).await.expect("whole"), b"model");
+        assert_eq!(depot.checked("models/a", &digest, 9).await.expect("whole"), Some(b"model".to_vec()));
         depot.put("models/a", b"modal".to_vec()).await.expect("put");
         assert!(matches!(depot.checked("models/a", &digest, 9).await, Err(DepotError::Damaged(_))));
         assert!(matches!(depot.get("models/a", 4).await, Err(DepotError::Length { found: 5, .. })));

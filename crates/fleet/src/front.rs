@@ -147,7 +147,7 @@ impl Front {
     }
 
     async fn lay_down(&self, job: &Job, request: &Arc<Vec<u8>>) -> Outcome<()> {
-        let laid = self.depot.put(&job.request_path(), request.to_vec()).await;
+        let laid = self.depot.put_for_now(&job.request_path(), request.to_vec()).await;
         laid.map_err(|error| {
             tracing::warn!(%error, "a request cannot be put into the store");
             let why = if error.is_full() { "full" } else { "out of reach" };
@@ -166,15 +166,20 @@ impl Front {
             let message = PublishMessage::build().payload(payload.clone()).message_id(job.id.to_string());
             let sent = self.bus.jetstream.send_publish(subject.clone(), message).await;
             let error = match sent {
-                Ok(acknowledged) => match acknowledged.await {
-                    Ok(place) => {
-                        // Workers that are idle look at once; where this is lost they do a little later.
-                        let bell = bus::bell_subject(&job.plan, &shard.to_string());
-                        let _ = self.bus.client.publish(bell, bytes::Bytes::new()).await;
-                        return Ok(place.sequence);
+                Ok(acknowledged) => {
+                    // The worker at home waits a moment for what comes right behind; so the bell need not.
+                    let rung = Instant::now();
+                    self.ring(&job.plan, shard).await;
+                    match acknowledged.await {
+                        Ok(place) => {
+                            if rung.elapsed() > bus::MOMENT {
+                                self.ring(&job.plan, shard).await;
+                            }
+                            return Ok(place.sequence);
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
+                }
                 Err(error) => error,
             };
             if start.elapsed() > self.wait {
@@ -186,6 +191,12 @@ impl Front {
             let _ = self.bus.prepare(&job.plan, self.shared.shards).await;
             sleep(PAUSE).await;
         }
+    }
+
+    /// Idle workers look at once. Where this is lost they do a little later.
+    async fn ring(&self, plan: &[u8; 32], shard: u16) {
+        let bell = bus::bell_subject(plan, &shard.to_string());
+        let _ = self.bus.client.publish(bell, bytes::Bytes::new()).await;
     }
 
     async fn answer(

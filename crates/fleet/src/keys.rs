@@ -56,11 +56,6 @@ impl StoredKeys {
         })
     }
 
-    fn remembered(&self, id: &Id) -> Option<Record> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(id).filter(|(time, _)| time.elapsed() < MEMORY).map(|(_, record)| *record)
-    }
-
     fn remember(&self, id: &Id, record: Option<Record>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MOST_REMEMBERED {
@@ -91,8 +86,13 @@ fn id(path: &str) -> Option<Id> {
 }
 
 impl Registry for StoredKeys {
+    fn recall(&self, id: &Id) -> Option<Record> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(id).filter(|(time, _)| time.elapsed() < MEMORY).map(|(_, record)| *record)
+    }
+
     fn look_up(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        if let Some(record) = self.remembered(id) {
+        if let Some(record) = self.recall(id) {
             return Ok(Some(record));
         }
         let record = self.wait("looking up keys", self.depot.document(&record_path(id)))?;
@@ -153,12 +153,12 @@ fn paused_path((client, address): &Id) -> String {
 /// Reads a client's keys, of so many bytes, from the store, and checks that they are those of the address.
 ///
 /// # Errors
-/// Where they are not there or not those.
+/// Where they cannot be read or are not those.
 pub async fn read_keys(
     depot: &Depot,
     client: &ClientName,
     address: &Address,
     bytes: u64,
-) -> Result<Vec<u8>, DepotError> {
+) -> Result<Option<Vec<u8>>, DepotError> {
     depot.checked(&frame_path(&(client.clone(), *address)), &address.0, bytes).await
 }

@@ -104,7 +104,9 @@ pub async fn replace(depot: &Depot, model: &Model, file: Vec<u8>, plan: &Plan) -
 /// # Errors
 /// Where model and plan are not there, or do not fit.
 pub async fn prepare(depot: &Depot, name: &str, named: &Named) -> Result<Prepared, ModelError> {
-    let file = depot.checked(&model_path(&named.model), &named.model, MOST_MODEL).await?;
+    let path = model_path(&named.model);
+    let file = depot.checked(&path, &named.model, MOST_MODEL).await?;
+    let file = file.ok_or(DepotError::Damaged(path))?;
     let plan = read_plan(depot, name, &named.plan).await?;
     let called = name.to_string();
     let prepare = move || {

@@ -101,10 +101,10 @@ impl Default for Scenario {
             pause: 6.0,
             service_ms: 985.0,
             expand_ms: 400.0,
-            key_bytes: 60e6,
-            expanded_bytes: 240e6,
+            key_bytes: 93e6,
+            expanded_bytes: 215e6,
             memory: 16e9,
-            request_bytes: 1.2e6,
+            request_bytes: 27.5e6,
             store_rate: 250e6,
             store_ms: 20.0,
             shards: Some(4),
@@ -533,7 +533,7 @@ mod tests {
     use super::*;
 
     fn small() -> Scenario {
-        Scenario { workers: 20, clients: 5000, images: 200_000, memory: 60.0 * 240e6, ..Scenario::default() }
+        Scenario { workers: 20, clients: 5000, images: 200_000, memory: 60.0 * 215e6, ..Scenario::default() }
     }
 
     #[test]

@@ -360,7 +360,7 @@ impl Worker {
                     let places = self.places();
                     let found = places.iter().find(|(other, _)| *other == place);
                     if let Some((place, consumer)) = found
-                        && let Some(message) = self.fetch(*place, consumer).await
+                        && let Some(message) = self.fetch(*place, consumer, true).await
                     {
                         return Some(message);
                     }
@@ -394,22 +394,28 @@ impl Worker {
             others.rotate_left(turn);
         }
         for (place, consumer) in own.iter().chain(others.iter().take(MOST_LOOKS)) {
-            if let Some(message) = self.fetch(*place, consumer).await {
+            if let Some(message) = self.fetch(*place, consumer, false).await {
                 return Some(message);
             }
         }
         None
     }
 
-    /// A job from a place, if there is one. Where there are more it will look there again.
+    /// A job from a place, if there is one. Where a bell was heard at a place of its own it waits a moment, and
+    /// where there are more jobs it will look there again.
     async fn fetch(
         &self,
         place: Place,
         consumer: &async_nats::jetstream::consumer::PullConsumer,
+        heard: bool,
     ) -> Option<Message> {
+        let home = self.list().is_home(&self.name(), &place.0, place.1);
         let fetch = async {
-            let mut batch = consumer.fetch().max_messages(1).messages().await.ok()?;
-            batch.next().await?.ok()
+            let batch = match home && heard {
+                true => consumer.batch().max_messages(1).expires(bus::MOMENT).messages().await,
+                false => consumer.fetch().max_messages(1).messages().await,
+            };
+            batch.ok()?.next().await?.ok()
         };
         let Ok(message) = timeout(FETCH_WAIT, fetch).await else {
             // The bus is out of reach: it comes back by itself.
@@ -418,7 +424,6 @@ impl Worker {
         };
         let message = message?;
         if message.info().is_ok_and(|info| info.pending > 0) {
-            let home = self.list().is_home(&self.name(), &place.0, place.1);
             self.bells.ring(place, home);
         }
         Some(message)
@@ -540,7 +545,8 @@ impl Worker {
             None => {
                 let bytes = (prepared.model.evaluation_keys_bytes() + FRAME_BYTES) as u64;
                 let read = keys::read_keys(&self.depot, &job.client, &job.address(), bytes).await;
-                Found::InStore(read.map_err(out_of_reach)?)
+                let deleted = || Ending::refused(Code::UnknownKeys, "these keys were deleted just now");
+                Found::InStore(read.map_err(out_of_reach)?.ok_or_else(deleted)?)
             }
         };
         if !job.stored {

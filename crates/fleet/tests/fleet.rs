@@ -274,3 +274,43 @@ async fn what_no_front_sealed_is_not_computed() {
     assert_eq!(setting.status().await.workers[0].computed, 1);
     setting.assert_served("alice").await;
 }
+
+/// Not a test: what is done in a store on a file system of a MiB.
+#[tokio::test]
+#[ignore = "runs in a namespace that another test makes"]
+async fn full_store_process() {
+    let Some(folder) = std::env::var_os("FLEET_TEST_STORE") else { return };
+    let depot = depot(Path::new(&folder));
+    depot.put("keys/small", vec![1; 1000]).await.expect("there is room");
+    let error = depot.put("keys/large", vec![1; 2 << 20]).await.expect_err("there is none");
+    assert!(error.is_full(), "{error}");
+    let file = Path::new(&folder).join("upload");
+    std::fs::write(&file, vec![1; 600_000]).expect("there is room");
+    let error = depot.put_file("keys/file", &file).await.expect_err("there is none for two");
+    assert!(error.is_full(), "{error}");
+    assert!(depot.get("keys/file", 1 << 20).await.expect("nothing").is_none());
+    std::fs::remove_file(&file).expect("there");
+    depot.put("keys/large", vec![1; 600_000]).await.expect("there is room again");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_store_is_said_and_takes_again_what_fits() {
+    let folder = std::env::temp_dir().join(format!("blindsight-full-store-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("writable");
+    let unshare = |then: &str| {
+        let script = format!("mount -t tmpfs -o size=1m tmpfs {} && {then}", folder.display());
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        command.env("FLEET_TEST_STORE", &folder).output()
+    };
+    if unshare("true").is_ok_and(|output| output.status.success()) {
+        let this = std::env::current_exe().expect("this test");
+        let then = format!("exec {} --exact full_store_process --ignored", this.display());
+        let output = unshare(&then).expect("unshare runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    } else {
+        println!("skipped: this user may not mount a file system of its own");
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -57,6 +57,11 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// Where it cannot be read.
     fn look_up(&self, id: &Id) -> Result<Option<Record>, StoreError>;
 
+    /// What is known of keys without waiting for anything.
+    fn recall(&self, _id: &Id) -> Option<Record> {
+        None
+    }
+
     /// The registered keys of a client, or of all.
     ///
     /// # Errors

@@ -95,7 +95,9 @@ impl Service {
             Some(registry) => Store::with_registry(folder, registry, limits.quota)?,
             None => Store::open(folder, limits.quota)?,
         });
-        let keyring = Arc::new(Keyring::new(store.clone(), limits.cache));
+        // Where others compute, keys in memory here would serve nobody.
+        let memory = if extras.compute.is_some() { 0 } else { limits.cache };
+        let keyring = Arc::new(Keyring::new(store.clone(), memory));
         let queue = Arc::new(Queue::new(&limits).map_err(StartError::Threads)?);
         let local = || Arc::new(Local::new(queue.clone(), keyring.clone())) as Arc<dyn Compute>;
         let service = Self {

@@ -145,6 +145,11 @@ impl Store {
         Ok(self.registry.look_up(id)?.filter(|record| record.lives(now())))
     }
 
+    /// The same, where it is known without waiting for anything.
+    pub(crate) fn recalled(&self, id: &Id) -> Option<Record> {
+        self.registry.recall(id).filter(|record| record.lives(now()))
+    }
+
     /// A client's registered keys, newest first.
     pub(crate) fn list(&self, client: &ClientName) -> Result<Vec<(Address, Record)>, StoreError> {
         let mut keys = self.registry.list(Some(client))?;
