@@ -158,17 +158,17 @@ fn fronts_share_keys() {
 /// Whatever ends, every request is answered, and rightly, as clients try again for a while.
 #[test]
 fn nothing_is_lost_while_workers_front_and_bus_are_killed() {
-    storm("storm", 4, 200);
+    storm("storm", 4, 200, Duration::from_millis(700));
 }
 
 /// The same with more of all.
 #[test]
 #[ignore = "takes minutes"]
 fn nothing_is_lost_in_a_longer_storm() {
-    storm("longer-storm", 32, 2000);
+    storm("longer-storm", 32, 2000, Duration::from_secs(3));
 }
 
-fn storm(name: &str, clients: usize, wanted: usize) {
+fn storm(name: &str, clients: usize, wanted: usize, pause: Duration) {
     let folder = Folder::new(name);
     let Some(mut nats) = Nats::start(name) else { return };
     let flags = meeting(&nats, &folder);
@@ -190,7 +190,7 @@ fn storm(name: &str, clients: usize, wanted: usize) {
         }
         let mut round = 0;
         while !over.load(Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(pause);
             workers.replace(round % 2);
             match round % 4 {
                 1 => {

@@ -198,8 +198,8 @@ fn dead() -> Config {
     }
 }
 
-/// Deliveries are not bounded here: JetStream would leave a job that reached the bound where it is. The worker
-/// that gets it once too often lays it aside.
+/// Deliveries are not bounded here: JetStream would leave a job that reached the bound where it is. The
+/// worker that gets it once too often lays it aside.
 fn consumer(plan: &[u8; 32], shard: u16) -> pull::Config {
     pull::Config {
         durable_name: Some(consumer_name(plan, shard)),

@@ -133,6 +133,8 @@ impl Depot {
             }
             #[cfg(feature = "s3")]
             "s3" => {
+                // More than one library of cryptography may be linked in: this one is ours.
+                let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
                 let builder = object_store::aws::AmazonS3Builder::from_env().with_url(address);
                 let prefix = Path::parse(url.path().trim_matches('/')).map_err(|_| wrong())?;
                 let objects: Arc<dyn ObjectStore> = Arc::new(builder.build()?);

@@ -1,14 +1,15 @@
 //! A front's side of a fleet: [`Fleet`] is what computes for its service.
 //!
-//! A request gets its turn, as in one process: only about twice as many jobs as the workers compute at once are
-//! sent ahead, so that clients take turns here and the queue there stays short. Then its job is published and
-//! its answer awaited.
+//! A request gets its turn, as in one process: only about twice as many jobs as the workers compute at once
+//! are sent ahead, so that clients take turns here and the queue there stays short. Then its job is published
+//! and its answer awaited.
 
 use crate::bus::{self, Bus, BusError};
 use crate::depot::{Depot, Shared};
 use crate::job::{self, Answer, FrontId, Job, JobId};
 use crate::keys::StoredKeys;
 use crate::roster::{Beat, Roster};
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use blindsight_protocol::{Address, Code};
 use blindsight_service::{ClientName, Compute, Computed, Inference, Later, Outcome, Pass, Refusal};
@@ -26,6 +27,8 @@ use tokio::time::{sleep, timeout};
 const LEAST_AHEAD: usize = 4;
 /// After the time to wait is over, a job that was begun is given so long.
 const GRACE: Duration = Duration::from_secs(60);
+/// Between two looks at what was left behind.
+const SWEEP: Duration = Duration::from_secs(60);
 /// Between two attempts to publish.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -155,8 +158,8 @@ impl Front {
         })
     }
 
-    /// Publishes a job, until its time is over; how often does not matter, as its number is known. Gives where
-    /// it stands in the stream.
+    /// Publishes a job, until its time is over; how often does not matter, as its number is known. Gives
+    /// where it stands in the stream.
     async fn publish(&self, job: &Job, request: &[u8], start: Instant) -> Outcome<u64> {
         let shard = Job::shard(&job.client, self.shared.shards);
         let subject = bus::job_subject(&job.plan, shard);
@@ -187,8 +190,10 @@ impl Front {
                 let detail = "the server's queue is full or out of reach: try again";
                 return Err(Refusal::for_now(Code::Unavailable, detail));
             }
-            // The streams may be gone, with the disk of a server that was set up anew.
-            let _ = self.bus.prepare(&job.plan, self.shared.shards).await;
+            if error.kind() == PublishErrorKind::StreamNotFound {
+                // It went with the disk of a server that was set up anew.
+                let _ = self.bus.prepare(&job.plan, self.shared.shards).await;
+            }
             sleep(PAUSE).await;
         }
     }
@@ -220,7 +225,14 @@ impl Front {
         let refused = |error: async_nats::SubscribeError| BusError::JetStream(error.to_string());
         let mut answers = self.bus.client.subscribe(bus::answer_subject(self.id)).await.map_err(refused)?;
         let mut beats = self.bus.client.subscribe(bus::BEATS).await.map_err(refused)?;
-        let (first, second) = (Arc::downgrade(&self), Arc::downgrade(&self));
+        let (first, second, third) = (Arc::downgrade(&self), Arc::downgrade(&self), Arc::downgrade(&self));
+        tokio::spawn(async move {
+            while let Some(front) = third.upgrade() {
+                front.sweep().await;
+                drop(front);
+                sleep(SWEEP).await;
+            }
+        });
         tokio::spawn(async move {
             while let Some(message) = answers.next().await {
                 let Some(front) = first.upgrade() else { return };
@@ -234,6 +246,18 @@ impl Front {
             }
         });
         Ok(())
+    }
+
+    /// Removes what fronts that ended left in the store: requests that nobody waits for, uploads that were given
+    /// up.
+    async fn sweep(&self) {
+        for (folder, age) in [("requests", 2 * GRACE), ("uploads", Duration::from_hours(24))] {
+            let Ok(paths) = self.depot.list(folder).await else { continue };
+            let old = (milliseconds() / 1000).saturating_sub((self.wait + age).as_secs());
+            for (path, _) in paths.iter().filter(|(_, time)| *time < old) {
+                let _ = self.depot.remove(path).await;
+            }
+        }
     }
 
     /// Hands an answer to whoever waits for it, and tells the worker whether somebody does.
@@ -265,8 +289,8 @@ impl Front {
     }
 }
 
-/// A job that somebody waits for. Where nobody does any more it is taken from the queue, and what was laid down
-/// for it from the store.
+/// A job that somebody waits for. Where nobody does any more it is taken from the queue, and what was laid
+/// down for it from the store.
 struct Awaited {
     front: Arc<Front>,
     id: JobId,

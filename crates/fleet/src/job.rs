@@ -1,8 +1,8 @@
 //! What travels between fronts and workers: a [`Job`] there, an [`Answer`] back.
 //!
 //! A job's message is its descriptor, sealed, and behind it the request's frame where that is small. The
-//! request is not under the seal: its own checksum, which the descriptor names, is checked where it is parsed,
-//! so nothing is hashed twice.
+//! request is not under the seal: its own checksum, which the descriptor names, is checked where it is
+//! parsed, so nothing is hashed twice.
 
 use crate::seal::{CODE_BYTES, FleetKey, NotOurs, Purpose};
 use blindsight_protocol::{Address, Code};

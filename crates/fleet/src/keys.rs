@@ -135,6 +135,10 @@ impl Registry for StoredKeys {
         })
     }
 
+    fn sweeps_every(&self) -> Duration {
+        Duration::from_hours(6)
+    }
+
     fn resume(&self, id: &Id, here: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let path = paused_path(id);
         let there = self.wait("resuming an upload", self.depot.get(&path, MOST_KEYS))?;

@@ -3,10 +3,10 @@
 //! # Concepts
 //!
 //! A *front* is a [`Service`](blindsight_service::Service) that does not compute: its
-//! [`Compute`](blindsight_service::Compute) is a [`Fleet`], which publishes a [`Job`](job::Job) for each request
-//! and waits for the answer. A [`Worker`] takes jobs and computes. Between them are NATS JetStream, which keeps
-//! jobs until they are done ([`bus`]), and an object store, which keeps keys, large requests, models and plans
-//! ([`Depot`]).
+//! [`Compute`](blindsight_service::Compute) is a [`Fleet`], which publishes a [`Job`](job::Job) for each
+//! request and waits for the answer. A [`Worker`] takes jobs and computes. Between them are NATS JetStream,
+//! which keeps jobs until they are done ([`bus`]), and an object store, which keeps keys, large requests,
+//! models and plans ([`Depot`]).
 //!
 //! # Contract
 //!

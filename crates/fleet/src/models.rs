@@ -64,8 +64,8 @@ pub async fn plan_of(depot: &Depot, model: &Model) -> Result<Option<Plan>, Model
     }
 }
 
-/// Publishes a model, its file's bytes, and the plan that it is served by. Where another front was first, with
-/// the same model, its plan holds: that one is given.
+/// Publishes a model, its file's bytes, and the plan that it is served by. Where another front was first,
+/// with the same model, its plan holds: that one is given.
 ///
 /// # Errors
 /// Where the store cannot be written.

@@ -9,8 +9,8 @@ use axum::routing::get;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Answers at `/metrics` and `/healthz`, as long as the worker is there. It is for the operator: nothing bounds
-/// who connects.
+/// Answers at `/metrics` and `/healthz`, as long as the worker is there. It is for the operator: nothing
+/// bounds who connects.
 pub async fn monitor(listener: TcpListener, worker: Arc<Worker>) {
     let router =
         Router::new().route("/metrics", get(metrics)).route("/healthz", get(health)).with_state(worker);

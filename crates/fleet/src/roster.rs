@@ -1,5 +1,5 @@
-//! Who works: workers say every second that they live, fronts answer with the list of all. From that list each
-//! worker knows which shards are its own, and a front how much it may send ahead.
+//! Who works: workers say every second that they live, fronts answer with the list of all. From that list
+//! each worker knows which shards are its own, and a front how much it may send ahead.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

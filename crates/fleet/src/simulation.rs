@@ -1,9 +1,9 @@
 //! A day of a large fleet, simulated: what shards, memory and failures do to latency, traffic and cost.
 //!
 //! Events in the order of their times: sessions of clients begin and ask for images one after the other, jobs
-//! end, workers fail and come back. A client's keys are read and expanded where a worker does not have them in
-//! memory, and those used longest ago go. With shards a job goes to the worker at home for its client, and to an
-//! idle one that looks around where that one is busy; without, to any idle worker.
+//! end, workers fail and come back. A client's keys are read and expanded where a worker does not have them
+//! in memory, and those used longest ago go. With shards a job goes to the worker at home for its client, and
+//! to an idle one that looks around where that one is busy; without, to any idle worker.
 
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -95,7 +95,7 @@ impl Default for Scenario {
             workers: 1000,
             threads: 4,
             clients: 1_000_000,
-            images: 100_000_000,
+            images: 120_000_000,
             peak: 2.0,
             session: 10.0,
             pause: 6.0,

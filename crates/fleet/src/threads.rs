@@ -1,5 +1,5 @@
-//! Threads that compute and do nothing else: one that is done takes the next work at once, with its memory and
-//! its caches warm.
+//! Threads that compute and do nothing else: one that is done takes the next work at once, with its memory
+//! and its caches warm.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,8 +1,8 @@
 //! A worker: takes jobs, computes, answers.
 //!
-//! A worker holds models and clients' evaluation keys, and no secret key, by type; of the store it reads models,
-//! keys and requests, and tokens do not lie there. One line leads through it: a bell or a look around -> a job
-//! -> keys and request -> a thread -> an answer, which the front acknowledges -> the job is done.
+//! A worker holds models and clients' evaluation keys, and no secret key, by type; of the store it reads
+//! models, keys and requests, and tokens do not lie there. One line leads through it: a bell or a look around
+//! -> a job -> keys and request -> a thread -> an answer, which the front acknowledges -> the job is done.
 
 use crate::bells::{Bells, Place};
 use crate::bus::{self, Bus, BusError};
@@ -172,7 +172,8 @@ impl Worker {
 
     /// Whether it takes jobs.
     pub fn is_ready(&self) -> bool {
-        !self.is_draining() && !self.places().is_empty()
+        let connected = self.bus.client.connection_state() == async_nats::connection::State::Connected;
+        connected && !self.is_draining() && !self.places().is_empty()
     }
 
     /// The figures for Prometheus, as they stand.
@@ -227,10 +228,13 @@ impl Worker {
             sleep(LOOK_AT_NAMES).await;
             for name in &self.options.models {
                 let Ok(Some(named)) = models::named(&self.depot, name).await else { continue };
-                if self.prepared(&named.plan).is_none()
-                    && let Err(error) = self.add(name, named).await
-                {
-                    tracing::warn!(%error, name, "a new plan cannot be prepared yet");
+                if self.prepared(&named.plan).is_some() {
+                    continue;
+                }
+                match self.add(name, named).await {
+                    // Its bells are heard from the next beat on, as if the others were new.
+                    Ok(()) => *self.list() = List::default(),
+                    Err(error) => tracing::warn!(%error, name, "a new plan cannot be prepared yet"),
                 }
             }
         }
@@ -401,8 +405,8 @@ impl Worker {
         None
     }
 
-    /// A job from a place, if there is one. Where a bell was heard at a place of its own it waits a moment, and
-    /// where there are more jobs it will look there again.
+    /// A job from a place, if there is one. Where a bell was heard at a place of its own it waits a moment,
+    /// and where there are more jobs it will look there again.
     async fn fetch(
         &self,
         place: Place,

@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 /// Whose keys, and which.
 pub type Id = (ClientName, Address);
@@ -86,6 +87,11 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where they cannot be deleted.
     fn remove(&self, id: &Id) -> Result<(), StoreError>;
+
+    /// How often keys that are over are looked for among all: looking at each may be much work.
+    fn sweeps_every(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The first bytes of an upload that another front received, if there are more than `here` of them.
     ///

@@ -49,8 +49,8 @@ pub struct Extras {
     pub compute: Option<Arc<dyn Compute>>,
     /// Where registered keys lie, in place of its own folder.
     pub registry: Option<Arc<dyn Registry>>,
-    /// The folder that tokens lie in, with what is used of them, in place of its own: other services may have it,
-    /// too.
+    /// The folder that tokens lie in, with what is used of them, in place of its own: other services may have
+    /// it, too.
     pub tokens: Option<PathBuf>,
 }
 

@@ -1,8 +1,8 @@
 //! Registered keys, in a [`Registry`], and the uploads that become such.
 //!
 //! A frame becomes registered in this order: its file is whole and synchronised; the registry keeps it, where
-//! the last step, which commits, is its index. Only then is it acknowledged. A crash before leaves the upload,
-//! whole, and it waits there for its client.
+//! the last step, which commits, is its index. Only then is it acknowledged. A crash before leaves the
+//! upload, whole, and it waits there for its client.
 
 use crate::files::{at, length, remove};
 use crate::registry::{Id, Local, Record, Registry, files, path};
@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Why keys could not be stored or found.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,8 @@ pub struct Store {
     staging: PathBuf,
     registry: Arc<dyn Registry>,
     uploads: Mutex<HashMap<Id, Pending>>,
+    /// When keys that are over were looked for among all.
+    swept: Mutex<Instant>,
     quota: u64,
 }
 
@@ -137,7 +139,8 @@ impl Store {
     fn staged(folder: &Path, registry: Arc<dyn Registry>, quota: u64) -> Result<Self, StoreError> {
         let staging = folder.join("uploads");
         fs::create_dir_all(&staging).map_err(at(&staging))?;
-        Ok(Self { staging, registry, uploads: Mutex::default(), quota })
+        let swept = Mutex::new(Instant::now());
+        Ok(Self { staging, registry, uploads: Mutex::default(), swept, quota })
     }
 
     /// What is known of keys, if they are registered and live.
@@ -231,12 +234,15 @@ impl Store {
         gone: impl Fn(&ClientName) -> bool,
         abandoned: Duration,
     ) -> Result<Vec<Id>, StoreError> {
-        let now = now();
-        let over =
-            self.registry.list(None)?.into_iter().filter(|(id, record)| !record.lives(now) || gone(&id.0));
-        let mut over: Vec<Id> = over.map(|(id, _)| id).collect();
+        let mut over = self.registered_and_over(&gone)?;
         let pending: Vec<Id> = self.pending().keys().cloned().collect();
-        over.extend(pending.into_iter().filter(|id| gone(&id.0) || self.is_abandoned(id, abandoned)));
+        for id in pending.into_iter().filter(|id| gone(&id.0) || self.is_abandoned(id, abandoned)) {
+            match self.registered(&id)? {
+                // Another front received the rest of them.
+                Some(_) if !gone(&id.0) => self.give_up(&id)?,
+                _ => over.push(id),
+            }
+        }
         over.retain(|id| match self.delete(id) {
             Ok(()) => true,
             Err(StoreError::Active) => false,
@@ -246,6 +252,28 @@ impl Store {
             }
         });
         Ok(over)
+    }
+
+    fn registered_and_over(&self, gone: impl Fn(&ClientName) -> bool) -> Result<Vec<Id>, StoreError> {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.elapsed() < self.registry.sweeps_every() {
+            return Ok(vec![]);
+        }
+        *swept = Instant::now();
+        let now = now();
+        let all = self.registry.list(None)?.into_iter();
+        let over = all.filter(|(id, record)| !record.lives(now) || gone(&id.0));
+        Ok(over.map(|(id, _)| id).collect())
+    }
+
+    /// Drops an upload that nobody sends now.
+    fn give_up(&self, id: &Id) -> Result<(), StoreError> {
+        let mut uploads = self.pending();
+        if uploads.get(id).is_some_and(|pending| pending.active) {
+            return Ok(());
+        }
+        uploads.remove(id);
+        remove(&self.path(id))
     }
 
     fn is_abandoned(&self, id: &Id, after: Duration) -> bool {
@@ -356,6 +384,46 @@ mod tests {
 
     fn id(number: u8) -> Id {
         ("alice".parse().expect("a name"), Address([number; 32]))
+    }
+
+    /// Keys that are registered elsewhere.
+    #[derive(Debug)]
+    struct Elsewhere(Id);
+
+    impl Registry for Elsewhere {
+        fn look_up(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+            let record = Record { plan: [0; 32], bytes: 100, created: now(), expires: None };
+            Ok((*id == self.0).then_some(record))
+        }
+        fn list(&self, _: Option<&ClientName>) -> Result<Vec<(Id, Record)>, StoreError> {
+            Ok(vec![])
+        }
+        fn frame(&self, _: &Id) -> Result<Box<dyn Read + Send>, StoreError> {
+            unreachable!("nobody reads them here")
+        }
+        fn keep(&self, _: &Id, _: &Record, _: &Path) -> Result<(), StoreError> {
+            unreachable!("nobody registers here")
+        }
+        fn remove(&self, id: &Id) -> Result<(), StoreError> {
+            assert_ne!(*id, self.0, "registered keys are deleted");
+            Ok(())
+        }
+    }
+
+    /// A client that began here and went on elsewhere: what lies here is given up, and its keys stay.
+    #[test]
+    fn an_upload_that_ended_elsewhere_takes_no_keys_along() {
+        let folder = std::env::temp_dir().join(format!("blindsight-elsewhere-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        let registry = Arc::new(Elsewhere(id(1)));
+        let store = Arc::new(Store::with_registry(&folder, registry, 1000).expect("a store"));
+        for number in [1, 2] {
+            let mut upload = store.begin(&id(number)).expect("nobody else sends it");
+            upload.reserve(100).and_then(|()| upload.append(&[0; 50])).expect("room");
+        }
+        assert_eq!(store.sweep(|_| false, Duration::ZERO).expect("swept"), [id(2)]);
+        assert!([1, 2].iter().all(|number| !store.path(&id(*number)).exists()));
+        let _ = fs::remove_dir_all(&folder);
     }
 
     /// Registered bytes that were read before the lock was taken missed keys that were registered in between.

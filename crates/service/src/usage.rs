@@ -27,7 +27,8 @@ const MOST_SET_ASIDE: u64 = 64;
 pub(crate) struct Usage {
     path: PathBuf,
     counters: Mutex<Counters>,
-    /// Whether other services count in the same file. Then each use of a bounded token is counted there at once.
+    /// Whether other services count in the same file. Then each use of a bounded token is counted there at
+    /// once.
     shared: bool,
 }
 

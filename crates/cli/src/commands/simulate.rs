@@ -25,7 +25,7 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     clients: u32,
     /// Images in the day
-    #[arg(long, value_name = "N", default_value_t = 100_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 120_000_000)]
     images: u64,
     /// The busiest rate over the day's mean, from 1 to 2
     #[arg(long, value_name = "F", default_value_t = 1.8)]
