@@ -32,6 +32,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Between two attempts to publish.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What becomes of a request: see [`Compute`].
+type Answered = Outcome<Outcome<Computed>>;
+
 /// Workers elsewhere, as a service sees them.
 #[derive(Clone)]
 pub struct Fleet(Arc<Front>);
@@ -45,7 +48,7 @@ struct Front {
     runtime: Handle,
     turns: Turnstile,
     roster: Roster,
-    waiting: Mutex<HashMap<JobId, oneshot::Sender<Outcome<Outcome<Computed>>>>>,
+    waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
 }
 
 impl fmt::Debug for Fleet {
@@ -92,7 +95,7 @@ impl Fleet {
 }
 
 impl Compute for Fleet {
-    fn infer(&self, inference: Inference) -> Later<'_, Outcome<Outcome<Computed>>> {
+    fn infer(&self, inference: Inference) -> Later<'_, Answered> {
         Box::pin(self.0.clone().infer(inference))
     }
 
@@ -103,7 +106,7 @@ impl Compute for Fleet {
 }
 
 impl Front {
-    async fn infer(self: Arc<Self>, inference: Inference) -> Outcome<Outcome<Computed>> {
+    async fn infer(self: Arc<Self>, inference: Inference) -> Answered {
         let start = Instant::now();
         let _pass = self.turn(&inference.client).await?;
         let job = self.describe(&inference)?;
@@ -207,9 +210,9 @@ impl Front {
     async fn answer(
         &self,
         job: &Job,
-        answer: &mut oneshot::Receiver<Outcome<Outcome<Computed>>>,
+        answer: &mut oneshot::Receiver<Answered>,
         start: Instant,
-    ) -> Outcome<Outcome<Outcome<Computed>>> {
+    ) -> Outcome<Answered> {
         let too_late = || Refusal::for_now(Code::Unavailable, "no worker answered in time: try again");
         let rest = self.wait.saturating_sub(start.elapsed());
         let answered = match timeout(rest, &mut *answer).await {
@@ -284,7 +287,7 @@ impl Front {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, oneshot::Sender<Outcome<Outcome<Computed>>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, oneshot::Sender<Answered>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -296,7 +299,7 @@ struct Awaited {
     id: JobId,
     stored: Option<String>,
     sequence: Option<u64>,
-    answer: oneshot::Receiver<Outcome<Outcome<Computed>>>,
+    answer: oneshot::Receiver<Answered>,
 }
 
 impl Awaited {

@@ -42,7 +42,7 @@ pub use front::Fleet;
 pub use models::ModelError;
 pub use monitor::monitor;
 pub use roster::Beat;
-pub use worker::{Options, Worker, WorkerError};
+pub use worker::{Observer, Options, Worker, WorkerError};
 
 /// The shards that a fleet is made with where nothing else is said.
 pub const SHARDS: u16 = 16;

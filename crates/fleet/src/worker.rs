@@ -14,6 +14,7 @@ use crate::keys;
 use crate::models::{self, ModelError, Prepared};
 use crate::roster::{Beat, List};
 use crate::threads::Threads;
+use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{AckKind, Message};
 use blindsight_ckks::wire::FRAME_BYTES;
@@ -44,6 +45,9 @@ const MOST_LOOKS: usize = 32;
 /// Up to so many workers hear all bells; more hear those of their own shards, and look around for others.
 const FEW_WORKERS: usize = 32;
 
+/// Sees jobs.
+pub type Observer = Arc<dyn Fn(&Job) + Send + Sync>;
+
 /// What a worker is to do.
 #[derive(Clone)]
 pub struct Options {
@@ -54,7 +58,7 @@ pub struct Options {
     /// Bytes of expanded keys in memory.
     pub key_memory: usize,
     /// Sees each job before it is computed: for tests and for logs of an application's own.
-    pub observer: Option<Arc<dyn Fn(&Job) + Send + Sync>>,
+    pub observer: Option<Observer>,
 }
 
 /// Why a worker does not start.
@@ -89,7 +93,7 @@ pub struct Worker {
     options: Options,
     id: u64,
     prepared: RwLock<HashMap<[u8; 32], Arc<Prepared>>>,
-    places: RwLock<Vec<(Place, async_nats::jetstream::consumer::PullConsumer)>>,
+    places: RwLock<Vec<(Place, PullConsumer)>>,
     list: Mutex<List>,
     bells: Bells,
     threads: Threads,
@@ -244,7 +248,7 @@ impl Worker {
         self.prepared.read().unwrap_or_else(PoisonError::into_inner).get(plan).cloned()
     }
 
-    fn places(&self) -> Vec<(Place, async_nats::jetstream::consumer::PullConsumer)> {
+    fn places(&self) -> Vec<(Place, PullConsumer)> {
         self.places.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -407,12 +411,7 @@ impl Worker {
 
     /// A job from a place, if there is one. Where a bell was heard at a place of its own it waits a moment,
     /// and where there are more jobs it will look there again.
-    async fn fetch(
-        &self,
-        place: Place,
-        consumer: &async_nats::jetstream::consumer::PullConsumer,
-        heard: bool,
-    ) -> Option<Message> {
+    async fn fetch(&self, place: Place, consumer: &PullConsumer, heard: bool) -> Option<Message> {
         let home = self.list().is_home(&self.name(), &place.0, place.1);
         let fetch = async {
             let batch = match home && heard {

@@ -45,7 +45,7 @@ pub enum Command {
     Decrypt(decrypt::Decrypt),
     Calibrate(calibrate::Calibrate),
     Chart(chart::Draw),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Worker(worker::Work),
     Fleet(fleet::Fleet),
     SigningKey(signing_key::SigningKey),

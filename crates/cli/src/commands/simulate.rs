@@ -121,24 +121,28 @@ impl Report {
     }
 }
 
+/// The lines of the table.
+fn figures(day: &Day) -> [(&'static str, String); 11] {
+    [
+        ("images", day.images.to_string()),
+        ("median, ms", format!("{:.0}", day.p50_ms)),
+        ("99 of 100, ms", format!("{:.0}", day.p99_ms)),
+        ("999 of 1000, ms", format!("{:.0}", day.p999_ms)),
+        ("keys in memory, %", format!("{:.1}", 100.0 * day.key_hits)),
+        ("threads busy, %", format!("{:.1}", 100.0 * day.busy)),
+        ("read from the store, TB", format!("{:.1}", day.store_bytes / 1e12)),
+        ("at the peak, GB/s", format!("{:.2}", day.store_peak_rate / 1e9)),
+        ("requests, TB", format!("{:.1}", day.network_bytes / 1e12)),
+        ("delivered again", day.redelivered.to_string()),
+        ("workers' cost of a million", format!("{:.2}", day.cost_per_million)),
+    ]
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: [(&str, fn(&Day) -> String); 11] = [
-            ("images", |day| day.images.to_string()),
-            ("median, ms", |day| format!("{:.0}", day.p50_ms)),
-            ("99 of 100, ms", |day| format!("{:.0}", day.p99_ms)),
-            ("999 of 1000, ms", |day| format!("{:.0}", day.p999_ms)),
-            ("keys in memory, %", |day| format!("{:.1}", 100.0 * day.key_hits)),
-            ("threads busy, %", |day| format!("{:.1}", 100.0 * day.busy)),
-            ("read from the store, TB", |day| format!("{:.1}", day.store_bytes / 1e12)),
-            ("at the peak, GB/s", |day| format!("{:.2}", day.store_peak_rate / 1e9)),
-            ("requests, TB", |day| format!("{:.1}", day.network_bytes / 1e12)),
-            ("delivered again", |day| day.redelivered.to_string()),
-            ("workers' cost of a million", |day| format!("{:.2}", day.cost_per_million)),
-        ];
         let mut table = Table::new(["", "with shards", "without"]);
-        for (name, figure) in rows {
-            table.row([name.to_string(), figure(&self.sharded), figure(&self.unsharded)]);
+        for ((name, with), (_, without)) in figures(&self.sharded).into_iter().zip(figures(&self.unsharded)) {
+            table.row([name.to_string(), with, without]);
         }
         write!(f, "{table}")
     }
