@@ -32,7 +32,8 @@ pub const MOST_IN_MESSAGE: usize = 1_000_000;
 /// How to reach the bus.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// `nats://HOST:PORT`, or `tls://HOST:PORT`; several, with commas between them.
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT`; several, with commas between them. A user and password may stand
+    /// before the first host (`nats://USER:PASSWORD@HOST:PORT`); whoever sees this machine's processes sees them.
     pub url: String,
     /// A file of credentials (`.creds`).
     pub credentials: Option<PathBuf>,
@@ -100,7 +101,14 @@ impl Bus {
             options = options.add_root_certificates(path.clone()).require_tls(true);
         }
         let servers: Vec<&str> = access.url.split(',').collect();
-        let refused = |source| BusError::Connect { url: access.url.clone(), source };
+        if let Ok(url) = url::Url::parse(servers[0])
+            && let (user, Some(password)) = (url.username(), url.password())
+        {
+            options = options.user_and_password(user.into(), password.into());
+        }
+        // What stands before an @ is not for logs.
+        let shown = access.url.rsplit('@').next().unwrap_or_default();
+        let refused = |source| BusError::Connect { url: shown.into(), source };
         let client = options.connect(servers).await.map_err(refused)?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(2))

@@ -251,8 +251,8 @@ impl Front {
         Ok(())
     }
 
-    /// Removes what fronts that ended left in the store: requests that nobody waits for, uploads that were given
-    /// up.
+    /// Removes what fronts that ended left in the store: requests that nobody waits for, uploads that were
+    /// given up.
     async fn sweep(&self) {
         for (folder, age) in [("requests", 2 * GRACE), ("uploads", Duration::from_hours(24))] {
             let Ok(paths) = self.depot.list(folder).await else { continue };

@@ -53,6 +53,8 @@ pub struct Scenario {
     pub store_ms: f64,
     /// Shards of clients for each worker; none where jobs go to any worker.
     pub shards: Option<usize>,
+    /// Milliseconds that idle workers leave a job to the one at home.
+    pub courtesy_ms: f64,
     /// Failures of each worker in a day.
     pub failures: f64,
     /// What a worker's hour costs.
@@ -108,6 +110,7 @@ impl Default for Scenario {
             store_rate: 250e6,
             store_ms: 20.0,
             shards: Some(4),
+            courtesy_ms: 800.0,
             failures: 1.0,
             hour: 0.16,
         }
@@ -296,7 +299,10 @@ impl<'a> Run<'a> {
         let shards = self.scenario.shards.unwrap_or(1) * self.scenario.workers;
         let looks = LOOKS * self.idle.count().max(1) as f64;
         let wait = self.random.exponential(shards as f64 / looks * 1e6) as u64;
-        self.at(self.now + wait.max(3000), Event::Help { job: slot, of: self.jobs[slot as usize].number });
+        let asked = self.jobs[slot as usize].asked;
+        let earliest = asked + (1e3 * self.scenario.courtesy_ms) as u64;
+        let time = (self.now + wait).max(earliest);
+        self.at(time, Event::Help { job: slot, of: self.jobs[slot as usize].number });
     }
 
     fn help(&mut self, slot: u32, of: u64) {

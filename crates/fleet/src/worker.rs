@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +42,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const FETCH_WAIT: Duration = Duration::from_secs(2);
 /// So many places of others are looked at then.
 const MOST_LOOKS: usize = 32;
+/// The least and the most that a job is left to the worker at home.
+const LEAST_COURTESY: Duration = Duration::from_millis(3);
+const MOST_COURTESY: Duration = Duration::from_secs(1);
 /// Up to so many workers hear all bells; more hear those of their own shards, and look around for others.
 const FEW_WORKERS: usize = 32;
 
@@ -101,6 +104,8 @@ pub struct Worker {
     /// What it did, for Prometheus.
     pub figures: Figures,
     busy: AtomicUsize,
+    /// Microseconds that keys took lately which were not in memory.
+    fetching: AtomicU64,
     /// Where it looked last at places of others.
     turn: AtomicUsize,
     draining: AtomicBool,
@@ -134,6 +139,7 @@ impl Worker {
             cache: Cache::new(options.key_memory),
             figures: Figures::new(),
             busy: AtomicUsize::new(0),
+            fetching: AtomicU64::new(0),
             turn: AtomicUsize::new(id[0].into()),
             draining: AtomicBool::new(false),
             start: Instant::now(),
@@ -165,7 +171,7 @@ impl Worker {
         stop.await;
         tracing::info!("draining: no more jobs are taken");
         self.draining.store(true, Ordering::Relaxed);
-        self.bells.ring(([0; 32], 0), true);
+        self.bells.ring(([0; 32], 0), Duration::ZERO);
         let _ = taking.await;
         let _ = slots.acquire_many(self.options.threads as u32).await;
         let _ = self.bus.client.publish(bus::BEATS, self.beat_text().into()).await;
@@ -294,7 +300,8 @@ impl Worker {
         while let Some((plan, bell)) = heard.next().await {
             let shard = bell.subject.rsplit('.').next().and_then(|shard| shard.parse().ok());
             if let Some(shard) = shard.filter(|shard| *shard < self.shared.shards) {
-                self.bells.ring((plan, shard), list.is_home(&self.name(), &plan, shard));
+                let home = list.is_home(&self.name(), &plan, shard);
+                self.bells.ring((plan, shard), self.courtesy(home));
             }
         }
     }
@@ -380,7 +387,7 @@ impl Worker {
                 if let Some(message) = self.look_around().await {
                     return Some(message);
                 }
-                look_around = tokio::time::Instant::now() + LOOK_AROUND;
+                look_around = tokio::time::Instant::now() + LOOK_AROUND.max(self.courtesy(false));
             }
             let wake = due.map_or(look_around, |due| look_around.min(due.into()));
             tokio::select! {
@@ -389,6 +396,13 @@ impl Worker {
             }
         }
         None
+    }
+
+    /// How long it leaves a job to the worker at home, which has the keys in memory: about what it takes to
+    /// get them here.
+    fn courtesy(&self, home: bool) -> Duration {
+        let keys = Duration::from_micros(self.fetching.load(Ordering::Relaxed));
+        if home { Duration::ZERO } else { keys.clamp(LEAST_COURTESY, MOST_COURTESY) }
     }
 
     /// Looks at its own places, and at some of others, which are other ones each time.
@@ -427,7 +441,7 @@ impl Worker {
         };
         let message = message?;
         if message.info().is_ok_and(|info| info.pending > 0) {
-            self.bells.ring(place, home);
+            self.bells.ring(place, self.courtesy(home));
         }
         Some(message)
     }
@@ -576,7 +590,8 @@ impl Worker {
         if crate::job::checksum(request) != Some(job.request) {
             return Err(Ending::refused(Code::NotConforming, "the request is not the one that was sent"));
         }
-        let keys = timing.step("keys", || self.keys(prepared, job, found))?;
+        let gathered = timing.of("store").unwrap_or_default();
+        let keys = timing.step("keys", || self.keys(prepared, job, found, gathered))?;
         let request = timing.step("expand", || model.read_request(&keys, request)).map_err(wrong)?;
         let answer = timing.step("compute", || model.compute(&keys, &request)).map_err(|error| {
             tracing::error!(%error, id = %job.id, "internal error");
@@ -585,7 +600,13 @@ impl Worker {
         Ok((timing, model.write_reply(&answer)))
     }
 
-    fn keys(&self, prepared: &Prepared, job: &Job, found: Found) -> Result<Arc<ClientKeys>, Ending> {
+    fn keys(
+        &self,
+        prepared: &Prepared,
+        job: &Job,
+        found: Found,
+        gathered: Duration,
+    ) -> Result<Arc<ClientKeys>, Ending> {
         let frame = match found {
             Found::InMemory(keys) => {
                 self.figures.key_hits.inc();
@@ -594,9 +615,14 @@ impl Worker {
             Found::InStore(frame) => frame,
         };
         self.figures.key_misses.inc();
+        let start = Instant::now();
         let keys = prepared.model.read_keys(&frame[..]);
         let keys = keys.map_err(|error| Ending::refused(Code::NotConforming, &error.to_string()))?;
         let keys = Arc::new(keys);
+        let spent = (start.elapsed() + gathered).as_micros() as u64;
+        let before = self.fetching.load(Ordering::Relaxed);
+        let mean = if before == 0 { spent } else { (7 * before + spent) / 8 };
+        self.fetching.store(mean, Ordering::Relaxed);
         self.cache.insert(id(job), job.plan, keys.clone(), None);
         Ok(keys)
     }

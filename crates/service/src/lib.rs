@@ -27,8 +27,8 @@
 //!
 //! # Non-goals
 //!
-//! No accounts (a token is made on the command line), no billing. One process owns the folder; several machines
-//! are the crate `fleet`, beyond the seam.
+//! No accounts (a token is made on the command line), no billing. One process owns the folder; several
+//! machines are the crate `fleet`, beyond the seam.
 
 mod audit;
 mod body;

@@ -48,6 +48,9 @@ pub struct Simulate {
     /// MB of a request
     #[arg(long, value_name = "MB", default_value_t = Scenario::default().request_bytes / 1e6)]
     request_mb: f64,
+    /// Milliseconds that idle workers leave a job to the one that has met its client's keys
+    #[arg(long, value_name = "MS", default_value_t = Scenario::default().courtesy_ms)]
+    courtesy_ms: f64,
     /// Failures of each worker in a day
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     failures: f64,
@@ -95,6 +98,7 @@ impl Simulate {
             expanded_bytes: self.expanded_mb * 1e6,
             memory: self.memory_mb * 1e6,
             request_bytes: self.request_mb * 1e6,
+            courtesy_ms: self.courtesy_ms,
             failures: self.failures,
             hour: self.hour,
             ..Scenario::default()
