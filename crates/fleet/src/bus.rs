@@ -32,8 +32,9 @@ pub const MOST_IN_MESSAGE: usize = 1_000_000;
 /// How to reach the bus.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// `nats://HOST:PORT`, or `tls://HOST:PORT`; several, with commas between them. A user and password may stand
-    /// before the first host (`nats://USER:PASSWORD@HOST:PORT`); whoever sees this machine's processes sees them.
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT`; several, with commas between them. A user and password may
+    /// stand before the first host (`nats://USER:PASSWORD@HOST:PORT`); whoever sees this machine's processes
+    /// sees them.
     pub url: String,
     /// A file of credentials (`.creds`).
     pub credentials: Option<PathBuf>,
@@ -89,17 +90,7 @@ impl Bus {
             .reconnect_delay_callback(pause)
             .request_timeout(Some(Duration::from_secs(2)))
             .ping_interval(Duration::from_secs(5));
-        if let Some(path) = &access.credentials {
-            let wrong = |source| BusError::Credentials { path: path.clone(), source };
-            options = options.credentials_file(path).await.map_err(wrong)?;
-        }
-        if let Some(path) = &access.nkey {
-            let wrong = |source| BusError::Credentials { path: path.clone(), source };
-            options = options.nkey(std::fs::read_to_string(path).map_err(wrong)?.trim().into());
-        }
-        if let Some(path) = &access.ca {
-            options = options.add_root_certificates(path.clone()).require_tls(true);
-        }
+        options = authorised(options, access).await?;
         let servers: Vec<&str> = access.url.split(',').collect();
         if let Ok(url) = url::Url::parse(servers[0])
             && let (user, Some(password)) = (url.username(), url.password())
@@ -141,6 +132,22 @@ impl Bus {
     pub async fn consumer(&self, plan: &[u8; 32], shard: u16) -> Result<PullConsumer, BusError> {
         self.jetstream.get_consumer_from_stream(consumer_name(plan, shard), JOBS).await.map_err(refused)
     }
+}
+
+/// Says who asks, as the files do.
+async fn authorised(mut options: ConnectOptions, access: &Access) -> Result<ConnectOptions, BusError> {
+    if let Some(path) = &access.credentials {
+        let wrong = |source| BusError::Credentials { path: path.clone(), source };
+        options = options.credentials_file(path).await.map_err(wrong)?;
+    }
+    if let Some(path) = &access.nkey {
+        let wrong = |source| BusError::Credentials { path: path.clone(), source };
+        options = options.nkey(std::fs::read_to_string(path).map_err(wrong)?.trim().into());
+    }
+    if let Some(path) = &access.ca {
+        options = options.add_root_certificates(path.clone()).require_tls(true);
+    }
+    Ok(options)
 }
 
 fn refused(error: impl std::fmt::Display) -> BusError {

@@ -9,7 +9,7 @@ use crate::depot::{Depot, Shared};
 use crate::job::{self, Answer, FrontId, Job, JobId};
 use crate::keys::StoredKeys;
 use crate::roster::{Beat, Roster};
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use blindsight_protocol::{Address, Code};
 use blindsight_service::{ClientName, Compute, Computed, Inference, Later, Outcome, Pass, Refusal};
@@ -164,28 +164,11 @@ impl Front {
     /// Publishes a job, until its time is over; how often does not matter, as its number is known. Gives
     /// where it stands in the stream.
     async fn publish(&self, job: &Job, request: &[u8], start: Instant) -> Outcome<u64> {
-        let shard = Job::shard(&job.client, self.shared.shards);
-        let subject = bus::job_subject(&job.plan, shard);
         let payload: bytes::Bytes =
             job.write(&self.shared.key, if job.stored { &[] } else { request }).into();
         loop {
-            let message = PublishMessage::build().payload(payload.clone()).message_id(job.id.to_string());
-            let sent = self.bus.jetstream.send_publish(subject.clone(), message).await;
-            let error = match sent {
-                Ok(acknowledged) => {
-                    // The worker at home waits a moment for what comes right behind; so the bell need not.
-                    let rung = Instant::now();
-                    self.ring(&job.plan, shard).await;
-                    match acknowledged.await {
-                        Ok(place) => {
-                            if rung.elapsed() > bus::MOMENT {
-                                self.ring(&job.plan, shard).await;
-                            }
-                            return Ok(place.sequence);
-                        }
-                        Err(error) => error,
-                    }
-                }
+            let error = match self.send(job, payload.clone()).await {
+                Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
             if start.elapsed() > self.wait {
@@ -199,6 +182,21 @@ impl Front {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    async fn send(&self, job: &Job, payload: bytes::Bytes) -> Result<u64, PublishError> {
+        let shard = Job::shard(&job.client, self.shared.shards);
+        let subject = bus::job_subject(&job.plan, shard);
+        let message = PublishMessage::build().payload(payload).message_id(job.id.to_string());
+        let acknowledged = self.bus.jetstream.send_publish(subject, message).await?;
+        // The worker at home waits a moment for what comes right behind; so the bell need not.
+        let rung = Instant::now();
+        self.ring(&job.plan, shard).await;
+        let place = acknowledged.await?;
+        if rung.elapsed() > bus::MOMENT {
+            self.ring(&job.plan, shard).await;
+        }
+        Ok(place.sequence)
     }
 
     /// Idle workers look at once. Where this is lost they do a little later.
