@@ -98,7 +98,7 @@ impl Default for Scenario {
             threads: 4,
             clients: 1_000_000,
             images: 120_000_000,
-            peak: 2.0,
+            peak: 1.8,
             session: 10.0,
             pause: 6.0,
             service_ms: 985.0,

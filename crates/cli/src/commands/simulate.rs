@@ -28,7 +28,7 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 120_000_000)]
     images: u64,
     /// The busiest rate over the day's mean, from 1 to 2
-    #[arg(long, value_name = "F", default_value_t = 1.8)]
+    #[arg(long, value_name = "F", default_value_t = Scenario::default().peak)]
     peak: f64,
     /// Milliseconds of one inference
     #[arg(long, value_name = "MS", default_value_t = Scenario::default().service_ms)]
