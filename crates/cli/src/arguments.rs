@@ -33,6 +33,11 @@ impl ModelArgument {
         shipped::model(&self.name)
     }
 
+    /// The model's file.
+    pub fn bytes(&self) -> Outcome<Vec<u8>> {
+        shipped::bytes(&self.name)
+    }
+
     /// The name or path, as it was given.
     pub fn name(&self) -> &str {
         &self.name

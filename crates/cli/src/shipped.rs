@@ -57,6 +57,14 @@ pub fn model(name_or_path: &str) -> Outcome<Model> {
     }
 }
 
+/// The file of the shipped model of that name, or else of the one at that path.
+pub fn bytes(name_or_path: &str) -> Outcome<Vec<u8>> {
+    match place(name_or_path)? {
+        Place::Shipped(_, bytes) => Ok(bytes.to_vec()),
+        Place::File(path) => std::fs::read(path).during(|| format!("model {}", path.display())),
+    }
+}
+
 /// Everything that keeps the shipped model of that name, or else the one in the ONNX file at that path, from
 /// running encrypted.
 pub fn examine(name_or_path: &str) -> Outcome<Examination> {

@@ -9,9 +9,11 @@
 //! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list
 //! of edits of a sound frame ([`edited`]), which end with a right checksum where the input says so.
 
+mod fleet;
 mod sealed;
 mod serving;
 
+pub use fleet::fleet;
 pub use sealed::sealed;
 pub use serving::{audit, http, server_files};
 
@@ -37,11 +39,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "acceptance", feed: acceptance },
     Target { name: "audit", feed: audit },
     Target { name: "documents", feed: documents },
     Target { name: "evaluation_keys", feed: evaluation_keys },
+    Target { name: "fleet", feed: fleet },
     Target { name: "http", feed: http },
     Target { name: "image", feed: image },
     Target { name: "inputs", feed: inputs },

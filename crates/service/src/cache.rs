@@ -1,11 +1,12 @@
 //! Expanded keys in memory, up to a bound: the least recently used go first.
 
-use crate::store::Id;
+use crate::registry::Id;
 use blindsight_ckks::wire::PlanDigest;
 use blindsight_server::ClientKeys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// Expanded keys, by whose they are.
 pub struct Cache {
     entries: Mutex<Entries>,
     bound: usize,
@@ -27,6 +28,7 @@ struct Entry {
 }
 
 impl Cache {
+    /// For so many bytes.
     pub fn new(bound: usize) -> Self {
         Self { entries: Mutex::default(), bound }
     }
@@ -61,6 +63,7 @@ impl Cache {
         entries.keys.insert(id, Entry { plan, keys, bytes, used, expires });
     }
 
+    /// Drops keys, if they are here.
     pub fn remove(&self, id: &Id) {
         self.lock().remove(id);
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// A model, prepared, and what is said of it.
 pub struct Served {
+    /// Ready to compute with.
     pub prepared: PreparedModel,
+    /// What clients are told.
     pub summary: blindsight_protocol::Model,
     /// SHA-256 of the model's file.
     pub model_digest: [u8; 32],
@@ -62,7 +64,8 @@ impl Catalogue {
         Ok(())
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Arc<Served>> {
+    /// A model that is served.
+    pub fn get(&self, id: &str) -> Option<&Arc<Served>> {
         self.0.get(id)
     }
 
@@ -101,6 +104,7 @@ impl Served {
         Expected { kind: Kind::EvaluationKeys, plan: Some(self.digest()), key: None, length }
     }
 
+    /// What names the plan.
     pub fn digest(&self) -> PlanDigest {
         self.prepared.digest()
     }

@@ -4,7 +4,8 @@
 //!
 //! A [`Service`] is made from [`Limits`], a folder and the models to serve. It answers the protocol that
 //! `docs/server.md` states and `openapi.json` lists. One straight line leads a request through it: `listener`
-//! (connections, TLS, time limits) -> `routes` (who asks, for what) -> `queue` (a place, then a thread) ->
+//! (connections, TLS, time limits) -> `routes` (who asks, for what) -> `queue` (a place) ->
+//! [`Compute`], which is this process (`queue`: a turn, then a thread) or a fleet of others ->
 //! `blindsight_server::PreparedModel`.
 //!
 //! What lasts lies in one folder: the certificate and its key, `tokens.json` (hashes), `usage.json` (counts),
@@ -26,38 +27,50 @@
 //!
 //! # Non-goals
 //!
-//! No accounts (a token is made on the command line), no billing, no cluster: one process owns the folder.
+//! No accounts (a token is made on the command line), no billing. One process owns the folder; several
+//! machines are the crate `fleet`, beyond the seam.
 
 mod audit;
 mod body;
 mod cache;
 mod catalogue;
+mod compute;
+mod files;
 mod gate;
+mod keyring;
 mod limits;
 mod listener;
 mod metrics;
 mod page;
 mod queue;
 mod refusal;
+mod registry;
 mod routes;
 mod scope;
 mod service;
 mod sign;
 mod store;
 mod strict;
+mod timing;
 mod tls;
 mod tokens;
 mod usage;
 mod whole;
 
 pub use audit::Audit;
-pub use catalogue::{Catalogue, CatalogueError};
+pub use cache::Cache;
+pub use catalogue::{Catalogue, CatalogueError, Served};
+pub use compute::{Compute, Computed, Inference, Later};
 pub use limits::Limits;
 pub use listener::{Listener, Transport, serve_stream};
+pub use queue::{Pass, Turnstile};
+pub use refusal::{Outcome, Refusal};
+pub use registry::{Id, Record, Registry};
 pub use scope::{NotARate, Rate, Scope};
 pub use service::{Extras, Service, StartError};
 pub use sign::{SignError, Signer};
 pub use store::{Store, StoreError};
+pub use timing::Timing;
 pub use tls::{Identity, TlsError};
 pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};
 pub use usage::Used;

@@ -1,5 +1,6 @@
 //! Figures for Prometheus. Nothing in them tells one client from another.
 
+use crate::keyring::Keyring;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,10 +33,6 @@ pub struct Metrics {
     compute: Histogram,
     places: Gauge,
     cache_bytes: Gauge,
-    /// Requests whose keys were in memory.
-    pub cache_hits: Counter,
-    /// Requests whose keys had to be read and expanded.
-    pub cache_misses: Counter,
     /// Keys registered since the start.
     pub keys_registered: Counter,
     /// Lines of the audit log that could not be written.
@@ -43,7 +40,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new() -> Self {
+    pub fn new(keyring: &Keyring) -> Self {
         // From half a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 17));
         let mut metrics = Self {
@@ -54,16 +51,14 @@ impl Metrics {
             compute: histogram(),
             places: Gauge::default(),
             cache_bytes: Gauge::default(),
-            cache_hits: Counter::default(),
-            cache_misses: Counter::default(),
             keys_registered: Counter::default(),
             audit_lost: Counter::default(),
         };
-        metrics.register();
+        metrics.register(keyring);
         metrics
     }
 
-    fn register(&mut self) {
+    fn register(&mut self, keyring: &Keyring) {
         let r = &mut self.registry;
         r.register("requests", "Requests answered", self.requests.clone());
         r.register("tls_handshakes", "TLS handshakes, by version and key exchange", self.handshakes.clone());
@@ -76,8 +71,8 @@ impl Metrics {
         r.register_with_unit("compute", "Running the network", Unit::Seconds, self.compute.clone());
         r.register("queue_places", "Places taken in the queue", self.places.clone());
         r.register_with_unit("cache", "Expanded keys in memory", Unit::Bytes, self.cache_bytes.clone());
-        r.register("cache_hits", "Requests whose keys were in memory", self.cache_hits.clone());
-        r.register("cache_misses", "Requests whose keys had to be read", self.cache_misses.clone());
+        r.register("cache_hits", "Requests whose keys were in memory", keyring.hits.clone());
+        r.register("cache_misses", "Requests whose keys had to be read", keyring.misses.clone());
         r.register("keys_registered", "Evaluation keys registered", self.keys_registered.clone());
         r.register("audit_lost", "Lines of the audit log that could not be written", self.audit_lost.clone());
     }

@@ -99,17 +99,17 @@ impl<W> Drop for Waiting<W> {
     }
 }
 
-/// Jobs that wait, by client; clients take turns.
+/// Jobs that wait for a thread; clients take turns.
 #[derive(Default)]
 struct Turns {
-    waiting: Mutex<Waitlist>,
+    waiting: Mutex<Waitlist<Job>>,
     more: Condvar,
 }
 
-#[derive(Default)]
-struct Waitlist {
+/// Who waits, by client, and whose turn it is.
+struct Waitlist<J> {
     /// The jobs of each client that has any.
-    jobs: HashMap<ClientName, Line>,
+    jobs: HashMap<ClientName, Line<J>>,
     /// The turn in which each client last had a job begun: a number for each client that was here.
     served: HashMap<ClientName, u64>,
     /// How many jobs came, and how many turns there were.
@@ -119,21 +119,22 @@ struct Waitlist {
     closed: bool,
 }
 
+impl<J> Default for Waitlist<J> {
+    fn default() -> Self {
+        Self { jobs: HashMap::new(), served: HashMap::new(), came: 0, turns: 0, closed: false }
+    }
+}
+
 /// The jobs of one client, first come, first served.
-struct Line {
-    jobs: VecDeque<Job>,
+struct Line<J> {
+    jobs: VecDeque<J>,
     /// When the client began to wait.
     since: u64,
 }
 
 impl Turns {
     fn add(&self, client: &ClientName, job: Job) {
-        let mut list = lock(&self.waiting);
-        list.came += 1;
-        let since = list.came;
-        let line = list.jobs.entry(client.clone()).or_insert_with(|| Line { jobs: VecDeque::new(), since });
-        line.jobs.push_back(job);
-        drop(list);
+        lock(&self.waiting).add(client, job);
         self.more.notify_one();
     }
 
@@ -157,10 +158,17 @@ impl Turns {
     }
 }
 
-impl Waitlist {
+impl<J> Waitlist<J> {
+    fn add(&mut self, client: &ClientName, job: J) {
+        self.came += 1;
+        let since = self.came;
+        let line = self.jobs.entry(client.clone()).or_insert_with(|| Line { jobs: VecDeque::new(), since });
+        line.jobs.push_back(job);
+    }
+
     /// The first job of the client that was served longest ago, or never; of several, of the one that waits
     /// longest. There are no more clients here than places, so looking at each is quick.
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self) -> Option<J> {
         let turn = |client: &ClientName| self.served.get(client).copied().unwrap_or(0);
         let (client, _) = self.jobs.iter().min_by_key(|(client, line)| (turn(client), line.since))?;
         let client = client.clone();
@@ -172,6 +180,71 @@ impl Waitlist {
         self.turns += 1;
         self.served.insert(client, self.turns);
         job
+    }
+}
+
+/// Lets so many through at once, clients in turns as in the queue of one process: of those that wait, the one
+/// that was served longest ago is next.
+#[derive(Clone)]
+pub struct Turnstile(Arc<Mutex<Passage>>);
+
+struct Passage {
+    waiting: Waitlist<oneshot::Sender<Pass>>,
+    within: usize,
+    most: usize,
+}
+
+/// Who has this is within; whoever drops it is through.
+pub struct Pass(Turnstile);
+
+impl Turnstile {
+    /// For so many at once.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Passage { waiting: Waitlist::default(), within: 0, most })))
+    }
+
+    /// From now on so many at once.
+    pub fn widen(&self, most: usize) {
+        lock(&self.0).most = most;
+        self.admit();
+    }
+
+    /// Waits for this client's turn. Whoever waits no longer gives it up.
+    pub async fn enter(&self, client: &ClientName) -> Pass {
+        let (turn, comes) = oneshot::channel();
+        lock(&self.0).waiting.add(client, turn);
+        self.admit();
+        comes.await.expect("turns come as long as there is a turnstile")
+    }
+
+    /// How many are within, and how many wait.
+    pub fn count(&self) -> (usize, usize) {
+        let passage = lock(&self.0);
+        (passage.within, passage.waiting.jobs.values().map(|line| line.jobs.len()).sum())
+    }
+
+    fn admit(&self) {
+        while let Some(turn) = self.next() {
+            // Where nobody waits for it any more, the pass comes back at once, and makes room for the next.
+            let _ = turn.send(Pass(self.clone()));
+        }
+    }
+
+    fn next(&self) -> Option<oneshot::Sender<Pass>> {
+        let mut passage = lock(&self.0);
+        if passage.within >= passage.most {
+            return None;
+        }
+        let turn = passage.waiting.next()?;
+        passage.within += 1;
+        Some(turn)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        lock(&self.0.0).within -= 1;
+        self.0.admit();
     }
 }
 
@@ -404,6 +477,34 @@ mod tests {
         let more = fastest(96).saturating_sub(fastest(1)) / 960;
         println!("{more:?} a job");
         assert!(more < Duration::from_micros(70), "{more:?} a job: more than 1 % of 7 ms");
+    }
+
+    #[tokio::test]
+    async fn a_turnstile_lets_clients_through_in_turns_and_forgets_who_has_gone() {
+        let gate = Turnstile::new(1);
+        let within = gate.enter(&name("busy")).await;
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let mut all = vec![];
+        for who in ["alice", "alice", "alice", "bob", "gone", "carol"] {
+            let (gate, order) = (gate.clone(), order.clone());
+            all.push(tokio::spawn(async move {
+                let _pass = gate.enter(&name(who)).await;
+                lock(&order).push(who);
+            }));
+            tokio::task::yield_now().await;
+        }
+        all.remove(4).abort();
+        assert_eq!(gate.count().0, 1);
+        drop(within);
+        for done in all {
+            done.await.expect("through");
+        }
+        assert_eq!(*lock(&order), ["alice", "bob", "carol", "alice", "alice"]);
+        assert_eq!(gate.count(), (0, 0));
+        gate.widen(2);
+        let both = (gate.enter(&name("alice")).await, gate.enter(&name("alice")).await);
+        assert_eq!(gate.count(), (2, 0));
+        drop(both);
     }
 
     #[test]

@@ -8,15 +8,18 @@ use blindsight_protocol::{Allowance, Code, Problem, headers};
 /// other clients.
 #[derive(Debug)]
 pub struct Refusal {
+    /// The reason, for programs.
     pub code: Code,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
     allowance: Option<Box<Allowance>>,
 }
 
+/// What was asked for, or why not.
 pub type Outcome<T> = Result<T, Refusal>;
 
 impl Refusal {
+    /// A refusal for this reason; `detail` is for people.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), header: None, allowance: None }
     }
@@ -27,7 +30,7 @@ impl Refusal {
     }
 
     /// A bound of the client's token is reached. Where waiting helps, the header says how long.
-    pub fn exhausted(code: Code, detail: String, allowance: Allowance) -> Self {
+    pub(crate) fn exhausted(code: Code, detail: String, allowance: Allowance) -> Self {
         let refusal = Self { allowance: Some(Box::new(allowance)), ..Self::new(code, detail) };
         match allowance.retry_after {
             Some(seconds) => refusal.with(header::RETRY_AFTER, seconds.into()),
@@ -41,8 +44,13 @@ impl Refusal {
         Self::new(Code::Internal, "the server failed; its log says why")
     }
 
+    /// What was expected, what came and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The upload does not stand where the client thinks.
-    pub fn wrong_offset(asked: u64, actual: u64) -> Self {
+    pub(crate) fn wrong_offset(asked: u64, actual: u64) -> Self {
         let detail = format!("the body begins at byte {asked}, but {actual} bytes have arrived: go on there");
         Self::new(Code::WrongOffset, detail)
             .with(HeaderName::from_static(headers::UPLOAD_OFFSET), actual.into())

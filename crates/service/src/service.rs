@@ -1,19 +1,20 @@
 //! The service: what all requests share.
 
 use crate::audit::{Audit, Witness};
-use crate::cache::Cache;
 use crate::catalogue::{Catalogue, Served};
+use crate::compute::{Compute, Local};
+use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::queue::{Places, Queue};
 use crate::refusal::{Outcome, Refusal};
-use crate::store::{Id, Store, StoreError};
+use crate::registry::{Id, Registry};
+use crate::store::{Store, StoreError};
 use crate::tokens::{Entry, State, TokenError, Tokens, now};
 use crate::usage::Usage;
 use crate::{ClientName, Limits, Scope, Signer};
 use blindsight_ckks::wire::hex;
 use blindsight_protocol::{Code, SignedStatement};
-use blindsight_server::ClientKeys;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,8 +28,9 @@ pub struct Service {
     pub(crate) tokens: Tokens,
     pub(crate) usage: Arc<Usage>,
     pub(crate) store: Arc<Store>,
-    pub(crate) cache: Cache,
-    pub(crate) queue: Queue,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) compute: Arc<dyn Compute>,
     pub(crate) uploads: Places,
     pub(crate) metrics: Metrics,
     extras: Extras,
@@ -43,6 +45,13 @@ pub struct Extras {
     pub audit: Option<Arc<Audit>>,
     /// What it signs statements about its models with.
     pub signer: Option<Arc<Signer>>,
+    /// What computes in place of its own threads.
+    pub compute: Option<Arc<dyn Compute>>,
+    /// Where registered keys lie, in place of its own folder.
+    pub registry: Option<Arc<dyn Registry>>,
+    /// The folder that tokens lie in, with what is used of them, in place of its own: other services may have
+    /// it, too.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Why a service does not start.
@@ -82,15 +91,29 @@ impl Service {
         limits: Limits,
         extras: Extras,
     ) -> Result<Arc<Self>, StartError> {
+        let store = Arc::new(match extras.registry.clone() {
+            Some(registry) => Store::with_registry(folder, registry, limits.quota)?,
+            None => Store::open(folder, limits.quota)?,
+        });
+        // Where others compute, keys in memory here would serve nobody.
+        let memory = if extras.compute.is_some() { 0 } else { limits.cache };
+        let keyring = Arc::new(Keyring::new(store.clone(), memory));
+        let queue = Arc::new(Queue::new(&limits).map_err(StartError::Threads)?);
+        let local = || Arc::new(Local::new(queue.clone(), keyring.clone())) as Arc<dyn Compute>;
         let service = Self {
             catalogue,
-            tokens: Tokens::open(folder)?,
-            usage: Usage::open(folder).map_err(StartError::Usage)?,
-            store: Arc::new(Store::open(folder, limits.quota)?),
-            cache: Cache::new(limits.cache),
-            queue: Queue::new(&limits).map_err(StartError::Threads)?,
+            tokens: Tokens::open(extras.tokens.as_deref().unwrap_or(folder))?,
+            usage: match &extras.tokens {
+                Some(shared) => Usage::open_shared(shared),
+                None => Usage::open(folder),
+            }
+            .map_err(StartError::Usage)?,
+            compute: extras.compute.clone().unwrap_or_else(local),
             uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(&keyring),
+            store,
+            keyring,
+            queue,
             extras,
             closing: AtomicBool::new(false),
             limits,
@@ -101,7 +124,7 @@ impl Service {
 
     /// The figures for Prometheus.
     pub fn metrics(&self) -> String {
-        self.metrics.text(self.queue.taken(), self.cache.bytes())
+        self.metrics.text(self.queue.taken(), self.keyring.cache.bytes())
     }
 
     /// A witness of a request that begins now: the audit log's line, and what is counted where it is lost.
@@ -118,6 +141,16 @@ impl Service {
         let signer = self.extras.signer.as_ref()?;
         let digest = hex(&served.model_digest);
         Some(signer.sign(&served.summary.id, digest, served.summary.plan.clone()))
+    }
+
+    /// Does what may wait for a disk or a network, on a thread that may wait.
+    pub(crate) async fn waiting<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let service = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&service)).await;
+        done.map_err(|panic| Refusal::internal(&panic))?
     }
 
     /// From now on `/healthz` says that the server goes.
@@ -137,10 +170,16 @@ impl Service {
             self.store.sweep(gone, self.limits.abandoned)
         });
         match swept {
-            Ok(Ok(over)) => over.iter().for_each(|id| self.cache.remove(id)),
+            Ok(Ok(over)) => over.iter().for_each(|id| self.forget(id)),
             Ok(Err(error)) => tracing::warn!(%error, "keys that are over could not be deleted"),
             Err(error) => tracing::warn!(%error, "tokens cannot be read"),
         }
+    }
+
+    /// Drops what is in memory of keys that were deleted.
+    pub(crate) fn forget(&self, id: &Id) {
+        self.keyring.cache.remove(id);
+        self.compute.forget(&id.0, &id.1);
     }
 
     /// Writes down what was used of tokens; all of it where the server `ends`.
@@ -167,40 +206,6 @@ impl Service {
         let served = self.catalogue.get(id).filter(|_| scope.allows(id)).cloned();
         served.ok_or_else(|| Refusal::new(Code::UnknownModel, "no such model here: see GET /v1/models"))
     }
-
-    /// A client's keys for a model, from memory or from the disk.
-    pub(crate) fn keys(&self, served: &Served, id: &Id) -> Outcome<Arc<ClientKeys>> {
-        if let Some(keys) = self.cache.get(id, &served.digest(), now()) {
-            self.metrics.cache_hits.inc();
-            return Ok(keys);
-        }
-        self.metrics.cache_misses.inc();
-        let record = self.store.registered(id)?.ok_or_else(unknown_keys)?;
-        let keys = served.prepared.read_keys(self.store.frame(id)?);
-        let keys = Arc::new(keys.map_err(|error| Refusal::new(Code::NotConforming, error.to_string()))?);
-        self.cache.insert(id.clone(), served.digest(), keys.clone(), record.expires);
-        if self.store.registered(id)?.is_none() {
-            // They were deleted while they were read.
-            self.cache.remove(id);
-            return Err(unknown_keys());
-        }
-        Ok(keys)
-    }
-
-    /// Whether a client has these keys, before anything else is done for it.
-    pub(crate) fn expect_keys(&self, served: &Served, id: &Id) -> Outcome<()> {
-        if self.cache.get(id, &served.digest(), now()).is_some() || self.store.registered(id)?.is_some() {
-            return Ok(());
-        }
-        Err(unknown_keys())
-    }
-}
-
-fn unknown_keys() -> Refusal {
-    Refusal::new(
-        Code::UnknownKeys,
-        "this client has registered no such keys: PUT /v1/keys/{digest}, and ask again",
-    )
 }
 
 impl From<StoreError> for Refusal {

@@ -1,28 +1,20 @@
-//! Registered keys: frames in files, an index in redb, uploads beside them.
+//! Registered keys, in a [`Registry`], and the uploads that become such.
 //!
-//! A frame becomes registered in this order: its file is whole and synchronised; it is renamed from
-//! `uploads/` to `keys/`; the folder is synchronised; the index commits. Only then is it acknowledged. A
-//! crash before the commit leaves a file that the index does not know: when the store opens it goes back to
-//! the uploads, whole, and waits there for its client.
+//! A frame becomes registered in this order: its file is whole and synchronised; the registry keeps it, where
+//! the last step, which commits, is its index. Only then is it acknowledged. A crash before leaves the
+//! upload, whole, and it waits there for its client.
 
+use crate::files::{at, length, remove};
+use crate::registry::{Id, Local, Record, Registry, files, path};
 use crate::tokens::{ClientName, now};
 use blindsight_ckks::wire::HEADER_BYTES;
 use blindsight_protocol::Address;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
-
-/// Whose keys, and which.
-pub(crate) type Id = (ClientName, Address);
-
-type IndexKey = (&'static str, [u8; 32]);
-/// Plan, bytes, created, expires (0 for never).
-type IndexValue = ([u8; 32], u64, u64, u64);
-const KEYS: TableDefinition<'_, IndexKey, IndexValue> = TableDefinition::new("keys");
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Why keys could not be stored or found.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +31,16 @@ pub enum StoreError {
     /// The index.
     #[error("index: {0}")]
     Index(Box<redb::Error>),
+    /// A registry that is no folder.
+    #[error("{what}: {source}")]
+    Registry {
+        /// What was done.
+        what: &'static str,
+        /// Whether it has no room left.
+        full: bool,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An upload of the same keys is under way.
     #[error("another upload of these keys is under way")]
     Active,
@@ -67,6 +69,7 @@ impl StoreError {
         };
         match self {
             Self::File { source, .. } => full(source),
+            Self::Registry { full, .. } => *full,
             Self::Index(error) => matches!(&**error, redb::Error::Io(source) if full(source)),
             _ => false,
         }
@@ -79,35 +82,14 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
     }
 }
 
-/// What the index knows of registered keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub plan: [u8; 32],
-    pub bytes: u64,
-    pub created: u64,
-    pub expires: Option<u64>,
-}
-
-impl Record {
-    fn value(&self) -> IndexValue {
-        (self.plan, self.bytes, self.created, self.expires.unwrap_or(0))
-    }
-
-    fn from_value((plan, bytes, created, expires): IndexValue) -> Self {
-        Self { plan, bytes, created, expires: Some(expires).filter(|end| *end != 0) }
-    }
-
-    fn lives(&self, now: u64) -> bool {
-        self.expires.is_none_or(|end| end > now)
-    }
-}
-
-/// The folder in which everything that lasts lies. One process at a time owns it: the index is locked.
+/// Registered keys, and uploads that are not whole yet, which lie in a folder of this process's own.
 #[derive(Debug)]
 pub struct Store {
-    folder: PathBuf,
-    index: Index,
+    staging: PathBuf,
+    registry: Arc<dyn Registry>,
     uploads: Mutex<HashMap<Id, Pending>>,
+    /// When keys that are over were looked for among all.
+    swept: Mutex<Instant>,
     quota: u64,
 }
 
@@ -127,31 +109,53 @@ pub(crate) struct Upload {
 }
 
 impl Store {
-    /// Opens a folder, makes what is missing, and settles what a crash left behind.
+    /// Opens a folder, makes what is missing, and settles what a crash left behind. One process at a time has
+    /// a folder.
     ///
     /// # Errors
     /// Where the folder cannot be read or written, and where another process has it.
     pub fn open(folder: &Path, quota: u64) -> Result<Self, StoreError> {
-        for name in ["keys", "uploads"] {
-            let path = folder.join(name);
-            fs::create_dir_all(&path).map_err(at(&path))?;
+        let (registry, unknown) = Local::open(folder)?;
+        let store = Self::staged(folder, Arc::new(registry), quota)?;
+        for (id, file) in unknown {
+            let to = store.path(&id);
+            let parent = to.parent().expect("a file of a client's");
+            fs::create_dir_all(parent).and_then(|()| fs::rename(&file, &to)).map_err(at(&file))?;
         }
-        let index = Index::open(folder)?;
-        let store = Self { folder: folder.to_path_buf(), index, uploads: Mutex::default(), quota };
         store.settle()?;
         Ok(store)
     }
 
-    /// The index's entry, if the keys are registered and live.
+    /// The same with keys that are registered elsewhere: only uploads lie in the folder.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or written.
+    pub fn with_registry(folder: &Path, registry: Arc<dyn Registry>, quota: u64) -> Result<Self, StoreError> {
+        let store = Self::staged(folder, registry, quota)?;
+        store.settle()?;
+        Ok(store)
+    }
+
+    fn staged(folder: &Path, registry: Arc<dyn Registry>, quota: u64) -> Result<Self, StoreError> {
+        let staging = folder.join("uploads");
+        fs::create_dir_all(&staging).map_err(at(&staging))?;
+        let swept = Mutex::new(Instant::now());
+        Ok(Self { staging, registry, uploads: Mutex::default(), swept, quota })
+    }
+
+    /// What is known of keys, if they are registered and live.
     pub(crate) fn registered(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        let record =
-            self.index.read(|table| Ok(table.get((id.0.as_str(), id.1.0))?.map(|value| value.value())))?;
-        Ok(record.map(Record::from_value).filter(|record| record.lives(now())))
+        Ok(self.registry.look_up(id)?.filter(|record| record.lives(now())))
+    }
+
+    /// The same, where it is known without waiting for anything.
+    pub(crate) fn recalled(&self, id: &Id) -> Option<Record> {
+        self.registry.recall(id).filter(|record| record.lives(now()))
     }
 
     /// A client's registered keys, newest first.
     pub(crate) fn list(&self, client: &ClientName) -> Result<Vec<(Address, Record)>, StoreError> {
-        let mut keys = self.all(|name| name == client.as_str())?;
+        let mut keys = self.registry.list(Some(client))?;
         keys.retain(|(_, record)| record.lives(now()));
         keys.sort_by_key(|(_, record)| std::cmp::Reverse(record.created));
         Ok(keys.into_iter().map(|(id, record)| (id.1, record)).collect())
@@ -171,20 +175,37 @@ impl Store {
     }
 
     /// The frame of registered keys.
-    pub(crate) fn frame(&self, id: &Id) -> Result<File, StoreError> {
-        let path = self.path("keys", id);
-        File::open(&path).map_err(at(&path))
+    pub(crate) fn frame(&self, id: &Id) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.registry.frame(id)
     }
 
     /// How much of an upload has arrived, and how much there will be.
     pub(crate) fn progress(&self, id: &Id) -> Result<(u64, Option<u64>), StoreError> {
+        self.take_over(id)?;
         let total = self.pending().get(id).map(|pending| pending.total).filter(|total| *total > 0);
-        Ok((length(&self.path("uploads", id))?, total))
+        Ok((length(&self.path(id))?, total))
+    }
+
+    /// What another front received of an upload comes here, where it is more than what is here.
+    fn take_over(&self, id: &Id) -> Result<(), StoreError> {
+        if self.pending().get(id).is_some_and(|pending| pending.active) {
+            return Ok(());
+        }
+        let path = self.path(id);
+        let Some(bytes) = self.registry.resume(id, length(&path)?)? else { return Ok(()) };
+        let parent = path.parent().expect("a file of a client's");
+        let written = fs::create_dir_all(parent).and_then(|()| crate::whole::write_whole(&path, &bytes));
+        written.map_err(at(&path))?;
+        if let Some(total) = announced(&path) {
+            self.pending().entry(id.clone()).or_insert(Pending { total, active: false });
+        }
+        Ok(())
     }
 
     /// Begins an upload, or goes on with one.
     pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> Result<Upload, StoreError> {
-        let path = self.path("uploads", id);
+        self.take_over(id)?;
+        let path = self.path(id);
         let mut uploads = self.pending();
         let pending = uploads.entry(id.clone()).or_insert(Pending { total: 0, active: false });
         if pending.active {
@@ -195,16 +216,15 @@ impl Store {
         Ok(Upload { store: self.clone(), id: id.clone(), path, received })
     }
 
-    /// Deletes keys, registered or being sent. Nothing happens where there are none. The files go first: on a
-    /// full disk that makes the room which the index needs.
+    /// Deletes keys, registered or being sent. Nothing happens where there are none.
     pub(crate) fn delete(&self, id: &Id) -> Result<(), StoreError> {
         let mut uploads = self.pending();
         if uploads.get(id).is_some_and(|pending| pending.active) {
             return Err(StoreError::Active);
         }
         uploads.remove(id);
-        ["keys", "uploads"].into_iter().try_for_each(|kind| remove(&self.path(kind, id)))?;
-        self.index.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))
+        remove(&self.path(id))?;
+        self.registry.remove(id)
     }
 
     /// Deletes keys whose time is over, keys of clients that are `gone`, and uploads that nobody went on with
@@ -214,11 +234,15 @@ impl Store {
         gone: impl Fn(&ClientName) -> bool,
         abandoned: Duration,
     ) -> Result<Vec<Id>, StoreError> {
-        let now = now();
-        let over = self.all(|_| true)?.into_iter().filter(|(id, record)| !record.lives(now) || gone(&id.0));
-        let mut over: Vec<Id> = over.map(|(id, _)| id).collect();
+        let mut over = self.registered_and_over(&gone)?;
         let pending: Vec<Id> = self.pending().keys().cloned().collect();
-        over.extend(pending.into_iter().filter(|id| gone(&id.0) || self.is_abandoned(id, abandoned)));
+        for id in pending.into_iter().filter(|id| gone(&id.0) || self.is_abandoned(id, abandoned)) {
+            match self.registered(&id)? {
+                // Another front received the rest of them.
+                Some(_) if !gone(&id.0) => self.give_up(&id)?,
+                _ => over.push(id),
+            }
+        }
         over.retain(|id| match self.delete(id) {
             Ok(()) => true,
             Err(StoreError::Active) => false,
@@ -230,83 +254,48 @@ impl Store {
         Ok(over)
     }
 
+    fn registered_and_over(&self, gone: impl Fn(&ClientName) -> bool) -> Result<Vec<Id>, StoreError> {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.elapsed() < self.registry.sweeps_every() {
+            return Ok(vec![]);
+        }
+        *swept = Instant::now();
+        let now = now();
+        let all = self.registry.list(None)?.into_iter();
+        let over = all.filter(|(id, record)| !record.lives(now) || gone(&id.0));
+        Ok(over.map(|(id, _)| id).collect())
+    }
+
+    /// Drops an upload that nobody sends now.
+    fn give_up(&self, id: &Id) -> Result<(), StoreError> {
+        let mut uploads = self.pending();
+        if uploads.get(id).is_some_and(|pending| pending.active) {
+            return Ok(());
+        }
+        uploads.remove(id);
+        remove(&self.path(id))
+    }
+
     fn is_abandoned(&self, id: &Id, after: Duration) -> bool {
-        let modified = fs::metadata(self.path("uploads", id)).and_then(|m| m.modified());
+        let modified = fs::metadata(self.path(id)).and_then(|m| m.modified());
         let age = modified.map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
         age.is_ok_and(|age| age >= after)
     }
 
-    /// Registers a file that is whole, conforming and synchronised.
-    fn register(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        let (from, to) = (self.path("uploads", id), self.path("keys", id));
-        let folder = to.parent().expect("a file of a client's").to_path_buf();
-        fs::create_dir_all(&folder).map_err(at(&folder))?;
-        fs::rename(&from, &to).map_err(at(&to))?;
-        let kept = crate::whole::sync_folder(&folder).map_err(at(&folder)).and_then(|()| {
-            self.index.write(|table| table.insert((id.0.as_str(), id.1.0), record.value()).map(|_| ()))
-        });
-        if kept.is_err() {
-            // Not registered, so an upload still; where even this fails, opening the store does it.
-            let _ = fs::rename(&to, &from);
-        }
-        kept
-    }
-
-    fn all(&self, client: impl Fn(&str) -> bool) -> Result<Vec<(Id, Record)>, StoreError> {
-        self.index.read(|table| {
-            let mut found = vec![];
-            for entry in table.iter()? {
-                let (key, value) = entry?;
-                let (name, address) = key.value();
-                if client(name)
-                    && let Ok(name) = name.parse()
-                {
-                    found.push(((name, Address(address)), Record::from_value(value.value())));
-                }
-            }
-            Ok(found)
-        })
-    }
-
-    /// After a start: files and index are made to agree, and uploads are known again.
+    /// After a start: uploads are known again.
     fn settle(&self) -> Result<(), StoreError> {
-        for id in self.files("keys")? {
-            if self.registered(&id)?.is_none() {
-                let (from, to) = (self.path("keys", &id), self.path("uploads", &id));
-                let folder = to.parent().expect("a file of a client's");
-                fs::create_dir_all(folder).and_then(|()| fs::rename(&from, &to)).map_err(at(&from))?;
-            }
-        }
-        for (id, _) in self.all(|_| true)? {
-            if !self.path("keys", &id).exists() {
-                // A crash in the middle of a deletion, or files lost by other hands.
-                tracing::warn!("registered keys have no file any more; they are forgotten");
-                self.index.write(|table| table.remove((id.0.as_str(), id.1.0)).map(|_| ()))?;
-            }
-        }
-        for id in self.files("uploads")? {
-            match announced(&self.path("uploads", &id)) {
+        for id in files(&self.staging)? {
+            match announced(&self.path(&id)) {
                 Some(total) => drop(self.pending().insert(id, Pending { total, active: false })),
-                None => remove(&self.path("uploads", &id))?,
+                None => remove(&self.path(&id))?,
             }
         }
         Ok(())
     }
 
-    /// All files of one kind; what is not named like one of ours is left alone.
-    fn files(&self, kind: &str) -> Result<Vec<Id>, StoreError> {
-        let folder = self.folder.join(kind);
-        let mut ids = vec![];
-        for client in names(&folder)? {
-            let Ok(name) = client.parse::<ClientName>() else { continue };
-            let files = names(&folder.join(&client))?;
-            ids.extend(files.iter().filter_map(|file| Some((name.clone(), file.parse().ok()?))));
-        }
-        Ok(ids)
-    }
-
-    fn path(&self, kind: &str, id: &Id) -> PathBuf {
-        self.folder.join(kind).join(id.0.as_str()).join(id.1.to_string())
+    /// The file of an upload.
+    fn path(&self, id: &Id) -> PathBuf {
+        path(&self.staging, id)
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<Id, Pending>> {
@@ -356,7 +345,12 @@ impl Upload {
     /// Registers the frame, which is whole and conforming: afterwards it survives crashes.
     pub fn register(self, record: &Record) -> Result<(), StoreError> {
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(at(&self.path))?;
-        self.store.register(&self.id, record)
+        self.store.registry.keep(&self.id, record, &self.path)
+    }
+
+    /// Lets other fronts go on with what has arrived.
+    pub fn pause(&self) -> Result<(), StoreError> {
+        self.store.registry.pause(&self.id, &self.path)
     }
 
     /// Drops what has arrived.
@@ -376,68 +370,6 @@ impl Drop for Upload {
     }
 }
 
-/// The database of what is registered. After an error of the disk redb takes no more writes until it is
-/// opened anew, so it is closed then, and opened when it is needed next.
-#[derive(Debug)]
-struct Index {
-    path: PathBuf,
-    database: RwLock<Option<Database>>,
-}
-
-type ReadTable = redb::ReadOnlyTable<IndexKey, IndexValue>;
-type WriteTable<'t> = redb::Table<'t, IndexKey, IndexValue>;
-
-impl Index {
-    fn open(folder: &Path) -> Result<Self, StoreError> {
-        let index = Self { path: folder.join("index.redb"), database: RwLock::new(None) };
-        index.with(|_| Ok(()))?;
-        Ok(index)
-    }
-
-    fn read<T>(&self, look: impl Fn(&ReadTable) -> Result<T, redb::StorageError>) -> Result<T, StoreError> {
-        self.with(|database| Ok(look(&database.begin_read()?.open_table(KEYS)?)?))
-    }
-
-    /// Changes the index, durably.
-    fn write(
-        &self,
-        change: impl Fn(&mut WriteTable<'_>) -> Result<(), redb::StorageError>,
-    ) -> Result<(), StoreError> {
-        let written = self.with(|database| {
-            let transaction = database.begin_write()?;
-            change(&mut transaction.open_table(KEYS)?)?;
-            Ok(transaction.commit()?)
-        });
-        if written.is_err() {
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        written
-    }
-
-    /// Does something with the database, which is opened where it is not.
-    fn with<T>(&self, act: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Some(database) = &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
-            return act(database);
-        }
-        let mut closed = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if closed.is_none() {
-            *closed = Some(open_database(&self.path)?);
-        }
-        act(closed.as_ref().expect("it was opened"))
-    }
-}
-
-/// Opens the database; the first time its table is made.
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let database = Database::create(path)?;
-    if let Err(redb::TableError::TableDoesNotExist(_)) = database.begin_read()?.open_table(KEYS) {
-        let transaction = database.begin_write()?;
-        transaction.open_table(KEYS)?;
-        transaction.commit()?;
-    }
-    Ok(database)
-}
-
 /// The length of the frame that a file begins with, by its header.
 fn announced(path: &Path) -> Option<u64> {
     let mut head = [0; HEADER_BYTES];
@@ -446,42 +378,52 @@ fn announced(path: &Path) -> Option<u64> {
     payload.checked_add(blindsight_ckks::wire::FRAME_BYTES as u64)
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
-    let read = || -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-        Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
-    };
-    read().map_err(at(folder))
-}
-
-/// A file's length; 0 where there is none.
-fn length(path: &Path) -> Result<u64, StoreError> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(at(path)(source)),
-    }
-}
-
-/// Removes a file, if it is there.
-fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_path_buf();
-    move |source| StoreError::File { path, source }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn id(number: u8) -> Id {
         ("alice".parse().expect("a name"), Address([number; 32]))
+    }
+
+    /// Keys that are registered elsewhere.
+    #[derive(Debug)]
+    struct Elsewhere(Id);
+
+    impl Registry for Elsewhere {
+        fn look_up(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+            let record = Record { plan: [0; 32], bytes: 100, created: now(), expires: None };
+            Ok((*id == self.0).then_some(record))
+        }
+        fn list(&self, _: Option<&ClientName>) -> Result<Vec<(Id, Record)>, StoreError> {
+            Ok(vec![])
+        }
+        fn frame(&self, _: &Id) -> Result<Box<dyn Read + Send>, StoreError> {
+            unreachable!("nobody reads them here")
+        }
+        fn keep(&self, _: &Id, _: &Record, _: &Path) -> Result<(), StoreError> {
+            unreachable!("nobody registers here")
+        }
+        fn remove(&self, id: &Id) -> Result<(), StoreError> {
+            assert_ne!(*id, self.0, "registered keys are deleted");
+            Ok(())
+        }
+    }
+
+    /// A client that began here and went on elsewhere: what lies here is given up, and its keys stay.
+    #[test]
+    fn an_upload_that_ended_elsewhere_takes_no_keys_along() {
+        let folder = std::env::temp_dir().join(format!("blindsight-elsewhere-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        let registry = Arc::new(Elsewhere(id(1)));
+        let store = Arc::new(Store::with_registry(&folder, registry, 1000).expect("a store"));
+        for number in [1, 2] {
+            let mut upload = store.begin(&id(number)).expect("nobody else sends it");
+            upload.reserve(100).and_then(|()| upload.append(&[0; 50])).expect("room");
+        }
+        assert_eq!(store.sweep(|_| false, Duration::ZERO).expect("swept"), [id(2)]);
+        assert!([1, 2].iter().all(|number| !store.path(&id(*number)).exists()));
+        let _ = fs::remove_dir_all(&folder);
     }
 
     /// Registered bytes that were read before the lock was taken missed keys that were registered in between.

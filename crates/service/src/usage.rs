@@ -27,6 +27,9 @@ const MOST_SET_ASIDE: u64 = 64;
 pub(crate) struct Usage {
     path: PathBuf,
     counters: Mutex<Counters>,
+    /// Whether other services count in the same file. Then each use of a bounded token is counted there at
+    /// once.
+    shared: bool,
 }
 
 /// By the SHA-256 of the token: a new token of a client begins anew.
@@ -53,6 +56,7 @@ pub(crate) struct Charge {
     token: String,
     time: u64,
     stands: bool,
+    in_file: bool,
 }
 
 impl Charge {
@@ -69,15 +73,25 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if !self.stands
-            && let Some(counter) = self.usage.lock().get_mut(&self.token)
-        {
-            counter.used = counter.used.saturating_sub(1);
-            if let Some(index) = counter.recent.iter().rposition(|time| *time == self.time) {
-                counter.recent.remove(index);
-            }
+        if self.stands {
+            return;
+        }
+        let take_back = |counters: &mut Counters| {
+            counters.get_mut(&self.token).into_iter().for_each(|counter| counter.take_back(self.time));
+        };
+        if !self.in_file {
+            return take_back(&mut self.usage.lock());
+        }
+        if let Err(error) = self.usage.change(take_back) {
+            tracing::warn!(%error, "a use that did not take place stays counted");
         }
     }
+}
+
+fn cannot_write(error: &io::Error) -> Refusal {
+    tracing::error!(%error, "what is used of tokens cannot be written down");
+    let detail = "the server cannot write down what is used of this token: try again later";
+    Refusal::for_now(Code::Unavailable, detail)
 }
 
 impl Usage {
@@ -89,7 +103,17 @@ impl Usage {
         let path = path(folder);
         let mut counters = read(&path)?;
         counters.values_mut().for_each(|counter| counter.settle_after_crash(milliseconds()));
-        Ok(Arc::new(Self { path, counters: Mutex::new(counters) }))
+        Ok(Arc::new(Self { path, counters: Mutex::new(counters), shared: false }))
+    }
+
+    /// The counts in a folder that other services count in, too.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn open_shared(folder: &Path) -> io::Result<Arc<Self>> {
+        let path = path(folder);
+        read(&path)?;
+        Ok(Arc::new(Self { path, counters: Mutex::default(), shared: true }))
     }
 
     /// Counts one inference under a token, if its rate and budget have room for it.
@@ -101,16 +125,20 @@ impl Usage {
         let (key, scope) = (&token.sha256, &token.scope);
         let mut counters = self.lock();
         let counter = counters.entry(key.clone()).or_default();
-        counter.check(scope, now)?;
+        if !self.shared {
+            counter.check(scope, now)?;
+        }
         let limited = scope.rate.is_some() || scope.budget.is_some();
+        if limited && self.shared {
+            drop(counters);
+            return self.charge_in_file(token, now);
+        }
         if limited && counter.used >= counter.set_aside {
             let before = counter.set_aside;
             counter.set_aside = counter.used.saturating_add(scope.block(counter.used));
             if let Err(error) = self.write(&counters) {
-                tracing::error!(%error, "what is used of tokens cannot be written down");
                 counters.entry(key.clone()).and_modify(|counter| counter.set_aside = before);
-                let detail = "the server cannot write down what is used of this token: try again later";
-                return Err(Refusal::for_now(Code::Unavailable, detail));
+                return Err(cannot_write(&error));
             }
         }
         let counter = counters.entry(key.clone()).or_default();
@@ -118,12 +146,67 @@ impl Usage {
         if scope.rate.is_some() {
             counter.recent.push_back(now);
         }
-        Ok(Charge { usage: self.clone(), token: key.clone(), time: now, stands: false })
+        Ok(Charge { usage: self.clone(), token: key.clone(), time: now, stands: false, in_file: false })
+    }
+
+    /// Counts in the file itself, which no other service changes meanwhile.
+    fn charge_in_file(self: &Arc<Self>, token: &Entry, now: u64) -> Outcome<Charge> {
+        let counted = self.change(|counters| {
+            let counter = counters.entry(token.sha256.clone()).or_default();
+            let checked = counter.check(&token.scope, now);
+            if checked.is_ok() {
+                counter.used = counter.used.saturating_add(1);
+                counter.set_aside = counter.used;
+                counter.recent.extend(token.scope.rate.map(|_| now));
+            }
+            checked
+        });
+        counted.unwrap_or_else(|error| Err(cannot_write(&error)))?;
+        Ok(Charge {
+            usage: self.clone(),
+            token: token.sha256.clone(),
+            time: now,
+            stands: false,
+            in_file: true,
+        })
+    }
+
+    /// Changes the file as a whole, one service at a time.
+    fn change<T>(&self, edit: impl FnOnce(&mut Counters) -> T) -> io::Result<T> {
+        let lock = fs::File::create(self.path.with_extension("lock"))?;
+        lock.lock()?;
+        let mut counters = read(&self.path)?;
+        let before = counters.clone();
+        let done = edit(&mut counters);
+        if counters != before {
+            self.write(&counters)?;
+        }
+        Ok(done)
+    }
+
+    /// Adds what was used here of tokens without bounds.
+    fn flush_shared(&self) -> io::Result<()> {
+        let mut counters = self.lock();
+        if counters.is_empty() {
+            return Ok(());
+        }
+        self.change(|file| {
+            for (token, counter) in counters.iter() {
+                let counted = file.entry(token.clone()).or_default();
+                counted.used = counted.used.saturating_add(counter.used);
+                counted.set_aside = counted.used;
+            }
+        })?;
+        counters.clear();
+        Ok(())
     }
 
     /// Brings the file up to date. What is set aside for tokens that rested since the last time, or for all
     /// where the server `ends`, is free again.
     pub fn flush(&self, ends: bool) -> io::Result<()> {
+        if self.shared {
+            return self.flush_shared();
+        }
         let mut counters = self.lock();
         let before = counters.clone();
         let mut changed = false;
@@ -143,6 +226,11 @@ impl Usage {
 
     /// Forgets tokens that are no more.
     pub fn retain(&self, tokens: &HashSet<String>) {
+        if self.shared {
+            let retained = self.change(|counters| counters.retain(|token, _| tokens.contains(token)));
+            retained.unwrap_or_else(|error| tracing::warn!(%error, "counts of tokens that are no more stay"));
+            return;
+        }
         self.lock().retain(|token, _| tokens.contains(token));
     }
 
@@ -182,6 +270,14 @@ impl Counter {
              server for a higher rate"
         );
         Err(Refusal::exhausted(Code::RateExceeded, detail, allowance))
+    }
+
+    /// One that was counted at `time` did not take place.
+    fn take_back(&mut self, time: u64) {
+        self.used = self.used.saturating_sub(1);
+        if let Some(index) = self.recent.iter().rposition(|other| *other == time) {
+            self.recent.remove(index);
+        }
     }
 
     /// Drops what lies before the period. A clock that was set back makes nobody wait longer.
@@ -280,6 +376,32 @@ mod tests {
     /// Whether one more was allowed; it stands then.
     fn used(usage: &Arc<Usage>, token: &Entry, now: u64) -> Result<(), Refusal> {
         usage.charge_at(token, now).map(|mut charge| charge.begin())
+    }
+
+    #[test]
+    fn a_budget_and_a_rate_hold_over_several_services() {
+        let folder = Folder::new("shared");
+        for (token, bound) in [(token(None, Some(10)), 10), (token(Some("7/h"), None), 7)] {
+            let token = Entry { sha256: format!("{bound:064}"), ..token };
+            let allowed: usize = std::thread::scope(|scope| {
+                let service = || {
+                    let usage = Usage::open_shared(&folder.0).expect("readable");
+                    (0..10).filter(|_| used(&usage, &token, 1000).is_ok()).count()
+                };
+                let services: Vec<_> = (0..3).map(|_| scope.spawn(service)).collect();
+                services.into_iter().map(|service| service.join().expect("no panic")).sum()
+            });
+            assert_eq!(allowed, bound);
+            assert_eq!(Used::read(&folder.0).expect("readable").of(&token), bound as u64);
+        }
+        let (usage, free) = (Usage::open_shared(&folder.0).expect("readable"), token(None, None));
+        (0..3).for_each(|_| used(&usage, &free, 1000).expect("no bound"));
+        usage.flush(true).expect("written");
+        assert_eq!(Used::read(&folder.0).expect("readable").of(&free), 3);
+        let token = token(None, Some(1));
+        let token = Entry { sha256: "c".repeat(64), ..token };
+        drop(usage.charge_at(&token, 1000).expect("one"));
+        used(&usage, &token, 1000).expect("it was taken back");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod encrypt;
 mod evaluate;
 mod explain;
 mod fit;
+mod fleet;
 mod infer;
 mod keygen;
 mod keys;
@@ -19,7 +20,9 @@ mod models;
 mod plan;
 mod serve;
 mod signing_key;
+mod simulate;
 mod token;
+mod worker;
 
 use crate::failure::Outcome;
 
@@ -42,7 +45,9 @@ pub enum Command {
     Decrypt(decrypt::Decrypt),
     Calibrate(calibrate::Calibrate),
     Chart(chart::Draw),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
+    Worker(worker::Work),
+    Fleet(fleet::Fleet),
     SigningKey(signing_key::SigningKey),
     Token(token::Token),
     Keys(keys::Keys),
@@ -69,6 +74,8 @@ impl Command {
             Self::Calibrate(command) => command.run(json),
             Self::Chart(command) => command.run(json),
             Self::Serve(command) => command.run(json),
+            Self::Worker(command) => command.run(json),
+            Self::Fleet(command) => command.run(json),
             Self::SigningKey(command) => command.run(json),
             Self::Token(command) => command.run(json),
             Self::Keys(command) => command.run(json),

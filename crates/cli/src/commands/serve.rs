@@ -2,6 +2,7 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
+use crate::fleet::FrontFlags;
 use crate::report::{Facts, emit};
 use crate::{configuration, plan_file};
 use blindsight_layout::DEFAULT_KEY_QUOTA;
@@ -54,6 +55,8 @@ pub struct Serve {
     sign: Option<PathBuf>,
     #[command(flatten)]
     transport: TransportFlags,
+    #[command(flatten)]
+    fleet: FrontFlags,
     #[command(flatten)]
     limits: LimitFlags,
     /// How requests are logged on stderr
@@ -116,8 +119,9 @@ struct LimitFlags {
     stall: u16,
 }
 
+/// How a server logs on stderr.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Log {
+pub enum Log {
     Text,
     Json,
     Off,
@@ -135,6 +139,8 @@ struct Report {
     models: Vec<String>,
     metrics: Option<SocketAddr>,
     folder: PathBuf,
+    /// The folder that tokens lie in.
+    tokens: PathBuf,
     #[serde(skip)]
     token: Option<String>,
 }
@@ -145,16 +151,29 @@ impl Serve {
         let folder = configuration::server_folder(self.folder.as_deref())?;
         let transport = self.transport.check(self.address)?;
         let models = self.models.iter().map(ModelArgument::load).collect::<Outcome<Vec<Model>>>()?;
-        let mut catalogue = Catalogue::default();
-        for model in &models {
-            catalogue.add(model, &self.pinned_plan(model, &folder)?)?;
-        }
         let limits = Limits { proxies: self.transport.proxies.clone(), ..self.limits.limits() };
+        let runtime = tokio::runtime::Runtime::new()?;
+        let fleet = runtime.block_on(self.fleet.join(limits.wait))?;
+        let mut catalogue = Catalogue::default();
+        for (argument, model) in self.models.iter().zip(&models) {
+            let plan = match &fleet {
+                None => self.pinned_plan(model, &folder)?,
+                Some(fleet) => {
+                    let make = || self.plan.plan(model);
+                    runtime.block_on(fleet.plan(model, argument.bytes()?, self.replan, make))?
+                }
+            };
+            catalogue.add(model, &plan)?;
+        }
         let identity = transport.then(|| self.transport.identity(&folder, self.address)).transpose()?;
-        let extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
+        let mut extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
+        if let Some(joined) = fleet {
+            extras.registry = Some(joined.fleet.registry());
+            extras.tokens = joined.tokens();
+            extras.compute = Some(Arc::new(joined.fleet));
+        }
         let service = Service::open_with(&folder, catalogue, limits, extras.clone())?;
         let names = models.into_iter().map(|model| model.name).collect();
-        let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(self.serve(service, extras, identity, names, folder, json))
     }
 
@@ -174,14 +193,18 @@ impl Serve {
         let listener = Listener::bind(self.address, self.metrics, transport);
         let listener = listener.await.during(|| format!("cannot listen on {}", self.address))?;
         let address = self.transport.url(listener.address()?);
-        let token = first_token(&folder, &address, fingerprint.as_deref())?;
+        let tokens = extras.tokens.as_ref().unwrap_or(&folder).clone();
+        let token = first_token(&tokens, &address, fingerprint.as_deref())?;
         let page = match &token {
             Some(token) => format!("{address}/#token={token}"),
             None => format!("{address}/"),
         };
         let metrics = listener.metrics_address()?;
         let signing_key = extras.signer.as_ref().map(|signer| signer.public());
-        emit(&Report { address, page, fingerprint, signing_key, models, metrics, folder, token }, json)?;
+        emit(
+            &Report { address, page, fingerprint, signing_key, models, metrics, folder, tokens, token },
+            json,
+        )?;
         listener.serve(service, stop).await;
         Ok(())
     }
@@ -269,7 +292,8 @@ impl LimitFlags {
 }
 
 impl Log {
-    fn start(self) {
+    /// From now on.
+    pub fn start(self) {
         let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
         match self {
             Self::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
@@ -296,7 +320,7 @@ fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outco
 }
 
 /// Ready when somebody wants the server to end.
-fn stop_signal() -> Outcome<impl Future<Output = ()>> {
+pub fn stop_signal() -> Outcome<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -351,7 +375,7 @@ impl fmt::Display for Report {
             .fact("page", page)
             .fact("this user", format!("blindsight classify --server {} digit.png", self.address))
             .fact("others", format!("{elsewhere} digit.png"))
-            .fact("tokens", format!("blindsight token create NAME --folder {}", self.folder.display()));
+            .fact("tokens", format!("blindsight token create NAME --folder {}", self.tokens.display()));
         if let Some(key) = &self.signing_key {
             facts = facts.fact("signed by", format!("{key}: clients pin it with --pin"));
         }

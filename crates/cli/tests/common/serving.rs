@@ -63,8 +63,18 @@ impl<'a> Serving<'a> {
 
     /// A client of the server with a token of its own.
     pub fn client(&self, name: &str) -> Server {
-        let created = self.folder.json(&format!("token create {name} --replace --folder {{server}}"));
-        let token = created["token"].as_str().expect("a token");
+        self.connect(&self.token(name))
+    }
+
+    /// A token for a client, in place of the one that it has.
+    pub fn token(&self, name: &str) -> String {
+        let tokens = self.report["tokens"].as_str().expect("a folder");
+        let created = self.folder.json(&format!("token create {name} --replace --folder {tokens}"));
+        created["token"].as_str().expect("a token").into()
+    }
+
+    /// The server, for whom this token is.
+    pub fn connect(&self, token: &str) -> Server {
         let pin = self.report["fingerprint"].as_str().expect("TLS").parse().expect("a fingerprint");
         let server = Server::connect(self.url(), token, &Trust::Pinned(pin)).expect("an address");
         server.with_retry_budget(Duration::from_secs(120))

@@ -1,36 +1,18 @@
 //! `/v1/models/{id}/infer`: an encrypted image to encrypted scores.
 
 use super::{Client, Shared};
-use crate::Service;
 use crate::body::{self, Pieces};
 use crate::catalogue::Served;
+use crate::compute::{Computed, Inference};
 use crate::refusal::{Outcome, Refusal};
-use crate::store::Id;
+use crate::timing::Timing;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use blindsight_protocol::{Address, Code, headers};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// What the server did, and how long it took.
-#[derive(Default)]
-struct Timing(Vec<(&'static str, Duration)>);
-
-impl Timing {
-    fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let done = work();
-        self.0.push((name, start.elapsed()));
-        done
-    }
-
-    fn header(&self) -> String {
-        let step = |(name, time): &(&str, Duration)| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3);
-        self.0.iter().map(step).collect::<Vec<_>>().join(", ")
-    }
-}
+use std::time::Instant;
 
 pub async fn infer(
     State(service): Shared,
@@ -43,36 +25,32 @@ pub async fn infer(
     client.witness.model(&served.summary.id);
     let id = (client.name.clone(), keys_named(&headers)?);
     let length = expected_length(&served, &headers)?;
-    service.expect_keys(&served, &id)?;
+    if !service.keyring.knows(&served, &id) {
+        let expected = id.clone();
+        service.waiting(move |service| service.keyring.expect(&expected)).await?;
+    }
     let place = service.queue.enter(&id.0)?;
     let mut charge = service.usage.charge(&client.token)?;
     let start = Instant::now();
     let request = Pieces::new(body, length, &service.limits).whole().await?;
-    let received = Instant::now();
-    let work = {
-        let (service, id) = (service.clone(), id.clone());
-        move || (Instant::now(), compute(&service, &served, &id, &request))
+    let read = start.elapsed();
+    let inference = Inference {
+        served,
+        client: id.0,
+        keys: id.1,
+        request: Arc::new(request),
+        id: client.witness.id().into(),
     };
     charge.begin();
-    let computed = service.queue.compute(&id.0, work).await.inspect_err(|_| charge.take_back());
-    let (begun, computed) = computed?;
+    let computed = service.compute.infer(inference).await.inspect_err(|_| charge.take_back());
     drop(place);
-    let (reply, mut timing) = computed?;
-    timing.0.splice(0..0, [("read", received - start), ("queue", begun - received)]);
+    let Computed { reply, timing } = computed??;
+    timing.of("compute").into_iter().for_each(|time| service.metrics.computed(time));
+    let mut all = Timing::default();
+    all.add("read", read);
     let kind = (header::CONTENT_TYPE, "application/octet-stream".to_string());
-    Ok(([kind, (HeaderName::from_static(headers::SERVER_TIMING), timing.header())], reply).into_response())
-}
-
-fn compute(service: &Arc<Service>, served: &Served, id: &Id, request: &[u8]) -> Outcome<(Vec<u8>, Timing)> {
-    let mut timing = Timing::default();
-    let prepared = &served.prepared;
-    let keys = timing.step("keys", || service.keys(served, id))?;
-    let request = timing.step("expand", || prepared.read_request(&keys, request));
-    let request = request.map_err(|error| Refusal::new(Code::NotConforming, error.to_string()))?;
-    let answer = timing.step("compute", || prepared.compute(&keys, &request));
-    let answer = answer.map_err(|error| Refusal::internal(&error))?;
-    timing.0.last().into_iter().for_each(|(_, time)| service.metrics.computed(*time));
-    Ok((prepared.write_reply(&answer), timing))
+    let timing = (HeaderName::from_static(headers::SERVER_TIMING), all.then(timing).header());
+    Ok(([kind, timing], reply).into_response())
 }
 
 fn keys_named(headers: &HeaderMap) -> Outcome<Address> {

@@ -5,7 +5,8 @@ use crate::audit::Witness;
 use crate::body::{self, Pieces};
 use crate::catalogue::Served;
 use crate::refusal::{Outcome, Refusal};
-use crate::store::{Id, Record, StoreError, Upload};
+use crate::registry::{Id, Record};
+use crate::store::{StoreError, Upload};
 use crate::tokens::now;
 use crate::{Scope, Service};
 use axum::Json;
@@ -53,8 +54,10 @@ pub async fn list(State(service): Shared, Client { name: client, .. }: Client) -
         created: record.created,
         expires: record.expires,
     };
-    let keys = service.store.list(&client)?.into_iter().map(key).collect();
-    let used_bytes = service.store.used(&client)?;
+    let found =
+        service.waiting(move |service| Ok((service.store.list(&client)?, service.store.used(&client)?)));
+    let (keys, used_bytes) = found.await?;
+    let keys = keys.into_iter().map(key).collect();
     Ok(Json(Keys { keys, used_bytes, quota_bytes: service.store.quota() }))
 }
 
@@ -64,7 +67,7 @@ pub async fn status(
     Path(digest): Path<String>,
 ) -> Outcome<Response> {
     let id = (client, address(&digest)?);
-    Ok(state_of(&service, &id)?.into_response())
+    Ok(state_of(&service, id).await?.into_response())
 }
 
 pub async fn delete(
@@ -73,9 +76,12 @@ pub async fn delete(
     Path(digest): Path<String>,
 ) -> Outcome<StatusCode> {
     let id = (client, address(&digest)?);
-    service.store.delete(&id)?;
-    service.cache.remove(&id);
-    Ok(StatusCode::NO_CONTENT)
+    let delete = move |service: &Arc<Service>| {
+        service.store.delete(&id)?;
+        service.forget(&id);
+        Ok(StatusCode::NO_CONTENT)
+    };
+    service.waiting(delete).await
 }
 
 pub async fn put(
@@ -94,11 +100,13 @@ pub async fn put(
         let detail = "none of this token's models is served here: ask whoever runs the server";
         return Err(Refusal::new(Code::UnknownModel, detail));
     }
-    if service.store.registered(&id)?.is_some() {
-        return Ok(state_of(&service, &id)?.into_response());
+    let asked = id.clone();
+    if service.waiting(move |service| Ok(service.store.registered(&asked)?)).await?.is_some() {
+        return Ok(state_of(&service, id).await?.into_response());
     }
     let turn = service.uploads.enter(&id.0)?;
-    let upload = service.store.begin(&id)?;
+    let begun = id.clone();
+    let upload = service.waiting(move |service| Ok(service.store.begin(&begun)?)).await?;
     if offset != upload.received() {
         return Err(Refusal::wrong_offset(offset, upload.received()));
     }
@@ -122,7 +130,7 @@ async fn receive(
     id: Id,
     scope: &Scope,
     witness: &Witness,
-    mut upload: Upload,
+    upload: Upload,
     mut pieces: Pieces,
     expires: Option<u64>,
 ) -> Outcome<Status> {
@@ -138,23 +146,39 @@ async fn receive(
     witness.model(&served.summary.id);
     let total = served.summary.evaluation_key_bytes;
     within(upload.received(), length, total)?;
-    upload.reserve(total)?;
+    let reserve = move |_: &Arc<Service>| Ok(upload.reserve(total).map(|()| upload)?);
+    let mut upload = service.waiting(reserve).await?;
     if !piece.is_empty() {
         upload.append(&piece)?;
     }
-    while let Some(piece) = pieces.next().await? {
-        upload.append(&piece)?;
-    }
+    let rest = take_rest(&mut upload, &mut pieces).await;
     let digest = id.1.to_string();
     let received = upload.received();
     if received < total {
+        pause(service, upload).await;
+        rest?;
         let status = KeyStatus { digest, received, total: Some(total), complete: false };
         return Ok(Status(StatusCode::ACCEPTED, status));
     }
+    rest?;
     let worker = service.clone();
     let client = id.0.clone();
     service.queue.compute(&client, move || register(&worker, &served, id, upload, expires)).await??;
     Ok(Status(StatusCode::CREATED, KeyStatus { digest, received, total: Some(total), complete: true }))
+}
+
+/// Lets other fronts go on with an upload; where that fails the client begins anew there.
+async fn pause(service: &Arc<Service>, upload: Upload) {
+    let paused = service.waiting(move |_| Ok(upload.pause()?)).await;
+    paused.unwrap_or_else(|refused| tracing::warn!(detail = refused.detail(), "an upload stays here alone"));
+}
+
+/// Writes down what comes, up to the end or until it breaks off.
+async fn take_rest(upload: &mut Upload, pieces: &mut Pieces) -> Outcome<()> {
+    while let Some(piece) = pieces.next().await? {
+        upload.append(&piece)?;
+    }
+    Ok(())
 }
 
 /// The header of a frame, from what has arrived before or from the body's beginning; and what of the body was
@@ -192,7 +216,7 @@ fn register(service: &Service, served: &Served, id: Id, upload: Upload, expires:
     upload.register(&record)?;
     service.metrics.keys_registered.inc();
     // Whoever registers keys will use them.
-    service.cache.insert(id, served.digest(), Arc::new(keys), expires);
+    service.keyring.cache.insert(id, served.digest(), Arc::new(keys), expires);
     Ok(())
 }
 
@@ -231,13 +255,17 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// How keys stand now.
-fn state_of(service: &Service, id: &Id) -> Outcome<Status> {
+async fn state_of(service: &Arc<Service>, id: Id) -> Outcome<Status> {
     let digest = id.1.to_string();
-    if let Some(record) = service.store.registered(id)? {
+    let look = move |service: &Arc<Service>| match service.store.registered(&id)? {
+        Some(record) => Ok((Some(record), (0, None))),
+        None => Ok((None, service.store.progress(&id)?)),
+    };
+    let (record, (received, total)) = service.waiting(look).await?;
+    if let Some(record) = record {
         let status = KeyStatus { digest, received: record.bytes, total: Some(record.bytes), complete: true };
         return Ok(Status(StatusCode::OK, status));
     }
-    let (received, total) = service.store.progress(id)?;
     Ok(Status(StatusCode::OK, KeyStatus { digest, received, total, complete: false }))
 }
 

@@ -1,0 +1,73 @@
+//! A `nats-server` for one test, where one is installed.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// The server, on a port that it keeps over restarts, and its folder.
+pub struct Nats {
+    port: u16,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Nats {
+    /// Starts one; none where it is not installed, which is said.
+    pub fn start(name: &str) -> Option<Self> {
+        let folder = std::env::temp_dir().join(format!("blindsight-nats-{name}-{}", std::process::id()));
+        let port = free_port();
+        let Some(child) = launch(port, &folder) else {
+            println!("SKIPPED: {name}: no nats-server here (Debian: apt-get install nats-server)");
+            return None;
+        };
+        let nats = Self { port, folder, child };
+        nats.wait();
+        Some(nats)
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it without a chance to write anything down.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again on the same folder.
+    pub fn restart(&mut self) {
+        self.child = launch(self.port, &self.folder).expect("it was there just now");
+        self.wait();
+    }
+
+    fn wait(&self) {
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn launch(port: u16, folder: &std::path::Path) -> Option<Child> {
+    ["nats-server", "/usr/sbin/nats-server", "/usr/local/bin/nats-server"].iter().find_map(|program| {
+        let mut command = Command::new(program);
+        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+    })
+}
