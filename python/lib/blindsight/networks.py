@@ -66,7 +66,9 @@ def keras(model: Any) -> bytes:
             return converter("tf2onnx", "older versions of Keras").convert.from_keras(model)[0].SerializeToString()
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "network.onnx")
-            model(np.zeros((1, *model.input_shape[1:]), np.float32))  # one that never ran is not exported
+            shape = getattr(model, "input_shape", None)  # of one input; subclasses have none before they ran
+            if isinstance(shape, tuple):
+                model(np.zeros((1, *shape[1:]), np.float32))  # Keras exports no model that never ran
             model.export(path, format="onnx", verbose=False)
             with open(path, "rb") as written:
                 return written.read()
