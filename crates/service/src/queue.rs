@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -18,7 +18,8 @@ use tokio::time::timeout;
 /// do nothing else: one that is done takes the next request at once, with its memory and its caches warm.
 /// Clients take turns: of those that wait, the one that was served longest ago is next. So each that waits
 /// has one request computed before any has a second one, a client that asks now and then does not stand
-/// behind one that always asks, and a client with many requests delays its own and nobody else's.
+/// behind one that always asks, and a client with many requests delays its own and nobody else's. Nobody's
+/// second request takes the last thread while another client may be back at once: see [`Company`].
 pub struct Queue {
     places: Places,
     jobs: Arc<Turns>,
@@ -100,10 +101,14 @@ impl<W> Drop for Waiting<W> {
 }
 
 /// Jobs that wait for a thread; clients take turns.
-#[derive(Default)]
 struct Turns {
-    waiting: Mutex<Waitlist<Job>>,
+    state: Mutex<State>,
     more: Condvar,
+}
+
+struct State {
+    waiting: Waitlist<Job>,
+    company: Company,
 }
 
 /// Who waits, by client, and whose turn it is.
@@ -132,28 +137,101 @@ struct Line<J> {
     since: u64,
 }
 
+/// Who computes, and who had a thread a moment ago.
+///
+/// A client that asks one thing after the other comes back within milliseconds. Had the second request of a
+/// client with many taken the last thread by then, it would wait for a whole computation each time. So such a
+/// request waits a moment: no longer than the other's last computation took, which bounds what is lost, and
+/// never longer than [`MOMENT`]. (Disk schedulers wait for the next read of a reader in the same way:
+/// anticipatory scheduling, Iyer and Druschel, SOSP 2001.)
+struct Company {
+    threads: usize,
+    computing: HashMap<ClientName, usize>,
+    /// Until when each client that had an answer lately is waited for.
+    expected: HashMap<ClientName, Instant>,
+}
+
+/// The longest that a thread is kept for a client that may come back.
+const MOMENT: Duration = Duration::from_millis(10);
+
+impl Company {
+    fn new(threads: usize) -> Self {
+        Self { threads, computing: HashMap::new(), expected: HashMap::new() }
+    }
+
+    /// A client has a thread.
+    fn begin(&mut self, client: &ClientName) {
+        self.expected.remove(client);
+        *self.computing.entry(client.clone()).or_default() += 1;
+    }
+
+    /// It gives the thread back, after so long.
+    fn end(&mut self, client: &ClientName, took: Duration) {
+        let now = Instant::now();
+        if let Some(held) = self.computing.get_mut(client) {
+            *held -= 1;
+            if *held == 0 {
+                self.computing.remove(client);
+                self.expected.insert(client.clone(), now + took.min(MOMENT));
+            }
+        }
+        self.expected.retain(|_, until| *until > now);
+    }
+
+    /// How long the last thread is kept from a client that has others.
+    fn keeps_from(&self, client: &ClientName) -> Option<Duration> {
+        let taken: usize = self.computing.values().sum();
+        if taken + 1 < self.threads || !self.computing.contains_key(client) {
+            return None;
+        }
+        let until = self.expected.values().max()?;
+        until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+    }
+}
+
 impl Turns {
+    fn new(threads: usize) -> Self {
+        let state = State { waiting: Waitlist::default(), company: Company::new(threads) };
+        Self { state: Mutex::new(state), more: Condvar::new() }
+    }
+
     fn add(&self, client: &ClientName, job: Job) {
-        lock(&self.waiting).add(client, job);
+        lock(&self.state).waiting.add(client, job);
         self.more.notify_one();
     }
 
-    /// The next job, when there is one; none where no more come.
-    fn next(&self) -> Option<Job> {
-        let mut list = lock(&self.waiting);
+    /// Does jobs as long as any come.
+    fn work_off(&self) {
+        while let Some((client, job)) = self.next() {
+            let start = Instant::now();
+            job();
+            lock(&self.state).company.end(&client, start.elapsed());
+        }
+    }
+
+    /// The next job and whose it is, when there is one; none where no more come.
+    fn next(&self) -> Option<(ClientName, Job)> {
+        let mut state = lock(&self.state);
         loop {
-            if let Some(job) = list.next() {
-                return Some(job);
-            }
-            if list.closed {
-                return None;
-            }
-            list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+            let State { waiting, company } = &mut *state;
+            let first = waiting.first().cloned();
+            let kept = first.as_ref().and_then(|client| company.keeps_from(client));
+            state = match (first, kept) {
+                (Some(client), None) => {
+                    company.begin(&client);
+                    return waiting.take(&client).map(|job| (client, job));
+                }
+                (Some(_), Some(rest)) => {
+                    self.more.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0
+                }
+                (None, _) if waiting.closed => return None,
+                (None, _) => self.more.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
     fn close(&self) {
-        lock(&self.waiting).closed = true;
+        lock(&self.state).waiting.closed = true;
         self.more.notify_all();
     }
 }
@@ -166,19 +244,23 @@ impl<J> Waitlist<J> {
         line.jobs.push_back(job);
     }
 
-    /// The first job of the client that was served longest ago, or never; of several, of the one that waits
-    /// longest. There are no more clients here than places, so looking at each is quick.
-    fn next(&mut self) -> Option<J> {
+    /// The client whose turn it is: the one that was served longest ago, or never; of several, the one that
+    /// waits longest. There are no more clients here than places, so looking at each is quick.
+    fn first(&self) -> Option<&ClientName> {
         let turn = |client: &ClientName| self.served.get(client).copied().unwrap_or(0);
-        let (client, _) = self.jobs.iter().min_by_key(|(client, line)| (turn(client), line.since))?;
-        let client = client.clone();
-        let line = self.jobs.get_mut(&client)?;
+        let first = self.jobs.iter().min_by_key(|(client, line)| (turn(client), line.since));
+        first.map(|(client, _)| client)
+    }
+
+    /// A client's first job: it has had its turn.
+    fn take(&mut self, client: &ClientName) -> Option<J> {
+        let line = self.jobs.get_mut(client)?;
         let job = line.jobs.pop_front();
         if line.jobs.is_empty() {
-            self.jobs.remove(&client);
+            self.jobs.remove(client);
         }
         self.turns += 1;
-        self.served.insert(client, self.turns);
+        self.served.insert(client.clone(), self.turns);
         job
     }
 }
@@ -235,7 +317,8 @@ impl Turnstile {
         if passage.within >= passage.most {
             return None;
         }
-        let turn = passage.waiting.next()?;
+        let first = passage.waiting.first().cloned()?;
+        let turn = passage.waiting.take(&first)?;
         passage.within += 1;
         Some(turn)
     }
@@ -258,15 +341,10 @@ impl Queue {
     /// # Errors
     /// Where the system has no more threads.
     pub fn new(limits: &Limits) -> std::io::Result<Self> {
-        let jobs: Arc<Turns> = Arc::default();
+        let jobs = Arc::new(Turns::new(limits.threads));
         for index in 0..limits.threads {
             let jobs = jobs.clone();
-            let work_off = move || {
-                while let Some(job) = jobs.next() {
-                    job()
-                }
-            };
-            thread::Builder::new().name(format!("compute-{index}")).spawn(work_off)?;
+            thread::Builder::new().name(format!("compute-{index}")).spawn(move || jobs.work_off())?;
         }
         let places =
             Places::new(limits.threads + limits.queue, limits.reserve, limits.places_per_client, "requests");
@@ -341,6 +419,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     fn name(name: &str) -> ClientName {
@@ -453,20 +532,61 @@ mod tests {
         assert_eq!(*lock(&order), ["alice", "bob", "alice", "bob", "alice", "bob", "alice"]);
     }
 
+    /// The last thread is kept for who was just answered, from who has others, for as long as the answer
+    /// took.
+    #[test]
+    fn the_last_thread_is_kept_for_a_moment() {
+        let (many, other) = (name("many"), name("other"));
+        let mut company = Company::new(2);
+        company.begin(&many);
+        assert_eq!(company.keeps_from(&many), None, "nobody else was here");
+        company.begin(&other);
+        company.end(&other, Duration::from_secs(3600));
+        assert!(company.keeps_from(&many).is_some_and(|rest| rest <= MOMENT));
+        assert_eq!(company.keeps_from(&other), None, "it is kept for that one");
+        assert_eq!(company.keeps_from(&name("new")), None, "who has no thread gets one");
+        company.begin(&other);
+        company.end(&other, Duration::ZERO);
+        assert_eq!(company.keeps_from(&many), None, "no longer than its computation took");
+        company.begin(&other);
+        company.end(&other, Duration::from_secs(3600));
+        company.end(&many, Duration::from_secs(3600));
+        assert_eq!(company.keeps_from(&many), None, "both threads are free");
+    }
+
+    /// What is kept is given in the end, though nobody comes.
+    #[test]
+    fn a_thread_that_was_kept_in_vain_goes_on() {
+        let turns = Turns::new(2);
+        let (many, other) = (name("many"), name("other"));
+        {
+            let company = &mut lock(&turns.state).company;
+            company.begin(&many);
+            company.begin(&other);
+            company.end(&other, Duration::from_secs(3600));
+        }
+        turns.add(&many, Box::new(|| ()));
+        assert_eq!(turns.next().map(|(client, _)| client), Some(many));
+    }
+
     /// Jobs of so many clients, all waiting from the start, and the time that they take on one thread.
     fn work_off(clients: usize, jobs: usize) -> Duration {
-        let turns = Turns::default();
+        let turns = Turns::new(1);
         let names: Vec<ClientName> = (0..clients).map(|n| name(&format!("client-{n}"))).collect();
-        (0..jobs).for_each(|n| turns.add(&names[n % clients], Box::new(|| ())));
-        turns.close();
-        let start = std::time::Instant::now();
-        let mut done = 0;
-        while let Some(job) = turns.next() {
-            job();
-            done += 1;
+        let done: Arc<AtomicUsize> = Arc::default();
+        for n in 0..jobs {
+            let done = done.clone();
+            let job = move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            turns.add(&names[n % clients], Box::new(job));
         }
-        assert_eq!(done, jobs);
-        start.elapsed()
+        turns.close();
+        let start = Instant::now();
+        turns.work_off();
+        let took = start.elapsed();
+        assert_eq!(done.load(Ordering::Relaxed), jobs);
+        took
     }
 
     /// One client's jobs are a plain line, first come, first served. Choosing among as many clients as there
