@@ -2,6 +2,7 @@
 //! cloud. What is read is checked against its address by whoever reads it here.
 
 use crate::seal::FleetKey;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -182,8 +183,8 @@ impl Depot {
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub async fn put_for_now(&self, path: &str, bytes: Vec<u8>) -> Result<(), DepotError> {
-        self.passing.put(&self.path(path), bytes.into()).await?;
+    pub async fn put_for_now(&self, path: &str, bytes: Arc<Vec<u8>>) -> Result<(), DepotError> {
+        self.passing.put(&self.path(path), Bytes::from_owner(Held(bytes)).into()).await?;
         Ok(())
     }
 
@@ -296,6 +297,15 @@ impl Depot {
         let Some(bytes) = self.get(path, most).await? else { return Ok(None) };
         let found: [u8; 32] = Sha256::digest(&bytes).into();
         if &found == digest { Ok(Some(bytes)) } else { Err(DepotError::Damaged(path.into())) }
+    }
+}
+
+/// Bytes that somebody else holds, too: a large request is not copied to be written.
+struct Held(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -153,7 +153,7 @@ impl Front {
     }
 
     async fn lay_down(&self, job: &Job, request: &Arc<Vec<u8>>) -> Outcome<()> {
-        let laid = self.depot.put_for_now(&job.request_path(), request.to_vec()).await;
+        let laid = self.depot.put_for_now(&job.request_path(), request.clone()).await;
         laid.map_err(|error| {
             tracing::warn!(%error, "a request cannot be put into the store");
             let why = if error.is_full() { "full" } else { "out of reach" };
