@@ -264,6 +264,7 @@ pub fn fit(
         let mut tell = |step: Step<'_>| match step {
             Step::Fitting { node, nodes, .. } => progress.tell(node as u64, nodes as u64, "fitting"),
             Step::Planning { .. } => progress.tell(0, 0, "planning"),
+            Step::Found(_) => {}
         };
         let labels = labels.as_deref();
         on_all_cores(|| {

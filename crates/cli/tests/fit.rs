@@ -132,6 +132,34 @@ fn what_is_no_calibration_data_is_named() {
     assert!(!folder.path("out.onnx").exists());
 }
 
+/// A fit that is killed goes on where it was, and says so; what it leaves then is what it would have left.
+#[test]
+fn a_fit_that_was_killed_goes_on() {
+    let folder = Folder::new("killed");
+    patterns(&folder, 200);
+    let command = |out: &str| {
+        format!("fit {} --data {} --count 80 --max-drop 3 --out {{{out}}}", network(), data(&folder))
+    };
+    let findings = folder.path("out.onnx.findings");
+    let count = || std::fs::read_to_string(&findings).map_or(0, |text| text.lines().skip(1).count());
+    let mut fit = folder.start(&command("out.onnx"));
+    while count() < 2 && fit.try_wait().expect("it was started").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    fit.kill().expect("it runs");
+    fit.wait().expect("it ends");
+    let known = count();
+    assert!(known >= 2, "{known} findings");
+    let output = folder.run(&command("out.onnx"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains(&format!("{known} findings")), "{said}");
+    assert!(!findings.exists());
+    let whole = folder.run(&command("whole.onnx"));
+    assert!(!String::from_utf8_lossy(&whole.stderr).contains("findings"));
+    let read = |name: &str| std::fs::read(folder.path(name)).expect("written");
+    assert_eq!(read("out.onnx"), read("whole.onnx"));
+}
+
 #[test]
 fn what_does_not_fit_is_named_and_nothing_is_written() {
     let folder = Folder::new("unfit");
@@ -141,7 +169,7 @@ fn what_does_not_fit_is_named_and_nothing_is_written() {
         let output =
             folder.run(&format!("fit {} --data {} --out {{out.onnx}} {flags}", network(), data(&folder)));
         assert!(!output.status.success(), "{flags}");
-        assert!(!folder.path("out.onnx").exists(), "{flags}");
+        assert!(!folder.path("out.onnx").exists() && !folder.path("out.onnx.findings").exists(), "{flags}");
         [output.stdout, output.stderr].iter().map(|text| String::from_utf8_lossy(text)).collect::<String>()
     };
     assert!(refused("--count 20").contains("50 or more"));

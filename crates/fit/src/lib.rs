@@ -35,6 +35,7 @@ mod batch;
 mod build;
 mod data;
 mod error;
+mod findings;
 mod linear;
 mod polynomial;
 mod prepare;
@@ -50,6 +51,7 @@ use crate::build::Built;
 use crate::data::Data;
 
 pub use error::Error;
+pub use findings::Finding;
 pub use report::{FittedActivation, Report, Trial};
 
 /// How much larger a score may become than any that was seen.
@@ -68,12 +70,15 @@ pub struct Options {
     pub seed: u64,
     /// What is asked of the planner, and how long operations take.
     pub plan: planner::Options,
+    /// What a fit of the same network, inputs and options found out before it was broken off: it is not found
+    /// out again. Default nothing.
+    pub known: Vec<Finding>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let plan = planner::Options::default();
-        Self { degree: None, max_drop: 1.0, replace_max_pool: false, seed: 1, plan }
+        Self { degree: None, max_drop: 1.0, replace_max_pool: false, seed: 1, plan, known: vec![] }
     }
 }
 
@@ -94,6 +99,8 @@ pub enum Step<'a> {
         /// One for each activation.
         degrees: &'a [usize],
     },
+    /// Something was found out: whoever keeps these can go on where a fit is broken off.
+    Found(&'a Finding),
 }
 
 /// A network that can be run encrypted.
@@ -115,7 +122,8 @@ pub struct Fitted {
 /// classes. Without labels, the classes that the network gave before count as right. `metadata` is the
 /// network's. `progress` is told what is being done.
 ///
-/// # Errors Data that do not fit the network; options out of range; a pool by the largest value that is not
+/// # Errors
+/// Data that do not fit the network; options out of range; a pool by the largest value that is not
 /// to be replaced; no degrees that keep the accuracy, or none that a plan exists for, with the figures.
 ///
 /// # Example

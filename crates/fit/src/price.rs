@@ -2,11 +2,12 @@
 
 use blindsight_network::{Graph, Metadata, Model};
 use blindsight_planner::{self as planner, Options, explain};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// What an encrypted inference is predicted to take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Price {
     pub levels: usize,
     pub milliseconds: f64,

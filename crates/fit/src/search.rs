@@ -8,10 +8,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use blindsight_network::{FinalActivation, Graph, Metadata};
+use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::build::{Built, build};
 use crate::data::Data;
+use crate::findings::{Finding, Findings};
 use crate::prepare::activations;
 use crate::price::{Price, error_ratio, price};
 use crate::{Error, Options, Step, Trial, measured};
@@ -43,7 +45,8 @@ pub(crate) fn chosen(
     options: &Options,
     progress: &mut dyn FnMut(Step<'_>),
 ) -> Result<Chosen, Error> {
-    let mut search = Search { graph, metadata, data, options, progress, tried: vec![] };
+    let known = Findings::new(&options.known);
+    let mut search = Search { graph, metadata, data, options, progress, known, tried: vec![] };
     let count = activations(graph);
     let candidate = match options.degree {
         _ if count == 0 => search.candidate(vec![])?,
@@ -56,16 +59,17 @@ pub(crate) fn chosen(
     search.settled(candidate)
 }
 
-/// Degrees that were tried, and the network with them.
+/// Degrees that were tried, and the network with them where it was made: what is known of it from before may
+/// be enough.
 struct Candidate {
     degrees: Vec<usize>,
-    built: Built,
+    built: Option<Built>,
     judgement: Judgement,
 }
 
 /// How a network compares with the one before, on the inputs held back.
-#[derive(Clone, Copy, Debug)]
-struct Judgement {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Judgement {
     accuracy: f64,
     /// What is lost, as a share.
     drop: f64,
@@ -77,7 +81,7 @@ struct Judgement {
 }
 
 impl Judgement {
-    /// Of which inputs were classified rightly, before and after, and how far scores are from those before.
+    /// From which inputs were classified rightly, before and after, and how far scores are from those before.
     fn new(rights: impl Iterator<Item = (bool, bool)>, distance: f64) -> Self {
         let (mut count, mut after, mut lost, mut changed) = (0.0, 0.0, 0.0, 0.0);
         for (right_before, right_after) in rights {
@@ -120,20 +124,33 @@ struct Search<'a> {
     data: &'a Data,
     options: &'a Options,
     progress: &'a mut dyn FnMut(Step<'_>),
+    /// What a search that was broken off found out.
+    known: Findings,
     tried: Vec<Trial>,
 }
 
 impl Search<'_> {
-    /// The network with these degrees.
+    /// The network with these degrees, judged.
     fn candidate(&mut self, degrees: Vec<usize>) -> Result<Candidate, Error> {
-        let nodes = self.graph.nodes.len();
-        let built = build(self.graph, self.data, &degrees, &mut |node| {
-            (self.progress)(Step::Fitting { degrees: &degrees, node, nodes });
-        })?;
-        let judgement = self.judged(&built);
+        let (built, judgement) = match self.known.judgement(&degrees) {
+            Some(judgement) => (None, judgement),
+            None => {
+                let built = self.build(&degrees)?;
+                let judgement = self.judged(&built);
+                (self.progress)(Step::Found(&Finding::judged(&degrees, judgement)));
+                (Some(built), judgement)
+            }
+        };
         let accuracy = judgement.accuracy;
         self.tried.push(Trial { degrees: degrees.clone(), accuracy, predicted_ms: None });
         Ok(Candidate { degrees, built, judgement })
+    }
+
+    fn build(&mut self, degrees: &[usize]) -> Result<Built, Error> {
+        let nodes = self.graph.nodes.len();
+        build(self.graph, self.data, degrees, &mut |node| {
+            (self.progress)(Step::Fitting { degrees, node, nodes });
+        })
     }
 
     fn judged(&self, built: &Built) -> Judgement {
@@ -153,19 +170,37 @@ impl Search<'_> {
         Judgement::new(rights, distance)
     }
 
-    /// What a candidate costs; noted beside its accuracy.
-    fn price(&mut self, candidate: &Candidate) -> Result<Price, Error> {
-        if candidate.built.scores.values.iter().any(|s| !s.is_finite()) {
-            return Err(Error::RunAway { degrees: candidate.degrees.clone() });
+    /// Whether a plan runs a candidate; what that costs is noted beside its accuracy.
+    fn has_plan(&mut self, candidate: &mut Candidate) -> Result<bool, Error> {
+        let price = match self.known.price(&candidate.degrees) {
+            Some(price) => price,
+            None => {
+                let built = match candidate.built.take() {
+                    Some(built) => built,
+                    None => self.build(&candidate.degrees)?,
+                };
+                let price = self.price(&candidate.degrees, &built).ok();
+                candidate.built = Some(built);
+                (self.progress)(Step::Found(&Finding::priced(&candidate.degrees, price)));
+                price
+            }
+        };
+        self.note(&candidate.degrees, price);
+        Ok(price.is_some())
+    }
+
+    fn note(&mut self, degrees: &[usize], price: Option<Price>) {
+        if let Some(trial) = self.tried.iter_mut().find(|trial| trial.degrees == degrees) {
+            trial.predicted_ms = price.map(|price| price.milliseconds);
         }
-        (self.progress)(Step::Planning { degrees: &candidate.degrees });
-        let metadata = measured(self.metadata, &candidate.built);
-        let price = price(&candidate.built.graph, &metadata, &self.options.plan)?;
-        let tried = self.tried.iter_mut().find(|trial| trial.degrees == candidate.degrees);
-        if let Some(trial) = tried {
-            trial.predicted_ms = Some(price.milliseconds);
+    }
+
+    fn price(&mut self, degrees: &[usize], built: &Built) -> Result<Price, Error> {
+        if built.scores.values.iter().any(|s| !s.is_finite()) {
+            return Err(Error::RunAway { degrees: degrees.to_vec() });
         }
-        Ok(price)
+        (self.progress)(Step::Planning { degrees });
+        price(&built.graph, &measured(self.metadata, built), &self.options.plan)
     }
 
     /// The lowest degree for all activations that keeps the accuracy by a margin; else the lowest that keeps
@@ -175,10 +210,10 @@ impl Search<'_> {
         let points = self.options.max_drop;
         let (mut enough, mut best, mut unplanned) = (None, None, vec![]);
         for degree in RUNGS {
-            let candidate = self.candidate(vec![degree; count])?;
+            let mut candidate = self.candidate(vec![degree; count])?;
             let Judgement { distance, .. } = candidate.judgement;
             let nearer = |best: &Candidate| distance < best.judgement.distance;
-            if self.price(&candidate).is_err() {
+            if !self.has_plan(&mut candidate)? {
                 unplanned.push(candidate);
             } else if candidate.judgement.keeps(points, Certainty::Margin) {
                 return Ok((candidate, Certainty::Margin));
@@ -249,31 +284,34 @@ impl Search<'_> {
     }
 
     /// The candidate as the choice, with its price: that of a plan whose errors are what they are on data.
-    fn settled(mut self, candidate: Candidate) -> Result<Chosen, Error> {
-        let priced = self.price(&candidate).and_then(|_| self.error_ratio(&candidate)).and_then(|ratio| {
-            let metadata = Metadata { error_ratio: Some(ratio), ..measured(self.metadata, &candidate.built) };
-            Ok((price(&candidate.built.graph, &metadata, &self.options.plan)?, ratio))
+    fn settled(mut self, Candidate { degrees, built, .. }: Candidate) -> Result<Chosen, Error> {
+        let built = match built {
+            Some(built) => built,
+            None => self.build(&degrees)?,
+        };
+        let priced = self.price(&degrees, &built).and_then(|as_predicted| {
+            self.note(&degrees, Some(as_predicted));
+            let error_ratio = self.error_ratio(&built)?;
+            let metadata = Metadata { error_ratio: Some(error_ratio), ..measured(self.metadata, &built) };
+            Ok((price(&built.graph, &metadata, &self.options.plan)?, error_ratio))
         });
         match priced {
-            Ok((price, error_ratio)) => {
-                Ok(Chosen { built: candidate.built, price, error_ratio, tried: self.tried })
-            }
+            Ok((price, error_ratio)) => Ok(Chosen { built, price, error_ratio, tried: self.tried }),
             Err(error @ Error::RunAway { .. }) => Err(error),
-            Err(error) => Err(Error::NoPlan { degrees: candidate.degrees, source: Box::new(error) }),
+            Err(error) => Err(Error::NoPlan { degrees, source: Box::new(error) }),
         }
     }
 
     /// How many times as large as on the planner's probe errors are on some of the data.
-    fn error_ratio(&self, candidate: &Candidate) -> Result<f64, Error> {
+    fn error_ratio(&self, built: &Built) -> Result<f64, Error> {
         let input = |n: usize| self.data.inputs.image(n).iter().map(|v| f64::from(*v)).collect();
         let inputs: Vec<Vec<f64>> = (0..ERRORS_ON.min(self.data.len())).map(input).collect();
-        let metadata = measured(self.metadata, &candidate.built);
-        error_ratio(&candidate.built.graph, &metadata, &self.options.plan, &inputs)
+        error_ratio(&built.graph, &measured(self.metadata, built), &self.options.plan, &inputs)
     }
 }
 
 /// The root mean square by which scores are apart over these inputs, as a share of the standard deviation of
-/// the first; infinite where some are no numbers.
+/// the first; the largest number where some are no numbers.
 fn distance(before: &Batch, after: &Batch, inputs: Range<usize>) -> f64 {
     let values = |batch: &Batch| -> Vec<f64> {
         inputs.clone().flat_map(|n| batch.image(n).to_vec()).map(f64::from).collect()
@@ -283,7 +321,7 @@ fn distance(before: &Batch, after: &Batch, inputs: Range<usize>) -> f64 {
     let varies: f64 = before.iter().map(|b| (b - mean).powi(2)).sum();
     let apart: f64 = before.iter().zip(&after).map(|(b, a)| (b - a).powi(2)).sum();
     let share = (apart / varies.max(f64::MIN_POSITIVE)).sqrt();
-    if share.is_finite() { share } else { f64::INFINITY }
+    if share.is_finite() { share } else { f64::MAX }
 }
 
 /// The halves of a range that are not empty.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use blindsight_data::{Dataset, InputSpec, Split};
-use blindsight_fit::{Error, Options, fit};
+use blindsight_fit::{Error, Finding, Options, Step, fit};
 use blindsight_network::{
     Activation, AveragePool, Bias, Convolution, Dense, Graph, MaxPool, Metadata, Model, Operator, Padding,
     Shape,
@@ -109,6 +109,45 @@ fn activations_are_replaced_and_the_file_says_all() {
             assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4));
         }
     }
+}
+
+/// Wherever a fit is broken off, going on gives the same, and nothing that is known is found out again.
+#[test]
+fn a_fit_that_was_broken_off_goes_on() {
+    let relu = || Operator::Activation(Activation::Relu);
+    let operators = [
+        ("conv", convolution(1, 4)),
+        ("first", relu()),
+        ("flatten", Operator::Reshape(Shape::vector(256))),
+        ("hidden", dense(8, 256)),
+        ("second", relu()),
+        ("scores", dense(3, 8)),
+    ];
+    let graph = Graph::chain(Shape::new(1, 8, 8), operators.map(|(name, op)| (name.to_string(), op)));
+    let (metadata, inputs) = (Metadata::new(graph.input, 3), inputs(200));
+    let run = |known: &[Finding]| {
+        let options = Options { max_drop: 2.0, known: known.to_vec(), ..Options::default() };
+        let (mut found, mut fitted) = (vec![], vec![]);
+        let result = fit(&graph, &metadata, &inputs, None, &options, &mut |step| match step {
+            Step::Found(finding) => found.push(finding.clone()),
+            Step::Fitting { degrees, node: 0, .. } => fitted.push(degrees.to_vec()),
+            _ => {}
+        });
+        let result = result.expect("fits");
+        ((result.graph, result.report), found, fitted)
+    };
+    let (whole, findings, walks) = run(&[]);
+    assert!(findings.len() > 3 && walks.len() > 2, "{walks:?}");
+    for known in [1, findings.len() / 2, findings.len() - 1] {
+        let written = serde_json::to_string(&findings[..known]).expect("plain numbers");
+        let read: Vec<Finding> = serde_json::from_str(&written).expect("as written");
+        let (resumed, found, fitted) = run(&read);
+        assert_eq!(resumed, whole, "{known} known");
+        assert_eq!(found, findings[known..]);
+        assert!(fitted.len() < walks.len(), "{known}: {fitted:?}");
+    }
+    let (_, _, fitted) = run(&findings);
+    assert_eq!(fitted.len(), 1, "the chosen network alone is made again");
 }
 
 #[test]

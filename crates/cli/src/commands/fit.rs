@@ -1,5 +1,7 @@
 //! `fit`: a trained network and calibration data in, a network that runs encrypted out.
 
+mod findings;
+
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Failure, Outcome};
 use crate::inputs::Notes;
@@ -10,6 +12,7 @@ use crate::{configuration, files, machine, progress};
 use blindsight_data::{Dataset, InputSpec, Split};
 use blindsight_fit::{Options, Step, Trial, fit};
 use blindsight_network::{Metadata, Model};
+use findings::Kept;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +22,8 @@ use std::path::PathBuf;
 /// Takes a network as it was trained, with ReLU, GELU, SiLU and the like, and writes one that runs
 /// encrypted and needs no more metadata. No training: least squares, layer by layer. A fifth of the data is
 /// held back; degrees rise as far as the accuracy on it needs, and the report is about it. Of a network
-/// that is polynomial already it only measures what the planner has to know.
+/// that is polynomial already it only measures what the planner has to know. The same command goes on where
+/// it was broken off: what was found out lies in OUT.findings until OUT is there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   blindsight fit relu.onnx --data mnist --mean 0.1307 --std 0.3081 --out private.onnx
@@ -88,21 +92,26 @@ impl Fit {
         if let Some(names) = calibration.names.take() {
             model.metadata.labels = names;
         }
-        let options = Options {
+        let mut options = Options {
             degree: self.degree.map(usize::from),
             max_drop: self.max_drop,
             replace_max_pool: self.replace.contains(&Replaced::MaxPool),
             plan: blindsight_planner::Options { cost: configuration::costs()?, ..Default::default() },
             ..Options::default()
         };
+        let mut kept = Kept::open(&self.out, &model, (&calibration.inputs, &calibration.labels), &options)?;
+        options.known = kept.take();
         let bar = progress::bar("fitting", 0);
-        let mut told = |step: Step<'_>| tell(&bar, step);
+        let mut told = |step: Step<'_>| match step {
+            Step::Found(finding) => kept.keep(finding),
+            step => tell(&bar, step),
+        };
         let fitted = on_threads(machine::cores(), || {
             let Calibration { inputs, labels, .. } = &calibration;
             Ok(fit(&model.graph, &model.metadata, inputs, Some(labels), &options, &mut told)?)
         });
         bar.finish_and_clear();
-        let fitted = fitted.during(|| format!("fitting {}", model.name))?;
+        let fitted = fitted.during(|| format!("fitting {}", model.name)).inspect_err(|_| kept.remove())?;
         let report = Report { model: model.name.clone(), out: self.out.clone(), fit: fitted.report };
         let fitted = Model { graph: fitted.graph, metadata: fitted.metadata, ..model };
         let bytes = fitted.to_onnx()?;
@@ -110,6 +119,7 @@ impl Fit {
             files::write(path, report.plot().svg().as_bytes())?;
         }
         files::write(&self.out, &bytes)?;
+        kept.remove();
         emit(&report, json)
     }
 
@@ -175,6 +185,7 @@ fn tell(bar: &indicatif::ProgressBar, step: Step<'_>) {
             bar.set_message(format!("fitting, {}", spelled(degrees)));
         }
         Step::Planning { degrees } => bar.set_message(format!("planning, {}", spelled(degrees))),
+        Step::Found(_) => {}
     }
 }
 
