@@ -484,7 +484,7 @@ fn a_test_image_can_be_named_by_its_number() {
     assert!(said.contains("10000"), "{said}");
 }
 
-/// The counts are derived in docs/plans.md from the code that LoLa's authors published.
+/// The counts are derived in docs/planner.md from the code that LoLa's authors published.
 #[test]
 fn plans_of_the_literature_run_and_count_what_is_published() {
     let folder = Folder::new("literature");

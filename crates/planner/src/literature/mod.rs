@@ -1,5 +1,5 @@
 //! The plans of LoLa (Brutzkus, Elisha and Gilad-Bachrach, arXiv 1812.10659), as its published code runs
-//! them. `docs/plans.md` derives their counts.
+//! them. `docs/planner.md` derives their counts.
 //!
 //! * [`Lola::Offsets`]: the client sends an offset ciphertext for each tap of the first convolution. Maps are
 //!   sums of scalar multiples of them; the maps are stacked, squared, copied, and multiplied row by row.

@@ -94,7 +94,7 @@ fn perceptron() -> Graph {
     network(Shape::new(1, 28, 28), layers)
 }
 
-/// The table in docs/plans.md, derived there step by step.
+/// The table in docs/planner.md, derived there step by step.
 #[test]
 fn counts_are_those_of_the_published_code() {
     let mnist = model(&CRYPTONETS).unwrap().graph;
