@@ -317,15 +317,14 @@ def models(figures):
 
 def same(figures):
     body = []
-    for model in MODELS:
-        known = figures.get(f"same/{model}") or {}
+    for model in [*MODELS, "batch"]:
+        known = figures.get(f"same/{model}")
+        if known is None:
+            continue
         refused = f", {known['refused']} refused" if known.get("refused") else ""
-        errors = [known.get(error) for error in ("max_abs_error", "mean_abs_error")]
-        cells = [plain(error, "{:.2g}") for error in errors]
-        body.append([f"`{model}`", f"{known['agree']:,} of {known['count']:,}{refused}", *cells])
-    batch = figures.get("same/batch")
-    errors = [plain(batch[error], "{:.2g}") for error in ("max_abs_error", "mean_abs_error")]
-    body.append(["`cryptonets-mnist`, `--batch`", f"{batch['agree']:,} of {batch['count']:,}", *errors])
+        errors = [plain(known.get(error), "{:.2g}") for error in ("max_abs_error", "mean_abs_error")]
+        name = "`cryptonets-mnist`, `--batch`" if model == "batch" else f"`{model}`"
+        body.append([name, f"{known['agree']:,} of {known['count']:,}{refused}", *errors])
     return rows(["model", "same label as in the clear", "largest error of a score", "mean error"], body)
 
 
@@ -517,14 +516,21 @@ def chart_of(name):
 
 
 def chart(figures, name):
-    """A chart's file with our own rows from the figures: `ours` names the plan and the run, or the model."""
+    """A chart's file with what is measured here taken from the figures.
+
+    Of a row `plan` names the run that counts its operations and `run` the one that times it; a `peer` is a library
+    that ran beside ours. Of a point `model` names our network. Everything else is published, and stays.
+    """
     document = chart_of(name)
     for row in document.get("rows", []):
-        if ours := row.get("ours"):
-            latency = figures.latency(ours["run"])
-            row["values"] = [figures.get(ours["plan"], "totals", "hops"), round(latency, 1)]
+        if plan := row.get("plan"):
+            row["values"][0] = figures.get(plan, "totals", "hops")
+        if run := row.get("run"):
+            row["values"][1] = round(figures.latency(run), 1)
+        if library := row.get("peer"):
+            row["values"][1] = round(of(figures.get("peers", "rows")[0], library, "latency_ms", "min"))
     for point in document.get("points", []):
-        if model := point.get("ours"):
+        if model := point.get("model"):
             point["x"] = round(figures.latency(f"one/{model}"), 1)
             point["y"] = round(100 * figures.accuracy(model), 2)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@ use blindsight_ckks::{Level, Scale};
 
 /// What is wrong with a circuit or with what it was given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A rescale at level zero.
     #[error("{operation} rescales at level 0: no level is left; use parameters with one prime more")]

@@ -17,9 +17,36 @@
 //! * The **encrypted** executor ([`encrypted::Program`]) runs on ciphertexts, without any secret; [`backend`]
 //!   is what it runs them by.
 //!
+//! # Example
+//!
+//! `x^2`, and each slot of it added to its neighbour: built, run on plain slots, and counted.
+//!
+//! ```
+//! use blindsight_circuit::{Builder, Output, Reading, clear, dry_run};
+//! use blindsight_ckks::{Level, ParametersLiteral, Rescale, Scale};
+//!
+//! let literal = ParametersLiteral {
+//!     degree: 4096,
+//!     moduli: vec![268369921, 67043329],
+//!     special: vec![268271617],
+//!     digit_limbs: 1,
+//! };
+//! let mut builder = Builder::new(literal.validate()?);
+//! let x = builder.input(Level(1), Scale::bits(26.0))?;
+//! let square = builder.multiply(x, x, Rescale::Yes)?;
+//! let moved = builder.rotate(square, 1)?;
+//! let value = builder.add(square, moved)?;
+//! let circuit = builder.finish(vec![Output { value, reading: Reading::Slots }])?;
+//!
+//! let slots = (0..4096).map(f64::from).collect();
+//! assert_eq!(clear::run(&circuit, &[slots])?[0][2], 2.0 * 2.0 + 3.0 * 3.0);
+//! assert_eq!(dry_run(&circuit).totals.key_switches(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
-//! transform; the decrypted outputs are those of the clear run up to an error of the predicted deviation.
+//! What the dry run counts is what the encrypted run does, to the last transform; the decrypted outputs are those of the clear run up to an error of the predicted deviation.
 //!
 //! # Non-goals
 //!

@@ -4,6 +4,7 @@ use crate::{Level, Scale, parameters};
 
 /// An error of the cryptographic layer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The parameters offer less security than was asked for.
     #[error(

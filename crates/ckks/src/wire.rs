@@ -76,6 +76,7 @@ impl std::fmt::Display for Kind {
 
 /// Why bytes were refused.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WireError {
     /// The file does not begin with the magic bytes.
     #[error("not a Blindsight file: it begins with {0:02x?}, expected {MAGIC:02x?}")]

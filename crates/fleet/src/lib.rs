@@ -8,6 +8,25 @@
 //! which keeps jobs until they are done ([`bus`]), and an object store, which keeps keys, large requests,
 //! models and plans ([`Depot`]).
 //!
+//! # Example
+//!
+//! The store that fronts and workers share, here a folder. What is put first stays.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use blindsight_fleet::Depot;
+//!
+//! let folder = std::env::temp_dir().join(format!("blindsight-depot-{}", std::process::id()));
+//! let depot = Depot::open(&format!("file://{}", folder.display()))?;
+//! assert!(depot.put_first("plans/one", b"a plan".to_vec()).await?);
+//! assert!(!depot.put_first("plans/one", b"another".to_vec()).await?);
+//! assert_eq!(depot.get("plans/one", 100).await?.as_deref(), Some(&b"a plan"[..]));
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! - Every request is answered, or refused with what to do, whichever part of a fleet ends.

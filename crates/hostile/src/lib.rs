@@ -6,6 +6,14 @@
 //! promise is broken. cargo-fuzz runs the targets on a nightly toolchain (`fuzz/`); this crate's tests run
 //! the same functions on the kept corpus and on seeded mutations of it, on any toolchain.
 //!
+//! ```
+//! use blindsight_hostile::TARGETS;
+//!
+//! for target in TARGETS {
+//!     (target.feed)(b"no frame, no document, no image");
+//! }
+//! ```
+//!
 //! Random bytes do not get past a checksum. So most targets read their input twice: as it is, and as a list
 //! of edits of a sound frame ([`edited`]), which end with a right checksum where the input says so.
 

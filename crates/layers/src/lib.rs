@@ -13,6 +13,23 @@
 //! * A [`Choice`] fixes for each linear layer the kernel and its figures. With the network and the parameters
 //!   it determines the circuit ([`assemble`]).
 //!
+//! # Example
+//!
+//! A shipped network as kernels see it: a convolution and a dense layer, and a square between them.
+//!
+//! ```
+//! use blindsight_layers::LayerGraph;
+//! use blindsight_network::Model;
+//!
+//! let onnx = include_bytes!("../../../models/lola-small-mnist.onnx");
+//! let model = Model::from_bytes("lola-small-mnist", onnx)?;
+//! let graph = LayerGraph::new(&model.graph, &model.metadata)?;
+//! assert_eq!(graph.depth(), 3);
+//! assert!(graph.begins_with_im2col());
+//! assert_eq!(graph.last().rows(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! A circuit computes, on plain slots, what the network computes. The same network, parameters and choice

@@ -12,6 +12,23 @@
 //! * A [`PublicPlan`] has all of these, the parameters and the keys that a server needs: a plan without
 //!   weights. [`PublicPlan::validate`] decides which are accepted.
 //!
+//! # Example
+//!
+//! Two channels of 2x3 in sixteen slots, twice: element 7 is the second of the second channel.
+//!
+//! ```
+//! use blindsight_layout::{Blocks, Layout, Placement};
+//! use blindsight_network::Shape;
+//!
+//! let shape = Shape { channels: 2, height: 2, width: 3 };
+//! let layout = Layout::packed(shape, 32).with_blocks(Blocks::cyclic(2, 32, 1));
+//! layout.validate()?;
+//! assert_eq!(layout.base(7), 7);
+//! let slots: Vec<usize> = Placement::new(&layout).slots_of(7, 0).collect();
+//! assert_eq!(slots, [7, 23]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! Public plans from outside are checked before they are used; what passes encrypts every input of its kind.

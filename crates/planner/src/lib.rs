@@ -4,6 +4,24 @@
 //! [public part](blindsight_layout::PublicPlan) is all that a client needs. The plans of the literature are
 //! recipes beside it ([`Lola`], and CryptoNets' for batches).
 //!
+//! # Example
+//!
+//! ```
+//! use blindsight_circuit::CostModel;
+//! use blindsight_network::Model;
+//! use blindsight_planner::{Options, Plan, explain, plan};
+//!
+//! let onnx = include_bytes!("../../../models/lola-small-mnist.onnx");
+//! let model = Model::from_bytes("lola-small-mnist", onnx)?;
+//! let plan = plan(&model, &Options::default())?;
+//! let explanation = explain(&plan, &model, &CostModel::default())?;
+//! for layer in &explanation.layers {
+//!     println!("{}: {} key-switches", layer.name, layer.counts.key_switches);
+//! }
+//! assert_eq!(Plan::read(plan.write().as_slice())?.digest(), plan.digest());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! A plan's circuit computes, on plain slots, what the network computes. The same model, options and cost

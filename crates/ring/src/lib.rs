@@ -54,6 +54,7 @@ pub use rows::IntegerRows;
 
 /// What can be wrong with a request for ring arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The degree is not a power of two in the supported range.
     #[error("ring degree {0}: expected a power of two from {min} to {max}", min = ntt::MIN_DEGREE, max = ntt::MAX_DEGREE)]

@@ -7,6 +7,24 @@
 //! called, and measured, one by one: a [`Request`] is a request parsed and expanded,
 //! [`PreparedModel::compute`] runs the network.
 //!
+//! # Example
+//!
+//! A model made ready for every client that will come. What is no client's keys is refused before anything
+//! is allocated for it.
+//!
+//! ```
+//! use blindsight_network::Model;
+//! use blindsight_planner::{Options, plan};
+//! use blindsight_server::PreparedModel;
+//!
+//! let onnx = include_bytes!("../../../models/lola-small-mnist.onnx");
+//! let model = Model::from_bytes("lola-small-mnist", onnx)?;
+//! let prepared = PreparedModel::new(&model, &plan(&model, &Options::default())?)?;
+//! println!("a request has {} bytes, keys have {}", prepared.request_bytes(), prepared.evaluation_keys_bytes());
+//! assert!(prepared.read_keys(&b"no keys at all"[..]).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! - Everything that comes is checked against the plan's digest and the client's identity before anything is

@@ -7,6 +7,28 @@
 //! for room for an argument ([`exports::argument`]), writes bytes there, calls one operation, and reads the
 //! bytes of its result. `npm/src/engine.js` is such a host.
 //!
+//! # Example
+//!
+//! What the page does, step by step; between `encrypt` and `decrypt` the request travels to a server.
+//!
+//! ```
+//! use blindsight_network::Model;
+//! use blindsight_planner::{Options, plan};
+//! use blindsight_web::Session;
+//!
+//! let onnx = include_bytes!("../../../models/lola-small-mnist.onnx");
+//! let model = Model::from_bytes("lola-small-mnist", onnx)?;
+//! let plan = plan(&model, &Options::default())?;
+//! let frame = blindsight_protocol::write_plan(&plan.public, &plan.private_digest());   // what a server gives
+//!
+//! let mut session = Session::default();
+//! session.open_plan(&frame)?;
+//! session.generate_key()?;
+//! let request = session.encrypt(&[0; 28 * 28])?;
+//! assert!(session.decrypt(&request).is_err(), "a request is no reply");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Contract
 //!
 //! - An operation returns 0 and leaves its result, or 1 and leaves JSON: a code for programs, a message for
