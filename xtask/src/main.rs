@@ -58,7 +58,10 @@ fn lint() -> Vec<Step> {
 
 fn tests() -> Vec<Step> {
     let cargo_test = ["test", "--release", "--workspace", "--locked", "--quiet"];
-    vec![step("cargo", &[&cargo_test[..], &["--lib", "--bins"]].concat()), step("cargo", &[&cargo_test[..], &["--doc"]].concat())]
+    vec![
+        step("cargo", &[&cargo_test[..], &["--lib", "--bins"]].concat()),
+        step("cargo", &[&cargo_test[..], &["--doc"]].concat()),
+    ]
 }
 
 /// The binary that figures and examples come from; none is needed where nothing is measured.
@@ -138,13 +141,18 @@ mod tests {
 
     #[test]
     fn flags_reach_the_tool_and_a_mere_check_builds_nothing() {
-        assert_eq!(chore("figures --check").expect("a chore"), [step("python3", &["tools/figures.py", "--check"])]);
+        assert_eq!(
+            chore("figures --check").expect("a chore"),
+            [step("python3", &["tools/figures.py", "--check"])]
+        );
         assert_eq!(chore("figures --only one").expect("a chore").len(), 2);
     }
 
     #[test]
     fn a_step_that_fails_is_named() {
         assert!(run(&step("cargo", &["--version"])).is_ok());
-        assert!(run(&step("no-such-program-anywhere", &[])).is_err_and(|said| said.contains("cannot be started")));
+        assert!(
+            run(&step("no-such-program-anywhere", &[])).is_err_and(|said| said.contains("cannot be started"))
+        );
     }
 }

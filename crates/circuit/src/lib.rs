@@ -46,7 +46,8 @@
 //!
 //! # Contract
 //!
-//! What the dry run counts is what the encrypted run does, to the last transform; the decrypted outputs are those of the clear run up to an error of the predicted deviation.
+//! What the dry run counts is what the encrypted run does, to the last transform; the decrypted outputs are
+//! those of the clear run up to an error of the predicted deviation.
 //!
 //! # Non-goals
 //!
