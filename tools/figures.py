@@ -78,41 +78,41 @@ def data_set(model):
 def runs():
     """Every run: its name, and its command, with `blindsight` for the binary."""
     bench = lambda model, count, *flags: ["blindsight", "bench", model, "--runs", str(count), *flags]
-    digits = "cryptonets-mnist"
+    network = "cryptonets-mnist"
     for model in MODELS:
         yield f"plan/{model}", ["blindsight", "explain", model]
     for plan in ["cryptonets", "lola", "lola-dense"]:
-        yield f"literature/{plan}", ["blindsight", "explain", digits, "--representation", plan]
+        yield f"literature/{plan}", ["blindsight", "explain", network, "--representation", plan]
     for model in ["lola-small-mnist", "lola-cifar10"]:
         yield f"literature/lola/{model}", ["blindsight", "explain", model, "--representation", "lola"]
     for plan in ["operations", "upload"]:
-        yield f"plan/{plan}", ["blindsight", "explain", digits, "--objective", plan]
-    yield "plan/private", ["blindsight", "explain", digits, "--reply", "private"]
+        yield f"plan/{plan}", ["blindsight", "explain", network, "--objective", plan]
+    yield "plan/private", ["blindsight", "explain", network, "--reply", "private"]
     for objective in ["operations", "latency"]:
-        yield f"counts/{objective}", ["blindsight", "compare", digits, "--objective", objective]
+        yield f"counts/{objective}", ["blindsight", "compare", network, "--objective", objective]
     for model, (count, _) in MODELS.items():
         yield f"one/{model}", bench(model, count, "--threads", "1")
     for objective in ["operations", "upload"]:
-        yield f"objective/{objective}", bench(digits, 60, "--threads", "1", "--objective", objective)
+        yield f"objective/{objective}", bench(network, 60, "--threads", "1", "--objective", objective)
     for kernel in ["avx2", "scalar"]:
-        yield f"kernel/{kernel}", [f"BLINDSIGHT_KERNEL={kernel}", *bench(digits, 40, "--threads", "1")]
-    yield "private", bench(digits, 40, "--threads", "1", "--reply", "private")
-    batch = bench(digits, 5, "--threads", "1", "--representation", "cryptonets")
+        yield f"kernel/{kernel}", [f"BLINDSIGHT_KERNEL={kernel}", *bench(network, 40, "--threads", "1")]
+    yield "private", bench(network, 40, "--threads", "1", "--reply", "private")
+    batch = bench(network, 5, "--threads", "1", "--representation", "cryptonets")
     yield "batch/avx512", batch
     yield "batch/avx2", ["BLINDSIGHT_KERNEL=avx2", *batch]
     for model, (count, _) in MODELS.items():
         yield f"two/{model}", bench(model, count, "--threads", "2")
-    yield "two/batch", bench(digits, 3, "--threads", "2", "--representation", "cryptonets")
+    yield "two/batch", bench(network, 3, "--threads", "2", "--representation", "cryptonets")
     for model, (_, count) in MODELS.items():
         evaluate = ["blindsight", "evaluate", model, "--data", data_set(model)]
         yield f"clear/{model}", evaluate
         yield f"same/{model}", [*evaluate, "--encrypted", "--count", str(count), "--threads", "2"]
     yield "same/batch", [
-        "blindsight", "evaluate", digits, "--data", data_set(digits), "--encrypted", "--batch"
+        "blindsight", "evaluate", network, "--data", data_set(network), "--encrypted", "--batch"
     ]  # fmt: skip
     yield "peers", ["python3", "benches/peers/run.py", "--rounds", "3", "--core", "1"]
     suite = ["taskset", "-c", "1", "benches/fhe-suite/run"]
-    yield "suite/mnist", [*suite, "--mnist", data_set(digits), "--sizes", "0", "1", "2", "3", "--runs", "5"]
+    yield "suite/mnist", [*suite, "--mnist", data_set(network), "--sizes", "0", "1", "2", "3", "--runs", "5"]
     yield "suite/cifar10", [*suite, "--cifar10", data_set("cifar10"), "--runs", "5"]
 
 
@@ -190,9 +190,11 @@ def measure_all(figures, only, again):
 # How figures are shown.
 
 
-def digits3(value):
-    """Three digits, without an exponent."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2g}"
+def digits(value):
+    """Two or three digits, without an exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def duration(milliseconds):
@@ -200,7 +202,7 @@ def duration(milliseconds):
         return "-"
     if milliseconds >= 60_000:
         return f"{milliseconds / 1e3:,.0f} s"
-    return f"{digits3(milliseconds / 1e3)} s" if milliseconds >= 200 else f"{digits3(milliseconds)} ms"
+    return f"{digits(milliseconds / 1e3)} s" if milliseconds >= 200 else f"{digits(milliseconds)} ms"
 
 
 def binary_size(count):
@@ -345,7 +347,7 @@ def kernels(figures):
         "client: decrypting a reply, ms": ("decrypt_ms",),
         "client: generating keys, once, ms": ("keygen_ms",),
     }
-    cell = lambda value: "-" if value is None else digits3(value)
+    cell = lambda value: "-" if value is None else digits(value)
     body = [[what, *(cell(figures.get(run, *path)) for run in columns)] for what, path in lines.items()]
     memory = [plain(figures.get(run, "peak_rss_bytes"), "{:.0f}") for run in columns]
     memory = [m if m == "-" else f"{int(m) / 2**20:.0f}" for m in memory]
@@ -440,10 +442,10 @@ def suite(figures):
     processes = ["client_key_generation", "server_preprocess_model", "client_preprocess_input"]
     processes += ["client_encode_encrypt_input", "server_encrypted_compute"]
     after = ["client_decrypt_decode", "client_postprocess"]
-    cell = lambda f: f"{digits3(f['processor'] * 1e3)} ({digits3(f['seconds']['min'] * 1e3)})"
+    cell = lambda f: f"{digits(f['processor'] * 1e3)} ({digits(f['seconds']['min'] * 1e3)})"
     body = [[f"`{name}`", *(cell(report["processes"][name]) for report in reports)] for name in processes]
     for step in reports[0]["server_steps"]:
-        body.append([f"of it: {step}", *(digits3(1e3 * report["server_steps"][step]) for report in reports)])
+        body.append([f"of it: {step}", *(digits(1e3 * report["server_steps"][step]) for report in reports)])
     body += [[f"`{name}`", *(cell(report["processes"][name]) for report in reports)] for name in after]
     folders = {"public_keys": "evaluation keys", "ciphertexts_upload": "requests", "ciphertexts_download": "replies"}
     for folder, what in folders.items():

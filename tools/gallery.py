@@ -7,13 +7,15 @@
 
 A section's blocks of `console` are one session in an empty folder, with the repository's folders in it and
 `blindsight` on the path. Lines that begin with `$` are run; what follows them is what they print. A command that ends
-with `&` runs until its section ends, and is waited for until it prints its first line. Times, sizes and decimals
-differ from run to run and are not compared; whole numbers and words are. `...` stands for any lines.
+with `&` runs until its section ends, and is waited for until it has said what it has to say. Sizes and decimals differ from
+run to run and are not compared; whole numbers and words are. Times are no figures here: the page has a dash for each.
+`...` stands for any lines.
 `<!-- needs: X -->` names a program, or a data set, without which a section is left out.
 """
 
 import argparse
 import os
+import queue
 import re
 import shutil
 import signal
@@ -30,12 +32,13 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
 NEEDS = re.compile(r"<!-- needs: (.*?) -->")
 #: What differs from run to run: decimals, and numbers with units.
 VARIES = re.compile(r"-?\d[\d,]*\.\d+(e-?\d+)?|\d[\d,]*(?= ?(ms|us|s|B|KiB|MiB|GiB|kB|MB|GB|%)\b)|\b[0-9a-f]{16,}\b")
-#: Seconds that a command may take, and that a server may take to say that it is there.
-LONGEST, STARTING = 300, 60
+TIMES = re.compile(r"\d[\d,.]*(?= ?(ms|us|s|images a second)\b)")
+#: Seconds that a command may take, that a server may take to say that it is there, and of silence after that.
+LONGEST, STARTING, SILENCE = 300, 60, 2
 
 
 def masked(line):
-    return " ".join(re.sub(r"-{3,}", "---", VARIES.sub("#", line)).split())
+    return " ".join(re.sub(r"-{3,}", "---", VARIES.sub("#", TIMES.sub("-", line))).split())
 
 
 def agrees(expected, printed):
@@ -90,7 +93,7 @@ class Session:
         return done.stdout.splitlines()
 
     def start(self, command):
-        """Starts a server, and waits for its first line."""
+        """Starts a server, and waits until it has said something and then nothing for a while."""
         server = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             cwd=self.folder,
@@ -100,15 +103,15 @@ class Session:
             text=True,
         )
         self.servers.append(server)
-        said = threading.Event()
-
-        def listen():
-            for _ in server.stdout:
-                said.set()
-
-        threading.Thread(target=listen, daemon=True).start()
-        if not said.wait(STARTING) or server.poll() is not None:
-            raise RuntimeError(f"$ {command}\nsaid nothing in {STARTING} s, or ended")
+        lines = queue.Queue()
+        threading.Thread(target=lambda: [lines.put(line) for line in server.stdout], daemon=True).start()
+        patience = STARTING
+        try:
+            while lines.get(timeout=patience):
+                patience = SILENCE
+        except queue.Empty:
+            if server.poll() is not None or patience == STARTING:
+                raise RuntimeError(f"$ {command}\nended, or said nothing in {STARTING} s") from None
         return []
 
     def close(self):
@@ -141,7 +144,7 @@ def run_section(section, write):
             for command, expected in commands(block.group(1)):
                 printed = session.run(command)
                 shown = "\n> ".join(command.splitlines())
-                kept = expected if agrees(expected, printed) else [line.rstrip() for line in printed]
+                kept = expected if agrees(expected, printed) else [TIMES.sub("-", line.rstrip()) for line in printed]
                 if kept is not expected and not write:
                     faults.append(f"$ {shown}\n--- stands there\n" + "\n".join(expected) + "\n--- came\n" + "\n".join(kept))
                 lines += [f"$ {shown}", *kept]
@@ -172,7 +175,7 @@ def main():
             continue
         sections[at], faults = run_section(section, arguments.write)
         ran, failed = ran + 1, failed + bool(faults)
-        print(f"{heading}: {'as it stands there' if not faults else 'DIFFERS'}")
+        print(f"{heading}: {'DIFFERS' if faults else 'written' if arguments.write else 'as it stands there'}")
         print("\n".join(faults), end="\n" if faults else "")
     if arguments.write:
         PAGE.write_text("".join(sections))

@@ -8,6 +8,7 @@ bell curves, the waves P to T, with a wandering baseline and noise; no patient's
 filters are drawn at random, the last layer is fitted by least squares: nothing to be used on anybody.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +82,19 @@ def model(filters, biases, weights, offsets, x):
     )
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     scores = features(x, filters, biases) @ weights + offsets
+    filtered = windows(x) @ filters.T + biases
+    outputs = {"conv1": filtered, "square1": filtered**2, "dense1": scores}
+    ranges = {name: {"max": np.abs(v).max(), "rms": np.sqrt((v**2).mean())} for name, v in outputs.items()}
+    upper, lower = np.percentile(x, [75, 25], axis=0)
+    usual = np.where(np.arange(LENGTH) % 2 == 0, upper, lower)
     helper.set_model_props(
         network,
         {
             "blindsight.description": "beats of an ECG, drawn by a formula: an example of a series",
             "blindsight.labels": ",".join(KINDS),
             "blindsight.input_range": f"{x.min():.2f},{x.max():.2f}",
+            "blindsight.ranges": json.dumps(ranges),
+            "blindsight.usual_input": ",".join(f"{v:.3f}" for v in usual),
             "blindsight.score_bound": str(int(np.ceil(1.5 * np.abs(scores).max()))),
         },
     )

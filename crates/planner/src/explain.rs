@@ -235,7 +235,8 @@ fn explanation(
         layers,
         upload_bytes: plan_cost.upload_bytes,
         download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
-        evaluation_key_bytes: plan_cost.key_bytes,
+        // The plan's keys, not the circuit's: private replies need a public key, too.
+        evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes: plan_cost.model_bytes,
         working_bytes: working_bytes(circuit),
         predicted_error: public.predicted_error,

@@ -5,7 +5,7 @@ use crate::{Objective, Options, Packing, Plan, ReplyKind, explain, plan};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{CostModel, dry_run};
 use blindsight_ckks::masking::noise_deviation;
-use blindsight_ckks::{Evaluator, Level, Security, SeededEvaluationKeys};
+use blindsight_ckks::{Evaluator, Level, Security, SeededEvaluationKeys, wire};
 use blindsight_layout::{Masking, PublicPlan};
 use blindsight_network::{Model, Shape};
 use std::sync::OnceLock;
@@ -42,6 +42,18 @@ fn a_private_plan_has_room_and_at_most_five_times_the_latency() {
     assert!((1.0..5.0).contains(&ratio), "{ratio} times the latency");
     assert_eq!(Plan::from_bytes(&private.to_bytes()).unwrap(), *private);
     assert_eq!(Plan::read(&private.write()[..]).unwrap().public.masking, public.masking);
+}
+
+#[test]
+fn the_explained_bytes_of_keys_are_those_of_all_keys_that_a_plan_asks_for() {
+    let model = small();
+    for options in [Options::default(), private(20)] {
+        let plan = plan(&model, &options).unwrap();
+        let parameters = plan.public.validated_parameters().unwrap();
+        let payload = wire::evaluation_keys_bytes(&parameters, &plan.public.keys);
+        let explanation = explain(&plan, &model, &CostModel::default()).unwrap();
+        assert_eq!(explanation.evaluation_key_bytes, (wire::FRAME_BYTES + payload) as u64);
+    }
 }
 
 #[test]
