@@ -21,6 +21,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -259,10 +260,10 @@ class Figures:
 
     def caption(self, names, said=""):
         """Where the figures come from: machines, commits and the command."""
-        known = [self.runs[name] for name in names if name in self.runs]
         origins = {}
-        for name, run in zip([n for n in names if n in self.runs], known, strict=True):
-            origins.setdefault((run["machine"], run["commit"]), []).append(name)
+        for name in names:
+            if run := self.runs.get(name):
+                origins.setdefault((run["machine"], run["commit"]), []).append(name)
         first, *others = sorted(origins.items(), key=lambda origin: -len(origin[1]))
         text = f"{said}{first[0][0]}, commit `{first[0][1]}`."
         for (machine, commit), which in others:
@@ -272,8 +273,6 @@ class Figures:
 
 
 def wrap(text):
-    import textwrap
-
     kept = re.sub(r"`[^`]*`", lambda code: code.group(0).replace(" ", "\0"), text)
     return "\n".join(textwrap.wrap(kept, 110, break_long_words=False, break_on_hyphens=False)).replace("\0", " ")
 
@@ -289,7 +288,7 @@ def networks(figures):
     def rival(model):
         if model in peers:
             theirs, ours = (peers[model][who]["latency_ms"]["min"] for who in ("orion", "blindsight"))
-            return f"Orion 1.0.2, same machine: {duration(theirs)} ({theirs / ours:.0f} times)"
+            return f"Orion 1.0.2, in turn with ours: {duration(theirs)}, {theirs / ours:.0f} times as long"
         return f"{published[model]['what']}: {duration(published[model]['latency_ms'])}"
 
     body = []
