@@ -21,6 +21,10 @@ type Step = Vec<String>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let [] | ["help" | "--help" | "-h"] = arguments[..] {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     match steps(&arguments) {
         Ok(steps) => run_all(&steps),
         Err(complaint) => {
@@ -40,7 +44,6 @@ fn steps(arguments: &[&str]) -> Result<Vec<Step>, String> {
         ["figures", flags @ ..] => Ok([release(flags), vec![python("figures", flags)]].concat()),
         ["gallery", flags @ ..] => Ok([release(&[]), vec![python("gallery", flags)]].concat()),
         ["book", flags @ ..] => Ok(vec![python("book", flags)]),
-        [] | ["help" | "--help" | "-h"] => Err(HELP.into()),
         other => Err(format!("no chore is called {}\n\n{HELP}", other.join(" "))),
     }
 }

@@ -27,8 +27,8 @@
 //!
 //! let literal = ParametersLiteral {
 //!     degree: 4096,
-//!     moduli: vec![268238849, 67043329],
-//!     special: vec![268369921],
+//!     moduli: vec![268369921, 67043329],
+//!     special: vec![1073692673],
 //!     digit_limbs: 1,
 //! };
 //! let mut builder = Builder::new(literal.validate()?);
