@@ -139,7 +139,7 @@ def measure(command):
     done = subprocess.run([*words, "--json"], cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{shown(command)}: {done.stdout}{done.stderr}")
-    return kept(command, json.loads(done.stdout))
+    return kept(command, json.loads(done.stdout, parse_float=lambda text: float(f"{float(text):.6g}")))
 
 
 def git(*arguments):
