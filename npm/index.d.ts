@@ -51,12 +51,25 @@ export interface ModelInfo {
   readonly plan: string;
   readonly labels: readonly string[];
   readonly input: { readonly channels: number; readonly height: number; readonly width: number };
+  readonly about: About;
   readonly securityBits: number;
   readonly evaluationKeyBytes: number;
   readonly requestBytes: number;
   readonly replyBytes: number;
   /** Whether a key was kept for it when the client connected. */
   readonly kept: boolean;
+}
+
+/** What a model's file says of it for people; no result follows from it. */
+export interface About {
+  readonly dataset?: string;
+  readonly description?: string;
+  /** The share of test images that are classified rightly. */
+  readonly accuracy?: number;
+  /** What each number of an input is called. */
+  readonly features?: readonly string[];
+  /** Inputs to try it with: pixels from 0 to 255, or numbers before the mean is subtracted, in the order channel, row, column. */
+  readonly samples: readonly { readonly name: string; readonly values: readonly number[] }[];
 }
 
 /** One model, with a key of its own. */
@@ -70,6 +83,8 @@ export interface Network {
   ready(options?: Listening): Promise<string>;
   /** Encrypts, asks, decrypts; does what `ready` does, where that was not done. */
   classify(input: Input, options?: Listening): Promise<Answer>;
+  /** As `Keyholder.layout`. */
+  layout(): Promise<Uint32Array>;
   /** For a transport of one's own. */
   encrypt(input: Input): Promise<Encrypted>;
   decrypt(reply: Uint8Array | ArrayBuffer): Promise<Decrypted>;
@@ -87,6 +102,8 @@ export function openPlan(frame: Uint8Array | ArrayBuffer, options?: { secret?: U
 /** A plan and a secret key, for a transport of one's own. */
 export interface Keyholder {
   readonly plan: Plan;
+  /** What lies in each slot of a request, one ciphertext after the other: 0 nothing, 1 a constant one, e + 2 element e of the input. */
+  layout(): Promise<Uint32Array>;
   /** The secret key: for its owner's store, and nobody else. */
   secretKey(): Promise<Uint8Array>;
   evaluationKeys(): Promise<EvaluationKeys>;
@@ -106,6 +123,13 @@ export interface Plan {
   readonly keys: number;
   readonly keyBytes: number;
   readonly keyMilliseconds: number;
+  /** What is subtracted from each channel, of pixels as a share of 255, and what divides it then. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** The least and the largest number that is not clamped, after that. */
+  readonly range: readonly [number, number];
+  /** Slots of a ciphertext. */
+  readonly slots: number;
 }
 
 export interface Opened {

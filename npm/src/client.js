@@ -100,9 +100,9 @@ export class Client {
 }
 
 /** A model as the server describes it, in this language's spelling. */
-function described({ id, plan, labels, input, security_bits, evaluation_key_bytes, request_bytes, reply_bytes }, kept) {
+function described({ id, plan, labels, input, about, security_bits, evaluation_key_bytes, request_bytes, reply_bytes }, kept) {
   const sizes = { evaluationKeyBytes: evaluation_key_bytes, requestBytes: request_bytes, replyBytes: reply_bytes };
-  return { id, plan, labels, input, securityBits: security_bits, ...sizes, kept: kept.includes(plan) };
+  return { id, plan, labels, input, about: { samples: [], ...about }, securityBits: security_bits, ...sizes, kept: kept.includes(plan) };
 }
 
 /** A plan and a key without a server, for a transport of the caller's own. */

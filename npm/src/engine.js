@@ -30,6 +30,13 @@ class Engine {
     return json(this.#call('open_plan', plan));
   }
 
+  /** What lies in each slot of a request, one ciphertext after the other. */
+  layout() {
+    const bytes = this.#call('layout');
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, true));
+  }
+
   generateKey() {
     this.#call('generate_key');
   }

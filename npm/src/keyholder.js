@@ -17,6 +17,11 @@ export class Keyholder {
     return holder;
   }
 
+  /** What lies in each slot of a request: 0 nothing, 1 a constant one, e + 2 element e of the input. */
+  layout() {
+    return this.#call('layout');
+  }
+
   /** Makes a new secret key; the milliseconds that took. */
   generateKey() {
     return this.#call('generateKey');

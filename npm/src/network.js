@@ -51,6 +51,12 @@ export class Network {
     return this.#heard(options, () => this.#guarded(() => this.#classify(input)));
   }
 
+  /** What lies in each slot of a request: 0 nothing, 1 a constant one, e + 2 element e of the input. */
+  async layout() {
+    await this.open();
+    return this.#guarded(() => this.#key.layout());
+  }
+
   /** Encrypts: `{ request, warnings, milliseconds }`, for a transport of the caller's own. */
   async encrypt(input) {
     await this.open();

@@ -24,15 +24,40 @@ export async function readPicture(input, check, shape) {
   }
 }
 
+/** The largest image that is decoded, as by the command line: bytes of its file, and pixels. */
+const LARGEST_FILE = 64 * 2 ** 20;
+const MOST_PIXELS = 64e6;
+
 /** Reads an image file; a refusal says what came. */
 export async function decoded(file) {
+  const name = `\u201c${file.name ?? file.type}\u201d`;
+  if (file.size > LARGEST_FILE) throw tooLarge(name, '64 MiB', `${Math.ceil(file.size / 2 ** 20)} MiB`);
   try {
+    const { width, height } = await measured(file);
+    if (width * height > MOST_PIXELS) throw tooLarge(name, '64 million pixels', `${width} \u00d7 ${height}`);
     // Numbers as they stand in the file: the network was trained on such.
     return await createImageBitmap(file, { colorSpaceConversion: 'none' });
   } catch (cause) {
-    const what = `This browser cannot read \u201c${file.name ?? file.type}\u201d as an image.`;
-    throw new InputError('unreadable_image', { what, remedy: 'PNG and JPEG files will do.', cause });
+    if (cause instanceof InputError) throw cause;
+    const what = `This browser cannot read ${name} as an image.`;
+    const found = file.type || 'a file of unknown kind';
+    throw new InputError('unreadable_image', { what, expected: 'an image file', found, remedy: 'Choose a PNG or JPEG file.', cause });
   }
+}
+
+/** An image's size, before memory is taken for its pixels; zero where nobody tells it. */
+async function measured(file) {
+  if (typeof Image !== 'function') return { width: 0, height: 0 };
+  const image = new Image();
+  image.src = URL.createObjectURL(file);
+  await new Promise((resolve) => (image.onload = image.onerror = resolve));
+  URL.revokeObjectURL(image.src);
+  return { width: image.naturalWidth, height: image.naturalHeight };
+}
+
+function tooLarge(name, most, found) {
+  const what = `${name} is too large to be read here.`;
+  return new InputError('unreadable_image', { what, expected: `at most ${most}`, found, remedy: 'Shrink the image and choose it again.' });
 }
 
 /** Something to draw, and its own size. */

@@ -213,13 +213,15 @@ function unreachable(url, cause) {
 
 const A_TOKEN = 'A token that is valid at this server is needed: whoever runs it makes one with `blindsight token create`.';
 const REMEDIES = { unauthorized: A_TOKEN, http_401: A_TOKEN, http_403: A_TOKEN };
+/** What to do about a server's own fault. */
+const AGAIN = 'Try again; if it comes again, tell whoever runs the server.';
 
 async function refusal(response) {
   const { detail, code, limit, period, remaining } = (await json(response)) ?? {};
   const { status } = response;
   const named = code ?? `http_${status}`;
   const what = typeof detail === 'string' ? detail : `The server answered ${status} ${response.statusText}`;
-  const error = new ServerError(named, { what: `${what.replace(/[.\s]+$/, '')}.`, remedy: REMEDIES[named] ?? null, status });
+  const error = new ServerError(named, { what: `${what.replace(/[.\s]+$/, '')}.`, remedy: REMEDIES[named] ?? (status >= 500 ? AGAIN : null), status });
   // For this module alone: an upload's state.
   Object.defineProperty(error, 'response', { value: response, enumerable: false });
   return limit === undefined ? error : Object.assign(error, { limit, period, remaining });

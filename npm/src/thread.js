@@ -31,6 +31,7 @@ export class Thread {
 
 /** What an engine can be asked for; times are in milliseconds. */
 const METHODS = {
+  layout: (engine) => engine.layout(),
   generateKey: (engine) => timed(() => engine.generateKey())[1],
   restoreKey: (engine, secret) => engine.restoreKey(secret),
   secretKey: (engine) => engine.secretKey(),

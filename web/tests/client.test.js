@@ -81,6 +81,20 @@ for (const worker of [true, false]) {
   });
 }
 
+test('what a model says of itself, and what lies in the slots of a request', async () => {
+  const one = await begin({});
+  const { about } = one.model(DIGITS).info;
+  assert.deepEqual([about.dataset, about.accuracy, about.samples], ['mnist', 0.986, []]);
+  assert.deepEqual(one.model(SUM).info.about, { samples: [] });
+  const { plan } = await one.model(SUM).open();
+  assert.deepEqual([plan.range, plan.mean.length], [[-3, 3], 5]);
+  const places = await one.model(SUM).layout();
+  assert.equal(places.length, plan.ciphertexts * plan.slots);
+  for (let number = 0; number < 5; number++) assert.ok(places.includes(number + 2), `number ${number} lies somewhere`);
+  assert.ok(places.every((place) => place < 7));
+  await one.close();
+});
+
 test('numbers have the right scores, and what is out of range is clamped and said', async () => {
   const one = await begin({ model: SUM });
   const input = [1.5, -0.25, 0, 0, 2];

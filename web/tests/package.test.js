@@ -100,6 +100,8 @@ const pixels = { data: new Uint8Array(4), width: 2, height: 2, channels: 1 } as 
 const names: string[] = (await client.model('m').classify(pixels)).top(2).map(({ name }) => name);
 const holder: Keyholder = await openPlan(new ArrayBuffer(8), { secret: new Uint8Array(8) });
 const { request } = await holder.encrypt(Float64Array.of(1));
+const places: Uint32Array = await holder.layout();
+const features: readonly string[] | undefined = client.models[0]?.about.features;
 const { scores } = await holder.decrypt(request);
 try {
   await client.close();
@@ -112,7 +114,7 @@ try {
 await client.classify(new Uint8Array(4));
 // @ts-expect-error: a string is no image
 await client.classify('image.png');
-export { margin, names, scores, memoryStore };
+export { features, margin, names, places, scores, memoryStore };
 `;
 
 const IN_A_PAGE = `

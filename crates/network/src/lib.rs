@@ -59,7 +59,7 @@ pub use fused::{Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Polynom
 pub use graph::{Graph, Node};
 pub use image::Image;
 pub use layer::{Affine, AveragePool, Bias, Convolution, Dense, Padding};
-pub use metadata::{Metadata, ValueRange};
+pub use metadata::{Metadata, Sample, ValueRange};
 pub use model::{FarOut, Model};
 pub use operator::{Operator, Selection};
 pub use shape::Shape;

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{check_finite, check_length};
 use crate::{Error, Image, Shape};
 
+mod sample;
+
+pub use sample::Sample;
+
 /// What a client needs to know of a model beside its weights, as the model's file says it under keys that
 /// begin with `blindsight.`. What a file leaves out has the default named below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +37,10 @@ pub struct Metadata {
     /// How many times as large the errors of an encrypted run are on data as on the planner's probe, if
     /// known.
     pub error_ratio: Option<f64>,
+    /// For a network of numbers what each of them is called, if known.
+    pub features: Option<Vec<String>>,
+    /// Inputs to try the model with. Default none.
+    pub samples: Vec<Sample>,
     /// For a network of numbers what each of them usually is, if known: features of a table have ranges of
     /// their own. Default none.
     pub usual_input: Option<Vec<f64>>,
@@ -62,6 +70,8 @@ impl Metadata {
             score_bound: None,
             ranges: BTreeMap::new(),
             error_ratio: None,
+            features: None,
+            samples: vec![],
             usual_input: None,
         }
     }
@@ -109,6 +119,10 @@ impl Metadata {
         parsed.error_ratio = entry("blindsight.error_ratio")
             .map(|e| e.number("a number from 0.01 to 100", |v| (0.01..=100.0).contains(&v)))
             .transpose()?;
+        parsed.features = entry("blindsight.features").map(|e| e.features(input.elements())).transpose()?;
+        if let Some(e) = entry("blindsight.samples") {
+            parsed.samples = e.samples(input)?;
+        }
         Ok(parsed)
     }
 
@@ -123,23 +137,22 @@ impl Metadata {
     /// metadata again.
     pub(crate) fn entries(&self) -> Result<Vec<(&'static str, String)>, Error> {
         let numbers = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-        let ranges = serde_json::to_string(&self.ranges).map_err(|e| Error::Metadata {
-            key: "blindsight.ranges".into(),
-            value: e.to_string(),
-            expected: "finite figures".into(),
-        })?;
+        let ranges = json_entry("blindsight.ranges", &self.ranges)?;
+        let samples = json_entry("blindsight.samples", &self.samples)?;
         let entries = [
             ("blindsight.dataset", self.dataset.clone()),
             ("blindsight.description", self.description.clone()),
             ("blindsight.accuracy", self.accuracy.map(|a| a.to_string())),
             ("blindsight.mean", self.is_normalised.then(|| numbers(&self.mean))),
             ("blindsight.std", self.is_normalised.then(|| numbers(&self.std))),
-            ("blindsight.labels", Some(labels_entry(&self.labels))),
+            ("blindsight.labels", Some(names_entry(&self.labels))),
             ("blindsight.input_range", Some(numbers(&[self.input_range.0, self.input_range.1]))),
             ("blindsight.score_bound", self.score_bound.map(|b| b.to_string())),
             ("blindsight.ranges", (!self.ranges.is_empty()).then_some(ranges)),
             ("blindsight.usual_input", self.usual_input.as_deref().map(numbers)),
             ("blindsight.error_ratio", self.error_ratio.map(|ratio| ratio.to_string())),
+            ("blindsight.features", self.features.as_deref().map(names_entry)),
+            ("blindsight.samples", (!self.samples.is_empty()).then_some(samples)),
         ];
         Ok(entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }
@@ -185,13 +198,23 @@ impl Metadata {
     }
 }
 
-/// Labels as an entry: separated by commas, or as a JSON list where that would be read as others.
-fn labels_entry(labels: &[String]) -> String {
-    let joined = labels.join(",");
-    if separated(&joined) == labels { joined } else { serde_json::Value::from(labels).to_string() }
+/// Figures as an entry.
+fn json_entry(key: &str, figures: &impl Serialize) -> Result<String, Error> {
+    let unwritable = |e: serde_json::Error| Error::Metadata {
+        key: key.into(),
+        value: e.to_string(),
+        expected: "finite figures".into(),
+    };
+    serde_json::to_string(figures).map_err(unwritable)
 }
 
-/// The labels of an entry: a JSON list of texts, or what stands between commas.
+/// Names as an entry: separated by commas, or as a JSON list where that would be read as others.
+fn names_entry(names: &[String]) -> String {
+    let joined = names.join(",");
+    if separated(&joined) == names { joined } else { serde_json::Value::from(names).to_string() }
+}
+
+/// The names of an entry: a JSON list of texts, or what stands between commas.
 fn separated(value: &str) -> Vec<String> {
     let listed = value.trim_start().starts_with('[').then(|| serde_json::from_str(value).ok()).flatten();
     listed.unwrap_or_else(|| value.split(',').map(|label| label.trim().to_string()).collect())
@@ -236,6 +259,15 @@ impl Entry<'_> {
             "{count} labels, separated by commas, one for each score{or_two}; it has {}",
             labels.len()
         )))
+    }
+
+    fn features(&self, count: usize) -> Result<Vec<String>, Error> {
+        let names = separated(self.value);
+        let found = names.len();
+        let fit = found == count;
+        fit.then_some(names).ok_or_else(|| {
+            self.error(format!("{count} names, separated by commas, one for each number; it has {found}"))
+        })
     }
 
     fn range(&self) -> Result<(f64, f64), Error> {

@@ -1,5 +1,6 @@
 //! The JSON documents.
 
+use blindsight_network::Sample;
 use serde::{Deserialize, Serialize};
 
 /// The models that a server serves.
@@ -38,6 +39,30 @@ pub struct Model {
     pub request_bytes: u64,
     /// Exact length of a reply's frame.
     pub reply_bytes: u64,
+    /// What its file says of it for people.
+    #[serde(default)]
+    pub about: About,
+}
+
+/// What a model's file says of it for people. Nothing of this is part of a plan, and no result follows from
+/// it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The data set that it was trained on, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+    /// One line on the model, if given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The share of test images that are classified rightly, from 0 to 1, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// What each number of an input is called, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<String>>,
+    /// Inputs to try it with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
 /// The shape of an image.

@@ -22,7 +22,7 @@ mod plan;
 mod statement;
 
 pub use address::{Address, NotAnAddress};
-pub use documents::{Allowance, Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
+pub use documents::{About, Allowance, Code, InputShape, Key, KeyStatus, Keys, Model, Models, Problem};
 pub use plan::{Error, read_plan, write_plan};
 pub use statement::{SignedStatement, Statement};
 

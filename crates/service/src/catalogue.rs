@@ -2,9 +2,9 @@
 
 use crate::Scope;
 use blindsight_ckks::wire::{self, Expected, FRAME_BYTES, Kind, Length, PlanDigest, WireError};
-use blindsight_network::Model;
+use blindsight_network::{Metadata, Model};
 use blindsight_planner::Plan;
-use blindsight_protocol::InputShape;
+use blindsight_protocol::{About, InputShape};
 use blindsight_server::PreparedModel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,5 +132,12 @@ fn summary(
         evaluation_key_bytes: frame(prepared.evaluation_keys_bytes()),
         request_bytes: frame(prepared.request_bytes()),
         reply_bytes: frame(prepared.reply_bytes()),
+        about: about(&model.metadata),
     })
+}
+
+/// What a model's file says of it for people.
+fn about(metadata: &Metadata) -> About {
+    let Metadata { dataset, description, accuracy, features, samples, .. } = metadata.clone();
+    About { dataset, description, accuracy, features, samples }
 }

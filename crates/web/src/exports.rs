@@ -59,6 +59,10 @@ macro_rules! operations {
 operations! {
     /// Takes a plan as the server sends it; its summary as JSON.
     open_plan = |session, plan| json(&session.open_plan(plan)?);
+    /// What lies in each slot of a request, 32-bit numbers with the lowest byte first.
+    layout = |session, _| {
+        Ok(Zeroizing::new(session.layout()?.into_iter().flat_map(u32::to_le_bytes).collect()))
+    };
     /// Makes a secret key.
     generate_key = |session, _| session.generate_key().map(|()| Zeroizing::default());
     /// Takes a secret key that [`secret_key`] gave.

@@ -31,6 +31,9 @@ pub enum Error {
     /// Pixels that are no image.
     #[error(transparent)]
     Image(#[from] blindsight_network::Error),
+    /// The plan's layout refused what it was given.
+    #[error(transparent)]
+    Layout(#[from] blindsight_layout::Error),
     /// The client's refusal.
     #[error(transparent)]
     Client(#[from] blindsight_client::Error),
@@ -49,7 +52,7 @@ impl Error {
             Self::Client(Refused::Wire { source: WireError::Key { .. }, .. }) => "other_key",
             Self::Client(Refused::Wire { .. }) => "damaged",
             Self::Client(Refused::Garbage { .. } | Refused::WrappedAround { .. }) => "meaningless",
-            Self::Client(Refused::Plan(_)) => "wrong_shape",
+            Self::Layout(_) | Self::Client(Refused::Plan(_)) => "wrong_shape",
             Self::Client(_) => "failed",
         }
     }
@@ -74,6 +77,14 @@ pub struct PlanSummary {
     pub key_bytes: u64,
     /// How long making them takes here, about and at most, in milliseconds.
     pub key_milliseconds: f64,
+    /// What is subtracted from each channel, of pixels as a share of 255, and what divides it then.
+    pub mean: Vec<f64>,
+    /// See `mean`.
+    pub std: Vec<f64>,
+    /// The least and the largest number that is not clamped, after that.
+    pub range: (f64, f64),
+    /// Slots of a ciphertext.
+    pub slots: usize,
 }
 
 /// What a reply says, as a page shows it.
@@ -127,6 +138,19 @@ impl Session {
         let summary = PlanSummary::new(&plan, &digest)?;
         *self = Self { plan: Some((plan, digest)), client: None };
         Ok(summary)
+    }
+
+    /// What lies in each slot of a request's ciphertexts, one ciphertext after the other: 0 for nothing, 1
+    /// for a constant one, `e + 2` for element `e` of the input.
+    ///
+    /// # Errors
+    /// Where there is no plan.
+    pub fn layout(&self) -> Result<Vec<u32>, Error> {
+        let (plan, _) = self.plan()?;
+        // A layout writes nothing as zero and its constants as one.
+        let elements: Vec<f64> = (0..plan.input.shape().elements()).map(|e| (e + 2) as f64).collect();
+        let slots = plan.input.write(&elements)?;
+        Ok(slots.into_iter().flatten().map(|slot| slot as u32).collect())
     }
 
     /// Makes a secret key.
@@ -259,6 +283,10 @@ impl PlanSummary {
             keys: cost.keys,
             key_bytes: cost.key_bytes,
             key_milliseconds: cost.key_time.as_secs_f64() * 1e3,
+            mean: plan.mean.clone(),
+            std: plan.std.clone(),
+            range: plan.input_range,
+            slots: plan.input.slots(),
         })
     }
 }

@@ -84,6 +84,24 @@ fn a_summary_tells_what_the_page_shows() {
     let summary = Session::default().open_plan(&HOST.public_plan()).expect("a plan");
     assert_eq!((summary.model.as_str(), summary.shape), ("cryptonets-mnist", [1, 28, 28]));
     assert_eq!(summary.labels.concat(), "0123456789");
+    assert_eq!((summary.mean, summary.std, summary.range), (vec![0.0], vec![1.0], (0.0, 1.0)));
+}
+
+#[test]
+fn the_layout_says_what_is_written_into_each_slot() {
+    let session = opened();
+    let image = HOST.model.metadata.normalise(&sample(4)).expect("the image of the model");
+    let written = HOST.plan.public.input.write(&image).expect("an image of the plan's shape").concat();
+    let layout = session.layout().expect("there is a plan");
+    assert_eq!(layout.len(), written.len());
+    let said = |place: u32| match place.checked_sub(2) {
+        Some(element) => image[element as usize],
+        None => f64::from(place),
+    };
+    assert!(layout.iter().zip(&written).all(|(place, slot)| said(*place) == *slot));
+    // The corners of the image are no part of some windows, so not every pixel lies in every ciphertext.
+    assert!((0..784).all(|element| layout.contains(&(element + 2))), "every pixel lies somewhere");
+    assert!(matches!(Session::default().layout(), Err(Error::Missing("a plan"))));
 }
 
 #[test]

@@ -58,7 +58,11 @@ fn entries_say_the_same() {
         ("blindsight.ranges", r#"{"conv \"1\"": {"max": 5.0, "rms": 1.25}}"#),
         ("blindsight.usual_input", "0.5,-1,2,3"),
         ("blindsight.error_ratio", "1.6"),
+        ("blindsight.features", r#"["age, in years", "height", "", "weight"]"#),
+        ("blindsight.samples", r#"[{"name": "an adult", "values": [39, 1.75, 0, -1e3]}]"#),
     ]);
+    assert_eq!(metadata.features.as_ref().unwrap()[0], "age, in years");
+    assert_eq!(metadata.samples[0].values, [39.0, 1.75, 0.0, -1e3]);
     metadata = metadata.with_normalisation(vec![0.1307, 0.1], vec![0.3081, 3.0]).unwrap();
     let entries = metadata.entries().unwrap();
     let read = Metadata::parse(INPUT, 3, vec![], entries.iter().map(|(k, v)| (*k, v.as_str()))).unwrap();

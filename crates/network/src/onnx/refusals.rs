@@ -271,6 +271,9 @@ fn metadata_of_the_wrong_form() {
         ("ranges", "{", "JSON"),
         ("usual_input", "1,2", "72 finite numbers"),
         ("error_ratio", "0", "from 0.01 to 100"),
+        ("features", "age,height", "72 names"),
+        ("samples", "a cat", "JSON"),
+        ("samples", r#"[{"name":"a cat","values":[1,2]}]"#, "72 values each"),
         ("ranges", r#"{"c":{"max":-1,"rms":0}}"#, "negative"),
     ] {
         let mut file = valid();
