@@ -1,86 +1,104 @@
-// The page: wires the drawing area, the package that is the client, and what is shown.
+// The page: wires the input, the package that is the client, and what is shown.
 
+import { closeCamera, openCamera, takePicture } from './camera.js';
 import { connect, indexedDbStore } from './client/index.js';
 import { decoded } from './client/picture.js';
+import { Entry } from './entry.js';
+import { offerExamples } from './examples.js';
+import { kindOf, showInvitation } from './invitation.js';
 import { dissolve, excerptOf, paintNoise, paintPixels } from './noise.js';
-import { SAMPLES, sample } from './samples.js';
+import { showScores, verdict } from './scores.js';
 import { Sketch } from './sketch.js';
-import { Subject, readsDigits } from './subject.js';
+import { SlotsView } from './slots.js';
+import { Subject } from './subject.js';
+import { readTable } from './table.js';
+import { showTimes } from './times.js';
 import { dropToken, keepToken, takeToken } from './token.js';
-import { element, milliseconds, say, show, showInvitation, showProblem, showScores, showTimes, size } from './view.js';
+import { element, milliseconds, plain, say, show, size } from './view.js';
 
 /** What is shown of a question, and where. */
 const FACTS = ['fact-subject', 'fact-answer', 'fact-in', 'fact-out', 'fact-time'];
 /** Evaluation keys of more bytes are made only once the visitor asks, who has seen then what they cost. */
 const AHEAD = 64 << 20;
-/** Best scores closer than this are a guess. */
-const CLOSE = 2;
 /** The visitor decides whether a key is kept, sees what keys cost before asking, and does not wait long for a server that is gone. */
 const CLIENT = { keep: false, maxKeyBytes: Infinity, patience: 3, onProgress: (event) => heard[event.step]?.(event) };
 
 const sketch = new Sketch(element('drawing'), say);
-const subject = new Subject(sketch);
+const entry = new Entry();
+const subject = new Subject(sketch, entry);
+const slots = new SlotsView(subject);
 /**
- * The token; the client, and what the server serves; the networks that were opened, by name, each `{ id, network, plan, story }`; the one
- * that is in use and the one that was chosen last; whether a question is under way, and its picture's way to noise.
+ * The token; the client, and what the server serves; the networks that were opened, by name, each `{ id, network, plan, about, story }`;
+ * the one that is in use and the one that was chosen last; whether a question is under way, its picture, and that one's way to noise.
  */
-const state = { token: takeToken(), client: null, models: [], networks: new Map(), opened: null, chosen: null, busy: false, dissolving: null };
+const state = { token: takeToken(), client: null, models: [], networks: new Map(), opened: null, chosen: null, busy: false, picture: null, dissolving: null };
 
 function start() {
-  showScores(labels());
-  for (let digit = 0; digit < SAMPLES; digit++) element('samples').append(sampleButton(digit));
   subject.addEventListener('change', subjectChanged);
-  sketch.addEventListener('begin', register);
-  sketch.addEventListener('done', ask);
-  const clicked = { undo: () => sketch.undo(), clear, ask, forget };
+  entry.addEventListener('change', ({ detail }) => tellMissing(detail));
+  entry.addEventListener('row', () => attempt(() => entry.chooseRow()));
+  for (const source of [sketch, entry]) source.addEventListener('begin', register);
+  for (const source of [sketch, entry]) source.addEventListener('done', ask);
+  const camera = { 'camera-on': () => attempt(openCamera), 'camera-off': closeCamera, shoot };
+  const clicked = { undo: () => sketch.undo(), clear: () => subject.clear(), ask, forget, ...camera };
   for (const [id, listener] of Object.entries(clicked)) element(id).addEventListener('click', listener);
   element('model').addEventListener('change', ({ target }) => choose(target.value));
-  element('file').addEventListener('change', takeFile);
-  element('numbers').addEventListener('input', ({ target }) => writeNumbers(target.value));
+  element('file').addEventListener('change', ({ target }) => target.files.length && takeFile(target.files[0]));
   element('remember').addEventListener('change', remember);
   element('token-form').addEventListener('submit', submitToken);
+  // A file that is dropped beside the panel must not be opened in the page's place.
+  for (const event of ['dragover', 'drop']) addEventListener(event, (dropped) => dropped.preventDefault());
+  element('input-panel').addEventListener('drop', ({ dataTransfer: { files } }) => files.length && takeFile(files[0]));
   // A new address for the same page: with a new token.
   addEventListener('hashchange', () => location.hash.startsWith('#token=') && location.reload());
   addEventListener('pagehide', leave);
   begin();
 }
 
-function labels() {
-  return state.opened?.plan.labels ?? Array.from({ length: SAMPLES }, (_, digit) => String(digit));
+const labels = () => state.opened?.plan.labels ?? [];
+
+// What is to be classified.
+
+/** Takes an image file, or a file of numbers. */
+async function takeFile(file) {
+  if (!state.opened || state.busy) return;
+  const read = async () => (subject.isNumbers ? entry.read(await readTable(file, entry.names)) : subject.show(await decoded(file)));
+  if (await attempt(read)) taken(file.name);
+  else element('file').value = '';
 }
 
-function sampleButton(digit) {
-  const button = document.createElement('button');
-  Object.assign(button, { type: 'button', textContent: digit, ariaLabel: `Take a drawn ${digit}` });
-  button.addEventListener('click', () => {
-    subject.draw(sample(digit));
-    register();
-    say(`A drawn ${digit} is in the drawing area`);
-  });
-  return button;
+/** Takes what the camera sees. */
+async function shoot() {
+  if (await attempt(async () => subject.show(await takePicture()))) taken('The picture');
+  element('ask').focus();
 }
 
-async function takeFile({ target }) {
-  const [file] = target.files;
-  if (!file) return;
-  if (!(await attempt(async () => subject.show(await decoded(file))))) return void (target.value = '');
+function taken(name) {
   register();
-  say(`${file.name} is ready to be encrypted`);
+  say(`${plain(name)} is ready to be encrypted`);
 }
 
-function writeNumbers(text) {
-  subject.write(text);
-  if (subject.input) register();
+/** Says how many numbers are still missing, once some are there. */
+function tellMissing({ missing, begun }) {
+  const some = missing === 1 ? 'One number is missing.' : `${missing} numbers are missing.`;
+  show('subject-note', begun && missing > 0 ? some : '');
 }
 
-function clear() {
-  element('numbers').value = '';
-  subject.clear();
+function subjectChanged() {
+  const { input, drawn } = subject;
+  if (drawn) element('file').value = '';
+  element('subject-hint').hidden = Boolean(input);
+  const preview = element('preview');
+  preview.hidden = !input;
+  preview.classList.toggle('whole', !drawn);
+  if (input) paintPixels(preview, ...subject.picture);
+  slots.draw();
+  enableControls();
 }
 
 // The server and its networks.
 
-/** Connects to the server, and takes its first network: one with a kept key, or else one that reads digits. */
+/** Connects to the server, and takes its first network: one with a kept key, or else the first in the server's list. */
 async function begin() {
   element('token-form').hidden = Boolean(state.token);
   if (!state.token) return show('key-status', 'No key yet: this page first needs an access token.');
@@ -91,8 +109,8 @@ async function begin() {
     await state.client.prune().catch(() => {});
     const { models } = state.client;
     if (!models.length) throw new Error('This server has no network.');
-    const digits = (model) => readsDigits(shapeOf(model.input), model.labels);
-    state.models = models.sort((a, b) => b.kept - a.kept || digits(b) - digits(a));
+    const drawn = (model) => kindOf({ shape: shapeOf(model.input), labels: model.labels }, model.about) === 'digits';
+    state.models = [...models].sort((a, b) => b.kept - a.kept || drawn(b) - drawn(a));
   });
   if (!connected) return show('key-status', 'No key yet.');
   offerModels();
@@ -116,6 +134,7 @@ function offerModels() {
 async function choose(id) {
   Object.assign(state, { chosen: id, opened: null });
   show('key-status', 'Making a key\u2026');
+  closeCamera();
   setBusy(false);
   const opened = await attempt(async () => state.networks.get(id) ?? (await open(id)));
   // The visitor may have chosen another one meanwhile.
@@ -129,13 +148,14 @@ async function open(id) {
   const network = state.client.model(id);
   const { plan, milliseconds: time, kept, registered } = await network.open();
   const secret = kept ? 'Your kept secret key is in use.' : `A secret key was made in ${milliseconds(time)}.`;
-  state.networks.set(id, { id, network, plan, story: { secret, evaluation: registered ? '' : costOfKeys(plan) } });
+  const { about } = network.info;
+  state.networks.set(id, { id, network, plan, about, story: { secret, evaluation: '', cost: registered ? '' : costOfKeys(plan) } });
 }
 
 /** What the first question costs besides, before anything of it is made. */
 function costOfKeys({ keys, keyBytes: bytes, keyMilliseconds: time }) {
-  const ahead = aheadOfTime({ keyBytes: bytes }) ? 'When you draw' : 'When you ask';
-  return `${ahead}, this page makes ${keys} evaluation keys for the server (${size(bytes)}, up to about ${milliseconds(time)}) and sends them, once.`;
+  const when = aheadOfTime({ keyBytes: bytes }) ? 'input' : 'question';
+  return `Sent once, with the first ${when}: ${keys} evaluation keys (${size(bytes)}), made in about ${milliseconds(time)}.`;
 }
 
 /** Whether evaluation keys are few enough to be made before anybody asks. */
@@ -143,19 +163,25 @@ const aheadOfTime = ({ keyBytes: bytes }) => bytes <= AHEAD;
 
 function useNetwork(opened) {
   state.opened = opened;
-  element('model').value = opened.id;
-  element('remember').checked = opened.network.kept;
+  const { id, network, plan, about } = opened;
+  const kind = kindOf(plan, about);
+  element('model').value = id;
+  element('remember').checked = network.kept;
   element('upload').hidden = true;
-  subject.suit(opened.plan.shape, opened.plan.labels);
-  showInvitation(subject);
+  element('file').value = '';
+  document.body.classList.toggle('numbers', kind === 'numbers');
+  showInvitation(kind, opened);
+  subject.suit(kind, plan, about);
+  offerExamples(subject, about, taken);
+  slots.suit({ network, plan, names: entry.names });
   showNothing();
   show('label', '?');
   show('verdict', 'No answer yet.');
-  show('server-status', subject.kind === 'numbers' ? 'Waiting for numbers.' : 'Waiting for a picture.');
+  show('server-status', 'Waiting for a question.');
   tellKeys();
   showWeight();
   setBusy(false);
-  if (state.models.length > 1) say(`${opened.id} is ready`);
+  if (state.models.length > 1) say(`${plain(id)} is ready`);
   if (subject.input) register();
 }
 
@@ -207,13 +233,16 @@ function tellKeys() {
   const { network, story } = state.opened;
   const where = network.kept ? 'is kept in this browser, and' : 'lives in this page\u2019s memory alone, and';
   show('key-status', `${story.secret} It ${where} is never sent. ${story.evaluation}`);
+  show('cost', story.cost);
 }
 
 /** What the client tells while it works, of the network that it works for. */
 const heard = {
   keys({ model, bytes, milliseconds: time }) {
     const { story } = state.networks.get(model) ?? { story: {} };
-    story.evaluation = `Evaluation keys for the server (${size(bytes)}) were made in ${milliseconds(time)}`;
+    // The server has forgotten those that it had.
+    if (state.busy && !story.cost) say('The server no longer has your evaluation keys: new ones are made and sent.');
+    Object.assign(story, { evaluation: `Evaluation keys for the server (${size(bytes)}) were made in ${milliseconds(time)}`, cost: '' });
     tellKeys();
   },
   upload({ model, share }) {
@@ -234,14 +263,15 @@ const heard = {
 
 // A question.
 
-/** Asks the server what is drawn or shown, and shows every step. */
+/** Asks the server about the input, and shows every step. */
 async function ask() {
-  const { input, kind } = subject;
+  const { input, isNumbers } = subject;
   if (!state.opened || state.busy || !input) return;
+  state.picture = subject.picture;
   setBusy(true);
   showNothing();
   let answer = null;
-  await attempt(async () => (answer = await state.opened.network.classify(kind === 'numbers' ? input : { pixels: input })));
+  await attempt(async () => (answer = await state.opened.network.classify(isNumbers ? input : { pixels: input })));
   await state.dissolving;
   if (answer) showAnswer(answer);
   else showFailure();
@@ -263,27 +293,25 @@ async function showEncryption(excerpt, time) {
   const veil = element('veil');
   veil.hidden = false;
   say(`Encrypted in ${milliseconds(time)}. The server is asked.`);
-  await dissolve(veil, ...subject.picture, excerpt);
+  await dissolve(veil, ...state.picture, excerpt);
   paintNoise(element('noise'), excerpt);
   element('noise').ariaLabel = 'Grey noise: bytes of the ciphertexts, with nothing of the input in them';
   element('noise-hint').hidden = true;
   show('fact-subject', 'nothing');
   show('server-status', 'Computing on numbers it cannot read.');
-  reveal('server-panel');
 }
 
-function showAnswer({ label, scores, warnings, timing, bytes }) {
-  const { encryption, roundTrip, decryption, server: times } = timing;
+function showAnswer(answer) {
+  const { encryption, roundTrip, decryption, server: times } = answer.timing;
   const server = Object.values(times).reduce((sum, time) => sum + time, 0);
   const computing = times.compute ?? server;
   show('server-status', 'Done, without decrypting anything.');
   show('fact-answer', 'nothing');
-  show('fact-out', size(bytes.reply));
+  show('fact-out', size(answer.bytes.reply));
   show('fact-time', milliseconds(server));
-  show('label', label);
-  showScores(labels(), scores);
-  const verdict = [judge(label, scores), ...warnings].join(' ');
-  show('verdict', verdict);
+  show('label', answer.tooClose ? `${answer.name}?` : answer.name);
+  showScores(labels(), answer);
+  show('verdict', verdict(answer));
   showTimes([
     ['spent-here', 'Encrypted here', encryption],
     ['spent-between', 'On the way, both ways', Math.max(0, roundTrip - server)],
@@ -291,36 +319,19 @@ function showAnswer({ label, scores, warnings, timing, bytes }) {
     ['spent-there', 'Server runs the network', computing],
     ['spent-here', 'Decrypted here', decryption],
   ]);
-  say(`Decrypted in this page: ${verdict}`);
+  say(`Decrypted in this page: ${verdict(answer)}`);
   showWeight();
+  reveal('answer-panel');
 }
 
 function showFailure() {
   show('label', '?');
   show('verdict', 'No answer.');
   show('server-status', 'It gave no answer.');
-}
-
-function judge(label, scores) {
-  const [best, second] = [...scores].sort((a, b) => b - a);
-  const other = labels()[scores.indexOf(second)];
-  if (best - second < CLOSE) return `Perhaps ${label}, perhaps ${other}.`;
-  return `The answer is ${label}. The next, ${other}, is ${(best - second).toFixed(1)} behind.`;
+  element('time').hidden = true;
 }
 
 // The page itself.
-
-function subjectChanged() {
-  const { input, drawn, kind, problem } = subject;
-  if (drawn) element('file').value = '';
-  element('subject-hint').hidden = Boolean(input);
-  if (kind === 'numbers') showProblem(element('numbers').value && problem);
-  const preview = element('preview');
-  preview.hidden = !input;
-  preview.classList.toggle('whole', !drawn);
-  if (input) paintPixels(preview, ...subject.picture);
-  enableControls();
-}
 
 function setBusy(busy) {
   state.busy = busy;
@@ -331,16 +342,18 @@ function setBusy(busy) {
 
 function enableControls() {
   const { busy, opened } = state;
-  const [nothing, nobody] = [!subject.input, busy || !opened];
-  const disabled = { undo: sketch.empty || busy, clear: (nothing && !subject.problem) || busy, ask: nothing || nobody, remember: nobody, forget: nobody };
-  for (const [id, off] of Object.entries({ ...disabled, model: busy, file: busy, numbers: busy })) element(id).disabled = off;
+  const nobody = busy || !opened;
+  const disabled = { undo: sketch.empty || busy, clear: busy, model: busy, ask: !subject.input || !opened };
+  for (const id of ['remember', 'forget', 'file', 'camera-on', 'row']) disabled[id] = nobody;
+  for (const [id, off] of Object.entries(disabled)) element(id).disabled = off;
+  // A button that is disabled loses the keyboard's focus.
+  element('ask').ariaDisabled = String(busy);
 }
 
-/** Where panels are stacked, brings one into view. */
+/** Brings a panel into view where it is out of it. */
 function reveal(id) {
-  const stacked = element('server-panel').offsetLeft === element('draw-panel').offsetLeft;
   const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
-  if (stacked) element(id).scrollIntoView({ behavior, block: 'start' });
+  element(id).scrollIntoView({ behavior, block: 'nearest' });
 }
 
 /** Does something that may fail, and says so where it does; whether it did not. Takes back what was said before, unless told not to. */
@@ -352,6 +365,7 @@ async function attempt(action, anew = true) {
   } catch (error) {
     element('notice').hidden = false;
     show('notice', error.message);
+    reveal('notice');
     if (error.code === 'unauthorized') refuseToken();
     return false;
   }

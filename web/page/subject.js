@@ -1,84 +1,86 @@
-// What the visitor wants classified, as the network that is chosen takes it: a drawing, an image file, or numbers.
+// What the visitor wants classified, as the network that is in use takes it: a drawing, an image, or numbers.
 
-import { isImageShape } from './client/input.js';
 import { fitted } from './client/picture.js';
 import { SIDE, rasterise } from './digit.js';
-import { asPicture, read } from './numbers.js';
-
-/** Whether a network reads drawn digits. */
-export const readsDigits = (shape, labels) =>
-  String(shape) === String([1, SIDE, SIDE]) && labels.length === 10 && labels.every((label, digit) => label === String(digit));
+import { isDrawn } from './invitation.js';
+import { asPicture, normalised } from './numbers.js';
 
 export class Subject extends EventTarget {
   /** What will be encrypted, in the order channel, row, column: bytes of pixels, or numbers; null where there is nothing. */
   input = null;
-  shape = [1, SIDE, SIDE];
-  /** What the network takes: `digits`, `images` or `numbers`. */
+  /** What the network takes (`kindOf`), and its plan. */
   kind = 'digits';
-  /** What is wrong with the numbers, if anything. */
-  problem = null;
+  plan = { shape: [1, SIDE, SIDE] };
   #sketch;
-  #picture = null;
-  #text = '';
+  #entry;
+  #image = null;
 
-  /** Watches a drawing. Sends `change` events. */
-  constructor(sketch) {
+  /** Watches a drawing and an entry of numbers. Sends `change` events. */
+  constructor(sketch, entry) {
     super();
-    this.#sketch = sketch;
-    sketch.addEventListener('begin', () => (this.#picture = null));
-    sketch.addEventListener('change', () => this.#changed());
+    [this.#sketch, this.#entry] = [sketch, entry];
+    sketch.addEventListener('begin', () => (this.#image = null));
+    for (const source of [sketch, entry]) source.addEventListener('change', () => this.#changed());
   }
 
   /** Whether what is shown is a drawing. */
   get drawn() {
-    return this.kind === 'digits' && !this.#picture;
+    return isDrawn(this.kind) && !this.#image;
+  }
+
+  /** Whether it is, or is to be, numbers. */
+  get isNumbers() {
+    return this.kind === 'numbers';
   }
 
   /** What is shown of the input: pixels and their shape. */
   get picture() {
-    return this.kind === 'numbers' ? asPicture(this.input) : [this.input, this.shape];
+    return this.isNumbers ? asPicture(this.#entry.numbers) : [this.input, this.plan.shape];
   }
 
   /** Makes ready for another network. */
-  suit(shape, labels) {
-    const kind = readsDigits(shape, labels) ? 'digits' : isImageShape(shape) ? 'images' : 'numbers';
-    Object.assign(this, { shape, kind });
-    this.#changed();
+  suit(kind, plan, { features }) {
+    Object.assign(this, { kind, plan });
+    if (this.isNumbers) this.#entry.suit(features, plan.shape.reduce((product, side) => product * side, 1));
+    else this.#changed();
   }
 
   /** Takes strokes in place of what there was. */
   draw(strokes) {
-    this.#picture = null;
+    this.#image = null;
     this.#sketch.set(strokes);
   }
 
-  /** Takes an image in place of what there was. */
-  show(picture) {
-    this.#picture = picture;
+  /** Takes an image in place of what there was: something to draw, or `{ pixels, shape }`. */
+  show(image) {
+    this.#image = image;
     this.#sketch.clear();
   }
 
-  /** Takes numbers as they are written. */
-  write(text) {
-    this.#text = text;
-    this.#changed();
+  /** Takes numbers as they stand in a table. */
+  enter(numbers) {
+    this.#entry.enter(numbers);
   }
 
   clear() {
-    this.#text = '';
-    this.draw([]);
+    if (this.isNumbers) this.#entry.clear();
+    else this.draw([]);
   }
 
   #changed() {
-    this.problem = null;
-    if (this.kind === 'numbers') this.#read();
-    else if (this.drawn) this.input = rasterise(this.#sketch.strokes);
-    else this.input = this.#picture && fitted(this.#picture, this.shape);
+    this.input = this.isNumbers ? this.#numbers() : this.#image ? this.#pixels() : this.drawn ? rasterise(this.#sketch.strokes) : null;
     this.dispatchEvent(new Event('change'));
   }
 
-  #read() {
-    const { numbers = null, problem = null } = read(this.#text, this.shape.reduce((product, side) => product * side, 1));
-    Object.assign(this, { input: numbers, problem });
+  #numbers() {
+    const { numbers } = this.#entry;
+    return numbers && normalised(numbers, this.plan);
+  }
+
+  /** The image's pixels for the network; a sample of another network is none. */
+  #pixels() {
+    const { pixels, shape } = this.#image;
+    if (!pixels) return fitted(this.#image, this.plan.shape);
+    return String(shape) === String(this.plan.shape) ? pixels : null;
   }
 }

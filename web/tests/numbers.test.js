@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asPicture, read } from '../page/numbers.js';
+import { asPicture, denormalised, normalised, numberOf, wordsOf } from '../page/numbers.js';
 
-test('numbers between spaces, commas, semicolons and lines', () => {
-  assert.deepEqual(read('1, -2.5;3e-2\n\t4', 4), { numbers: Float64Array.of(1, -2.5, 0.03, 4) });
-  assert.deepEqual(read(' \n ', 4), {});
+test('decimal numbers are numbers, and nothing else is', () => {
+  for (const [text, number] of [['1', 1], [' -2.5 ', -2.5], ['+3e-2', 0.03], ['.5', 0.5], ['7.', 7]]) assert.equal(numberOf(text), number);
+  for (const text of ['', ' ', 'x', 'NaN', 'Infinity', '1e999', '0x10', '1,5', '1 2', '--1']) assert.equal(numberOf(text), null, text);
 });
 
-test('what is no number, and another count, is named', () => {
-  assert.match(read('1 2 x3', 3).problem, /x3.*the 3rd, is no number/);
-  assert.match(read('1 Infinity', 2).problem, /Infinity.*the 2nd/);
-  assert.match(read('1 2', 30).problem, /takes 30 numbers; 2 are here/);
+test('words stand between spaces, commas, semicolons and lines', () => {
+  assert.deepEqual(wordsOf('1, -2.5;3e-2\n\t4 '), ['1', '-2.5', '3e-2', '4']);
+  assert.deepEqual(wordsOf(' \n '), []);
+});
+
+test('numbers of a table lose the mean of their channel, and get it back', () => {
+  const plan = { shape: [2, 1, 2], mean: [1, -1], std: [2, 4] };
+  assert.deepEqual(normalised(Float64Array.of(1, 3, -1, 3), plan), Float64Array.of(0, 1, 0, 1));
+  assert.deepEqual(denormalised([0, 1, 0, 1], plan), [1, 3, -1, 3]);
 });
 
 test('a picture has a grey for each number', () => {

@@ -57,13 +57,12 @@ test('digits drawn with the mouse get the label of plain inference', async () =>
 
 test('on a phone, with a finger, nothing overflows', async () => {
   const visitor = await visit(PHONE);
-  const overflow = () => visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.equal(await overflow(), 0);
+  await visitor.assertNoOverflow();
   await visitor.drawSample(3);
   const answer = await visitor.ask();
   assert.equal(answer.label, '3');
   await assertTrue(visitor, answer);
-  assert.equal(await overflow(), 0);
+  await visitor.assertNoOverflow();
   await visitor.screenshot('phone');
   await visitor.leave();
 });
@@ -91,18 +90,21 @@ test('a screen reader is told the structure, every control and the answer', asyn
   await visitor.page.getByRole('button', { name: 'Take a drawn 4' }).click();
   const answer = await visitor.answer(() => visitor.page.getByRole('button', { name: 'Encrypt and ask' }).click());
   assert.match(await visitor.page.getByRole('status').textContent(), new RegExp(`^Decrypted in this page: The answer is ${answer.label}\\.`));
-  for (const heading of ['Your drawing', 'What it sees', 'The answer, decrypted', 'Where the time went', 'Your key']) {
+  for (const heading of ['Your drawing', 'What it sees', 'The answer']) {
     await visitor.page.getByRole('heading', { level: 2, name: heading }).waitFor();
   }
   await visitor.page.getByRole('img', { name: 'Grey noise' }).waitFor();
-  const unnamed = visitor.page.locator('button, input, select').filter({ visible: true });
+  const unnamed = visitor.page.locator('button, input, select, summary').filter({ visible: true });
   for (const control of await unnamed.all()) assert.ok(await control.evaluate((c) => c.ariaLabel || c.textContent || c.labels?.length));
-  assert.equal(await visitor.page.getByRole('list', { name: 'Decrypted scores' }).getByRole('listitem').count(), 10);
+  assert.equal(await visitor.page.getByRole('list', { name: 'The best answers' }).getByRole('listitem').count(), 5);
+  await visitor.unfold('rest-box');
+  assert.equal(await visitor.page.getByRole('list', { name: 'All other answers' }).getByRole('listitem').count(), 5);
   await visitor.leave();
 });
 
 test('no secret leaves, and nothing is asked of anybody else', async () => {
   const visitor = await visit();
+  await visitor.unfold('key');
   await visitor.page.check('#remember');
   await visitor.drawSample(5);
   await visitor.ask();
@@ -161,20 +163,23 @@ test('two encryptions of one drawing have nothing in common', async () => {
 
 test('what evaluation keys cost is said before they are made', async () => {
   const visitor = await visit();
-  const status = visitor.page.locator('#key-status');
-  const said = await status.textContent();
-  assert.match(said, /When you draw, this page makes \d+ evaluation keys for the server \(7\.4 MiB, up to about \d+ ms\) and sends them, once\.$/);
+  const cost = visitor.page.locator('#cost');
+  const said = /^Sent once, with the first input: \d+ evaluation keys \(7\.4 MiB\), made in about \d+ ms\.$/;
+  assert.match(await cost.textContent(), said);
   assert.equal(recorder.sent('PUT', /keys/).length, 0, 'none was sent yet');
   await visitor.drawSample(6);
   await visitor.ask();
-  assert.match(await status.textContent(), /Evaluation keys for the server \(7\.4 MiB\) were made in .* and sent in/);
+  assert.equal(await cost.textContent(), '');
+  assert.match(await visitor.page.textContent('#key-status'), /Evaluation keys for the server \(7\.4 MiB\) were made in .* and sent in/);
+  await visitor.unfold('key');
   await visitor.page.click('#forget');
-  await status.filter({ hasText: 'this page makes' }).waitFor();
+  await cost.filter({ hasText: said }).waitFor();
   await visitor.leave();
 });
 
 test('a kept key is used again, sent keys are not sent again, and forgetting forgets', async () => {
   const visitor = await visit();
+  await visitor.unfold('key');
   await visitor.page.check('#remember');
   await visitor.drawSample(8);
   await visitor.ask();
@@ -188,6 +193,7 @@ test('a kept key is used again, sent keys are not sent again, and forgetting for
   assert.equal((await visitor.ask()).label, '1');
   assert.equal(recorder.sent('PUT', /keys/).length, puts, 'no keys were sent again');
   assert.equal(recorder.sent('DELETE', /keys/).length, 0, 'leaving the page deleted nothing');
+  await visitor.unfold('key');
   await visitor.page.click('#forget');
   await visitor.page.locator('#live', { hasText: 'Your key is deleted' }).waitFor({ state: 'attached' });
   assert.equal(await secretKey(visitor), null);
@@ -352,7 +358,7 @@ test('several networks: one is chosen, each has its own key, and colours stay in
   assert.deepEqual(visitor.complaints, []);
   await visitor.screenshot('colours-desktop');
   await visitor.page.setViewportSize(PHONE.viewport);
-  assert.equal(await visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  await visitor.assertNoOverflow();
   await visitor.screenshot('colours-phone');
 
   const puts = own.sent('PUT', /keys/).length;
@@ -379,28 +385,36 @@ test('numbers are entered, checked and classified', async () => {
   await visitor.ready();
   await visitor.page.getByRole('heading', { level: 1, name: 'Enter numbers' }).waitFor();
   assert.ok(await visitor.page.locator('#drawing').isHidden());
-  assert.ok(await visitor.page.locator('#file').isHidden());
-  const numbers = visitor.page.getByLabel('5 numbers');
-  await numbers.fill('1, 2, oops');
-  await visitor.page.getByText('\u201coops\u201d, the 3rd, is no number.').waitFor();
-  await numbers.fill('1 2 3');
-  await visitor.page.getByText('The network takes 5 numbers; 3 are here.').waitFor();
+  const fields = visitor.page.locator('#fields input');
+  assert.equal(await fields.count(), 5);
+  const enter = async (numbers) => {
+    for (const [i, number] of numbers.entries()) await visitor.page.getByLabel(`number ${i + 1}`, { exact: true }).fill(String(number));
+  };
+  await enter([1, 2, 'oops']);
+  await visitor.page.getByRole('alert').getByText('number 3: expected a number such as 1.5, found \u201coops\u201d.').waitFor();
+  await enter([1, 2, 3]);
+  await visitor.page.getByText('2 numbers are missing.').waitFor();
   assert.ok(await visitor.page.isDisabled('#ask'));
-  for (const [text, label, sum] of [['1.5, -0.25\n0 0 2', 'positive', 3.25], ['-1;-1;-1;0.5;0', 'negative', -2.5]]) {
-    await numbers.fill(text);
+  for (const [numbers, label, sum] of [[[1.5, -0.25, 0, 0, 2], 'positive', 3.25], [[-1, -1, -1, '5e-1', 0], 'negative', -2.5]]) {
+    await enter(numbers);
     const answer = await visitor.ask();
     assert.equal(answer.label, label);
     answer.scores.forEach((score, n) => assert.ok(Math.abs(score - [sum, -sum][n]) < 0.06, `${score} of ${sum}`));
   }
   // What is out of range is clamped, and said here alone.
-  await numbers.fill('9 0 0 0 0');
-  assert.ok(Math.abs((await visitor.ask()).scores[0] - 3) < 0.06);
-  assert.match(await visitor.page.textContent('#verdict'), /clamped|outside/);
+  await enter([9, 0, 0, 0, 0]);
+  const clamped = await visitor.ask();
+  assert.ok(Math.abs(clamped.scores[0] - 3) < 0.06);
+  assert.match(clamped.verdict, /outside of -3 to 3/);
   await visitor.page.click('#clear');
-  assert.equal(await numbers.inputValue(), '');
+  assert.equal(await fields.first().inputValue(), '');
+  // Where the file brings no samples, there are numbers to try all the same.
+  await visitor.page.getByRole('button', { name: 'Take made-up numbers' }).click();
+  const made = (await fields.evaluateAll((all) => all.map(({ value }) => Number(value)))).reduce((sum, number) => sum + number);
+  assert.ok(Math.abs((await visitor.ask()).scores[0] - made) < 0.06);
   assert.deepEqual(visitor.complaints, []);
   await visitor.page.setViewportSize(PHONE.viewport);
-  assert.equal(await visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  await visitor.assertNoOverflow();
   await visitor.screenshot('numbers-phone');
   await visitor.leave();
   await own.stop();
@@ -412,6 +426,7 @@ test('a kept key chooses its network at the next visit, and goes when its plan i
   const visitor = await Visitor.at(browser, `http://127.0.0.1:${several.port}/#token=${several.token}`);
   await visitor.ready();
   await visitor.use('lola-small-mnist');
+  await visitor.unfold('key');
   await visitor.page.check('#remember');
   await visitor.page.getByText('is kept in this browser').waitFor();
   await visitor.page.reload();

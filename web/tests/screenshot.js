@@ -13,7 +13,7 @@ await visitor.drawSample(4);
 await visitor.ask();
 await visitor.page.mouse.move(0, 0);
 // Down to the end of the panels.
-const { y, height } = await visitor.page.locator('main').boundingBox();
-await visitor.screenshot('page', { clip: { x: 0, y: 0, width: WIDTH, height: y + height + 24 } });
+const { y, height } = await visitor.page.locator('.panels').boundingBox();
+await visitor.screenshot('page', { clip: { x: 0, y: 0, width: WIDTH, height: y + height + 8 } });
 await browser.close();
 await server.stop();

@@ -18,6 +18,14 @@ export function encode(pixels, width, height = width) {
   return Buffer.concat([SIGNATURE, ...parts]);
 }
 
+/** The same file, but it says that its sides are so long. */
+export function resized(png, side) {
+  const header = Buffer.from(png.subarray(16, 29));
+  header.writeUInt32BE(side, 0);
+  header.writeUInt32BE(side, 4);
+  return Buffer.concat([SIGNATURE, chunk('IHDR', header), png.subarray(33)]);
+}
+
 function chunk(type, data) {
   const content = Buffer.concat([Buffer.from(type, 'latin1'), data]);
   const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];

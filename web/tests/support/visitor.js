@@ -13,13 +13,15 @@ import { encode } from './png.js';
 const PATIENCE = 300_000;
 
 export const DESKTOP = { viewport: { width: 1280, height: 900 } };
+/** A phone whose page of a hundred classes has to fit. */
+export const TALL_PHONE = { viewport: { width: 390, height: 1200 }, isMobile: true, hasTouch: true };
 export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 /** Headless Chromium that asks nobody for anything by itself. */
-export function launch() {
+export function launch(...flags) {
   const quiet = ['--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
   const nobody = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1';
-  return chromium.launch({ timeout: PATIENCE, executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', nobody, ...quiet] });
+  return chromium.launch({ timeout: PATIENCE, executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', nobody, ...quiet, ...flags] });
 }
 
 /** Counts the questions that the page has done with, in the page: `window.questions`. */
@@ -57,7 +59,7 @@ export class Visitor {
 
   /** Waits until there is a key. */
   async ready() {
-    await this.page.waitForSelector('#remember:enabled');
+    await this.page.waitForSelector('#remember:enabled', { state: 'attached' });
   }
 
   async drawSample(digit) {
@@ -90,7 +92,17 @@ export class Visitor {
     await send('touchEnd', []);
   }
 
-  /** Shows an image file to the page. */
+  /** Opens what is folded. */
+  async unfold(id) {
+    await this.page.locator(`#${id} > summary`).click();
+  }
+
+  /** Whether nothing of the page is wider than the window. */
+  async assertNoOverflow() {
+    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  }
+
+  /** Shows a file to the page. */
   async choose(name, buffer) {
     await this.page.setInputFiles('#file', { name, mimeType: 'image/png', buffer });
     await this.page.locator('#live', { hasText: `${name} is ready` }).waitFor({ state: 'attached' });
@@ -113,8 +125,9 @@ export class Visitor {
     await this.page.waitForFunction((before) => window.questions > before, before);
     const notice = this.page.locator('#notice');
     assert.ok(await notice.isHidden(), await notice.textContent());
-    const values = await this.page.locator('#scores .value').allTextContents();
-    return { label: await this.page.textContent('#label'), scores: values.map((value) => Number(value.replace('\u2212', '-'))) };
+    const rows = await this.page.locator('.scores li').evaluateAll((all) => all.map(({ dataset }) => [dataset.class, dataset.score].map(Number)));
+    const scores = rows.sort(([a], [b]) => a - b).map(([, score]) => score);
+    return { label: await this.page.textContent('#best .best .name'), scores, verdict: await this.page.textContent('#verdict') };
   }
 
   /** The pixels that the page says it encrypts, read from its preview, in the order channel, row, column. */
@@ -131,8 +144,6 @@ export class Visitor {
 
   /** Takes a picture of all of the page, or of a part of it. */
   async screenshot(name, part = {}) {
-    // Bars grow for half a second.
-    await this.page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'));
     await this.page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true, ...part });
   }
 
