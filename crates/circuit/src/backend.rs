@@ -10,13 +10,15 @@
 use crate::{Error, GiantStep, Plain};
 use blindsight_ckks::{
     Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, Level, LinearTransform, PlainFactor,
-    PlainSummand, Pointwise, Rescale, ScalarRow, Scale,
+    PlainSummand, Pointwise, Rescale, ScalarRow, Scale, Unrelinearised,
 };
 
 /// The types of a backend, and how plaintexts come to be in its form.
 pub trait Scheme: Sync {
     /// A ciphertext.
     type Ciphertext: Clone;
+    /// What a chain without keys ends in: see [`Unrelinearised`].
+    type Unrelinearised: Clone;
     /// What multiplies a ciphertext.
     type Factor: PartialEq + Send;
     /// What is added to a ciphertext.
@@ -57,7 +59,7 @@ pub trait Scheme: Sync {
         inputs: usize,
         level: Level,
         scale: Scale,
-        stages: impl Iterator<Item = Stage>,
+        stages: impl Iterator<Item = Stage<Self::Factor>>,
     ) -> Result<Self::Chain, Error>;
 
     /// Bytes of memory of a factor.
@@ -70,15 +72,19 @@ pub trait Scheme: Sync {
 
 /// One stage of a chain: see [`crate::scalar`].
 #[derive(Debug)]
-pub enum Stage {
+pub enum Stage<F> {
     /// Sums of scalar multiples, with weights rounded at the scale.
     Sums(Vec<ScalarRow>, Scale),
     /// The square of each value.
     Squares,
+    /// Sums of products: each row has a factor for each value.
+    Products(Vec<Vec<F>>),
 }
 
 /// A ciphertext of a backend.
 type Of<B> = <<B as Backend>::Scheme as Scheme>::Ciphertext;
+/// What a chain of a backend ends in that was not relinearised.
+type UnrelinearisedOf<B> = <<B as Backend>::Scheme as Scheme>::Unrelinearised;
 /// A factor of a backend.
 type FactorOf<B> = <<B as Backend>::Scheme as Scheme>::Factor;
 
@@ -139,10 +145,26 @@ pub trait Backend {
         chain: &<Self::Scheme as Scheme>::Chain,
         rescales: usize,
     ) -> Result<Vec<Of<Self>>, Error>;
+
+    /// What a chain that squares ends in: its last values in three parts, divided. Needs no key.
+    fn chain_unrelinearised(
+        &self,
+        inputs: &[&Of<Self>],
+        chain: &<Self::Scheme as Scheme>::Chain,
+        rescales: usize,
+    ) -> Result<Vec<UnrelinearisedOf<Self>>, Error>;
+
+    /// `a` plus a plaintext, where `a` was not relinearised.
+    fn add_plain_unrelinearised(
+        &self,
+        a: UnrelinearisedOf<Self>,
+        summand: &<Self::Scheme as Scheme>::Summand,
+    ) -> Result<UnrelinearisedOf<Self>, Error>;
 }
 
 impl Scheme for Context {
     type Ciphertext = Ciphertext;
+    type Unrelinearised = Unrelinearised;
     type Factor = PlainFactor;
     type Summand = PlainSummand;
     type Chain = Pointwise;
@@ -176,13 +198,14 @@ impl Scheme for Context {
         inputs: usize,
         level: Level,
         scale: Scale,
-        stages: impl Iterator<Item = Stage>,
+        stages: impl Iterator<Item = Stage<PlainFactor>>,
     ) -> Result<Pointwise, Error> {
         let mut chain = Pointwise::new(inputs, level, scale);
         for stage in stages {
             match stage {
                 Stage::Sums(rows, scale) => chain.sums(self, &rows, scale)?,
                 Stage::Squares => chain.squares(),
+                Stage::Products(rows) => chain.products(rows)?,
             }
         }
         Ok(chain)
@@ -277,5 +300,22 @@ impl Backend for Evaluator<'_> {
         rescales: usize,
     ) -> Result<Vec<Ciphertext>, Error> {
         Ok(self.pointwise(inputs, chain, rescales)?)
+    }
+
+    fn chain_unrelinearised(
+        &self,
+        inputs: &[&Ciphertext],
+        chain: &Pointwise,
+        rescales: usize,
+    ) -> Result<Vec<Unrelinearised>, Error> {
+        Ok(self.pointwise_unrelinearised(inputs, chain, rescales)?)
+    }
+
+    fn add_plain_unrelinearised(
+        &self,
+        a: Unrelinearised,
+        summand: &PlainSummand,
+    ) -> Result<Unrelinearised, Error> {
+        Ok(self.add_plain_unrelinearised(a, summand)?)
     }
 }

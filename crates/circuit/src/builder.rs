@@ -2,7 +2,7 @@
 
 use crate::circuit::{GiantStep, Label, Node, Operation, Output, Plain, Reading, Span, Term, Value};
 use crate::plain::{Numbers, PlainSpec, Role};
-use crate::scalar::{ScalarRows, SumStage};
+use crate::scalar::{ProductStage, ScalarRows, SumStage};
 use crate::{Circuit, Error};
 use blindsight_ckks::{Encoding, GiantOrder, Level, Parameters, Rescale, Scale};
 use std::ops::Range;
@@ -35,7 +35,7 @@ impl Builder {
     pub fn finish(mut self, outputs: Vec<Output>) -> Result<Circuit, Error> {
         let degree = self.circuit.slots();
         for output in &outputs {
-            self.typed(output.value)?;
+            self.reduced(output.value)?;
             if let Reading::Coefficients(indices) = &output.reading
                 && let Some(&index) = indices.iter().find(|i| **i >= degree)
             {
@@ -149,7 +149,7 @@ impl Builder {
 
     /// `value` plus numbers that are encoded at its level and scale.
     pub fn add_plain(&mut self, value: Value, encoding: Encoding, numbers: Numbers) -> Result<Value, Error> {
-        let (level, scale) = self.typed(value)?;
+        let (level, scale) = self.reduced(value)?;
         let plain = self.plain(Role::Summand(encoding), level, scale, numbers)?;
         self.push(Operation::AddPlain(value, plain), level, scale)
     }
@@ -279,21 +279,60 @@ impl Builder {
         self.push_stage(NAME, operations, level, Scale(scale.0 * scale.0))
     }
 
+    /// Sums of products of values and plaintexts, one for each row, which has numbers for each value, encoded
+    /// at `scale`: a stage of a chain, as [`sums`](Self::sums).
+    pub fn products(
+        &mut self,
+        values: &[Value],
+        rows: Vec<Vec<Numbers>>,
+        scale: Scale,
+    ) -> Result<Vec<Value>, Error> {
+        const NAME: &str = "sum of products";
+        let (level, before) = self.stage_operands(NAME, values)?;
+        if let Some(row) = rows.iter().find(|row| row.len() != values.len()) {
+            return Err(Error::Length { what: NAME, expected: values.len(), actual: row.len() });
+        }
+        let count = rows.len();
+        let stage = Arc::new(ProductStage { inputs: values.to_vec(), rows, scale });
+        let operation = |row| Operation::Product { stage: stage.clone(), row };
+        self.push_stage(NAME, (0..count).map(operation).collect(), level, Scale(before.0 * scale.0))
+    }
+
     /// The end of a chain: each value relinearised, where it was squared, and divided by the last `rescales`
     /// primes of the level.
     pub fn reduce(&mut self, values: &[Value], rescales: usize) -> Result<Vec<Value>, Error> {
-        const NAME: &str = "reduction";
-        let (level, mut scale) = self.stage_operands(NAME, values)?;
-        if !self.circuit.node(values[0]).operation.is_unreduced() {
-            return Err(Error::Empty { operation: NAME });
+        let (level, scale) = self.end_of_chain("reduction", values, rescales)?;
+        let reduce = |v: &Value| self.push(Operation::Reduce { value: *v, rescales }, level, scale);
+        values.iter().map(reduce).collect()
+    }
+
+    /// The end of a chain that squares, without a key: each value in three parts, divided by the last
+    /// `rescales` primes of the level. Only plaintexts can be added to the results, and they can be outputs.
+    pub fn divide(&mut self, values: &[Value], rescales: usize) -> Result<Vec<Value>, Error> {
+        let (level, scale) = self.end_of_chain("division", values, rescales)?;
+        if self.circuit.parts(values[0]) < 3 {
+            return Err(Error::NotSquared);
         }
-        let below = level.0.checked_sub(rescales).ok_or(Error::NoLevelLeft { operation: NAME })?;
+        let divide = |v: &Value| self.push(Operation::Divide { value: *v, rescales }, level, scale);
+        values.iter().map(divide).collect()
+    }
+
+    /// Level and scale of a chain's last values, divided.
+    fn end_of_chain(
+        &self,
+        name: &'static str,
+        values: &[Value],
+        rescales: usize,
+    ) -> Result<(Level, Scale), Error> {
+        let (level, mut scale) = self.stage_operands(name, values)?;
+        if !self.circuit.node(values[0]).operation.is_unreduced() {
+            return Err(Error::Empty { operation: name });
+        }
+        let below = level.0.checked_sub(rescales).ok_or(Error::NoLevelLeft { operation: name })?;
         for dropped in below..level.0 {
             scale.0 /= self.circuit.parameters.modulus(Level(dropped + 1));
         }
-        self.stage = None;
-        let reduce = |v: &Value| self.push(Operation::Reduce { value: *v, rescales }, Level(below), scale);
-        values.iter().map(reduce).collect()
+        Ok((Level(below), scale))
     }
 
     /// Level and scale of what a stage takes: ciphertexts that agree in both, or all values of the last
@@ -355,7 +394,17 @@ impl Builder {
         self.circuit.nodes.get(value.0).ok_or(Error::Foreign { what: "value", index: value.0, count })
     }
 
+    /// Level and scale of a ciphertext.
     fn typed(&self, value: Value) -> Result<(Level, Scale), Error> {
+        let of_value = self.reduced(value)?;
+        match self.circuit.parts(value) {
+            3 => Err(Error::Unrelinearised { operation: self.node(value)?.operation.name() }),
+            _ => Ok(of_value),
+        }
+    }
+
+    /// Level and scale of a value that is no part of a chain; it may have three parts.
+    fn reduced(&self, value: Value) -> Result<(Level, Scale), Error> {
         let node = self.node(value)?;
         match node.operation.is_unreduced() {
             true => Err(Error::Unreduced { operation: node.operation.name() }),

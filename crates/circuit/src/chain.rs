@@ -2,9 +2,11 @@
 
 use crate::backend::{Backend, Scheme, Stage};
 use crate::circuit::{Circuit, Operation, Value};
-use crate::scalar::Chain;
+use crate::plain::Numbers;
+use crate::scalar::{Chain, ProductStage};
 use crate::{Counts, Error};
-use blindsight_ckks::ScalarRow;
+use blindsight_ckks::{Extension, Level, ScalarRow};
+use blindsight_ring::parallel;
 
 /// A chain, ready to run; `C` is what the scheme made of its stages.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub(crate) struct EncodedChain<C> {
     inputs: Vec<Value>,
     stages: C,
     rescales: usize,
+    /// Whether its values are left in three parts.
+    is_unrelinearised: bool,
     /// What one run of it performs.
     performed: Counts,
 }
@@ -25,6 +29,7 @@ impl<C> EncodedChain<C> {
         let first = &circuit.nodes()[chain.stages[0].clone()];
         let inputs: Vec<Value> = match &first[0].operation {
             Operation::Sum { stage, .. } => stage.inputs.clone(),
+            Operation::Product { stage, .. } => stage.inputs.clone(),
             _ => first.iter().flat_map(|n| n.operation.operands()).collect(),
         };
         let input = circuit.node(inputs[0]);
@@ -35,19 +40,25 @@ impl<C> EncodedChain<C> {
                     let rows = (0..stage.rows.count()).map(|r| stage.rows.row(r)).collect();
                     Stage::Sums(rows, stage.scale)
                 }
+                Operation::Product { stage, .. } => Stage::Products(factors(scheme, stage, input.level)?),
                 _ => Stage::Squares,
             };
             count_stage(&mut performed, &stage, nodes.len());
-            stage
+            Ok(stage)
         });
-        let stages = scheme.chain(inputs.len(), input.level, input.scale, stages)?;
-        let Operation::Reduce { value, rescales } = circuit.nodes()[chain.reduced.start].operation else {
-            unreachable!("a chain ends where its values are reduced")
+        let stages = stages.collect::<Result<Vec<_>, Error>>()?;
+        let stages = scheme.chain(inputs.len(), input.level, input.scale, stages.into_iter())?;
+        let (relinearised, rescales) = match circuit.nodes()[chain.reduced.start].operation {
+            Operation::Reduce { value, rescales } => (circuit.parts(value) > 2, rescales),
+            Operation::Divide { rescales, .. } => (false, rescales),
+            _ => unreachable!("a chain ends where its values are reduced or divided"),
         };
+        let end = &circuit.nodes()[chain.reduced.start].operation;
+        let is_unrelinearised = matches!(end, Operation::Divide { .. });
         let outputs = chain.stages.last().map_or(0, |nodes| nodes.len()) as u64;
-        performed.relinearizations = if circuit.parts(value) > 2 { outputs } else { 0 };
+        performed.relinearizations = if relinearised { outputs } else { 0 };
         performed.rescales = rescales as u64 * outputs;
-        Ok(Self { inputs, stages, rescales, performed })
+        Ok(Self { inputs, stages, rescales, is_unrelinearised, performed })
     }
 
     /// What one run performs.
@@ -60,27 +71,46 @@ impl<C> EncodedChain<C> {
         &self.stages
     }
 
-    /// The reduced values of its end.
+    /// The values of its end.
     pub fn run<'v, S, B>(
         &self,
         backend: &B,
         get: impl Fn(Value) -> &'v S::Ciphertext,
-    ) -> Result<Vec<S::Ciphertext>, Error>
+    ) -> Result<ChainEnd<S>, Error>
     where
         S: Scheme<Chain = C>,
         S::Ciphertext: 'v,
         B: Backend<Scheme = S>,
     {
         let inputs: Vec<&S::Ciphertext> = self.inputs.iter().map(|v| get(*v)).collect();
-        backend.chain(&inputs, &self.stages, self.rescales)
+        Ok(match self.is_unrelinearised {
+            false => ChainEnd::Reduced(backend.chain(&inputs, &self.stages, self.rescales)?),
+            true => ChainEnd::Divided(backend.chain_unrelinearised(&inputs, &self.stages, self.rescales)?),
+        })
     }
 }
 
+/// What a chain ends in.
+pub(crate) enum ChainEnd<S: Scheme> {
+    Reduced(Vec<S::Ciphertext>),
+    Divided(Vec<S::Unrelinearised>),
+}
+
+/// The plaintexts of a stage of products, row by row.
+fn factors<S: Scheme>(scheme: &S, stage: &ProductStage, level: Level) -> Result<Vec<Vec<S::Factor>>, Error> {
+    let factor = |numbers: &Numbers| scheme.factor(&numbers.make(), level, stage.scale, Extension::Plain);
+    stage.rows.iter().map(|row| parallel::map(row.iter(), factor).into_iter().collect()).collect()
+}
+
 /// Counts a stage on so many values.
-fn count_stage(counts: &mut Counts, stage: &Stage, values: usize) {
+fn count_stage<F>(counts: &mut Counts, stage: &Stage<F>, values: usize) {
     match stage {
         Stage::Sums(rows, _) => rows.iter().for_each(|row| count_row(counts, row)),
         Stage::Squares => counts.ciphertext_multiplications += values as u64,
+        Stage::Products(rows) => rows.iter().for_each(|row| {
+            counts.plaintext_multiplications += row.len() as u64;
+            counts.additions += row.len().saturating_sub(1) as u64;
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The circuit itself: a list of nodes in static single assignment, in an order in which they can be
 //! computed.
 
-use crate::sums::SumStage;
+use crate::sums::{ProductStage, SumStage};
 pub use crate::value::{Plain, Value};
 use crate::{Factors, PlainSpec, keys};
 use blindsight_ckks::{GiantOrder, KeyRequirements, Level, Parameters, Rescale, Scale};
@@ -93,12 +93,27 @@ pub enum Operation {
     },
     /// A square, not reduced.
     Square(Value),
+    /// A row of a stage of sums of products with plaintexts; not reduced.
+    Product {
+        /// The stage.
+        stage: Arc<ProductStage>,
+        /// The row.
+        row: usize,
+    },
     /// The end of a chain: the value relinearised, where it was squared, and divided by the last primes of
     /// its level.
     Reduce {
         /// What is reduced.
         value: Value,
         /// By how many primes it is divided.
+        rescales: usize,
+    },
+    /// The end of a chain that squares and needs no key: the value, in three parts as it is, divided by the
+    /// last primes of its level.
+    Divide {
+        /// What is divided.
+        value: Value,
+        /// By how many primes.
         rescales: usize,
     },
 }
@@ -120,7 +135,9 @@ impl Operation {
             Self::DropLevel(..) => "level drop",
             Self::Sum { .. } => "scalar sum",
             Self::Square(_) => "square",
+            Self::Product { .. } => "sum of products",
             Self::Reduce { .. } => "reduction",
+            Self::Divide { .. } => "division",
         }
     }
 
@@ -144,6 +161,7 @@ impl Operation {
             // Its first row reads all that the stage does, so that this is there when a chain begins.
             Self::Sum { stage, row: 0 } => stage.inputs.clone(),
             Self::Sum { stage, row } => stage.terms(*row).map(|(v, _)| v).collect(),
+            Self::Product { stage, .. } => stage.inputs.clone(),
             Self::Add(a, b) | Self::Sub(a, b) | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::AddPlain(v, _)
             | Self::Rotate(v, _)
@@ -151,6 +169,7 @@ impl Operation {
             | Self::DropLevel(v, _)
             | Self::Square(v)
             | Self::Reduce { value: v, .. }
+            | Self::Divide { value: v, .. }
             | Self::RotateAndSum { value: v, .. } => vec![*v],
             Self::Transform { values, .. } => values.clone(),
         }

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::circuit::{Circuit, Node, Operation, Output, Plain, Reading, Value};
 use crate::embedding::Embedding;
 use crate::interpret::{self, Executor, Live};
-use crate::plain::Role;
+use crate::plain::{Numbers, Role};
 use blindsight_ckks::Encoding;
 
 /// The outputs of the circuit for these slots of its inputs: all slots of an output, or the coefficients that
@@ -88,6 +88,15 @@ impl<'a> Clear<'a> {
         Ok(values)
     }
 
+    /// The slots of a factor within a chain.
+    pub fn factor(&self, numbers: &Numbers) -> Result<Vec<f64>, Error> {
+        let (numbers, expected) = (numbers.make(), self.circuit.slots());
+        match numbers.len() {
+            length if length == expected => Ok(numbers),
+            actual => Err(Error::Length { what: "a factor", expected, actual }),
+        }
+    }
+
     /// What an operation gives for operands that `get` looks up and plaintexts that `plain` makes.
     pub fn compute<'v>(
         &self,
@@ -133,8 +142,15 @@ impl<'a> Clear<'a> {
                 sum
             }
             Operation::Square(value) => get(*value).iter().map(|v| v * v).collect(),
+            Operation::Product { stage, row } => {
+                let mut sum = vec![0.0; slots];
+                for (value, numbers) in stage.inputs.iter().zip(&stage.rows[*row]) {
+                    accumulate(&mut sum, &self.factor(numbers)?, get(*value), 0);
+                }
+                sum
+            }
             Operation::Rescale(value) | Operation::DropLevel(value, _) => get(*value).to_vec(),
-            Operation::Reduce { value, .. } => get(*value).to_vec(),
+            Operation::Reduce { value, .. } | Operation::Divide { value, .. } => get(*value).to_vec(),
         })
     }
 }

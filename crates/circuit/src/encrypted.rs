@@ -1,12 +1,12 @@
 //! The encrypted executor: the circuit on ciphertexts.
 
 use crate::backend::{Backend, Scheme};
-use crate::chain::EncodedChain;
-use crate::circuit::{Circuit, GiantStep, Node, Operation};
+use crate::chain::{ChainEnd, EncodedChain};
+use crate::circuit::{Circuit, GiantStep, Node, Operation, Value};
 use crate::interpret::{self, Executor, Live};
 use crate::plaintexts::{OfRun, Plaintexts};
-use crate::{Counts, Error};
-use blindsight_ckks::{Ciphertext, Context, Rescale};
+use crate::{Counts, Error, Plain};
+use blindsight_ckks::{Ciphertext, Context, Rescale, Unrelinearised};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,9 +27,11 @@ impl<S: Scheme> std::fmt::Debug for Program<S> {
 
 /// What a run gave.
 #[derive(Debug)]
-pub struct Run<C = Ciphertext> {
-    /// The outputs, in order.
+pub struct Run<C = Ciphertext, U = Unrelinearised> {
+    /// The outputs that are ciphertexts, in order.
     pub outputs: Vec<C>,
+    /// The outputs that were not relinearised, in order.
+    pub unrelinearised: Vec<U>,
     /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies
     /// below.
     pub counts: Counts,
@@ -95,13 +97,20 @@ impl<S: Scheme> Program<S> {
         &self,
         backend: &B,
         inputs: &[S::Ciphertext],
-    ) -> Result<Run<S::Ciphertext>, Error> {
+    ) -> Result<Run<S::Ciphertext, S::Unrelinearised>, Error> {
         self.check_inputs(inputs)?;
         let plaintexts = self.plaintexts.of_run();
         let mut encrypted =
             Encrypted { program: self, plaintexts, backend, inputs, counts: Counts::default() };
-        let outputs = interpret::run(&self.circuit, &mut encrypted)?;
-        Ok(Run { outputs: outputs.into_iter().map(Cow::into_owned).collect(), counts: encrypted.counts })
+        let computed = interpret::run(&self.circuit, &mut encrypted)?;
+        let mut run = Run { outputs: vec![], unrelinearised: vec![], counts: encrypted.counts };
+        for output in computed {
+            match output {
+                Held::Ciphertext(ciphertext) => run.outputs.push(ciphertext.into_owned()),
+                Held::Unrelinearised(value) => run.unrelinearised.push(value),
+            }
+        }
+        Ok(run)
     }
 
     fn check_inputs(&self, inputs: &[S::Ciphertext]) -> Result<(), Error> {
@@ -129,26 +138,57 @@ struct Encrypted<'a, B: Backend> {
 }
 
 type CiphertextOf<B> = <<B as Backend>::Scheme as Scheme>::Ciphertext;
+type UnrelinearisedOf<B> = <<B as Backend>::Scheme as Scheme>::Unrelinearised;
+
+/// A value while a circuit runs.
+#[derive(Clone)]
+enum Held<'a, C: Clone, U> {
+    Ciphertext(Cow<'a, C>),
+    Unrelinearised(U),
+}
+
+type HeldBy<'a, B> = Held<'a, CiphertextOf<B>, UnrelinearisedOf<B>>;
+
+impl<'a, C: Clone, U> Held<'a, C, U> {
+    /// The ciphertext, where an operation takes no other value: the builder has seen to it.
+    fn ciphertext(&self) -> &C {
+        match self {
+            Self::Ciphertext(ciphertext) => ciphertext,
+            Self::Unrelinearised(_) => unreachable!("only a plaintext is added to what has three parts"),
+        }
+    }
+
+    fn into_ciphertext(self) -> C {
+        match self {
+            Self::Ciphertext(ciphertext) => ciphertext.into_owned(),
+            Self::Unrelinearised(_) => unreachable!("only a plaintext is added to what has three parts"),
+        }
+    }
+}
 
 impl<'a, B: Backend> Executor for Encrypted<'a, B> {
-    type Value = Cow<'a, CiphertextOf<B>>;
+    type Value = HeldBy<'a, B>;
 
     fn input(&mut self, index: usize, _node: &Node) -> Result<Self::Value, Error> {
-        Ok(Cow::Borrowed(&self.inputs[index]))
+        Ok(Held::Ciphertext(Cow::Borrowed(&self.inputs[index])))
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
         self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
         let value = self.compute(&node.operation, values)?;
         self.plaintexts.release(&node.operation);
-        Ok(Cow::Owned(value))
+        Ok(value)
     }
 
     fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
         let Some(chain) = self.program.chains.get(&start) else { return Ok(None) };
         self.counts += chain.performed();
-        let reduced = chain.run(self.backend, |v| values.get(v).as_ref())?;
-        Ok(Some(reduced.into_iter().map(Cow::Owned).collect()))
+        Ok(Some(match chain.run(self.backend, |v| values.get(v).ciphertext())? {
+            ChainEnd::Reduced(values) => {
+                values.into_iter().map(|value| Held::Ciphertext(Cow::Owned(value))).collect()
+            }
+            ChainEnd::Divided(values) => values.into_iter().map(Held::Unrelinearised).collect(),
+        }))
     }
 }
 
@@ -156,38 +196,54 @@ impl<'a, B: Backend> Encrypted<'a, B> {
     fn compute(
         &mut self,
         operation: &Operation,
-        values: &mut Live<Cow<'a, CiphertextOf<B>>>,
-    ) -> Result<CiphertextOf<B>, Error> {
+        values: &mut Live<HeldBy<'a, B>>,
+    ) -> Result<HeldBy<'a, B>, Error> {
         self.counts += performed(operation);
+        if let Operation::AddPlain(value, plain) = operation {
+            return self.add_plain(values.take(*value), *plain);
+        }
+        let get = |v: Value| values.get(v).ciphertext();
         let (plaintexts, backend) = (&self.plaintexts, self.backend);
-        Ok(match operation {
+        let computed = match operation {
             Operation::Input => unreachable!("inputs are given, not computed"),
-            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {
+            Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => {
                 unreachable!("a chain is computed as a whole")
             }
+            Operation::Reduce { .. } | Operation::Divide { .. } => {
+                unreachable!("a chain is computed as a whole")
+            }
+            Operation::AddPlain(..) => unreachable!("added above, whatever to"),
             Operation::Dot { terms, rescale } => {
-                let pairs = terms.iter().map(|(v, p)| (values.get(*v).as_ref(), plaintexts.factor(*p)));
+                let pairs = terms.iter().map(|(v, p)| (get(*v), plaintexts.factor(*p)));
                 backend.dot(&pairs.collect::<Vec<_>>(), *rescale)?
             }
-            Operation::Add(a, b) => backend.add(values.get(*a), values.get(*b))?,
-            Operation::Sub(a, b) => backend.sub(values.get(*a), values.get(*b))?,
-            Operation::AddPlain(value, plain) => {
-                backend.add_plain(values.take(*value).into_owned(), plaintexts.summand(*plain))?
-            }
-            Operation::Multiply { a, b, rescale } => {
-                backend.multiply(values.get(*a), values.get(*b), *rescale)?
-            }
-            Operation::Rotate(value, steps) => backend.rotate(values.get(*value), *steps)?,
+            Operation::Add(a, b) => backend.add(get(*a), get(*b))?,
+            Operation::Sub(a, b) => backend.sub(get(*a), get(*b))?,
+            Operation::Multiply { a, b, rescale } => backend.multiply(get(*a), get(*b), *rescale)?,
+            Operation::Rotate(value, steps) => backend.rotate(get(*value), *steps)?,
             Operation::Transform { values: inputs, giant_steps, order, rescale } => {
-                let inputs: Vec<_> = inputs.iter().map(|v| values.get(*v).as_ref()).collect();
+                let inputs: Vec<_> = inputs.iter().map(|v| get(*v)).collect();
                 backend.transform(&inputs, giant_steps, |plain| plaintexts.factor(plain), *order, *rescale)?
             }
             Operation::RotateAndSum { value, stages, rescale } => {
-                backend.rotate_and_sum(values.take(*value).into_owned(), stages, *rescale)?
+                backend.rotate_and_sum(values.take(*value).into_ciphertext(), stages, *rescale)?
             }
-            Operation::Rescale(value) => backend.rescale(values.take(*value).into_owned())?,
+            Operation::Rescale(value) => backend.rescale(values.take(*value).into_ciphertext())?,
             Operation::DropLevel(value, level) => {
-                backend.drop_level(values.take(*value).into_owned(), *level)?
+                backend.drop_level(values.take(*value).into_ciphertext(), *level)?
+            }
+        };
+        Ok(Held::Ciphertext(Cow::Owned(computed)))
+    }
+
+    fn add_plain(&self, value: HeldBy<'a, B>, plain: Plain) -> Result<HeldBy<'a, B>, Error> {
+        let summand = self.plaintexts.summand(plain);
+        Ok(match value {
+            Held::Ciphertext(ciphertext) => {
+                Held::Ciphertext(Cow::Owned(self.backend.add_plain(ciphertext.into_owned(), summand)?))
+            }
+            Held::Unrelinearised(value) => {
+                Held::Unrelinearised(self.backend.add_plain_unrelinearised(value, summand)?)
             }
         })
     }
@@ -199,7 +255,8 @@ fn performed(operation: &Operation) -> Counts {
     let mut counts = Counts::default();
     match operation {
         Operation::Input | Operation::DropLevel(..) => {}
-        Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => {}
+        Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => {}
+        Operation::Reduce { .. } | Operation::Divide { .. } => {}
         Operation::Dot { terms, rescale } => {
             count_products(&mut counts, terms.len());
             count_rescale(&mut counts, *rescale);

@@ -58,6 +58,17 @@ pub enum Error {
         /// The operation whose result it is, or that was given a part of a stage.
         operation: &'static str,
     },
+    /// A value that was not relinearised where a ciphertext is needed.
+    #[error(
+        "the result of a {operation} is not relinearised: nothing but a plaintext can be added to it, and it can be read"
+    )]
+    Unrelinearised {
+        /// The operation whose result it is.
+        operation: &'static str,
+    },
+    /// A chain without a square that is to end in three parts.
+    #[error("values of two parts need no relinearisation: reduce them")]
+    NotSquared,
     /// A term of a linear transform that reads a value that is not there.
     #[error("a term of a linear transform reads input {input}: expected less than the {count} values given")]
     TermInput {

@@ -28,9 +28,9 @@ fn relinearises(circuit: &Circuit, operation: &Operation) -> bool {
         | Operation::Transform { .. }
         | Operation::RotateAndSum { .. } => false,
         Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) | Operation::Rotate(..) => false,
-        Operation::Rescale(_) | Operation::DropLevel(..) | Operation::Sum { .. } | Operation::Square(_) => {
-            false
-        }
+        Operation::Rescale(_) | Operation::DropLevel(..) => false,
+        Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => false,
+        Operation::Divide { .. } => false,
     }
 }
 
@@ -47,6 +47,7 @@ fn rotations(operation: &Operation) -> Vec<usize> {
         Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => vec![],
         Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => vec![],
         Operation::Rescale(_) | Operation::DropLevel(..) => vec![],
-        Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => vec![],
+        Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => vec![],
+        Operation::Reduce { .. } | Operation::Divide { .. } => vec![],
     }
 }

@@ -14,7 +14,7 @@ use crate::circuit::{Circuit, GiantStep, Node, Operation, Output, Plain, Reading
 use crate::clear::{Clear, accumulate, rotate_and_sum_stage};
 use crate::interpret::{self, Executor, Live};
 use crate::plain::Role;
-use crate::scalar::SumStage;
+use crate::scalar::{ProductStage, SumStage};
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::pointwise::rounded_weight;
 use blindsight_ckks::{Rescale, Scale};
@@ -108,6 +108,29 @@ impl Lanes<'_> {
         Ok((sums, mean_squares))
     }
 
+    /// A row of products within a chain, in all lanes.
+    fn row(
+        &mut self,
+        stage: &ProductStage,
+        row: usize,
+        values: &Live<Vec<Vec<f64>>>,
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        let clear = self.checked.clear;
+        let (mut sums, mut roundings) =
+            (vec![vec![0.0; clear.slots()]; 1 + self.noisy.len()], vec![0.0; clear.slots()]);
+        let rounding = noise::rounding(self.checked.circuit.parameters()) / stage.scale.0.powi(2);
+        for (value, numbers) in stage.inputs.iter().zip(&stage.rows[row]) {
+            let (factor, lanes) = (clear.factor(numbers)?, values.get(*value));
+            sums.iter_mut().zip(lanes).for_each(|(sum, lane)| accumulate(sum, &factor, lane, 0));
+            add_squares(&mut roundings, rounding, &lanes[0], 0);
+        }
+        for (noisy, sum) in self.noisy.iter_mut().zip(&mut sums[1..]) {
+            let slots = sum.iter_mut().zip(&roundings);
+            slots.for_each(|(z, variance)| *z += variance.sqrt() * noisy.random.next());
+        }
+        Ok(sums)
+    }
+
     /// An operation that is a sum of products with plaintexts; `None` for any other.
     fn products<'v>(
         operation: &Operation,
@@ -173,6 +196,9 @@ impl Executor for Lanes<'_> {
                 noisy.add_own(node, sum, &mean_squares);
             }
             return Ok(sums);
+        }
+        if let Operation::Product { stage, row } = &node.operation {
+            return self.row(stage, *row, values);
         }
         let exact = self.checked.clear.compute(
             &node.operation,
@@ -366,10 +392,15 @@ impl Noisy<'_> {
                 self.add_division(slots, node.scale);
             }
             Operation::Reduce { value, rescales } => self.reduce(*value, *rescales, slots),
+            Operation::Divide { rescales: 0, .. } => {}
+            Operation::Divide { .. } => {
+                let variance = noise::division_unrelinearised(self.circuit.parameters());
+                self.random.add_error(slots, variance, node.scale);
+            }
             Operation::Dot { rescale: Rescale::Yes, .. } | Operation::Rescale(_) => {
                 self.add_division(slots, node.scale);
             }
-            Operation::RotateAndSum { .. } | Operation::Sum { .. } => {
+            Operation::RotateAndSum { .. } | Operation::Sum { .. } | Operation::Product { .. } => {
                 unreachable!("its errors are made while it is computed")
             }
             Operation::Input => unreachable!("a fresh error is the input's"),
@@ -435,9 +466,11 @@ fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
         let handed_on = match node.operation {
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => read[index].clone(),
             Operation::Rescale(..) | Operation::DropLevel(..) => read[index].clone(),
+            Operation::Divide { .. } => read[index].clone(),
             Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => None,
             Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => None,
-            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => None,
+            Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => None,
+            Operation::Reduce { .. } => None,
         };
         node.operation.operands().iter().for_each(|v| readings[v.index()].push(handed_on.clone()));
     }

@@ -1,19 +1,21 @@
-//! Chains of scalar sums and squares: what a circuit computes for many values at once, without a rotation.
+//! Chains of scalar sums, squares and products with plaintexts: what a circuit computes for many values at
+//! once, without a rotation.
 //!
-//! A chain begins at ciphertexts and goes through *stages*: sums of scalar multiples, or squares, of all
-//! values of the stage before. It ends where its last values are *reduced*: relinearised, if they were
-//! squared, and rescaled. Nodes of a chain stand one after the other, so that an executor may compute them
+//! A chain begins at ciphertexts and goes through *stages*: sums of scalar multiples, squares, or sums of
+//! products with plaintexts, of all values of the stage before. It ends where its last values are *reduced*:
+//! relinearised, if they were squared, and rescaled; or *divided*: left in three parts, which takes no key,
+//! and rescaled. Nodes of a chain stand one after the other, so that an executor may compute them
 //! together; what lies between is no ciphertext and no other operation takes it.
 
 use crate::circuit::{Circuit, Node, Operation, Value};
-pub use crate::sums::{ScalarRows, SumStage};
+pub use crate::sums::{ProductStage, ScalarRows, SumStage};
 use std::ops::Range;
 use std::sync::Arc;
 
 impl Operation {
     /// Whether the result is an unreduced value of a chain.
     pub(crate) const fn is_unreduced(&self) -> bool {
-        matches!(self, Self::Sum { .. } | Self::Square(_))
+        matches!(self, Self::Sum { .. } | Self::Square(_) | Self::Product { .. })
     }
 }
 
@@ -25,7 +27,8 @@ pub(crate) struct Chain {
 }
 
 impl Circuit {
-    /// The chain that begins at a node: stages that follow each other, up to the nodes that reduce the last.
+    /// The chain that begins at a node: stages that follow each other, up to the nodes that reduce or divide
+    /// the last.
     pub(crate) fn chain_at(&self, start: usize) -> Option<Chain> {
         let nodes = &self.nodes;
         let begins = start == 0 || !nodes[start - 1].operation.is_unreduced();
@@ -38,16 +41,18 @@ impl Circuit {
             stages.push(at..end);
             at = end;
         }
-        let reduced =
-            nodes[at..].iter().take_while(|n| matches!(n.operation, Operation::Reduce { .. })).count();
+        let ends = |n: &&Node| matches!(n.operation, Operation::Reduce { .. } | Operation::Divide { .. });
+        let reduced = nodes[at..].iter().take_while(ends).count();
         (reduced > 0).then_some(Chain { stages, reduced: at..at + reduced })
     }
 
-    /// How many polynomials a value consists of: three after a square, until it is reduced.
+    /// How many polynomials a value consists of: three after a square, until it is relinearised.
     pub(crate) fn parts(&self, value: Value) -> usize {
         match &self.node(value).operation {
-            Operation::Square(_) => 3,
+            Operation::Square(_) | Operation::Divide { .. } => 3,
             Operation::Sum { stage, .. } => self.parts(stage.inputs[0]),
+            Operation::Product { stage, .. } => self.parts(stage.inputs[0]),
+            Operation::AddPlain(value, _) => self.parts(*value),
             _ => 2,
         }
     }
@@ -56,11 +61,12 @@ impl Circuit {
     pub fn is_slotwise(&self) -> bool {
         let slotwise = |n: &Node| match n.operation {
             Operation::Input | Operation::Multiply { .. } | Operation::Add(..) | Operation::Sub(..) => true,
-            Operation::Sum { .. } | Operation::Square(_) | Operation::Reduce { .. } => true,
+            Operation::Sum { .. } | Operation::Square(_) => true,
+            Operation::Reduce { .. } | Operation::Divide { .. } => true,
             Operation::Rescale(_) | Operation::DropLevel(..) => true,
             Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => false,
             // Plaintexts are made for all slots.
-            Operation::Dot { .. } | Operation::AddPlain(..) => false,
+            Operation::Dot { .. } | Operation::Product { .. } | Operation::AddPlain(..) => false,
         };
         let read = |o: &crate::Output| o.reading == crate::Reading::Slots;
         self.nodes.iter().all(slotwise) && self.outputs.iter().all(read)
@@ -73,18 +79,26 @@ impl Circuit {
     }
 
     fn stage_bytes(&self, nodes: Range<usize>) -> usize {
-        let Node { operation: Operation::Sum { stage, .. }, level, .. } = &self.nodes[nodes.start] else {
-            return 0;
-        };
-        let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
-        let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
-        blindsight_ckks::pointwise::sum_bytes(&pattern, self.parameters.limbs(*level))
+        let Node { operation, level, .. } = &self.nodes[nodes.start];
+        let limbs = self.parameters.limbs(*level);
+        match operation {
+            Operation::Sum { stage, .. } => {
+                let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
+                let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
+                blindsight_ckks::pointwise::sum_bytes(&pattern, limbs)
+            }
+            Operation::Product { stage, .. } => {
+                stage.rows.len() * stage.inputs.len() * limbs * self.slots() * size_of::<u32>()
+            }
+            _ => 0,
+        }
     }
 }
 
 fn same_stage(a: &Node, b: &Node) -> bool {
     match (&a.operation, &b.operation) {
         (Operation::Sum { stage: a, .. }, Operation::Sum { stage: b, .. }) => Arc::ptr_eq(a, b),
+        (Operation::Product { stage: a, .. }, Operation::Product { stage: b, .. }) => Arc::ptr_eq(a, b),
         (Operation::Square(_), Operation::Square(_)) => true,
         _ => false,
     }

@@ -1,5 +1,6 @@
-//! Stages of scalar sums: what the nodes of one share.
+//! Stages of chains: what the nodes of one share.
 
+use crate::plain::Numbers;
 use crate::value::Value;
 use blindsight_ckks::{ScalarRow, Scale};
 use std::sync::Arc;
@@ -62,3 +63,23 @@ impl SumStage {
         self.rows.row(row).terms.into_iter().map(|(at, weight)| (self.inputs[at as usize], weight))
     }
 }
+
+/// A stage of sums of products with plaintexts: what its nodes share.
+#[derive(Debug)]
+pub struct ProductStage {
+    /// The values that rows are over.
+    pub inputs: Vec<Value>,
+    /// For each row what multiplies each input.
+    pub rows: Vec<Vec<Numbers>>,
+    /// The scale that these are encoded at.
+    pub scale: Scale,
+}
+
+/// The same stage, not an equal one: weights are not compared.
+impl PartialEq for ProductStage {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for ProductStage {}

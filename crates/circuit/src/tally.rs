@@ -16,12 +16,19 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
         let begins = *row == 0 && !circuit.node(stage.inputs[0]).operation.is_unreduced();
         return if begins { sum + tally.gather(stage.inputs.len()) } else { sum };
     }
+    if let Operation::Product { stage, row } = &node.operation {
+        let tally = Tally::new(circuit.parameters(), node.level);
+        let row_counts = tally.products(stage.inputs.len(), circuit.parts(stage.inputs[0]) as u64);
+        let begins = *row == 0 && !circuit.node(stage.inputs[0]).operation.is_unreduced();
+        return if begins { row_counts + tally.gather(stage.inputs.len()) } else { row_counts };
+    }
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
     let tally = Tally::new(circuit.parameters(), circuit.node(operand).level);
     match &node.operation {
-        Operation::Input | Operation::Sum { .. } => Counts::default(),
+        Operation::Input | Operation::Sum { .. } | Operation::Product { .. } => Counts::default(),
         Operation::Square(_) => tally.square(),
         Operation::Reduce { rescales, .. } => tally.reduce(circuit.parts(operand) > 2, *rescales),
+        Operation::Divide { rescales, .. } => tally.divide_parts(*rescales),
         Operation::Dot { terms, rescale } => {
             tally.dot(terms.iter().map(|(_, plain)| circuit.factors(*plain)).sum(), *rescale)
         }
@@ -187,6 +194,26 @@ impl<'a> Tally<'a> {
         let additions = products.saturating_sub(1) + u64::from(products > 0 && row.constant != 0.0);
         let work = Work { scalar_products: products * parts * self.limbs, ..Work::default() };
         Counts { plaintext_multiplications: products, additions, work, ..Counts::default() }
+    }
+
+    /// A row of products of a chain: of three parts the third is computed twice.
+    pub fn products(&self, terms: usize, parts: u64) -> Counts {
+        let (terms, pairs) = (terms as u64, parts.div_ceil(2));
+        let work = Work {
+            multiply_accumulates: 2 * pairs * terms * self.limbs,
+            streamed: terms * self.limbs,
+            ..Work::default()
+        };
+        let additions = terms.saturating_sub(1);
+        Counts { plaintext_multiplications: terms, additions, work, ..Counts::default() }
+    }
+
+    /// The end of a chain in three parts, divided by so many primes at once.
+    pub fn divide_parts(&self, rescales: usize) -> Counts {
+        let dropped = rescales as u64 * self.dropped;
+        let work =
+            if rescales > 0 { self.division(3, dropped, self.limbs - dropped) } else { Work::default() };
+        Counts { rescales: rescales as u64, work, ..Counts::default() }
     }
 
     /// Reading the ciphertexts that a chain begins at.

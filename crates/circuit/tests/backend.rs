@@ -18,9 +18,10 @@ type Vector = Vec<f64>;
 
 impl Scheme for Slots {
     type Ciphertext = Vector;
+    type Unrelinearised = Vector;
     type Factor = Vector;
     type Summand = Vector;
-    type Chain = Vec<Stage>;
+    type Chain = Vec<Stage<Vector>>;
 
     fn level_and_scale(_: &Vector) -> (Level, Scale) {
         (Level(5), SCALE)
@@ -40,8 +41,8 @@ impl Scheme for Slots {
         _: usize,
         _: Level,
         _: Scale,
-        stages: impl Iterator<Item = Stage>,
-    ) -> Result<Vec<Stage>, Error> {
+        stages: impl Iterator<Item = Stage<Vector>>,
+    ) -> Result<Vec<Stage<Vector>>, Error> {
         Ok(stages.collect())
     }
 
@@ -53,7 +54,7 @@ impl Scheme for Slots {
         size_of_val(&summand[..])
     }
 
-    fn chain_bytes(_: &Vec<Stage>) -> usize {
+    fn chain_bytes(_: &Vec<Stage<Vector>>) -> usize {
         0
     }
 }
@@ -135,15 +136,32 @@ impl Backend for Slots {
         Ok(a)
     }
 
-    fn chain(&self, inputs: &[&Vector], chain: &Vec<Stage>, _: usize) -> Result<Vec<Vector>, Error> {
+    fn chain(&self, inputs: &[&Vector], chain: &Vec<Stage<Vector>>, _: usize) -> Result<Vec<Vector>, Error> {
         let mut values: Vec<Vector> = inputs.iter().map(|v| v.to_vec()).collect();
         for stage in chain {
             values = match stage {
                 Stage::Sums(rows, _) => rows.iter().map(|row| sum(&values, row)).collect(),
                 Stage::Squares => values.iter().map(|v| zip(v, v, |a, b| a * b)).collect(),
+                Stage::Products(rows) => {
+                    let product = |(value, factor): (&Vector, &Vector)| zip(value, factor, |a, b| a * b);
+                    rows.iter().map(|row| total(values.iter().zip(row).map(product))).collect()
+                }
             };
         }
         Ok(values)
+    }
+
+    fn chain_unrelinearised(
+        &self,
+        inputs: &[&Vector],
+        chain: &Vec<Stage<Vector>>,
+        rescales: usize,
+    ) -> Result<Vec<Vector>, Error> {
+        Backend::chain(self, inputs, chain, rescales)
+    }
+
+    fn add_plain_unrelinearised(&self, a: Vector, summand: &Vector) -> Result<Vector, Error> {
+        self.add_plain(a, summand)
     }
 }
 
@@ -185,23 +203,32 @@ fn circuit() -> Result<Circuit, Error> {
     let reduced = b.reduce(&sums, 1)?;
     let product = b.multiply(reduced[0], reduced[1], Rescale::Yes)?;
     let value = b.drop_level(product, Level(0))?;
-    builder.finish(vec![Output { value, reading: Reading::Slots }])
+    let squares = b.squares(&[v, u])?;
+    let factors = vec![[6, 7].map(|seed| Numbers::new(move || numbers(seed))).to_vec()];
+    let products = b.products(&squares, factors, Scale(128.0))?;
+    let divided = b.divide(&products, 1)?;
+    let unrelinearised = b.add_plain(divided[0], Encoding::Slots, Numbers::new(|| numbers(8)))?;
+    let output = |value| Output { value, reading: Reading::Slots };
+    builder.finish(vec![output(value), output(unrelinearised)])
 }
 
 #[test]
 fn a_backend_of_plain_slots_gives_the_clear_run() {
     let (circuit, inputs) = (circuit().unwrap(), [numbers(7), numbers(8)]);
     let program = Program::encode_by(circuit.clone(), &Slots).unwrap();
-    assert_eq!(program.bytes(), 5 * SLOTS * size_of::<f64>());
+    assert_eq!(program.bytes(), 6 * SLOTS * size_of::<f64>());
     let run = program.run(&Slots, &inputs).unwrap();
     let expected = clear::run(&circuit, &inputs).unwrap();
-    for (value, expected) in run.outputs[0].iter().zip(&expected[0]) {
+    let computed = run.outputs.iter().chain(&run.unrelinearised).flatten();
+    assert_eq!([run.outputs.len(), run.unrelinearised.len()], [1, 1]);
+    for (value, expected) in computed.zip(expected.iter().flatten()) {
         assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
     }
     // Whenever plaintexts are encoded, they are the same.
     let at_use = Program::encode_at_use(circuit, &Slots).unwrap();
     assert_eq!(at_use.bytes(), 0);
     for _ in 0..2 {
-        assert_eq!(at_use.run(&Slots, &inputs).unwrap().outputs, run.outputs);
+        let again = at_use.run(&Slots, &inputs).unwrap();
+        assert_eq!((again.outputs, again.unrelinearised), (run.outputs.clone(), run.unrelinearised.clone()));
     }
 }

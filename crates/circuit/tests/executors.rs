@@ -590,3 +590,81 @@ fn factors_that_repeat_are_smaller() {
         assert_eq!(errors, [(); 2].map(|()| Error::Repeats { expected: 2 }));
     }
 }
+
+/// Sums, squares and products on three inputs, divided by all primes, and a plaintext added: no key.
+fn without_keys(b: &mut Builder) -> Result<Vec<Value>, Error> {
+    let inputs = (0..3).map(|_| b.input(Level(3), INPUT_SCALE)).collect::<Result<Vec<_>, _>>()?;
+    let sums = b.sums(&inputs, rows(2, 3, 5), Scale(1024.0))?;
+    let squares = b.squares(&sums)?;
+    let factors = |row: u64| vec![constant(40 + row), constant(50 + row)];
+    let products = b.products(&squares, vec![factors(0), factors(1)], Scale(2f64.powi(20)))?;
+    let divided = b.divide(&products, 3)?;
+    let bias = |b: &mut Builder, v| b.add_plain(v, Encoding::Coefficients, Numbers::new(|| vec![0.5; 3]));
+    divided.into_iter().map(|value| bias(b, value)).collect()
+}
+
+#[test]
+fn a_chain_without_keys_agrees_with_the_clear_run() {
+    let mut b = builder();
+    let values = without_keys(&mut b).unwrap();
+    let reading = || Reading::Coefficients(READ.to_vec());
+    let outputs = values.into_iter().map(|value| Output { value, reading: reading() }).collect();
+    let circuit = b.finish(outputs).unwrap();
+    assert_eq!(circuit.keys(), blindsight_ckks::KeyRequirements::default());
+    let inputs = [numbers(1), numbers(2), numbers(3)];
+    let (expected, predicted) = (clear::run(&circuit, &inputs).unwrap(), predict(&circuit, &inputs).unwrap());
+    let (mut squares, mut count) = (0.0, 0);
+    for seed in 0..40 {
+        let mut machine = Machine::new(&circuit, seed);
+        let ciphertexts = inputs.each_ref().map(|slots| machine.encrypt(slots, Level(3)));
+        let program = Program::encode(circuit.clone(), &machine.context).unwrap();
+        assert!(program.bytes() as u64 <= 2 * 2 * 4 * (DEGREE * 4) as u64 + 2048);
+        let evaluator = Evaluator::new(&machine.context, &machine.keys);
+        let before = blindsight_ring::kernels::transforms();
+        let run = program.run(&evaluator, &ciphertexts).unwrap();
+        let replies: Vec<_> =
+            run.unrelinearised.iter().map(|v| evaluator.reply_unrelinearised(v, &READ).unwrap()).collect();
+        let computed = blindsight_ring::kernels::transforms() - before;
+        let dry = dry_run(&circuit).totals;
+        assert_eq!(dry.work.ntts, computed);
+        assert_eq!(Counts { work: Work::default(), ..dry }, run.counts);
+        assert!(run.outputs.is_empty() && run.unrelinearised.len() == 2);
+        let at_use = Program::encode_at_use(circuit.clone(), &machine.context).unwrap();
+        assert!(at_use.run(&evaluator, &ciphertexts).unwrap().unrelinearised == run.unrelinearised);
+        for (reply, expected) in replies.iter().zip(&expected) {
+            let read = machine.secret.decrypt_reply(&machine.context, reply, &READ);
+            let errors = read.iter().zip(expected).map(|(x, y)| (x - y).powi(2));
+            (squares, count) = (squares + errors.sum::<f64>(), count + READ.len());
+        }
+    }
+    let measured = (squares / count as f64).sqrt();
+    let ratio = measured / (predicted[0].deviation().hypot(predicted[1].deviation()) / 2f64.sqrt());
+    assert!((0.7..1.4).contains(&ratio), "{ratio} times the predicted error of {predicted:?}");
+}
+
+#[test]
+fn what_was_not_relinearised_is_taken_by_nothing_but_plaintexts() {
+    let mut b = builder();
+    let value = without_keys(&mut b).unwrap()[0];
+    let refused = |result: Result<Value, Error>| {
+        assert!(matches!(result, Err(Error::Unrelinearised { .. })), "{result:?}");
+    };
+    refused(b.add(value, value));
+    refused(b.sub(value, value));
+    refused(b.multiply(value, value, Rescale::No));
+    refused(b.rotate(value, 1));
+    refused(b.rotate_and_sum(value, vec![vec![1]], Rescale::No));
+    refused(b.rescale(value));
+    refused(b.drop_level(value, Level(0)));
+    refused(b.squares(&[value]).map(|v| v[0]));
+    refused(b.sums(&[value], rows(1, 1, 1), Scale(2.0)).map(|v| v[0]));
+    let plain = b.plain(Role::Factor, Level(0), Scale(2.0), constant(1)).unwrap();
+    refused(b.dot(vec![(value, plain)], Rescale::No));
+    let input = b.input(Level(3), INPUT_SCALE).unwrap();
+    let sums = b.sums(&[input], rows(1, 1, 1), Scale(2.0)).unwrap();
+    assert_eq!(b.divide(&sums, 1), Err(Error::NotSquared));
+    let squares = b.squares(&sums).unwrap();
+    assert_eq!(b.divide(&squares, 4), Err(Error::NoLevelLeft { operation: "division" }));
+    let length = b.products(&squares, vec![vec![]], Scale(2.0));
+    assert!(matches!(length, Err(Error::Length { expected: 1, actual: 0, .. })), "{length:?}");
+}

@@ -4,7 +4,7 @@
 //! `x_j w_j` over 8192 slots, `x` the client's secret, `w` the server's, with one product and no rotation,
 //! and looks at what travels.
 
-use blindsight_ckks::wire::{self, Expected, Header, Kind, Length};
+use blindsight_ckks::wire::{self, Expected, Header, Kind, Length, ReplyShape};
 use blindsight_ckks::{
     Context, EvaluationKeys, Evaluator, Extension, Level, ParametersLiteral, Randomness, Rescale, Scale,
     SecretKey,
@@ -16,6 +16,7 @@ const LEVEL: Level = Level(1);
 const SCALE: Scale = Scale(67_108_864.0);
 /// What the server sends back of the result: its constant coefficient.
 const COEFFICIENTS: [usize; 1] = [0];
+const SHAPE: ReplyShape = ReplyShape::of_one(COEFFICIENTS.len());
 /// The digest of the plan that both sides hold, and the client's key: files carry both, so that nobody
 /// decrypts the wrong thing.
 const PLAN: [u8; 32] = [7; 32];
@@ -60,10 +61,10 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     //
     // It knows from the plan how long the reply must be, at which scale, and which coefficients it carries;
     // nothing is read from the bytes that could be known beforehand.
-    let length = Length::Exactly(wire::reply_bytes(context.parameters(), COEFFICIENTS.len()));
+    let length = Length::Exactly(wire::reply_bytes(context.parameters(), SHAPE));
     let expected = Expected { kind: Kind::Reply, plan: Some(PLAN), key: Some(key_id), length };
     let (_, payload) = wire::open(&response[..], &expected)?;
-    let reply = wire::read_replies(&context, &payload, 1, COEFFICIENTS.len(), SCALE)?.remove(0);
+    let reply = wire::read_replies(&context, &payload, SHAPE, SCALE)?.remove(0);
     let mean = secret.decrypt_reply(&context, &reply, &COEFFICIENTS)[0];
     let truth = x.iter().zip(&w).map(|(x, w)| x * w).sum::<f64>() / 8192.0;
     println!("mean product: {mean:.7}, in the clear {truth:.7}");

@@ -28,6 +28,47 @@ impl Ciphertext {
     }
 }
 
+/// An encryption `(c_0, c_1, c_2)` that was not relinearised: `c_0 + c_1 s + c_2 s^2 = m + e`, in value form.
+///
+/// What a circuit without keys ends in: nothing but a plaintext can be added to it, and nothing else takes
+/// it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unrelinearised {
+    pub(crate) parts: [Poly<Values>; 3],
+    pub(crate) level: Level,
+    pub(crate) scale: Scale,
+}
+
+impl Unrelinearised {
+    /// How many rescales it has left.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+    /// The scale of its message.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+}
+
+/// How many polynomials an encryption has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Those of a [`Ciphertext`].
+    Two,
+    /// Those of an [`Unrelinearised`] one.
+    Three,
+}
+
+impl Parts {
+    /// The parts that a reply carries whole: all but the first.
+    pub(crate) const fn whole(self) -> usize {
+        match self {
+            Self::Two => 1,
+            Self::Three => 2,
+        }
+    }
+}
+
 /// A fresh symmetric encryption whose uniform half is still its seed: half the bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeededCiphertext {
@@ -55,7 +96,8 @@ impl SeededCiphertext {
     }
 }
 
-/// What the server sends back: at level 0, the whole of `c_1` and chosen coefficients of `c_0`.
+/// What the server sends back: at level 0, chosen coefficients of `c_0`, and the whole of `c_1`, and of `c_2`
+/// where there is one.
 ///
 /// Only those coefficients of the message can be decrypted; every other one is hidden by the missing
 /// coefficient of `c_0`.
@@ -63,7 +105,8 @@ impl SeededCiphertext {
 pub struct Reply {
     /// For each prime the words of those coefficients.
     pub(crate) c0: Vec<Vec<u32>>,
-    pub(crate) c1: Poly<Values>,
+    /// `c_1`; `c_1` and `c_2`.
+    pub(crate) whole: Vec<Poly<Values>>,
     pub(crate) scale: Scale,
 }
 

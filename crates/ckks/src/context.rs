@@ -35,7 +35,8 @@ struct LevelTables {
     plain: Basis,
     extended: Basis,
     digits: Vec<Conversion>,
-    mod_down: Division,
+    /// None without special primes.
+    mod_down: Option<Division>,
     rescale: Option<Division>,
     /// Both at once.
     mod_down_rescale: Option<Division>,
@@ -91,12 +92,18 @@ impl Context {
         &self.levels[level.0].digits[digit]
     }
 
-    pub(crate) fn mod_down(&self, level: Level) -> &Division {
-        &self.levels[level.0].mod_down
+    pub(crate) fn mod_down(&self, level: Level) -> Result<&Division, Error> {
+        self.levels[level.0].mod_down.as_ref().ok_or(Error::NoSpecialPrimes)
     }
 
     pub(crate) fn rescale(&self, level: Level) -> Result<&Division, Error> {
         self.levels[level.0].rescale.as_ref().ok_or(Error::NoLevelLeft)
+    }
+
+    /// The division by the last primes that leads from a level to one below it.
+    pub(crate) fn division(&self, from: Level, to: Level) -> Division {
+        let [from, to] = [from, to].map(|level| self.basis(level));
+        Division::new(from, from.len() - to.len())
     }
 
     pub(crate) fn mod_down_rescale(&self, level: Level) -> Result<&Division, Error> {
@@ -159,7 +166,7 @@ impl LevelTables {
         let special_product = plain.moduli().map(|m| m.scalar(product(parameters.special(), m)));
         Self {
             digits: (0..parameters.digits(level)).map(digit).collect(),
-            mod_down: Division::new(&extended, special),
+            mod_down: (special > 0).then(|| Division::new(&extended, special)),
             rescale: is_left.then(|| Division::new(&plain, dropped)),
             mod_down_rescale: is_left.then(|| Division::new(&extended, special + dropped)),
             special_product: special_product.collect(),

@@ -80,8 +80,13 @@ impl SecretKey {
     pub fn decrypt_reply(&self, context: &Context, reply: &Reply, indices: &[usize]) -> Vec<f64> {
         assert_eq!(reply.len(), indices.len(), "a reply carries one word for each coefficient");
         let basis = context.basis(Level(0));
-        let mut product = reply.c1.clone();
-        basis.mul(&mut product, &self.at(context, Level(0)));
+        let secret = self.at(context, Level(0));
+        // Horner's rule: `c_1 s`, or `(c_2 s + c_1) s`.
+        let mut product = basis.zero();
+        for part in reply.whole.iter().rev() {
+            basis.add(&mut product, part);
+            basis.mul(&mut product, &secret);
+        }
         let product = Zeroizing::new(basis.inverse(product));
         let message = |(limb, m): (usize, Modulus)| {
             let words = reply.c0[limb].iter().zip(indices);
@@ -153,7 +158,7 @@ impl PublicKey {
 /// So many coefficients as centred integers, from at most three limbs by mixed-radix digits (Garner), in
 /// constant time. `residue`
 /// gives the residue of a coefficient modulo a prime.
-fn centred(
+pub(crate) fn centred(
     basis: &Basis,
     coefficients: usize,
     residue: impl Fn(usize, usize) -> u32,

@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// Too few or too many primes or limbs in a digit.
     #[error(
-        "{moduli} primes, {special} special primes, {digit_limbs} limbs a digit: expected 1 to {}, 1 to {} and 1 to {}",
+        "{moduli} primes, {special} special primes, {digit_limbs} limbs a digit: expected 1 to {}, 0 to {} and 1 to {}",
         parameters::MOST_MODULI,
         parameters::MOST_SPECIAL,
         parameters::MOST_DIGIT_LIMBS
@@ -73,6 +73,9 @@ pub enum Error {
         /// `log2(P)`.
         special: f64,
     },
+    /// A key-switch, or a key for one, where no prime is special.
+    #[error("keys need special primes, and these parameters have none: they are for circuits without keys")]
+    NoSpecialPrimes,
     /// A level beyond the chain.
     #[error("{level} asked for, but the parameters end at {largest}")]
     NoSuchLevel {

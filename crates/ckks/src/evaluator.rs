@@ -1,7 +1,7 @@
 //! Operations on ciphertexts. Everything costs what its level costs: at two limbs, two limbs.
 
 use crate::blocks::{Halves, each_block};
-use crate::ciphertext::{Ciphertext, Reply};
+use crate::ciphertext::{Ciphertext, Reply, Unrelinearised};
 use crate::context::Division;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Context, Error, EvaluationKeys, Level, PlainFactor, PlainSummand, Scale};
@@ -69,6 +69,21 @@ impl<'a> Evaluator<'a> {
         same_level(a.level, plain.level)?;
         same_scale(a.scale, plain.scale)?;
         self.context.basis(a.level).add(&mut a.c0, &plain.poly);
+        Ok(a)
+    }
+
+    /// `a + plain`, where `a` was not relinearised: as [`add_plain`](Self::add_plain).
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] and [`Error::ScaleMismatch`].
+    pub fn add_plain_unrelinearised(
+        &self,
+        mut a: Unrelinearised,
+        plain: &PlainSummand,
+    ) -> Result<Unrelinearised, Error> {
+        same_level(a.level, plain.level)?;
+        same_scale(a.scale, plain.scale)?;
+        self.context.basis(a.level).add(&mut a.parts[0], &plain.poly);
         Ok(a)
     }
 
@@ -259,23 +274,34 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// Where the ciphertext is at another level, or has no such coefficient.
     pub fn reply(&self, a: &Ciphertext, indices: &[usize]) -> Result<Reply, Error> {
-        let c0 = self.reply_words(a, indices, a.c0.clone())?;
-        Ok(Reply { c0, c1: a.c1.clone(), scale: a.scale })
+        let c0 = self.reply_words(a.level, indices, a.c0.clone())?;
+        Ok(Reply { c0, whole: vec![a.c1.clone()], scale: a.scale })
     }
 
-    /// For each prime the coefficients at `indices` of what is to be the first half of a reply to `a`.
+    /// The same of what was not relinearised: `c_1` and `c_2` go whole. Only the coefficients at `indices` can
+    /// be read of it, too: any other one is hidden by the missing one of `c_0`.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply).
+    pub fn reply_unrelinearised(&self, a: &Unrelinearised, indices: &[usize]) -> Result<Reply, Error> {
+        let [first, second, third] = a.parts.clone();
+        let c0 = self.reply_words(a.level, indices, first)?;
+        Ok(Reply { c0, whole: vec![second, third], scale: a.scale })
+    }
+
+    /// For each prime the coefficients at `indices` of what is to be the first part of a reply at `level`.
     pub(crate) fn reply_words(
         &self,
-        a: &Ciphertext,
+        level: Level,
         indices: &[usize],
         first: Poly<Values>,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        same_level(a.level, Level(0))?;
+        same_level(level, Level(0))?;
         let degree = first.degree();
         if let Some(&index) = indices.iter().find(|&&i| i >= degree) {
             return Err(Error::NoSuchCoefficient { index, degree });
         }
-        let first = self.context.basis(a.level).inverse(first);
+        let first = self.context.basis(level).inverse(first);
         Ok(first.iter().map(|limb| indices.iter().map(|&i| limb[i]).collect()).collect())
     }
 
@@ -297,7 +323,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Ciphertext, Error> {
         match rescale {
             Rescale::No => {
-                let [c0, c1] = divided(halves, self.context.mod_down(level));
+                let [c0, c1] = divided(halves, self.context.mod_down(level)?);
                 Ok(Ciphertext { c0, c1, level, scale })
             }
             Rescale::Yes => {

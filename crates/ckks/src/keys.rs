@@ -160,10 +160,14 @@ impl KeyRequirements {
     /// from outside.
     ///
     /// # Errors
-    /// For a level that does not exist, and for a rotation by zero or by as many slots as there are or more.
+    /// For a level that does not exist, for a rotation by zero or by as many slots as there are or more, and
+    /// for switching keys where the parameters have no special primes.
     pub fn check(&self, parameters: &Parameters) -> Result<(), Error> {
         let slots = parameters.slots();
         self.public.map_or(Ok(()), |level| parameters.check_level(level))?;
+        if parameters.special().is_empty() && self.iter().next().is_some() {
+            return Err(Error::NoSpecialPrimes);
+        }
         for (purpose, level) in self.iter() {
             parameters.check_level(level)?;
             if let KeyPurpose::Rotation(steps) = purpose

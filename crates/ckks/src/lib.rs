@@ -43,7 +43,7 @@ mod random;
 pub mod testing;
 pub mod wire;
 
-pub use ciphertext::{Ciphertext, Reply, SeededCiphertext};
+pub use ciphertext::{Ciphertext, Parts, Reply, SeededCiphertext, Unrelinearised};
 pub use context::Context;
 pub use encoder::{Encoding, Extension, MOST_REPEATS, PlainFactor, PlainSummand, most_repeats};
 pub use error::Error;

@@ -356,7 +356,10 @@ impl Evaluator<'_> {
         let extended = self.context.extended_basis(level);
         let Inner { halves: [first, second], extension } = inner;
         if *extension == Extension::Extended {
-            self.context.mod_down(level).apply(second);
+            self.context
+                .mod_down(level)
+                .expect("where there is a key there are special primes")
+                .apply(second);
         }
         let digits = Digits::new(self.context, second, level);
         let rotation = Rotation::new(&digits, key);

@@ -107,7 +107,7 @@ impl Evaluator<'_> {
         let basis = context.basis(a.level);
         basis.add(&mut first, &a.c0);
         basis.add(&mut second, &a.c1);
-        let mut c0 = self.reply_words(a, indices, first)?;
+        let mut c0 = self.reply_words(a.level, indices, first)?;
         let noise: Zeroizing<Vec<u64>> =
             Zeroizing::new(indices.iter().map(|_| randomness.bits(noise_bits + 1)).collect());
         for (m, words) in basis.moduli().zip(&mut c0) {
@@ -115,7 +115,7 @@ impl Evaluator<'_> {
                 *word = m.add(*word, shifted(m, noise, noise_bits));
             });
         }
-        Ok(Reply { c0, c1: second, scale: a.scale })
+        Ok(Reply { c0, whole: vec![second], scale: a.scale })
     }
 }
 

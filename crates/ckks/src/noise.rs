@@ -42,6 +42,14 @@ pub fn division(parameters: &Parameters) -> Variance {
     rounding(parameters) * (1.0 + secret_mean_square(parameters))
 }
 
+/// What a division adds to what was not relinearised: the rounding of the third part, too, times the square of
+/// the secret. Slots of the secret are sums of many coefficients, so nearly normal: their fourth moment is
+/// three times the square of the second.
+pub fn division_unrelinearised(parameters: &Parameters) -> Variance {
+    let square = secret_mean_square(parameters);
+    rounding(parameters) * (1.0 + square + 3.0 * square * square)
+}
+
 /// What a key-switch adds before its mod-down is rounded: each digit, uniform in `[-D/2, D/2]`, times a key's
 /// error, over `P`.
 pub fn key_product(parameters: &Parameters, level: Level) -> Variance {

@@ -1,14 +1,16 @@
 //! Chains of operations that act on each word of a transform by itself: sums of scalar multiples of many
-//! ciphertexts, and squares.
+//! ciphertexts, squares, and sums of products with plaintexts.
 //!
-//! Neither moves words nor divides, so a whole chain is computed for one block of words after the other: what
+//! None moves words or divides, so a whole chain is computed for one block of words after the other: what
 //! lies between its stages never leaves the cache. Only at the end, where values are fewest, each is
-//! relinearised and rescaled.
+//! relinearised and rescaled. Or it is divided as it is, in three parts, which takes no key.
 
-use crate::ciphertext::Ciphertext;
+use crate::blocks::Block;
+use crate::ciphertext::{Ciphertext, Unrelinearised};
 use crate::evaluator::{same_level, same_scale};
-use crate::{Context, Error, Evaluator, Level, Rescale, Scale};
-use blindsight_ring::{IntegerRows, Modulus, Poly, Values, kernels, parallel};
+use crate::{Context, Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
+use blindsight_ring::kernels::Pair;
+use blindsight_ring::{IntegerRows, Kernel, Modulus, Poly, Values, kernels, parallel};
 
 /// A sum of scalar multiples of values, and a constant.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Pointwise {
 enum Stage {
     Sums(Sums),
     Squares,
+    /// For each row a factor for each value.
+    Products(Vec<Vec<PlainFactor>>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +131,30 @@ impl Pointwise {
             State { values, parts: 3, scale: Scale(scale.0 * scale.0), radix_power: 2 * radix_power };
     }
 
+    /// Appends sums of products: each row gives one value, and has a factor for each value before.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`] and, for rows at different scales, [`Error::ScaleMismatch`].
+    ///
+    /// # Panics
+    /// For a row with more or fewer factors than there are values, and for a factor with special primes.
+    pub fn products(&mut self, rows: Vec<Vec<PlainFactor>>) -> Result<(), Error> {
+        let before = self.state;
+        let mut scale = None;
+        for factor in rows.iter().flatten() {
+            same_level(factor.level(), self.level)?;
+            same_scale(*scale.get_or_insert(factor.scale()), factor.scale())?;
+        }
+        let whole = |row: &Vec<PlainFactor>| {
+            row.len() == before.values && row.iter().all(|f| f.extension() == Extension::Plain)
+        };
+        assert!(rows.iter().all(whole), "a row has a plain factor for each of the {} values", before.values);
+        let scale = scale.map_or(before.scale, |scale| Scale(before.scale.0 * scale.0));
+        self.state = State { values: rows.len(), scale, ..before };
+        self.stages.push(Stage::Products(rows));
+        Ok(())
+    }
+
     /// How many values it gives.
     pub fn outputs(&self) -> usize {
         self.state.values
@@ -140,8 +168,17 @@ impl Pointwise {
                 let constants: usize = sums.constants.iter().map(|c| size_of_val(&c[..])).sum();
                 sums.blocks.iter().map(IntegerRows::bytes).sum::<usize>() + constants
             }
+            Stage::Products(rows) => rows.iter().flatten().map(PlainFactor::bytes).sum(),
         };
         self.stages.iter().map(stage).sum()
+    }
+
+    fn check(&self, inputs: &[&Ciphertext]) -> Result<(), Error> {
+        assert_eq!(inputs.len(), self.inputs, "the chain takes {} ciphertexts", self.inputs);
+        inputs.iter().try_for_each(|input| {
+            same_level(input.level, self.level)?;
+            same_scale(input.scale, self.input_scale)
+        })
     }
 
     /// Words of a block: so many that the values before and after a stage fit the cache that a core has for
@@ -155,6 +192,7 @@ impl Pointwise {
             match stage {
                 Stage::Squares => (parts, words) = (3, words / 2 * 3),
                 Stage::Sums(sums) => words = parts * sums.constants[0].len(),
+                Stage::Products(rows) => words = parts * rows.len(),
             }
             most = most.max(before + words);
         }
@@ -208,11 +246,7 @@ impl Evaluator<'_> {
         chain: &Pointwise,
         rescales: usize,
     ) -> Result<Vec<Ciphertext>, Error> {
-        assert_eq!(inputs.len(), chain.inputs, "the chain takes {} ciphertexts", chain.inputs);
-        for input in inputs {
-            same_level(input.level, chain.level)?;
-            same_scale(input.scale, chain.input_scale)?;
-        }
+        chain.check(inputs)?;
         let values = self.blockwise(inputs, chain);
         let mut finished: Vec<Result<Ciphertext, Error>> =
             values.iter().map(|_| Err(Error::NoLevelLeft)).collect();
@@ -220,6 +254,42 @@ impl Evaluator<'_> {
             *out = self.reduced(parts, chain, rescales);
         });
         finished.into_iter().collect()
+    }
+
+    /// Computes a chain that squares, and divides the three parts of its values by the last `rescales` primes
+    /// of the level, all at once.
+    ///
+    /// Scale: the chain's over those primes. Needs no key. Error: the ciphertexts' times the weights, and
+    /// [`crate::noise::division_unrelinearised`]. Cost: that of [`pointwise`](Self::pointwise), but for each
+    /// value of the end a division of three parts.
+    ///
+    /// # Errors
+    /// [`Error::LevelMismatch`], [`Error::ScaleMismatch`] and [`Error::NoLevelLeft`].
+    ///
+    /// # Panics
+    /// Where there are not as many inputs as the chain takes, and where it does not square.
+    pub fn pointwise_unrelinearised(
+        &self,
+        inputs: &[&Ciphertext],
+        chain: &Pointwise,
+        rescales: usize,
+    ) -> Result<Vec<Unrelinearised>, Error> {
+        chain.check(inputs)?;
+        let level = Level(chain.level.0.checked_sub(rescales).ok_or(Error::NoLevelLeft)?);
+        let primes = (level.0 + 1..=chain.level.0).map(|l| self.context.parameters().modulus(Level(l)));
+        let scale = Scale(primes.fold(chain.state.scale.0, |scale, prime| scale / prime));
+        let division = (rescales > 0).then(|| self.context.division(chain.level, level));
+        let mut values = self.blockwise(inputs, chain);
+        if let Some(division) = &division {
+            let parts: Vec<&mut Poly<Values>> = values.iter_mut().flatten().collect();
+            parallel::for_each(parts.into_iter(), |part| division.apply(part));
+        }
+        let whole = |parts: Vec<Poly<Values>>| Unrelinearised {
+            parts: parts.try_into().expect("a chain that squares has values of three parts"),
+            level,
+            scale,
+        };
+        Ok(values.into_iter().map(whole).collect())
     }
 
     /// The parts of each value of the end.
@@ -265,6 +335,10 @@ impl Evaluator<'_> {
             block = match stage {
                 Stage::Sums(sums) => sums.block(kernel, m, limb, &block, parts),
                 Stage::Squares => squares(kernel, m, &block),
+                Stage::Products(rows) => {
+                    let at = Block { limb, words: start..start + words };
+                    products(kernel, m, &at, rows, &block, parts)
+                }
             };
             parts = if *stage == Stage::Squares { 3 } else { parts };
         }
@@ -303,14 +377,7 @@ impl Evaluator<'_> {
 }
 
 impl Sums {
-    fn block(
-        &self,
-        kernel: blindsight_ring::Kernel,
-        m: Modulus,
-        limb: usize,
-        x: &Poly<Values>,
-        parts: usize,
-    ) -> Poly<Values> {
+    fn block(&self, kernel: Kernel, m: Modulus, limb: usize, x: &Poly<Values>, parts: usize) -> Poly<Values> {
         let (words, mut constants) = (x.degree(), &self.constants[limb][..]);
         let mut out = Poly::scratch(words, parts * constants.len());
         for rows in &self.blocks {
@@ -322,7 +389,7 @@ impl Sums {
     }
 }
 
-fn squares(kernel: blindsight_ring::Kernel, m: Modulus, x: &Poly<Values>) -> Poly<Values> {
+fn squares(kernel: Kernel, m: Modulus, x: &Poly<Values>) -> Poly<Values> {
     let words = x.degree();
     let mut out = Poly::scratch(words, x.limbs() / 2 * 3);
     for (from, to) in x.words().chunks_exact(2 * words).zip(out.words_mut().chunks_exact_mut(3 * words)) {
@@ -330,6 +397,38 @@ fn squares(kernel: blindsight_ring::Kernel, m: Modulus, x: &Poly<Values>) -> Pol
         let (d0, rest) = to.split_at_mut(words);
         let (d1, d2) = rest.split_at_mut(words);
         kernels::tensor(kernel, m, [c0, c1], [c0, c1], [d0, d1, d2]);
+    }
+    out
+}
+
+/// Sums of products, part by part.
+fn products(
+    kernel: Kernel,
+    m: Modulus,
+    block: &Block,
+    rows: &[Vec<PlainFactor>],
+    x: &Poly<Values>,
+    parts: usize,
+) -> Poly<Values> {
+    let words = x.degree();
+    let mut out = Poly::scratch(words, parts * rows.len());
+    // Kernels work on two parts at a time: of three, the last one is computed twice.
+    let mut spare = vec![0; words];
+    for (row, to) in rows.iter().zip(out.words_mut().chunks_exact_mut(parts * words)) {
+        let pairs = |[left, right]: [usize; 2]| -> Vec<Pair<'_>> {
+            let each = x.words().chunks_exact(parts * words).zip(row);
+            each.map(|(value, factor)| Pair {
+                left: [left, right].map(|part| &value[part * words..][..words]),
+                shared: factor.block(block),
+            })
+            .collect()
+        };
+        let (first, rest) = to.split_at_mut(words);
+        let (second, third) = rest.split_at_mut(words);
+        kernels::dot_pair(kernel, m, &pairs([0, 1]), [first, second]);
+        if parts == 3 {
+            kernels::dot_pair(kernel, m, &pairs([2, 2]), [third, &mut spare]);
+        }
     }
     out
 }

@@ -1,6 +1,8 @@
 //! What only tests may see: the integers inside plaintexts, the halves of ciphertexts. (Feature `testing`.)
 
-use crate::{Ciphertext, Context, Encoding, Error, Level, PlainFactor, PlainSummand, Scale, SecretKey};
+use crate::{
+    Ciphertext, Context, Encoding, Error, Level, PlainFactor, PlainSummand, Scale, SecretKey, Unrelinearised,
+};
 use blindsight_ring::{Coefficients, Factor, Poly, Values};
 
 /// The coefficients of an encoded factor modulo each of its primes.
@@ -58,4 +60,22 @@ pub fn raw_message(context: &Context, secret: &SecretKey, ciphertext: &Ciphertex
     basis.mul(&mut message, &secret.at(context, ciphertext.level));
     basis.add(&mut message, &ciphertext.c0);
     basis.inverse(message)
+}
+
+/// `(c_0, c_1, c_2)`.
+pub fn parts(a: &Unrelinearised) -> [&Poly<Values>; 3] {
+    a.parts.each_ref()
+}
+
+/// The coefficients that an encryption in three parts holds, noise and all.
+pub fn raw_message_unrelinearised(context: &Context, secret: &SecretKey, a: &Unrelinearised) -> Vec<f64> {
+    let (basis, secret) = (context.basis(a.level), secret.at(context, a.level));
+    let mut message = basis.zero();
+    for part in a.parts.iter().rev() {
+        basis.mul(&mut message, &secret);
+        basis.add(&mut message, part);
+    }
+    let message = basis.inverse(message);
+    let centred = crate::encryption::centred(basis, message.degree(), |limb, j| message.limb(limb)[j]);
+    centred.map(|c| c as f64).collect()
 }

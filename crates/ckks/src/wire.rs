@@ -6,7 +6,7 @@
 //! before it reads (or allocates) the payload, then the checksum, and while unpacking that every residue is
 //! below its prime. The checksum finds accidents, not forgery: a frame is not authenticated.
 
-use crate::ciphertext::{Reply, SeededCiphertext};
+use crate::ciphertext::{Parts, Reply, SeededCiphertext};
 use crate::keys::{SeededEvaluationKeys, SeededPublicKey, SeededSwitchingKey};
 use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use blindsight_ring::sampler::Seed;
@@ -534,52 +534,72 @@ pub fn read_evaluation_keys(
     Ok(SeededEvaluationKeys { requirements: requirements.clone(), keys, public })
 }
 
-/// Payload bytes of a reply with `count` coefficients.
-pub fn reply_bytes(parameters: &Parameters, count: usize) -> usize {
-    let own = &parameters.moduli()[..parameters.limbs(Level(0))];
-    let words = own.iter().map(|m| count.saturating_mul(width(*m)).div_ceil(8));
-    words.fold(packed_bytes(parameters, Level(0)), usize::saturating_add)
+/// What the length of a reply's payload follows from; the plan fixes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyShape {
+    /// Of how many encryptions it is.
+    pub ciphertexts: usize,
+    /// How many polynomials each of them has.
+    pub parts: Parts,
+    /// How many coefficients it carries of the first of these.
+    pub coefficients: usize,
 }
 
-/// Payload bytes of `replies` replies with `count` coefficients each.
-pub fn replies_bytes(parameters: &Parameters, replies: usize, count: usize) -> usize {
-    reply_bytes(parameters, count).saturating_mul(replies)
+impl ReplyShape {
+    /// That of so many coefficients of one ciphertext.
+    pub const fn of_one(coefficients: usize) -> Self {
+        Self { ciphertexts: 1, parts: Parts::Two, coefficients }
+    }
+}
+
+/// Payload bytes of a reply.
+pub fn reply_bytes(parameters: &Parameters, shape: ReplyShape) -> usize {
+    each_reply_bytes(parameters, shape).saturating_mul(shape.ciphertexts)
+}
+
+fn each_reply_bytes(parameters: &Parameters, ReplyShape { parts, coefficients, .. }: ReplyShape) -> usize {
+    let own = &parameters.moduli()[..parameters.limbs(Level(0))];
+    let words = own.iter().map(|m| coefficients.saturating_mul(width(*m)).div_ceil(8));
+    words.fold(parts.whole() * packed_bytes(parameters, Level(0)), usize::saturating_add)
 }
 
 /// Payload of replies, one after the other.
 pub fn write_replies(context: &Context, replies: &[Reply]) -> Vec<u8> {
     let basis = context.basis(Level(0));
-    let bytes = replies.iter().map(|reply| reply_bytes(context.parameters(), reply.len())).sum();
-    let mut out = Vec::with_capacity(bytes);
+    let mut out = vec![];
     for reply in replies {
-        pack(basis, &reply.c1, &mut out);
+        reply.whole.iter().for_each(|part| pack(basis, part, &mut out));
         basis.moduli().zip(&reply.c0).for_each(|(m, words)| pack_words(m, words, &mut out));
     }
     out
 }
 
-/// Reads `replies` replies with `count` coefficients each at `scale`, all of which the plan fixes.
+/// Reads replies of this shape at `scale`, both of which the plan fixes.
 pub fn read_replies(
     context: &Context,
     bytes: &[u8],
-    replies: usize,
-    count: usize,
+    shape: ReplyShape,
     scale: Scale,
 ) -> Result<Vec<Reply>, WireError> {
-    let bytes = exactly(bytes, replies_bytes(context.parameters(), replies, count))?;
-    let each = reply_bytes(context.parameters(), count);
-    bytes.chunks(each).map(|bytes| read_reply(context, bytes, count, scale)).collect()
+    let bytes = exactly(bytes, reply_bytes(context.parameters(), shape))?;
+    let each = each_reply_bytes(context.parameters(), shape);
+    bytes.chunks(each).map(|bytes| read_reply(context, bytes, shape, scale)).collect()
 }
 
-fn read_reply(context: &Context, bytes: &[u8], count: usize, scale: Scale) -> Result<Reply, WireError> {
-    let mut bytes = exactly(bytes, reply_bytes(context.parameters(), count))?;
+/// Reads one of them, whose length was checked.
+fn read_reply(
+    context: &Context,
+    mut bytes: &[u8],
+    ReplyShape { parts, coefficients, .. }: ReplyShape,
+    scale: Scale,
+) -> Result<Reply, WireError> {
     let basis = context.basis(Level(0));
-    let c1 = unpack(basis, &mut bytes)?;
-    let mut c0 = vec![vec![0; count]; basis.len()];
+    let whole = (0..parts.whole()).map(|_| unpack(basis, &mut bytes)).collect::<Result<_, _>>()?;
+    let mut c0 = vec![vec![0; coefficients]; basis.len()];
     for (m, words) in basis.moduli().zip(&mut c0) {
-        unpack_words(m, take(&mut bytes, (count * width(m)).div_ceil(8)), words)?;
+        unpack_words(m, take(&mut bytes, (coefficients * width(m)).div_ceil(8)), words)?;
     }
-    Ok(Reply { c0, c1, scale })
+    Ok(Reply { c0, whole, scale })
 }
 
 /// Payload bytes of a secret key: two bits a coefficient.

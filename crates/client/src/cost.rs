@@ -39,13 +39,13 @@ impl Cost {
     pub(crate) fn with(plan: &PublicPlan, parameters: &Parameters) -> Self {
         let frame = |payload: usize| (payload + wire::FRAME_BYTES) as u64;
         let key_bytes = frame(wire::evaluation_keys_bytes(parameters, &plan.keys));
-        let (inputs, replies) = (plan.input.ciphertexts(), plan.reply.ciphertexts());
+        let inputs = plan.input.ciphertexts();
         Self {
             keys: plan.keys.iter().count(),
             key_bytes,
             key_time: Duration::from_secs_f64(key_bytes as f64 / KEY_BYTES_PER_SECOND),
             request_bytes: frame(wire::ciphertexts_bytes(parameters, plan.input_level, inputs)),
-            reply_bytes: frame(wire::replies_bytes(parameters, replies, plan.reply.indices().len())),
+            reply_bytes: frame(wire::reply_bytes(parameters, plan.reply.shape())),
         }
     }
 }

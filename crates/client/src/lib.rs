@@ -48,7 +48,7 @@ pub use replies::{REPLIES_OF_A_KEY, ReplyCount};
 pub use seal::{Passphrase, SealError, is_sealed, seal_file, unseal_file};
 
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use blindsight_ckks::{Context, Parameters, Randomness, SecretKey, SeededEvaluationKeys, noise};
+use blindsight_ckks::{Context, Parameters, Parts, Randomness, SecretKey, SeededEvaluationKeys, noise};
 use blindsight_layout::{PublicPlan, ReplyForm, Scores, Verdict};
 use blindsight_network::{Image, Metadata};
 use blindsight_ring::Kernel;
@@ -324,7 +324,10 @@ impl Client {
     /// that is less than any reply can have, the least.
     fn score_error(&self) -> f64 {
         let parameters = self.context.parameters();
-        let division = noise::division(parameters);
+        let division = match self.plan.reply.shape().parts {
+            Parts::Two => noise::division(parameters),
+            Parts::Three => noise::division_unrelinearised(parameters),
+        };
         let least = noise::coefficient_deviation(parameters, division, self.plan.reply.scale);
         self.plan.predicted_error.max(least)
     }
@@ -350,13 +353,12 @@ impl Client {
     /// The coefficients that each ciphertext of a reply carries.
     fn decrypt_replies(&self, reply: impl Read) -> Result<Vec<Vec<f64>>, Error> {
         let layout = &self.plan.reply;
-        let indices = layout.indices();
-        let (count, each) = (layout.ciphertexts(), indices.len());
-        let length = Length::Exactly(wire::replies_bytes(self.context.parameters(), count, each));
+        let (indices, shape) = (layout.indices(), layout.shape());
+        let length = Length::Exactly(wire::reply_bytes(self.context.parameters(), shape));
         let expected = Expected { kind: Kind::Reply, plan: Some(self.digest), key: Some(self.id), length };
         let read = || {
             let (_, payload) = wire::open(reply, &expected)?;
-            wire::read_replies(&self.context, &payload, count, each, layout.scale)
+            wire::read_replies(&self.context, &payload, shape, layout.scale)
         };
         let replies = read().map_err(|source| Error::Wire { what: "reply", source })?;
         let coefficients = |reply| self.secret.decrypt_reply(&self.context, reply, &indices);

@@ -108,16 +108,13 @@ pub struct CoefficientLayer {
     bias: Arc<[f64]>,
     reply: Arc<ReplyLayout>,
     columns: Arc<Placement>,
-    /// Slots from one replica of a column to the next.
-    period: usize,
 }
 
 impl CoefficientLayer {
     /// Reads a tensor that repeats over all slots of one ciphertext.
     pub fn new(layer: &Layer, reply: Arc<ReplyLayout>, columns: &Layout) -> Self {
-        let (period, linear, bias) =
-            (columns.blocks.spacing, layer.main().linear.clone(), layer.bias.clone());
-        Self { linear, bias, reply, columns: Arc::new(Placement::new(columns)), period }
+        let (linear, bias) = (layer.main().linear.clone(), layer.bias.clone());
+        Self { linear, bias, reply, columns: Arc::new(Placement::new(columns)) }
     }
 
     /// Whether a layout can be read: it is of one ciphertext and repeats over all its slots.
@@ -135,11 +132,14 @@ impl CoefficientLayer {
     /// `w_s = 2N/M sum_o W[o, e] cos(o theta_s)`, `e` the element at slot `s`, coefficient `o` of the product
     /// is therefore `sum_e W[o, e] z_e` exactly.
     pub fn build(&self, b: &mut Builder, value: Value) -> Result<Value, CircuitError> {
-        let (slots, level) = (b.slots(), b.level(value)?);
-        let scale = b.scale_towards(value, self.reply.scale)?;
+        let (level, scale) = (b.level(value)?, b.scale_towards(value, self.reply.scale)?);
         let (linear, reply) = (self.linear.clone(), self.reply.clone());
-        let (columns, period, bias) = (self.columns.clone(), self.period, self.bias.clone());
-        let factor = Numbers::new(move || factor(&linear, &bias, &reply, &columns, period, slots));
+        let (columns, bias) = (self.columns.clone(), self.bias.clone());
+        let factor = Numbers::new(move || {
+            let (mut rows, biases) = (rows(&reply, &linear), reply.biases(&bias));
+            rows.iter_mut().for_each(|(value, weights)| weights.push(biases[*value]));
+            coefficient_factor(&rows, &columns, 0)
+        });
         let factor = b.plain(Role::Factor, level, scale, factor)?;
         let product = b.dot(vec![(value, factor)], Rescale::Yes)?;
         if self.columns.has_bias_slot() || self.bias.iter().all(|b| *b == 0.0) {
@@ -150,23 +150,17 @@ impl CoefficientLayer {
     }
 }
 
-fn factor(
-    linear: &Linear,
-    bias: &[f64],
-    reply: &ReplyLayout,
-    columns: &Placement,
-    period: usize,
-    slots: usize,
-) -> Vec<f64> {
-    let embedding = Embedding::new(slots);
-    let (weights, biases) = (rows(reply, linear), reply.biases(bias));
-    let factor = 2.0 * period as f64;
+/// What one ciphertext of a tensor, which repeats over all its slots, is multiplied by for the product to have
+/// sums of its elements as coefficients: `rows` are their indices, 1 and more, and the weights, that of the
+/// one last. [`CoefficientLayer::build`] has the mathematics.
+pub fn coefficient_factor(rows: &[(usize, Vec<f64>)], columns: &Placement, ciphertext: usize) -> Vec<f64> {
+    let embedding = Embedding::new(columns.slots);
+    let factor = 2.0 * columns.period as f64;
     let slot = |s: usize| {
-        columns.at(s).map_or(0.0, |(_, column)| {
-            let weight = |(o, row): &(usize, Vec<f64>)| row.get(column).copied().unwrap_or(biases[*o]);
-            let terms = weights.iter().map(|value| weight(value) * embedding.cosine(value.0, s));
+        columns.at(ciphertext * columns.slots + s).map_or(0.0, |(_, column)| {
+            let terms = rows.iter().map(|(index, weights)| weights[column] * embedding.cosine(*index, s));
             factor * terms.sum::<f64>()
         })
     };
-    (0..slots).map(slot).collect()
+    (0..columns.slots).map(slot).collect()
 }

@@ -66,7 +66,7 @@ mod words;
 
 pub use assemble::{Assembly, assemble, input_level, reasons, reply};
 pub use choice::{Choice, LayerChoice};
-pub use coefficients::CoefficientKernel;
+pub use coefficients::{CoefficientKernel, coefficient_factor};
 pub use cost::{Cost, CostFunction, Resources};
 pub use diagonals::DiagonalKernel;
 pub use diagonals::build::diagonal_set;

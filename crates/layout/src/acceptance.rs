@@ -65,8 +65,10 @@ impl PublicPlan {
         if self.input_level > parameters.max_level() {
             return wrong("its input level does not exist");
         }
-        let is_batch = matches!(self.input, InputLayout::Batch(_));
-        if !is_batch && self.input_scale != parameters.nominal_scale() {
+        // Those of others follow from weights.
+        let is_nominal =
+            !matches!(self.reply.form, ReplyForm::Batch { .. } | ReplyForm::Unrelinearised { .. });
+        if is_nominal && self.input_scale != parameters.nominal_scale() {
             return wrong("its input scale is not the nominal one");
         }
         if !(1.0..=LARGEST_INPUT_SCALE).contains(&self.input_scale.0) {
@@ -85,8 +87,9 @@ impl PublicPlan {
             ReplyForm::Batch { slots } if slots == parameters.slots() => {}
             ReplyForm::Coefficients => self.reply.check_room(parameters.slots())?,
             ReplyForm::Constants => {}
+            ReplyForm::Unrelinearised { each, .. } if each < parameters.slots() => {}
             ReplyForm::Periodic { slots, .. } if slots == parameters.slots() => {}
-            ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => {
+            ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } | ReplyForm::Unrelinearised { .. } => {
                 return wrong("its reply is for another ring degree than its parameters");
             }
         }
@@ -124,8 +127,8 @@ impl PublicPlan {
                 "its replies are masked, but not said to be private, or without a public key of level 0",
             );
         }
-        if matches!(self.reply.form, ReplyForm::Batch { .. }) {
-            return wrong("replies to batches cannot be masked");
+        if matches!(self.reply.form, ReplyForm::Batch { .. } | ReplyForm::Unrelinearised { .. }) {
+            return wrong("replies to batches, and those of three parts, cannot be masked");
         }
         let largest = self.reply.tolerance() * self.reply.scale.0;
         if !(1..=Masking::MOST_KAPPA).contains(&kappa)
@@ -194,6 +197,9 @@ impl PublicPlan {
         let (slots, levels) = (parameters.slots(), parameters.max_level());
         let steps = self.keys.rotations.keys().all(|s| (1..slots).contains(s));
         let public = self.keys.public.unwrap_or(Level(0));
+        if parameters.special().is_empty() && self.keys.iter().next().is_some() {
+            return wrong("it needs keys, and its parameters have no special primes for them");
+        }
         let exist = self.keys.iter().all(|(_, level)| level <= levels) && public <= levels;
         if steps && exist && self.keys.rotations.len() <= MOST_KEYS {
             return Ok(());
@@ -204,12 +210,11 @@ impl PublicPlan {
     }
 
     fn validate_sizes(&self, parameters: &Parameters) -> Result<(), Error> {
-        let (replies, each) = (self.reply.ciphertexts(), self.reply.indices().len());
         let request = wire::ciphertexts_bytes(parameters, self.input_level, self.input.ciphertexts());
         let sizes = [
             ("evaluation keys", wire::evaluation_keys_bytes(parameters, &self.keys), MOST_KEY_BYTES),
             ("request", request, MOST_REQUEST_BYTES),
-            ("reply", wire::replies_bytes(parameters, replies, each), MOST_REPLY_BYTES),
+            ("reply", wire::reply_bytes(parameters, self.reply.shape()), MOST_REPLY_BYTES),
         ];
         match sizes.into_iter().find(|(_, bytes, most)| *bytes as u64 > *most) {
             Some((what, bytes, most)) => {

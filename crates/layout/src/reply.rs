@@ -2,7 +2,8 @@
 
 use crate::Error;
 use blindsight_circuit::Embedding;
-use blindsight_ckks::Scale;
+use blindsight_ckks::wire::ReplyShape;
+use blindsight_ckks::{Parts, Scale};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -31,6 +32,14 @@ pub enum ReplyForm {
     /// Each score comes in a ciphertext of its own, the same in every slot: it is the first coefficient, and
     /// the others are zero.
     Constants,
+    /// Of a circuit without keys: encryptions in three parts, of which each carries the coefficients 1 to
+    /// `each`. Value `v` is coefficient `1 + v mod each` of encryption `v / each`.
+    Unrelinearised {
+        /// How many there are.
+        ciphertexts: usize,
+        /// How many values each carries.
+        each: usize,
+    },
 }
 
 /// The coefficients that the server sends, and how scores are read from them.
@@ -44,8 +53,10 @@ pub enum ReplyForm {
 /// Every score of less than `2 divisor - 1` capacities is therefore told from one within, and of those beyond
 /// all but the share of `1 / divisor`. Which scores wrapped, how many, and how often does not matter.
 ///
-/// Where each score has a ciphertext of its own, range checks would double the work. There the capacity is so
-/// much larger that a score which wraps around is hardly ever read as one in range.
+/// Where each score has a ciphertext of its own, range checks would double the work, and without keys they
+/// would take further encryptions. There the capacity is `h` times the range of scores: one beyond the range
+/// is read as such unless it comes to lie in the range once more. So every score of less than `2 h - 1` ranges
+/// is told from one within, and of those beyond all but the share of `1 / h`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
     /// How values lie in coefficients.
@@ -119,6 +130,9 @@ const CONSTANT_ZERO_CHECKS: usize = 3;
 /// How many times the largest score in range fits into the capacity where there are no range checks: a score
 /// that wraps around, wherever it comes to lie, is read as one in range with a probability of one in so many.
 const CONSTANT_HEADROOM: f64 = 8.0;
+/// How many times it fits where there are no keys. The third part's rounding is large beside a reply's scale:
+/// more would leave too little of the first prime for precision.
+const UNRELINEARISED_HEADROOM: f64 = 32.0;
 /// No reply has a smaller capacity: scores of that size come of weights that are lost in their own rounding.
 const LEAST_CAPACITY: f64 = 1.0 / (1u64 << 20) as f64;
 /// No reply has a larger scale: no two primes are larger than `2^60`, and half of that holds the least
@@ -181,14 +195,38 @@ impl ReplyLayout {
     pub fn constants(scores: usize, bound: f64, modulus: f64) -> Result<Self, Error> {
         let zero_checks = scores.saturating_mul(CONSTANT_ZERO_CHECKS);
         let usual = Self::new(ReplyForm::Constants, 0, [scores, zero_checks], bound, modulus);
-        let layout = Self {
-            range_checks: vec![],
-            scale: Scale(usual.scale.0 / CONSTANT_HEADROOM),
-            capacity: usual.capacity * CONSTANT_HEADROOM,
-            ..usual
-        };
+        let layout = usual.with_headroom(CONSTANT_HEADROOM);
         layout.validate()?;
         Ok(layout)
+    }
+
+    /// The layout for so many scores of at most `bound` in magnitude of a circuit without keys: as few
+    /// encryptions as have room for the scores and three zero checks with `replicas` slots for each value. The
+    /// capacity is the least power of two that is 64 times the bound.
+    ///
+    /// # Errors
+    /// For no scores, absurdly many, or where there is no room for one.
+    pub fn unrelinearised(scores: usize, bound: f64, modulus: f64, replicas: usize) -> Result<Self, Error> {
+        let needed = scores.saturating_add(*ZERO_CHECKS.start());
+        if room(replicas) == 0 || scores > MOST_SCORES {
+            let expected = format!("at most {} for {replicas} replicas of each value", room(replicas));
+            return Err(Error::does_not_fit("number of reply coefficients", needed, expected));
+        }
+        let ciphertexts = needed.div_ceil(room(replicas));
+        let wished = scores + *ZERO_CHECKS.end();
+        let each = wished.div_ceil(ciphertexts).min(room(replicas));
+        let form = ReplyForm::Unrelinearised { ciphertexts, each };
+        let zero_checks = ciphertexts * each - scores;
+        let layout =
+            Self::new(form, 0, [scores, zero_checks], bound, modulus).with_headroom(UNRELINEARISED_HEADROOM);
+        layout.validate()?;
+        Ok(layout)
+    }
+
+    /// The same without range checks, for a capacity that is so many times as large.
+    fn with_headroom(self, headroom: f64) -> Self {
+        let (scale, capacity) = (Scale(self.scale.0 / headroom), self.capacity * headroom);
+        Self { range_checks: vec![], scale, capacity, ..self }
     }
 
     fn new(
@@ -221,7 +259,17 @@ impl ReplyLayout {
         match self.form {
             ReplyForm::Batch { .. } | ReplyForm::Constants => self.scores.len(),
             ReplyForm::Coefficients | ReplyForm::Periodic { .. } => 1,
+            ReplyForm::Unrelinearised { ciphertexts, .. } => ciphertexts,
         }
+    }
+
+    /// What its length follows from.
+    pub fn shape(&self) -> ReplyShape {
+        let parts = match self.form {
+            ReplyForm::Unrelinearised { .. } => Parts::Three,
+            _ => Parts::Two,
+        };
+        ReplyShape { ciphertexts: self.ciphertexts(), parts, coefficients: self.indices().len() }
     }
 
     /// The coefficients that are read of each ciphertext, in the order in which a reply holds them.
@@ -229,6 +277,7 @@ impl ReplyLayout {
         match self.form {
             ReplyForm::Constants => (0..=CONSTANT_ZERO_CHECKS).collect(),
             ReplyForm::Coefficients => self.values(),
+            ReplyForm::Unrelinearised { each, .. } => (1..=each).collect(),
             ReplyForm::Periodic { period, slots } => (0..period).map(|j| j * (slots / period)).collect(),
             ReplyForm::Batch { slots } => (0..slots).collect(),
         }
@@ -243,6 +292,7 @@ impl ReplyLayout {
     fn range(&self) -> f64 {
         match self.form {
             ReplyForm::Constants => self.capacity / CONSTANT_HEADROOM,
+            ReplyForm::Unrelinearised { .. } => self.capacity / UNRELINEARISED_HEADROOM,
             ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Batch { .. } => self.capacity,
         }
     }
@@ -275,9 +325,10 @@ impl ReplyLayout {
         let share = 2.0 * self.scale.0 * self.capacity / modulus;
         let allowed = match self.form {
             ReplyForm::Batch { .. } => 0.5..=2.0,
-            ReplyForm::Coefficients | ReplyForm::Periodic { .. } | ReplyForm::Constants => {
-                1.0 - 1e-6..=1.0 + 1e-6
-            }
+            ReplyForm::Coefficients
+            | ReplyForm::Periodic { .. }
+            | ReplyForm::Constants
+            | ReplyForm::Unrelinearised { .. } => 1.0 - 1e-6..=1.0 + 1e-6,
         };
         if allowed.contains(&share)
             && (self.range_checks.is_empty() || self.range_check_divisor == RANGE_CHECK_DIVISOR)
@@ -297,6 +348,12 @@ impl ReplyLayout {
         let count = scores + zero_checks + range_checks;
         let (first, form_fits) = match self.form {
             ReplyForm::Coefficients => (1, range_checks == scores && ZERO_CHECKS.contains(&zero_checks)),
+            ReplyForm::Unrelinearised { ciphertexts, each } => (
+                0,
+                range_checks == 0
+                    && zero_checks >= *ZERO_CHECKS.start()
+                    && ciphertexts.checked_mul(each) == Some(count),
+            ),
             ReplyForm::Constants => (0, range_checks == 0 && zero_checks == scores * CONSTANT_ZERO_CHECKS),
             ReplyForm::Periodic { period, slots } => {
                 let powers = period.is_power_of_two() && slots.is_power_of_two();
@@ -366,7 +423,10 @@ impl ReplyLayout {
         let noise = match self.form {
             // A slot is the first coefficient and twice each other one times a cosine.
             ReplyForm::Periodic { period, .. } => deviation * (2.0 * period as f64).sqrt(),
-            ReplyForm::Coefficients | ReplyForm::Batch { .. } | ReplyForm::Constants => deviation,
+            ReplyForm::Coefficients
+            | ReplyForm::Batch { .. }
+            | ReplyForm::Constants
+            | ReplyForm::Unrelinearised { .. } => deviation,
         };
         let with = |error: f64, noise: f64, checks: &[usize]| {
             if checks.is_empty() { error } else { error.hypot(noise) }
@@ -385,7 +445,9 @@ impl ReplyLayout {
     /// What coefficients are of: scores, zero checks and range checks. It is a linear map.
     fn in_order(&self, coefficients: &[f64]) -> Vec<f64> {
         match self.form {
-            ReplyForm::Coefficients | ReplyForm::Batch { .. } => coefficients.to_vec(),
+            ReplyForm::Coefficients | ReplyForm::Batch { .. } | ReplyForm::Unrelinearised { .. } => {
+                coefficients.to_vec()
+            }
             ReplyForm::Constants => {
                 let each = || coefficients.chunks(1 + CONSTANT_ZERO_CHECKS);
                 each().map(|c| c[0]).chain(each().flat_map(|c| &c[1..]).copied()).collect()

@@ -1,7 +1,7 @@
 //! What a plan will cost, in the words and figures of the command line.
 
 use crate::objective::{Objective, PlanCost};
-use crate::{Error, Plan, Recipe, sizes};
+use crate::{Error, Plan, Recipe, keyless, sizes};
 use blindsight_circuit::{Circuit, CostModel, Counts, DryRun, LayerRun, dry_run, working_bytes};
 use blindsight_ckks::Parameters;
 use blindsight_layers::LayerGraph;
@@ -204,9 +204,13 @@ fn reasons(
     parameters: &Parameters,
     run: &DryRun,
 ) -> Result<Vec<Option<String>>, Error> {
-    let Recipe::Layers(choice) = plan.recipe() else { return Ok(vec![None; run.layers.len()]) };
-    let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     let counts: Vec<Counts> = run.layers.iter().map(|layer| layer.counts).collect();
+    let choice = match plan.recipe() {
+        Recipe::Layers(choice) => choice,
+        Recipe::Keyless => return Ok(keyless::reasons(&plan.public.input, &plan.public.reply, &counts)),
+        Recipe::Batch | Recipe::Lola(_) => return Ok(vec![None; run.layers.len()]),
+    };
+    let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     Ok(blindsight_layers::reasons(&graph, parameters, choice, plan.public.score_bound, &counts)?)
 }
 
@@ -234,7 +238,7 @@ fn explanation(
         totals: run.totals.into(),
         layers,
         upload_bytes: plan_cost.upload_bytes,
-        download_bytes: sizes::download(parameters, public.reply.ciphertexts(), public.reply.indices().len()),
+        download_bytes: sizes::download(parameters, public.reply.shape()),
         // The plan's keys, not the circuit's: private replies need a public key, too.
         evaluation_key_bytes: sizes::evaluation_keys(parameters, &public.keys),
         server_bytes: plan_cost.model_bytes,

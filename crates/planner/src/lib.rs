@@ -2,7 +2,7 @@
 //!
 //! [`plan()`] finds the cheapest path through layouts for an objective. A [`Plan`] pins it; its
 //! [public part](blindsight_layout::PublicPlan) is all that a client needs. The plans of the literature are
-//! recipes beside it ([`Lola`], and CryptoNets' for batches).
+//! recipes beside it ([`Lola`], and CryptoNets' for batches), and so are plans without evaluation keys.
 //!
 //! # Example
 //!
@@ -36,6 +36,7 @@ mod costs;
 mod error;
 mod expected;
 mod explain;
+mod keyless;
 mod literature;
 mod notices;
 mod objective;

@@ -23,6 +23,8 @@ pub enum Packing {
     Lola(Lola),
     /// The one for batches of images.
     Batch,
+    /// The one without evaluation keys.
+    Keyless,
 }
 
 impl Packing {
@@ -36,7 +38,7 @@ impl Packing {
 }
 
 /// The names of [`Packing`] for help texts; `im2col-T` stands for any number that fits.
-pub const OFFERED: &str = "auto, image (the image itself), im2col-1, im2col-2, ... im2col-T (T kernel positions of the first layer in each input ciphertext), lola, lola-dense, cryptonets (a batch, an image in each slot)";
+pub const OFFERED: &str = "auto, image (the image itself), im2col-1, im2col-2, ... im2col-T (T kernel positions of the first layer in each input ciphertext), keyless (no evaluation keys; for two linear layers with a square between), lola, lola-dense, cryptonets (a batch, an image in each slot)";
 
 impl FromStr for Packing {
     type Err = Error;
@@ -49,6 +51,7 @@ impl FromStr for Packing {
             "lola" => return Ok(Self::Lola(Lola::Offsets)),
             "lola-dense" => return Ok(Self::Lola(Lola::Dense)),
             "cryptonets" => return Ok(Self::Batch),
+            "keyless" => return Ok(Self::Keyless),
             _ => {}
         }
         let taps = name.strip_prefix("im2col-").and_then(|t| t.parse().ok()).filter(|t| *t > 0);
@@ -63,6 +66,7 @@ impl fmt::Display for Packing {
             Self::Im2col(taps) => write!(f, "im2col-{taps}"),
             Self::Image => f.write_str("image"),
             Self::Batch => f.write_str("cryptonets"),
+            Self::Keyless => f.write_str("keyless"),
             Self::Lola(Lola::Offsets) => f.write_str("lola"),
             Self::Lola(Lola::Dense) => f.write_str("lola-dense"),
         }

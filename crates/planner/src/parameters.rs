@@ -221,7 +221,7 @@ fn primes(degree: usize) -> &'static [u32] {
 }
 
 /// Those of the primes that are between `low` and `high`, the nearest to `centre` first.
-fn nearest(degree: usize, centre: u64, low: u64, high: u64) -> Vec<u32> {
+pub(crate) fn nearest(degree: usize, centre: u64, low: u64, high: u64) -> Vec<u32> {
     let within = primes(degree).iter().filter(|&&q| (low..high).contains(&q.into()));
     let mut within: Vec<u32> = within.copied().collect();
     within.sort_by_key(|&q| (u64::from(q).abs_diff(centre), q));

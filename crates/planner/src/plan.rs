@@ -1,8 +1,8 @@
 //! Plans: made once, pinned by a digest, so that client and server never guess.
 
-use crate::Error;
 use crate::literature::{Chain, Lola, batch};
 use crate::options::{Options, Packing};
+use crate::{Error, keyless};
 use blindsight_circuit::Circuit;
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length};
 use blindsight_ckks::{KeyRequirements, Level, Parameters};
@@ -31,6 +31,8 @@ pub enum Recipe {
     Batch,
     /// A plan of the literature.
     Lola(Lola),
+    /// Without evaluation keys: there is nothing to choose.
+    Keyless,
 }
 
 impl Recipe {
@@ -45,6 +47,7 @@ impl Recipe {
             Self::Layers(choice) => Ok(assemble(graph, parameters, choice, bound)?),
             Self::Lola(lola) => lola.assemble(&Chain::new(graph)?, parameters, bound),
             Self::Batch => batch::assemble(&Chain::new(graph)?, parameters, bound),
+            Self::Keyless => keyless::assemble(&Chain::new(graph)?, parameters, bound),
         }
     }
 
@@ -54,6 +57,7 @@ impl Recipe {
             Self::Layers(choice) => Packing::of(choice),
             Self::Batch => Packing::Batch,
             Self::Lola(lola) => Packing::Lola(*lola),
+            Self::Keyless => Packing::Keyless,
         }
     }
 }

@@ -17,9 +17,9 @@ use crate::parameters::{DEGREES, parameters_of, too_deep};
 use crate::private;
 use crate::search::{Map, Search};
 use crate::sharing::share_keys;
-use crate::{Error, Plan, Recipe, sizes};
+use crate::{Error, Plan, Recipe, keyless, sizes};
 use blindsight_circuit::{Circuit, Prediction, predict};
-use blindsight_ckks::Parameters;
+use blindsight_ckks::{KeyRequirements, Parameters};
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
 use blindsight_layout::{InputLayout, Masking, ReplyErrors, ReplyLayout};
 use blindsight_network::{Model, probe};
@@ -59,6 +59,63 @@ pub fn check_size(model: &Model) -> Result<(), Error> {
 
 /// The best plan for a model of such scores.
 fn plan_expecting(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
+    let is_clean = options.reply.kappa().is_none();
+    match options.packing {
+        Packing::Keyless => plan_keyless(model, expected, options),
+        Packing::Auto if is_clean && !options.is_batch() => {
+            let with_keys = plan_with_keys(model, expected, options);
+            cheaper(with_keys, plan_keyless(model, expected, options), model, options)
+        }
+        _ => plan_with_keys(model, expected, options),
+    }
+}
+
+/// The cheaper of two plans; the first where the second is none.
+fn cheaper(
+    first: Result<Plan, Error>,
+    second: Result<Plan, Error>,
+    model: &Model,
+    options: &Options,
+) -> Result<Plan, Error> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => {
+            let is_less = cost(model, &second, options)? < cost(model, &first, options)?;
+            Ok(if is_less { second } else { first })
+        }
+        (Err(_), Ok(second)) => Ok(second),
+        (first, Err(_)) => first,
+    }
+}
+
+/// What a plan costs by the objective.
+fn cost(model: &Model, plan: &Plan, options: &Options) -> Result<f64, Error> {
+    let (circuit, public) = (plan.circuit(model)?, &plan.public);
+    let cost = PlanCost::of(&circuit, &public.input, public.input_level, &options.cost);
+    Ok(options.objective.value(&cost))
+}
+
+/// The plan without evaluation keys, in the smallest ring that has room for it: a larger one is slower, and
+/// no more exact.
+fn plan_keyless(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
+    if options.reply.kappa().is_some() {
+        let reason = "what was not relinearised shows more of the weights, which masking does not hide: ask for another representation";
+        return Err(Error::NotOffered { what: "reply", asked: options.reply.to_string(), reason });
+    }
+    let chain = Chain::new(&LayerGraph::new(&model.graph, &model.metadata)?)?;
+    let options = &Options { packing: Packing::Keyless, ..options.clone() };
+    let mut refused = None;
+    for degree in options.ring_degree.map_or(DEGREES.to_vec(), |degree| vec![degree]) {
+        let parameters = keyless::parameters(&chain, degree, expected.bound, options.security);
+        match parameters.and_then(|parameters| plan_within(model, expected, &parameters, options)) {
+            Ok(plan) => return Ok(plan),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.expect("there are degrees to try"))
+}
+
+/// The best plan with evaluation keys, or a named one.
+fn plan_with_keys(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
     let graph = LayerGraph::new(&model.graph, &model.metadata)?;
     let levels = match options.packing {
         _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, expected.bound)?,
@@ -145,6 +202,7 @@ fn best_plan(
     let task = Task { model, expected, graph, parameters, options };
     let fixed = match options.packing {
         Packing::Lola(lola) => Some(Recipe::Lola(lola)),
+        Packing::Keyless => Some(Recipe::Keyless),
         _ if options.is_batch() => Some(Recipe::Batch),
         _ => None,
     };
@@ -177,13 +235,6 @@ impl<'a> Task<'a> {
         Search::new(self.graph, self.parameters, self.options, self.expected.bound)
     }
 
-    /// What a plan costs by the objective.
-    fn cost(&self, plan: &Plan) -> Result<f64, Error> {
-        let (circuit, public) = (plan.circuit_for(self.model, self.parameters)?, &plan.public);
-        let cost = PlanCost::of(&circuit, &public.input, public.input_level, &self.options.cost);
-        Ok(self.options.objective.value(&cost))
-    }
-
     /// The best plan that the search finds. Families are looked at in the order of what they cost at least:
     /// where the error asks for a plan that costs more than what was found, one of another packing may be
     /// cheaper.
@@ -204,7 +255,7 @@ impl<'a> Task<'a> {
             let options = &Options { packing, ..self.options.clone() };
             match (Task { options, ..*self }).sound(&found.choice) {
                 Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
-                Ok(plan) => best.consider(self.cost(&plan)?, plan),
+                Ok(plan) => best.consider(cost(self.model, &plan, self.options)?, plan),
                 Err(error) => best.refused.push(error),
             }
             without.push(packing);
@@ -235,8 +286,7 @@ impl<'a> Task<'a> {
             let ring_degree = Some(self.parameters.degree());
             let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
             let plan = plan_expecting(self.model, self.expected, &options).ok()?;
-            let parameters = &plan.public.validated_parameters().ok()?;
-            Some((Task { parameters, ..*self }.cost(&plan).ok()?, plan))
+            Some((cost(self.model, &plan, self.options).ok()?, plan))
         });
         plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
     }
@@ -348,20 +398,28 @@ fn orders(choice: &Choice) -> Vec<Recipe> {
     vec![Recipe::Layers(choice.clone()), Recipe::Layers(choice.clone().rescaled_late())]
 }
 
-/// What the planner would have chosen in the same ring if the packing of its plan were not offered; `None`
-/// where no other fits, and for plans that were asked for by name.
+/// What the planner would have chosen if the packing of its plan were not offered, with keys in the same ring
+/// where it has any; `None` where no other fits, and for plans that were asked for by name.
 ///
 /// # Errors
 /// Those of a model that cannot be planned.
 pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option<Plan>, Error> {
-    let Recipe::Layers(chosen) = plan.recipe() else { return Ok(None) };
     if options.packing != Packing::Auto {
         return Ok(None);
     }
     let (graph, parameters) =
         (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.validated_parameters()?);
     let expected = &Expected::of(model)?;
-    match (Task { model, expected, graph, parameters, options }).searched(vec![Packing::of(chosen)]) {
+    let other = match plan.recipe() {
+        Recipe::Layers(chosen) => {
+            let task = Task { model, expected, graph, parameters, options };
+            let searched = task.searched(vec![Packing::of(chosen)]);
+            cheaper(searched, plan_keyless(model, expected, options), model, options)
+        }
+        Recipe::Keyless => plan_with_keys(model, expected, options),
+        Recipe::Batch | Recipe::Lola(_) => return Ok(None),
+    };
+    match other {
         Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
@@ -439,11 +497,13 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
         false => Ok(()),
     };
     let circuit = &assembly.circuit;
-    check(
-        Limit::KeyBytes,
-        sizes::evaluation_keys(circuit.parameters(), &circuit.keys()),
-        options.max_key_bytes,
-    )?;
+    let keys = circuit.keys();
+    // The file without keys is no more than its frame.
+    let key_bytes = match keys == KeyRequirements::default() {
+        true => 0,
+        false => sizes::evaluation_keys(circuit.parameters(), &keys),
+    };
+    check(Limit::KeyBytes, key_bytes, options.max_key_bytes)?;
     check(Limit::Memory, sizes::memory(circuit), options.max_memory)
 }
 

@@ -2,7 +2,7 @@
 //! memory.
 
 use blindsight_circuit::{Circuit, Role, working_bytes};
-use blindsight_ckks::wire::{self, FRAME_BYTES};
+use blindsight_ckks::wire::{self, FRAME_BYTES, ReplyShape};
 use blindsight_ckks::{KeyRequirements, Level, Parameters};
 
 /// The file of one request: `count` seeded ciphertexts at `level`, which exists.
@@ -10,9 +10,9 @@ pub fn upload(parameters: &Parameters, level: Level, count: usize) -> u64 {
     file(wire::ciphertexts_bytes(parameters, level, count))
 }
 
-/// The file of one reply of `count` ciphertexts with so many coefficients each.
-pub fn download(parameters: &Parameters, count: usize, coefficients: usize) -> u64 {
-    file(wire::replies_bytes(parameters, count, coefficients))
+/// The file of one reply.
+pub fn download(parameters: &Parameters, shape: ReplyShape) -> u64 {
+    file(wire::reply_bytes(parameters, shape))
 }
 
 /// The file of evaluation keys, whose levels exist.

@@ -44,7 +44,7 @@ mod error;
 pub use error::Error;
 
 use blindsight_circuit::Circuit;
-use blindsight_circuit::encrypted::Program;
+use blindsight_circuit::encrypted::{Program, Run};
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
 use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness, Reply};
 use blindsight_layout::{Masking, PublicPlan};
@@ -150,8 +150,7 @@ impl PreparedModel {
 
     /// Payload bytes of a reply.
     pub fn reply_bytes(&self) -> usize {
-        let (replies, each) = (self.plan.reply.ciphertexts(), self.reply_indices.len());
-        wire::replies_bytes(self.context.parameters(), replies, each)
+        wire::reply_bytes(self.context.parameters(), self.plan.reply.shape())
     }
 
     /// Bytes of the encoded model in memory.
@@ -203,19 +202,22 @@ impl PreparedModel {
     pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = parallel::with_busy_waiting(|| self.program.run(&evaluator, &request.inputs))?;
-        let replies = self.replies(&evaluator, &run.outputs)?;
+        let replies = self.replies(&evaluator, &run)?;
         Ok(Answer { id: request.id, replies })
     }
 
     /// The replies that outputs become: masked, all of them, where the plan says so. Noise is drawn from the
     /// operating system's randomness, anew for each request.
-    fn replies(&self, evaluator: &Evaluator<'_>, outputs: &[Ciphertext]) -> Result<Vec<Reply>, Error> {
+    fn replies(&self, evaluator: &Evaluator<'_>, run: &Run) -> Result<Vec<Reply>, Error> {
         let indices = &self.reply_indices;
         let Some(Masking { noise_bits, .. }) = self.plan.masking else {
-            return Ok(outputs.iter().map(|a| evaluator.reply(a, indices)).collect::<Result<_, _>>()?);
+            let ciphertexts = run.outputs.iter().map(|a| evaluator.reply(a, indices));
+            let others = run.unrelinearised.iter().map(|a| evaluator.reply_unrelinearised(a, indices));
+            return Ok(ciphertexts.chain(others).collect::<Result<_, _>>()?);
         };
         let mut randomness = Randomness::from_system()?;
-        let masked = outputs.iter().map(|a| evaluator.masked_reply(a, indices, noise_bits, &mut randomness));
+        let masked =
+            run.outputs.iter().map(|a| evaluator.masked_reply(a, indices, noise_bits, &mut randomness));
         Ok(masked.collect::<Result<_, _>>()?)
     }
 

@@ -104,6 +104,50 @@ fn files_have_the_sizes_that_explain_says() {
     }
 }
 
+/// Without evaluation keys: the file of keys is its frame, and everything else is as usual.
+#[test]
+fn a_plan_without_keys_goes_through_an_exchange() {
+    let bytes = include_bytes!("../../../models/lola-small-mnist.onnx");
+    let model = Model::from_bytes("lola-small-mnist", bytes).expect("the shipped model is sound");
+    let e = Exchange::new(model.clone());
+    assert_eq!((&*e.plan.public.representation, e.key_bytes.len()), ("keyless", wire::FRAME_BYTES));
+    let said = blindsight_planner::explain(&e.plan, &e.model, &CostModel::default()).expect("its own model");
+    let sizes = [e.request.len(), e.reply().len(), e.key_bytes.len(), e.server.bytes()];
+    let said = [said.upload_bytes, said.download_bytes, said.evaluation_key_bytes, said.server_bytes];
+    assert_eq!(sizes.map(|s| s as u64), said);
+
+    let plain = e.model.scores(&digit(&e.model)).expect("an image of the right size");
+    let classification = e.client.exact_scores(&e.reply()[..], 1).expect("a sound reply").swap_remove(0);
+    assert_eq!(classification.label, "4");
+    let allowed = 6.0 * e.plan.public.predicted_error;
+    for (encrypted, plain) in classification.scores.iter().zip(&plain) {
+        assert!((encrypted - plain).abs() < allowed, "{encrypted} for {plain}, {allowed} allowed");
+    }
+
+    let stranger = new_client(&e.plan);
+    assert!(
+        e.server.read_request(&e.keys, &stranger.encrypt(&digit(&e.model)).expect("an image")[..]).is_err()
+    );
+    let forged = reframed(&e.reply(), Kind::Reply, stranger.key_id());
+    assert!(matches!(stranger.decrypt(&forged[..]), Err(ClientError::Garbage { .. })));
+
+    // Beyond the range no score is shown; the capacity is far beyond.
+    let mut narrow = model;
+    narrow.metadata.score_bound = Some(8.0);
+    let e = Exchange::new(narrow);
+    assert_eq!(e.plan.public.representation, "keyless");
+    let (shape, range) = (e.model.graph.input, e.plan.public.reply.capacity / 32.0);
+    let even = |grey: u8| Image::new(shape, vec![grey; shape.elements()]).expect("as many pixels");
+    let (mut refused, mut shown) = (0, 0);
+    for image in [digit(&e.model), even(0), even(128), even(255)] {
+        let (largest, read) = classified(&e, &image);
+        let is_refused = matches!(read, Err(ClientError::WrappedAround { .. }));
+        assert_eq!(is_refused, largest > range, "largest score {largest}, range {range}: {read:?}");
+        (refused, shown) = (refused + u32::from(is_refused), shown + u32::from(read.is_ok()));
+    }
+    assert!(refused > 0 && shown > 0, "{refused} refused, {shown} shown");
+}
+
 #[test]
 fn a_batch_is_classified_at_once() {
     let e = Exchange::for_objective(model(), Objective::Throughput);

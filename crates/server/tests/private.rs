@@ -95,9 +95,9 @@ impl Exchange {
 
     fn decrypted(&self, reply: &[u8]) -> Vec<f64> {
         let layout = &self.plan.public.reply;
-        let (indices, count) = (layout.indices(), layout.ciphertexts());
+        let indices = layout.indices();
         let payload = payload(reply, Kind::Reply);
-        let replies = wire::read_replies(&self.context, &payload, count, indices.len(), layout.scale);
+        let replies = wire::read_replies(&self.context, &payload, layout.shape(), layout.scale);
         let each = replies.expect("a reply that was just made");
         each.iter().flat_map(|reply| self.secret.decrypt_reply(&self.context, reply, &indices)).collect()
     }

@@ -12,5 +12,6 @@ mod parameters;
 mod repeats;
 mod reply;
 mod statistics;
+mod unrelinearised;
 mod variants;
 mod wire;

@@ -2,6 +2,7 @@
 
 use crate::common::{Setup, literal, mean_square, random_slots};
 use blindsight_ckks::masking::{MOST_NOISE_BITS, noise_bits, noise_deviation, with_zero};
+use blindsight_ckks::wire::ReplyShape;
 use blindsight_ckks::{
     Ciphertext, Error, Evaluator, KeyRequirements, Level, Randomness, Reply, Scale, noise, wire,
 };
@@ -122,9 +123,10 @@ fn masked_replies_come_back_from_bytes() {
     for count in [1, 3, 25] {
         let indices: Vec<usize> = (1..=count).collect();
         let replies = [masked(&setup, &a, &indices, 12), masked(&setup, &a, &indices, 12)];
+        let shape = ReplyShape { ciphertexts: 2, ..ReplyShape::of_one(count) };
         let bytes = wire::write_replies(&setup.context, &replies);
-        assert_eq!(bytes.len(), wire::replies_bytes(setup.context.parameters(), 2, count));
-        let read = |bytes: &[u8]| wire::read_replies(&setup.context, bytes, 2, count, SCALE);
+        assert_eq!(bytes.len(), wire::reply_bytes(setup.context.parameters(), shape));
+        let read = |bytes: &[u8]| wire::read_replies(&setup.context, bytes, shape, SCALE);
         assert_eq!(read(&bytes).unwrap(), replies);
         assert!(read(&bytes[1..]).is_err() && read(&[&bytes[..], &[0]].concat()).is_err());
     }

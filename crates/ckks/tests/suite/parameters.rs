@@ -197,7 +197,7 @@ fn shapes_are_checked_first() {
     };
     shape(0, 1, 1);
     shape(65, 1, 1);
-    shape(1, 0, 1);
+    shape(65, 0, 1);
     shape(1, 9, 1);
     shape(1, 1, 0);
     shape(1, 1, 9);

@@ -2,7 +2,10 @@
 //! others.
 
 use crate::common::{Setup, random_slots};
-use blindsight_ckks::{Ciphertext, Encoding, Evaluator, KeyRequirements, Level, Scale, testing, wire};
+use blindsight_ckks::{
+    Ciphertext, Encoding, Evaluator, KeyRequirements, Level, Scale, testing,
+    wire::{self, ReplyShape},
+};
 use proptest::prelude::*;
 
 const N: usize = 64;
@@ -74,7 +77,10 @@ fn a_reply_is_one_half_and_the_chosen_words() {
         let bytes = reply_bytes(&setup, &a, &indices);
         assert_eq!(bytes, expected, "{indices:?}");
         assert_eq!(bytes.len(), (N * bits / 8) + (indices.len() * bits).div_ceil(8));
-        assert_eq!(bytes.len(), wire::reply_bytes(setup.context.parameters(), indices.len()));
+        assert_eq!(
+            bytes.len(),
+            wire::reply_bytes(setup.context.parameters(), ReplyShape::of_one(indices.len()))
+        );
     }
 }
 

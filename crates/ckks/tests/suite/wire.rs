@@ -1,7 +1,7 @@
 //! Bytes from outside: every format comes back as it was, and nothing else is accepted.
 
 use crate::common::{Setup, random_slots, shipped, tight};
-use blindsight_ckks::wire::{self, Expected, Header, Kind, Length, WireError};
+use blindsight_ckks::wire::{self, Expected, Header, Kind, Length, ReplyShape, WireError};
 use blindsight_ckks::{
     Context, Error, Evaluator, KeyRequirements, Level, Scale, SecretKey, SeededEvaluationKeys,
 };
@@ -65,7 +65,7 @@ fn payloads(setup: &Setup) -> Vec<(Kind, Vec<u8>, Reader)> {
             wire::read_ciphertexts(c, b, 2, LEVEL, SCALE).map(|_| ())
         }),
         (Kind::Reply, wire::write_replies(context, std::slice::from_ref(&reply)), |c, b| {
-            wire::read_replies(c, b, 1, INDICES.len(), SCALE).map(|_| ())
+            wire::read_replies(c, b, ReplyShape::of_one(INDICES.len()), SCALE).map(|_| ())
         }),
     ]
 }
@@ -122,8 +122,8 @@ fn check_formats(setup: &Setup) {
         let indices: Vec<usize> = (0..count).collect();
         let reply = Evaluator::new(context, &setup.keys).reply(&a, &indices).unwrap();
         let bytes = wire::write_replies(context, std::slice::from_ref(&reply));
-        assert_eq!(bytes.len(), wire::reply_bytes(context.parameters(), count));
-        assert_eq!(wire::read_replies(context, &bytes, 1, count, SCALE).unwrap(), [reply]);
+        assert_eq!(bytes.len(), wire::reply_bytes(context.parameters(), ReplyShape::of_one(count)));
+        assert_eq!(wire::read_replies(context, &bytes, ReplyShape::of_one(count), SCALE).unwrap(), [reply]);
     }
 }
 
@@ -161,12 +161,12 @@ fn sizes_are_those_of_the_formats_page() {
         wire::ciphertexts_bytes(context.parameters(), Level(5), 1),
         wire::evaluation_keys_bytes(context.parameters(), &rotation(5)),
         wire::evaluation_keys_bytes(context.parameters(), &rotation(1)),
-        wire::reply_bytes(context.parameters(), 10),
+        wire::reply_bytes(context.parameters(), ReplyShape::of_one(10)),
     ];
     assert_eq!(files.map(|bytes| bytes + wire::FRAME_BYTES), [2_148, 163_972, 663_748, 112_772, 28_807]);
     // A count that no memory holds is a length that no file has.
     assert_eq!(wire::ciphertexts_bytes(context.parameters(), Level(5), usize::MAX), usize::MAX);
-    assert!(wire::reply_bytes(context.parameters(), usize::MAX) > usize::MAX / 16);
+    assert!(wire::reply_bytes(context.parameters(), ReplyShape::of_one(usize::MAX)) > usize::MAX / 16);
 }
 
 /// Words at their prime's width, the first in the lowest bits, read bit by bit.
@@ -408,11 +408,11 @@ fn the_prime_itself_is_no_residue_and_the_word_before_it_is() {
     let setup = setup();
     let q = setup.context.basis(Level(0)).modulus(0).value();
     let width = 32 - q.leading_zeros() as usize;
-    let mut bytes = vec![0; wire::reply_bytes(setup.context.parameters(), 0)];
+    let mut bytes = vec![0; wire::reply_bytes(setup.context.parameters(), ReplyShape::of_one(0))];
     let mut set = |word: u32| {
         (0..width)
             .for_each(|i| bytes[i / 8] = bytes[i / 8] & !(1 << (i % 8)) | ((word >> i & 1) as u8) << (i % 8));
-        wire::read_replies(&setup.context, &bytes, 1, 0, SCALE)
+        wire::read_replies(&setup.context, &bytes, ReplyShape::of_one(0), SCALE)
     };
     assert!(set(q - 1).is_ok() && set(0).is_ok());
     assert!(

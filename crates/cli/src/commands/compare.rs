@@ -44,8 +44,9 @@ pub struct Compare {
     plan: PlanFlags,
 }
 
-/// Named plans of the literature.
-const NAMED: [Packing; 3] = [Packing::Batch, Packing::Lola(Lola::Offsets), Packing::Lola(Lola::Dense)];
+/// Plans that have a ring of their own: without keys, and those of the literature.
+const NAMED: [Packing; 4] =
+    [Packing::Keyless, Packing::Batch, Packing::Lola(Lola::Offsets), Packing::Lola(Lola::Dense)];
 /// No more taps in a ciphertext are tried.
 const MOST_TAPS: usize = 64;
 
@@ -103,9 +104,15 @@ impl Compare {
     /// What can run the model: `auto` first.
     fn candidates(&self, model: &Model) -> Outcome<(Vec<Candidate>, Vec<NotOffered>)> {
         let auto = self.candidate(model, Packing::Auto, self.plan.ring_degree)?;
-        // Rows are comparable in the ring that `auto` chose; there the taps of one ciphertext end where it is
-        // full.
-        let degree = Some(auto.explanation.ring_degree);
+        // Rows are comparable in the ring that `auto` chose, or would have with keys; there the taps of one
+        // ciphertext end where it is full.
+        let degree = match auto.explanation.totals.key_switches {
+            0 => {
+                let first = self.candidate(model, Packing::Im2col(1), self.plan.ring_degree);
+                first.map(|first| first.explanation.ring_degree).ok()
+            }
+            _ => Some(auto.explanation.ring_degree),
+        };
         let (mut candidates, mut not_offered) = (vec![auto], vec![]);
         let taps =
             (1..=MOST_TAPS).map_while(|taps| self.candidate(model, Packing::Im2col(taps), degree).ok());

@@ -111,7 +111,7 @@ impl Needs {
 }
 
 /// The largest weight of a layer; one where all are zero.
-fn largest_weight(linear: &Linear) -> f64 {
+pub(crate) fn largest_weight(linear: &Linear) -> f64 {
     let mut largest = 0f64;
     (0..linear.rows()).for_each(|row| linear.for_each_weight(row, |_, w| largest = largest.max(w.abs())));
     if largest > 0.0 { largest } else { 1.0 }
@@ -220,7 +220,7 @@ impl Segment {
 }
 
 /// A round number, so that it is the same on every machine: an integer, or a fraction for very large weights.
-fn whole_scale(bits: f64) -> Scale {
+pub(crate) fn whole_scale(bits: f64) -> Scale {
     const PARTS: f64 = 65536.0;
     let scale = bits.exp2();
     Scale(if scale < 1024.0 { (scale * PARTS).round().max(1.0) / PARTS } else { scale.round() })

@@ -15,12 +15,13 @@ mod build;
 mod chain;
 
 use crate::Error;
+pub(crate) use batch::{largest_weight, whole_scale};
 use blindsight_circuit::{Output, Reading, Value};
 use blindsight_ckks::{Level, Parameters};
 use blindsight_layers::Assembly;
 use blindsight_layout::ReplyLayout;
 use build::Build;
-pub(crate) use chain::Chain;
+pub(crate) use chain::{Chain, Link};
 use serde::{Deserialize, Serialize};
 
 /// One of LoLa's plans, by what the client sends.

@@ -6,6 +6,7 @@ mod depths;
 mod drawings;
 mod equality;
 mod graphs;
+mod keyless;
 mod linear;
 mod literature;
 mod plans;
@@ -228,7 +229,7 @@ pub fn check_search(
 /// A client and a server in one.
 pub struct Machine {
     pub context: Arc<Context>,
-    secret: SecretKey,
+    pub secret: SecretKey,
     randomness: Randomness,
 }
 
@@ -264,11 +265,10 @@ impl Machine {
         let evaluator = Evaluator::new(context, &keys);
         let run = program.run(&evaluator, &inputs).unwrap();
         let indices = assembly.reply.indices();
-        let read = |output| {
-            let reply = evaluator.reply(output, &indices).unwrap();
-            reader.decrypt_reply(context, &reply, &indices)
-        };
-        (run.outputs.iter().flat_map(read).collect(), run.counts)
+        let ciphertexts = run.outputs.iter().map(|output| evaluator.reply(output, &indices));
+        let others = run.unrelinearised.iter().map(|output| evaluator.reply_unrelinearised(output, &indices));
+        let read = |reply: Result<_, _>| reader.decrypt_reply(context, &reply.unwrap(), &indices);
+        (ciphertexts.chain(others).flat_map(read).collect(), run.counts)
     }
 }
 
