@@ -123,7 +123,7 @@ def read_input(p):
 def read_reply_layout(p):
     """How scores are read."""
     form = p.integer()
-    count = {0: 0, 1: 2, 2: 1, 3: 0}[form]
+    count = {0: 0, 1: 2, 2: 1, 3: 0, 4: 2}[form]
     reply = {"form": form, "figures": p.integers(count)}
     for name in ["scores", "sentinels", "coarse"]:
         reply[name] = p.list(p.integer)
@@ -611,6 +611,8 @@ class Reader:
             return reply["scores"] + reply["sentinels"] + reply["coarse"]
         if form == 1:
             return [j * (figures[1] // figures[0]) for j in range(figures[0])]
+        if form == 4:
+            return list(range(1, figures[1] + 1))
         return list(range(figures[0])) if form == 2 else [0, 1, 2, 3]
 
     def read_reply(self, path):
@@ -619,14 +621,16 @@ class Reader:
         primes, indices = self.primes[: self.limbs(0)], self.indices()
         at, decrypted = 0, []
         while at < len(payload):
-            masked, message = [], []
-            for prime in primes:
-                second, size = unpack(payload[at:], prime.q, self.n)
-                expect_uniform(second, prime.q, "a reply")
-                at += size
-                product = second * prime.values(self.secret) % prime.q
-                masked.append(prime.coefficients(product)[indices])
-            for prime, mask in zip(primes, masked):
+            masks, message = [0] * len(primes), []
+            for power in range(1, 3 if self.plan["reply"]["form"] == 4 else 2):
+                for index, prime in enumerate(primes):
+                    part, size = unpack(payload[at:], prime.q, self.n)
+                    expect_uniform(part, prime.q, "a reply")
+                    at += size
+                    for _ in range(power):
+                        part = part * prime.values(self.secret) % prime.q
+                    masks[index] = masks[index] + prime.coefficients(part)[indices]
+            for prime, mask in zip(primes, masks):
                 first, size = unpack(payload[at:], prime.q, len(indices))
                 at += size
                 message.append((first + mask) % prime.q)
@@ -648,6 +652,11 @@ class Reader:
             scores = [float(ciphertext[0]) for ciphertext in decrypted]
             expect(max(map(abs, scores)) <= capacity / 8, "out of range")
             return scores
+        if form == 4:
+            values = np.concatenate(decrypted)
+            expect(np.abs(values[count:]).max() <= capacity / 8192, "other keys")
+            expect(np.abs(values[:count]).max() <= capacity / 32, "out of range")
+            return [float(v) for v in values[:count]]
         values = to_slots(decrypted[0]) if form == 1 else decrypted[0]
         copies = values[len(values) - count :]
         expect(np.abs(values[count : len(values) - count]).max() <= capacity / 256, "other keys")
@@ -656,7 +665,9 @@ class Reader:
 
     def rounded(self, score):
         """A score as a client shows it."""
-        division = math.sqrt((1 + 4 * self.n / 3) / 12) / self.plan["reply"]["scale"]
+        square = 4 * self.n / 3
+        parts = 1 + square + (3 * square**2 if self.plan["reply"]["form"] == 4 else 0)
+        division = math.sqrt(parts / 12) / self.plan["reply"]["scale"]
         error = max(self.plan["predicted_error"], division)
         power = math.floor(math.log10(error))
         step = next(f for f in (1, 2, 5, 10) if f * 10.0**power >= error) * 10.0**power
@@ -679,7 +690,7 @@ def main():
         report["request"] = reader.read_request(arguments.request, arguments.image)
     if arguments.reply:
         scores = reader.scores(reader.read_reply(arguments.reply))
-        report["form"] = ["coefficients", "periodic", "batch", "constants"][plan["reply"]["form"]]
+        report["form"] = ["coefficients", "periodic", "batch", "constants", "unrelinearised"][plan["reply"]["form"]]
         # One score for two classes is that of the second one, beside a first one of zero.
         by_class = [0.0, *scores] if len(scores) < len(plan["labels"]) else scores
         report["label"] = plan["labels"][int(np.argmax(by_class))]

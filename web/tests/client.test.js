@@ -17,7 +17,8 @@ import { NAME as SUM, sums } from './support/sums.js';
 import { trapping } from './support/trap.js';
 
 const { connect, fileStore, memoryStore, openPlan } = client;
-const DIGITS = 'lola-small-mnist';
+// One whose plan has evaluation keys.
+const DIGITS = 'cryptonets-mnist';
 const SIX = new URL('../../samples/digit-6.png', import.meta.url);
 
 let folder, server, recorder;

@@ -31,7 +31,7 @@ fn security_is_what_was_asked_for() {
         let said = folder.json(&format!("explain lola-small-mnist --security {bits}"));
         assert!(said["security_bits"].as_u64() >= Some(bits), "{said}");
     }
-    let refused = folder.fails(1, "plan lola-small-mnist --security 256 --ring-degree 8192 --out {net.plan}");
+    let refused = folder.fails(1, "plan cryptonets-mnist --security 256 --ring-degree 8192 --out {net.plan}");
     assert!(refused.contains("256 bits of security allow at most 114"), "{refused}");
     assert!(folder.fails(2, "explain lola-small-mnist --security 100").contains("128, 192 or 256"));
 }

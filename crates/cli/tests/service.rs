@@ -70,6 +70,28 @@ fn two_commands_classify_over_https() {
     assert!(said.contains("BLINDSIGHT_TOKEN"), "{said}");
 }
 
+/// A plan without evaluation keys: what a client registers is its name, in a file of no key.
+#[test]
+fn a_plan_without_keys_is_served_over_https() {
+    let folder = Folder::new("keyless");
+    let mut serving = Serving::start(&folder, "--model lola-small-mnist");
+    let classify =
+        |n| folder.json(&format!("classify --server {} lola-small-mnist {}", serving.url(), digit(n)));
+    for n in [7, 2] {
+        let document = classify(n);
+        assert_eq!(
+            (&document["label"], &document["evaluation_key_bytes"]),
+            (&n.to_string().into(), &100.into())
+        );
+    }
+    let kept = folder.json("keys list")["keys"].clone();
+    let ours = kept.as_array().expect("a list").iter().find(|key| key["model"] == "lola-small-mnist");
+    assert_eq!(ours.expect("one key")["replies"], 2);
+    serving.restart();
+    let again = folder.json(&format!("classify --server {} lola-small-mnist {}", serving.url(), digit(5)));
+    assert_eq!(again["label"], "5");
+}
+
 #[test]
 fn keys_tokens_and_plans_survive_a_restart() {
     let folder = Folder::new("survive");

@@ -65,7 +65,7 @@ fn scores_are_rounded_unless_exact_ones_are_asked_for() {
 #[test]
 fn keys_beyond_what_is_allowed_are_not_made() {
     let folder = Folder::new("key-limit");
-    folder.says("plan lola-small-mnist --out {net.plan}");
+    folder.says("plan lola-small-mnist --representation im2col-5 --out {net.plan}");
     let keygen = "keygen --plan {net.plan} --secret {my.secret} --keys {my.keys}";
     let said = folder.fails(1, &format!("{keygen} --max-key-bytes 100000"));
     assert!(said.contains("21 evaluation keys of 3.3 MiB") && said.contains("--max-key-bytes"), "{said}");
@@ -124,7 +124,8 @@ fn read_independently(model: &str, representation: &str, whole: bool) -> Option<
 fn an_independent_reader_agrees_on_every_form() {
     for (model, representation, form, whole) in [
         ("conv2x2-mnist", "auto", "coefficients", true),
-        ("lola-small-mnist", "auto", "periodic", true),
+        ("lola-small-mnist", "auto", "unrelinearised", true),
+        ("lola-small-mnist", "im2col-5", "periodic", true),
         ("lola-small-mnist", "image", "periodic", true),
         ("lola-small-mnist", "lola", "constants", true),
         ("lola-small-mnist", "cryptonets", "batch", false),

@@ -29,7 +29,9 @@ const DEFINITE: f64 = 10.0;
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     let onnx = include_bytes!("../../../models/lola-small-mnist.onnx");
     let model = Model::from_bytes("lola-small-mnist", onnx).expect("the shipped model");
-    planner::plan(&model, &Options::default()).expect("it has a plan")
+    // One with evaluation keys.
+    let options = Options { packing: planner::Packing::Im2col(5), ..Options::default() };
+    planner::plan(&model, &options).expect("it has a plan")
 });
 
 fn generator() -> Generator {
@@ -142,7 +144,7 @@ fn encryption_takes_as_long_for_every_image() {
 fn random_reply(request: &[u8], key: wire::KeyId) -> Vec<u8> {
     let parameters = PLAN.public.validated_parameters().expect("a plan");
     let layout = &PLAN.public.reply;
-    let bytes = wire::replies_bytes(&parameters, layout.ciphertexts(), layout.indices().len());
+    let bytes = wire::reply_bytes(&parameters, layout.shape());
     let limb = parameters.degree() * 28 / 8;
     let begin = HEADER_BYTES + 32;
     let mut payload = request[begin..begin + limb].to_vec();

@@ -31,7 +31,7 @@ use blindsight_fhe_suite::pixels::Images;
 use blindsight_layout::{Masking, PublicPlan};
 use blindsight_network::{Image, Metadata, Model, Shape};
 use blindsight_planner::Plan;
-use blindsight_planner::{Options, ReplyKind, plan};
+use blindsight_planner::{Options, Packing, ReplyKind, plan};
 use blindsight_protocol::{Address, KeyStatus, Keys, Models, Problem};
 use blindsight_server::{ClientKeys, PreparedModel};
 use sha2::{Digest, Sha256};
@@ -272,19 +272,27 @@ struct Exchange {
 }
 
 /// Made once in a process.
-static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(ReplyKind::Clean));
+static EXCHANGE: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(Packing::Im2col(5), ReplyKind::Clean));
 /// The same with private replies: a public key, levels of two primes, replies of two limbs.
-static PRIVATE: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(ReplyKind::Private { kappa: 10 }));
+static PRIVATE: LazyLock<Exchange> =
+    LazyLock::new(|| Exchange::new(Packing::Auto, ReplyKind::Private { kappa: 10 }));
+/// The same without evaluation keys: replies of three parts, no special primes.
+static KEYLESS: LazyLock<Exchange> = LazyLock::new(|| Exchange::new(Packing::Keyless, ReplyKind::Clean));
 
-/// Every fourth input, by its length, goes to the exchange of private replies.
+/// By its length every fourth input goes to the exchange of private replies, and every fourth to the one
+/// without keys.
 fn exchange(input: &[u8]) -> &'static Exchange {
-    if input.len() % 4 == 3 { &PRIVATE } else { &EXCHANGE }
+    match input.len() % 4 {
+        2 => &KEYLESS,
+        3 => &PRIVATE,
+        _ => &EXCHANGE,
+    }
 }
 
 impl Exchange {
-    fn new(reply: ReplyKind) -> Self {
+    fn new(packing: Packing, reply: ReplyKind) -> Self {
         let model = Model::from_bytes(MODEL, ONNX).expect("the shipped model");
-        let plan = plan(&model, &Options { reply, ..Options::default() }).expect("a plan");
+        let plan = plan(&model, &Options { packing, reply, ..Options::default() }).expect("a plan");
         let server = PreparedModel::new(&model, &plan).expect("its own plan");
         let client = Client::generate(plan.public.clone(), plan.digest()).expect("a client");
         let key_frame = client.evaluation_keys(|_, _| {}).expect("keys");
