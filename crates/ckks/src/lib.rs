@@ -11,7 +11,8 @@
 //!   for exactly the rotations and levels that a circuit needs ([`KeyRequirements`]), and expanded to
 //!   [`EvaluationKeys`] on the server.
 //! * An [`Evaluator`] computes on [`Ciphertext`]s. It has no secret key and no way to hold one.
-//! * [`Pointwise`] chains of scalar sums and squares run over many ciphertexts at once, block by block.
+//! * [`Pointwise`] chains of scalar sums, squares and products with plaintexts run over many ciphertexts at
+//!   once, block by block. Where one ends [`Unrelinearised`], in three parts, it takes no key.
 //! * [`noise`] predicts the error of every operation.
 //!
 //! # Contract

@@ -80,12 +80,6 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
     let words = [input.to_string(), im2col.output.to_string()];
     let [before, between, after] =
         [&words[0], &words[1], &format!("{} coefficients in three parts", reply.values().len())];
-    let label = |name: &str, kind: &str, read: &str, [from, to]: [&String; 2]| Label {
-        name: name.into(),
-        kind: kind.into(),
-        inputs: vec![LabelInput { name: read.into(), representation: from.clone() }],
-        representation_out: to.clone(),
-    };
     let Shallow { first, square, last, .. } = &shallow;
     let sums = b.layer(label(&first.name, first.kind, "input", [before, between]), |b| {
         b.sums(&inputs, shallow.rows(&im2col), weight_scale)
@@ -97,6 +91,15 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
     let output = |value| Output { value, reading: Reading::Coefficients(reply.indices()) };
     let circuit = b.finish(scores.into_iter().map(output).collect())?;
     Ok(Assembly { circuit, input, input_level, input_scale, reply })
+}
+
+fn label(name: &str, kind: &str, read: &str, [from, to]: [&String; 2]) -> Label {
+    Label {
+        name: name.into(),
+        kind: kind.into(),
+        inputs: vec![LabelInput { name: read.into(), representation: from.clone() }],
+        representation_out: to.clone(),
+    }
 }
 
 /// Why layers are computed so.

@@ -79,17 +79,17 @@ fn cheaper(
 ) -> Result<Plan, Error> {
     match (first, second) {
         (Ok(first), Ok(second)) => {
-            let is_less = cost(model, &second, options)? < cost(model, &first, options)?;
-            Ok(if is_less { second } else { first })
+            let cost = |plan: &Plan| cost(model, plan, &plan.public.validated_parameters()?, options);
+            Ok(if cost(&second)? < cost(&first)? { second } else { first })
         }
         (Err(_), Ok(second)) => Ok(second),
         (first, Err(_)) => first,
     }
 }
 
-/// What a plan costs by the objective.
-fn cost(model: &Model, plan: &Plan, options: &Options) -> Result<f64, Error> {
-    let (circuit, public) = (plan.circuit(model)?, &plan.public);
+/// What a plan of these parameters costs by the objective.
+fn cost(model: &Model, plan: &Plan, parameters: &Parameters, options: &Options) -> Result<f64, Error> {
+    let (circuit, public) = (plan.circuit_for(model, parameters)?, &plan.public);
     let cost = PlanCost::of(&circuit, &public.input, public.input_level, &options.cost);
     Ok(options.objective.value(&cost))
 }
@@ -235,6 +235,10 @@ impl<'a> Task<'a> {
         Search::new(self.graph, self.parameters, self.options, self.expected.bound)
     }
 
+    fn cost(&self, plan: &Plan) -> Result<f64, Error> {
+        cost(self.model, plan, self.parameters, self.options)
+    }
+
     /// The best plan that the search finds. Families are looked at in the order of what they cost at least:
     /// where the error asks for a plan that costs more than what was found, one of another packing may be
     /// cheaper.
@@ -255,7 +259,7 @@ impl<'a> Task<'a> {
             let options = &Options { packing, ..self.options.clone() };
             match (Task { options, ..*self }).sound(&found.choice) {
                 Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
-                Ok(plan) => best.consider(cost(self.model, &plan, self.options)?, plan),
+                Ok(plan) => best.consider(self.cost(&plan)?, plan),
                 Err(error) => best.refused.push(error),
             }
             without.push(packing);
@@ -286,7 +290,8 @@ impl<'a> Task<'a> {
             let ring_degree = Some(self.parameters.degree());
             let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
             let plan = plan_expecting(self.model, self.expected, &options).ok()?;
-            Some((cost(self.model, &plan, self.options).ok()?, plan))
+            let parameters = plan.public.validated_parameters().ok()?;
+            Some((cost(self.model, &plan, &parameters, self.options).ok()?, plan))
         });
         plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
     }

@@ -283,12 +283,12 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
     let model = model(&f).unwrap();
     let (chain, options) = (LayerGraph::new(&model.graph, &model.metadata).unwrap(), Options::default());
     let [six, four] = [6, 4].map(|taps| best(&model, Packing::Im2col(taps), Objective::Latency).unwrap());
-    let auto = best(&model, Packing::Auto, Objective::Latency).unwrap();
-    let parameters = parameters(auto.ring_degree, chain.depth()).unwrap();
+    let parameters = parameters(four.ring_degree, chain.depth()).unwrap();
+    let auto = crate::plan_for(&model, &parameters, &options).unwrap();
     let search = Search::new(&chain, &parameters, &options, 16.0);
     let (_, found) = Map::new(&search).cheapest(&[], |_| true).unwrap().unwrap();
     assert_eq!(Packing::of(&found), Packing::Im2col(6));
-    assert_eq!(auto.representation, four.representation);
+    assert_eq!(auto.public.representation, four.representation);
     assert!(four.cost(Objective::Latency) < six.cost(Objective::Latency));
 }
 
