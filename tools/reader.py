@@ -515,7 +515,8 @@ class Reader:
             deviations.append(self.check_error(error, "public key"))
             at += size
         expect(at == len(payload), "length of the evaluation keys")
-        return {"keys": len(wanted), "digits": len(deviations), "deviation": float(np.mean(deviations))}
+        deviation = float(np.mean(deviations)) if deviations else None
+        return {"keys": len(wanted), "digits": len(deviations), "deviation": deviation}
 
     def key_error(self, data, steps, level, own):
         """b + a t - P g f of one digit, the same modulo all primes; and how many bytes it took."""

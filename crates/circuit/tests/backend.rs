@@ -203,7 +203,7 @@ fn circuit() -> Result<Circuit, Error> {
     let reduced = b.reduce(&sums, 1)?;
     let product = b.multiply(reduced[0], reduced[1], Rescale::Yes)?;
     let value = b.drop_level(product, Level(0))?;
-    let squares = b.squares(&[v, u])?;
+    let squares = b.squares(&reduced)?;
     let factors = vec![[6, 7].map(|seed| Numbers::new(move || numbers(seed))).to_vec()];
     let products = b.products(&squares, factors, Scale(128.0))?;
     let divided = b.divide(&products, 1)?;

@@ -629,7 +629,7 @@ fn a_chain_without_keys_agrees_with_the_clear_run() {
         assert_eq!(dry.work.ntts, computed);
         assert_eq!(Counts { work: Work::default(), ..dry }, run.counts);
         assert!(run.outputs.is_empty() && run.unrelinearised.len() == 2);
-        let at_use = Program::encode_at_use(circuit.clone(), &machine.context).unwrap();
+        let at_use = Program::encode_at_use(circuit.clone(), &*machine.context).unwrap();
         assert!(at_use.run(&evaluator, &ciphertexts).unwrap().unrelinearised == run.unrelinearised);
         for (reply, expected) in replies.iter().zip(&expected) {
             let read = machine.secret.decrypt_reply(&machine.context, reply, &READ);
