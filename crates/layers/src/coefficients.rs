@@ -66,7 +66,7 @@ impl LayerKernel for CoefficientKernel {
         let replicas = site.main().map_or(1, |layout| layout.blocks.count);
         let count = reply.indices().len();
         format!(
-            "every value stands in {replicas} slots, so that one product has all {count} values of the reply as coefficients: no rotation"
+            "each value stands in {replicas} slots, so that one product gives all {count} values of the reply, as coefficients of a polynomial: no rotation"
         )
     }
 }

@@ -154,11 +154,11 @@ fn reason(im2col: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
     };
     let replicas = im2col.output.sums().blocks.count;
     format!(
-        "the client writes what each of the {taps} kernel positions sees{unused}, {shared} to a ciphertext: {} and {sums}; {}",
+        "the client writes out what each of the kernel's {taps} positions meets{unused}, {shared} of them in a ciphertext: {} and {sums}; {}",
         many(counts.plaintext_multiplications, "product"),
         match replicas {
-            1 => "the output comes out once".into(),
-            _ => format!("its output comes out {replicas} times, for the next layer to use"),
+            1 => "there is one replica of the output".into(),
+            _ => format!("the output has {replicas} replicas, which the next layer uses"),
         }
     )
 }

@@ -116,23 +116,30 @@ fn reason(site: &Site<'_>, choice: &LayerChoice, reply: &ReplyLayout, counts: &C
     let sums = sum.radices.iter().map(|r| u64::from(*r) - 1).sum::<u64>() * output.ciphertexts as u64;
     let because = match (site.main().ok()?.blocks.count, output.blocks.parts) {
         (1, 1) => String::new(),
-        (replicas, 1) => format!(", because {replicas} replicas of the input meet different ones"),
+        (replicas, 1) => format!(", because {replicas} replicas of the input meet different diagonals"),
         (1, parts) => format!(", because {parts} partial sums share out each row"),
         (replicas, parts) => {
             format!(
-                ", because {replicas} replicas of the input meet different ones and {parts} partial sums share out each row"
+                ", because {replicas} replicas of the input meet different diagonals and {parts} partial sums share out each row"
             )
         }
     };
     let diagonals = match (products as usize) < plain {
-        true => format!("{} instead of {plain} diagonals{because}", many(products, "product")),
-        false => many(products, "diagonal"),
+        true => {
+            format!(
+                "{} instead of one for each of the matrix's {plain} diagonals{because}",
+                many(products, "product")
+            )
+        }
+        false => format!("{}, one for each diagonal of the matrix", many(products, "product")),
     };
     let steps = many(counts.rotations.saturating_sub(sums), "rotation");
     Some(match sums {
-        0 => format!("{diagonals}, brought together by {steps}; nothing is left to be summed"),
+        0 => format!(
+            "{diagonals}; {steps} to bring inputs and weights together, and nothing is left to be summed"
+        ),
         _ => format!(
-            "{diagonals}, brought together by {steps}; {} to sum the {} parts{}",
+            "{diagonals}; {steps} to bring inputs and weights together, and {} to sum the {} parts{}",
             many(sums, "rotation"),
             output.blocks.parts,
             stages(sum)
