@@ -85,7 +85,7 @@ pub struct PlanFlags {
     pub no_cache: bool,
 }
 
-const REPRESENTATIONS: &str = "How tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
+const REPRESENTATIONS: &str = "The packing, how tensors lie in ciphertexts: auto (the planner chooses), image (the image itself), \
     im2col-T (T kernel positions of the first layer in each input ciphertext), lola or lola-dense (LoLa's plans), cryptonets (batches: an image in each slot)";
 
 impl PlanFlags {
@@ -101,7 +101,9 @@ impl PlanFlags {
 
     /// What is to be known of a plan of this model, in words.
     pub fn notices(model: &Model, plan: &Plan) -> Outcome<Vec<String>> {
-        let notices = on_threads(machine::cores(), || Ok(blindsight_planner::notices(model, plan)?))?;
+        let notices = progress::spinning("checking the plan", || {
+            on_threads(machine::cores(), || Ok(blindsight_planner::notices(model, plan)?))
+        })?;
         Ok(notices.iter().map(ToString::to_string).collect())
     }
 
@@ -123,10 +125,9 @@ impl PlanFlags {
 
 /// Plans a model, and shows that it goes on.
 fn search(model: &Model, options: &Options) -> Outcome<Plan> {
-    let spinner = progress::spinner("planning");
-    let plan = on_threads(machine::cores(), || Ok(blindsight_planner::plan(model, options)?));
-    spinner.finish_and_clear();
-    plan
+    progress::spinning("planning", || {
+        on_threads(machine::cores(), || Ok(blindsight_planner::plan(model, options)?))
+    })
 }
 
 /// How exact scores are shown.

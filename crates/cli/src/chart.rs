@@ -1,7 +1,7 @@
 //! Bar charts as SVG, for figures that span orders of magnitude: one group of bars beside the other, each on
 //! a logarithmic axis. They have no background and follow the viewer's light or dark theme.
 
-use crate::report::milliseconds;
+use crate::figures::{milliseconds, thousands};
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -125,7 +125,7 @@ impl Unit {
         match (self, power) {
             (Self::Milliseconds, 3..) => in_unit("s", power - 3),
             (Self::Milliseconds, 0..3) => in_unit("ms", power),
-            (Self::Milliseconds, -3..0) => in_unit("us", power + 3),
+            (Self::Milliseconds, -3..0) => in_unit("µs", power + 3),
             _ => self.words(10f64.powi(power)),
         }
     }
@@ -155,24 +155,9 @@ fn escaped(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A count with a comma after each three digits.
-pub fn thousands(count: u64) -> String {
-    let digits = count.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!(
-            [0, 999, 1000, 212_905, 1_000_000].map(thousands),
-            ["0", "999", "1,000", "212,905", "1,000,000"]
-        );
-    }
 
     #[test]
     fn bars_are_as_long_as_their_logarithms() {

@@ -6,7 +6,8 @@ use std::error::Error;
 /// The parts of an error; those that it does not have are null.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Details {
-    /// Where the error comes from: `input`, `network`, `plan`, `fit`, `file`, or `failure` for any other.
+    /// Where the error comes from: `input`, `network`, `plan`, `fit`, `file`, `usage`, or `failure` for any
+    /// other.
     pub kind: &'static str,
     pub expected: Option<String>,
     pub found: Option<String>,
@@ -17,6 +18,25 @@ impl Details {
     /// Of an error without parts.
     pub fn none() -> Self {
         Self { kind: "failure", ..Self::default() }
+    }
+
+    /// Of arguments that do not go together.
+    pub fn usage() -> Self {
+        Self::kind("usage")
+    }
+
+    /// Of arguments that the parser refuses.
+    pub fn of_usage(error: &clap::Error) -> Self {
+        use clap::error::{ContextKind as Kind, ErrorKind};
+        let said = |kinds: &[Kind]| kinds.iter().find_map(|kind| error.get(*kind)).map(ToString::to_string);
+        let (expected, found) = match error.kind() {
+            ErrorKind::MissingRequiredArgument => (said(&[Kind::InvalidArg]), None),
+            _ => (
+                said(&[Kind::ValidValue, Kind::ValidSubcommand]),
+                said(&[Kind::InvalidValue, Kind::InvalidSubcommand, Kind::InvalidArg]),
+            ),
+        };
+        Self { expected, found, ..Self::usage() }.with_remedy(Some("see --help"))
     }
 
     /// Those of the outermost error in a chain that has any.

@@ -4,6 +4,7 @@ use crate::details::Details;
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
+use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -33,6 +34,24 @@ impl Failure {
     /// A failure that has no cause below.
     pub fn new(message: impl Into<String>) -> Self {
         Self { messages: vec![message.into()], details: Details::none() }
+    }
+
+    /// Arguments that do not go together.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { messages: vec![message.into()], details: Details::usage() }
+    }
+
+    /// Arguments that the parser refuses: what is wrong, without how it is right, which `--help` says.
+    pub fn unparsed(error: &clap::Error) -> Self {
+        let said = error.render().to_string();
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        let message = said.split("\n\n").next().unwrap_or(said).trim_end();
+        Self { messages: vec![message.into()], details: Details::of_usage(error) }
+    }
+
+    /// The exit status: 2 for wrong usage, else 1.
+    pub fn status(&self) -> ExitCode {
+        if self.details.kind == Details::usage().kind { ExitCode::from(2) } else { ExitCode::FAILURE }
     }
 
     /// What is printed where JSON is asked for.

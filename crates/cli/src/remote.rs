@@ -2,6 +2,7 @@
 
 use crate::configuration::{self, KnownServer};
 use crate::failure::{During, Failure, Outcome};
+use crate::figures::{bytes, milliseconds};
 use crate::passphrase::PassphraseFlags;
 use crate::progress;
 use blindsight_client::remote::{Error, Fingerprint, RemoteClient, Secrets, Server, SigningKey, Trust};
@@ -40,7 +41,13 @@ pub struct ServerFlags {
 
 /// Says on stderr what a plan costs before anything is made for it; a failure where it is too much.
 pub fn agree(cost: &Cost, most: u64) -> Outcome {
-    eprintln!("the plan asks for {cost}");
+    let Cost { keys, key_bytes, key_time, request_bytes, .. } = *cost;
+    eprintln!(
+        "the plan asks for {keys} evaluation keys of {}, about {} to make; a request has {}",
+        bytes(key_bytes),
+        milliseconds(key_time.as_secs_f64() * 1e3),
+        bytes(request_bytes)
+    );
     if cost.key_bytes <= most {
         return Ok(());
     }
@@ -96,7 +103,7 @@ pub fn open_with(
     let known = known(flags, url)?;
     let server = connect(flags, url)?;
     let secrets = Secrets::from(&configuration::secrets_folder()?).sealed_with(passphrase);
-    let bar = progress::bar("registering keys, bytes", 0);
+    let bar = progress::slow_bar("registering keys, bytes", 0);
     let mut agreed = Ok(());
     let agree = |cost: &Cost| {
         agreed = agree(cost, max_key_bytes.unwrap_or(DEFAULT_AGREED_KEYS));

@@ -2,7 +2,7 @@
 //! charts.
 
 use crate::chart::{Unit, begun, text};
-use crate::report::milliseconds;
+use crate::figures::milliseconds;
 use serde::Deserialize;
 use std::fmt::Write;
 

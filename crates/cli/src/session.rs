@@ -63,11 +63,13 @@ impl Session {
 
     /// Generates keys and prepares the server for a plan of this model, which took `plan_ms` to make.
     pub fn with_plan(model: Model, plan: Plan, plan_ms: f64) -> Outcome<Self> {
-        let (server, prepare_model_ms) = timed(|| PreparedModel::new(&model, &plan));
+        let (server, prepare_model_ms) =
+            timed(|| progress::spinning("encoding the model", || PreparedModel::new(&model, &plan)));
         let server = server?;
         let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;
-        let (keys, prepare_keys_ms) = timed(|| server.read_keys(&key_bytes[..]));
+        let (keys, prepare_keys_ms) =
+            timed(|| progress::spinning("reading the keys", || server.read_keys(&key_bytes[..])));
         let evaluation_key_bytes = key_bytes.len() as u64;
         let setup = Setup { plan_ms, keygen_ms, prepare_model_ms, prepare_keys_ms, evaluation_key_bytes };
         Ok(Self { keys: keys?, model, plan, client, server, setup })
@@ -126,7 +128,8 @@ impl Session {
 
     /// What the plan costs, with this machine's figures where they were measured.
     pub fn explain(&self) -> Outcome<Explanation> {
-        Ok(blindsight_planner::explain(&self.plan, &self.model, &configuration::costs()?)?)
+        let costs = configuration::costs()?;
+        progress::spinning("dry run", || Ok(blindsight_planner::explain(&self.plan, &self.model, &costs)?))
     }
 
     /// Bytes of the encoded model in the server's memory.
@@ -138,7 +141,7 @@ impl Session {
 /// A new client and its evaluation keys.
 pub fn generate(plan: &Plan) -> Outcome<(Client, Vec<u8>)> {
     let client = Client::generate(plan.public.clone(), plan.digest())?;
-    let bar = progress::bar("generating keys", 0);
+    let bar = progress::slow_bar("generating keys", 0);
     let keys = client.evaluation_keys(|done, count| {
         bar.set_length(count as u64);
         bar.set_position(done as u64);

@@ -13,7 +13,8 @@ macro_rules! model {
 }
 
 /// Names and ONNX files of the shipped models.
-const MODELS: &[(&str, &[u8])] = &[
+/// A static, since each place that names a constant may get a copy of it, of 17 MB.
+static MODELS: &[(&str, &[u8])] = &[
     model!("cryptonets-mnist"),
     model!("cryptonets-pruned-mnist"),
     model!("lola-small-mnist"),
@@ -29,7 +30,7 @@ const MODELS: &[(&str, &[u8])] = &[
 ];
 
 /// PNG files of the drawn digits, each at its own index.
-const DIGITS: [&[u8]; 10] = [
+static DIGITS: [&[u8]; 10] = [
     include_bytes!("../../../samples/digit-0.png"),
     include_bytes!("../../../samples/digit-1.png"),
     include_bytes!("../../../samples/digit-2.png"),

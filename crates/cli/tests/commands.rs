@@ -182,7 +182,7 @@ fn explain_says_why_and_what_else_there_was() {
     assert_consistent(&other["totals"]);
     assert_ne!(other["representation"], document["representation"]);
     assert!(other["ratio"].as_f64().expect("a number") >= 1.0);
-    let said = folder.says("explain cryptonets-mnist");
+    let said = folder.says("explain cryptonets-mnist --wide");
     assert!(said.contains("runner-up: im2col-") && said.contains("diagonals, because"), "{said}");
     let named = folder.json("explain cryptonets-mnist --representation lola");
     assert!(named["runner_up"].is_null(), "{named}");

@@ -2,16 +2,18 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
+use crate::figures::{bits, bytes, count, milliseconds, number, rate};
 use crate::inputs;
 use crate::machine::{self, Machine};
+use crate::page::{Facts, Page, Shown};
 use crate::progress;
-use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::{Session, Setup, Times};
+use crate::table::Table;
 use crate::threads::Threads;
 use blindsight_data::{InputSource, InputSpec};
 use blindsight_network::Model;
 use serde::Serialize;
-use std::fmt;
 
 /// Measures the server latency of one encrypted inference, and everything around it
 ///
@@ -22,9 +24,9 @@ use std::fmt;
 /// much more as many inferences get done side by side, each on a thread of its own: no spreading of one
 /// inference can gain more.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight bench cryptonets-mnist\n  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json"
-)]
+#[command(after_help = "Examples:
+  blindsight bench cryptonets-mnist
+  blindsight bench cryptonets-mnist --threads 4 --runs 100 --json")]
 pub struct Bench {
     #[command(flatten)]
     model: ModelArgument,
@@ -99,10 +101,10 @@ struct Spread {
 }
 
 impl Bench {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let model = self.model.load()?;
         let input = self.input(&model)?;
-        emit(&self.measure(model, input)?, json)
+        emit(&self.measure(model, input)?, output)
     }
 
     fn input(&self, model: &Model) -> Outcome<Vec<f64>> {
@@ -116,7 +118,7 @@ impl Bench {
         let threads = Threads::new(self.threads.into())?;
         let session = threads.run(|| Session::open(model, &self.plan))?;
         let images = vec![input; session.batch()];
-        let first = threads.run(|| session.classify(&images))?;
+        let first = progress::spinning("warming up", || threads.run(|| session.classify(&images)))?;
         let times = threads.run(|| self.times(&session, &images))?;
         let peak_rss_bytes = machine::peak_memory();
         let median = |time: fn(&Times) -> f64| Spread::of(times.iter().map(time)).median;
@@ -153,7 +155,7 @@ impl Bench {
     }
 
     fn times(&self, session: &Session, images: &[Vec<f64>]) -> Outcome<Vec<Times>> {
-        let bar = progress::bar("measuring", self.runs as usize);
+        let bar = progress::slow_bar("measuring", self.runs as usize);
         let run = |_| {
             let round = session.classify(images)?;
             bar.inc(1);
@@ -167,7 +169,7 @@ impl Bench {
     /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory
     /// given back.
     fn scaling(&self, session: &Session, images: &[Vec<f64>], threads: &Threads) -> Outcome<Scaling> {
-        let bar = progress::bar("comparing with one thread", TURNS);
+        let bar = progress::slow_bar("comparing with one thread", TURNS);
         let runs = self.runs.div_ceil(TURNS as u32);
         let one = || session.latencies(images, runs);
         let mut times: [Vec<f64>; 3] = Default::default();
@@ -231,7 +233,7 @@ impl Report {
         if let Some(scaling) = self.scaling {
             rows.insert(3, ("", "  on one thread", scaling.one_thread_ms));
         }
-        let mut table = Table::new(["where", "what", "median"]).left(2);
+        let mut table = Table::new(["where", "what", "median"]).texts(2);
         for (place, what, ms) in rows {
             table.row([place.to_string(), what.to_string(), milliseconds(ms)]);
         }
@@ -241,25 +243,29 @@ impl Report {
     fn facts(&self) -> Facts {
         let totals = &self.totals;
         let facts = Facts::default()
-            .fact("images", format!("{} at once, {:.0} a second", self.images, self.images_per_second))
+            .fact("images", format!("{} at once, {}", self.images, rate(self.images_per_second)))
             .fact("upload, reply", format!("{}, {}", bytes(self.upload_bytes), bytes(self.download_bytes)))
             .fact("evaluation keys", bytes(self.setup.evaluation_key_bytes))
             .fact("encoded model", bytes(self.server_bytes as u64))
             .fact(
                 "operations",
                 format!(
-                    "{} HOPs, {} key-switches, {} one-limb transforms",
-                    totals.hops, totals.key_switches, totals.ntts
+                    "{}, with {} key-switches and {} one-limb transforms (NTTs)",
+                    count(totals.hops),
+                    count(totals.key_switches),
+                    count(totals.ntts)
                 ),
             )
-            .fact("ring", format!("degree {}, log2(QP) {:.2}", self.ring_degree, self.log_qp))
+            .fact("ring", format!("degree {}, modulus QP of {}", self.ring_degree, bits(self.log_qp)))
             .fact("machine", format!("{}, {} used", self.machine, self.threads));
         let facts = match self.scaling {
             Some(Scaling { speedup, side_by_side, .. }) => facts.fact(
                 "threads",
                 format!(
-                    "{} are {speedup:.2} times as fast as one; as many inferences side by side get {side_by_side:.2} times as much done",
-                    self.threads
+                    "{} are {} times as fast as one; as many inferences side by side get {} times as much done",
+                    self.threads,
+                    number(speedup),
+                    number(side_by_side)
                 ),
             ),
             None => facts,
@@ -271,10 +277,13 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, {} representation, {} runs\n", self.model, self.representation, self.runs)?;
-        write!(f, "{}\n{}", self.times(), self.facts())
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        page.title(format!("{}, packing {}, {} runs", self.model, self.representation, self.runs));
+        page.gap();
+        page.table(&self.times());
+        page.gap();
+        page.facts(self.facts());
     }
 }
 

@@ -2,14 +2,16 @@
 
 use crate::configuration;
 use crate::failure::Outcome;
+use crate::figures::{milliseconds, number};
 use crate::machine::Machine;
+use crate::page::{Facts, Page, Shown};
 use crate::progress;
-use crate::report::{Facts, Table, emit, milliseconds};
+use crate::report::{Output, emit};
+use crate::table::Table;
 use blindsight_circuit::CostModel;
 use blindsight_ring::Kernel;
 use blindsight_server::calibration;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Measures this machine's operation times for the cost model, and stores them
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 /// from then on. Delete the file (its path is printed) to go back to the shipped ones. Run it on an idle
 /// machine; it takes some ten seconds on one core.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  blindsight calibrate\n  blindsight calibrate --json")]
 pub struct Calibrate {}
 
 #[derive(Debug, Serialize)]
@@ -39,7 +42,7 @@ struct Row {
 }
 
 impl Calibrate {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let bar = progress::bar("measuring", calibration::STEPS);
         let measured =
             calibration::measure(Kernel::from_environment()?, |done| bar.set_position(done as u64))?;
@@ -52,12 +55,12 @@ impl Calibrate {
             predicted: k.predicted,
         });
         let kernels = kernels.collect();
-        emit(&Report { machine: Machine::this()?, microseconds: measured.costs, kernels, path }, json)
+        emit(&Report { machine: Machine::this()?, microseconds: measured.costs, kernels, path }, output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let (measured, shipped) = (&self.microseconds, CostModel::default());
         let rows = [
             ("transform", measured.ntt, shipped.ntt),
@@ -71,20 +74,24 @@ impl fmt::Display for Report {
         ];
         let mut table = Table::new(["one limb of 8192 words", "this machine", "shipped figure"]);
         for (what, measured, shipped) in rows {
-            table.row([what.to_string(), format!("{measured:.2} us"), format!("{shipped:.2} us")]);
+            table.row([what.to_string(), milliseconds(measured / 1e3), milliseconds(shipped / 1e3)]);
         }
         let mut kernels =
-            Table::new(["kernel", "ring degree", "measured", "predicted", "predicted / measured"]);
+            Table::new(["kernel", "ring\ndegree", "measured", "predicted", "predicted /\nmeasured"]);
         for row in &self.kernels {
             kernels.row([
                 row.kernel.to_string(),
                 row.ring_degree.to_string(),
                 milliseconds(row.measured / 1e3),
                 milliseconds(row.predicted / 1e3),
-                format!("{:.2}", row.predicted / row.measured),
+                number(row.predicted / row.measured),
             ]);
         }
-        write!(f, "{table}\n{kernels}\n{}", self.facts())
+        page.table(&table);
+        page.gap();
+        page.table(&kernels);
+        page.gap();
+        page.facts(self.facts());
     }
 }
 

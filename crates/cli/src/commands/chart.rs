@@ -3,10 +3,10 @@
 use crate::chart::Chart;
 use crate::failure::{During, Outcome};
 use crate::files;
-use crate::report::emit;
+use crate::page::{Page, Shown};
+use crate::report::{Output, emit};
 use crate::scatter::Scatter;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::PathBuf;
 
 /// Draws the figures of a JSON file as bars or points
@@ -17,7 +17,8 @@ use std::path::PathBuf;
 /// `points` (each a `label`, `x`, `y`, and whether it is `highlighted`). Other fields, such as a `source`,
 /// are for readers.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight chart docs/literature.json --out docs/literature.svg")]
+#[command(after_help = "Examples:
+  blindsight chart docs/literature.json --out docs/literature.svg")]
 pub struct Draw {
     /// The figures
     #[arg(value_name = "FIGURES")]
@@ -41,7 +42,7 @@ enum Figures {
 }
 
 impl Draw {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let text =
             std::fs::read(&self.figures).during(|| format!("cannot read {}", self.figures.display()))?;
         let figures: Figures =
@@ -51,12 +52,12 @@ impl Draw {
             Figures::Points(scatter) => (scatter.svg(), scatter.points.len()),
         };
         files::write(&self.out, svg.as_bytes())?;
-        emit(&Report { out: self.out.clone(), rows }, json)
+        emit(&Report { out: self.out.clone(), rows }, output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows drawn in {}", self.rows, self.out.display())
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        page.say(format!("{} rows drawn in {}", self.rows, self.out.display()));
     }
 }

@@ -1,22 +1,25 @@
 //! `check`: everything that keeps a model from running encrypted, at once.
 
 use crate::arguments::{ModelArgument, PlanFlags};
-use crate::configuration;
 use crate::failure::Outcome;
-use crate::report::{Facts, Table, bytes, emit, milliseconds};
-use blindsight_client::printable;
+use crate::figures::{bytes, milliseconds, number};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
+use crate::table::Table;
+use crate::{configuration, progress};
 use blindsight_network::Model;
 use blindsight_planner::check::{Check as Checked, Layer, Obstacle, Tensor};
 use blindsight_planner::{Explanation, explain};
 use serde::Serialize;
-use std::fmt;
 
 /// Says everything that keeps a model from running encrypted, each with its remedy
 ///
 /// Where nothing does, shows what becomes of the network, and what running it takes. Exit status 0 only
 /// where the network runs.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight check net.onnx\n  blindsight check net.onnx --json")]
+#[command(after_help = "Examples:
+  blindsight check net.onnx
+  blindsight check net.onnx --json")]
 pub struct Check {
     #[command(flatten)]
     model: ModelArgument,
@@ -28,10 +31,10 @@ pub struct Check {
 struct Report(Checked);
 
 impl Check {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let explained = |model: &Model| planned(model).map_err(|failure| failure.to_string());
         let report = Report(Checked::new(self.model.name(), self.model.examine()?, explained));
-        emit(&report, json)?;
+        emit(&report, output)?;
         if !report.0.ok {
             // The report says why: there is no more to be said on stderr.
             std::process::exit(1);
@@ -42,7 +45,8 @@ impl Check {
 
 fn planned(model: &Model) -> Outcome<Explanation> {
     let plan = PlanFlags::default().plan(model)?;
-    Ok(explain(&plan, model, &configuration::costs()?)?)
+    let costs = configuration::costs()?;
+    progress::spinning("dry run", || Ok(explain(&plan, model, &costs)?))
 }
 
 fn declared(tensors: &[Tensor]) -> String {
@@ -54,13 +58,13 @@ fn declared(tensors: &[Tensor]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-fn spelled(Obstacle { node, operator, reason, remedy }: &Obstacle) -> String {
-    let place = match (node.as_str(), operator.as_str()) {
+/// Where something is in the way.
+fn place(Obstacle { node, operator, .. }: &Obstacle) -> String {
+    match (node.as_str(), operator.as_str()) {
         ("", _) => "the model".to_string(),
         (node, "") => node.to_string(),
         (node, operator) => format!("{node} ({operator})"),
-    };
-    format!("{}: {}\n    {}\n", printable(&place), printable(reason), printable(remedy))
+    }
 }
 
 impl Report {
@@ -77,7 +81,7 @@ impl Report {
             facts = facts.fact("predicted latency", format!("{} on one core", milliseconds(ms)));
         }
         if let Some(error) = self.0.predicted_error {
-            facts = facts.fact("predicted error", format!("{error:.2e} rms of a score"));
+            facts = facts.fact("predicted error", format!("{} of a score, root mean square", number(error)));
         }
         if let Some(keys) = self.0.evaluation_key_bytes {
             facts = facts.fact("evaluation keys, once", bytes(keys));
@@ -86,7 +90,7 @@ impl Report {
     }
 
     fn layers(&self) -> Table {
-        let mut table = Table::new(["layer", "kind", "gives"]).left(2);
+        let mut table = Table::new(["layer", "kind", "gives"]).texts(2);
         for Layer { name, kind, shape: [channels, height, width] } in &self.0.fused {
             table.row([name.clone(), kind.clone(), format!("{channels}x{height}x{width}")]);
         }
@@ -94,22 +98,31 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = printable(&self.0.model);
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        let name = &self.0.model;
         match self.0.problems.len() {
-            0 => writeln!(f, "{name} runs encrypted\n")?,
-            1 => writeln!(f, "{name} does not run encrypted: one problem\n")?,
-            count => writeln!(f, "{name} does not run encrypted: {count} problems\n")?,
+            0 => page.good(format!("{name} runs encrypted")),
+            1 => page.bad(format!("{name} does not run encrypted: one problem")),
+            count => page.bad(format!("{name} does not run encrypted: {count} problems")),
         }
-        self.0.problems.iter().try_for_each(|problem| writeln!(f, "{}", spelled(problem)))?;
-        writeln!(f, "{}", self.facts())?;
+        for problem in &self.0.problems {
+            page.gap();
+            page.item(&place(problem), &problem.reason);
+            page.item("  remedy", &problem.remedy);
+        }
+        page.gap();
+        page.facts(self.facts());
         if !self.0.fused.is_empty() {
-            writeln!(f, "{}", self.layers())?;
+            page.gap();
+            page.table(&self.layers());
         }
         if !self.0.merged.is_empty() {
-            writeln!(f, "part of these layers: {}\n", printable(&self.0.merged.join(", ")))?;
+            page.gap();
+            page.say(format!("part of these layers: {}", self.0.merged.join(", ")));
         }
-        self.0.assumptions.iter().try_for_each(|said| writeln!(f, "note: {}", printable(said)))
+        for said in &self.0.assumptions {
+            page.item("note", said);
+        }
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::arguments::{ModelArgument, PlanFlags, PrecisionFlags};
 use crate::failure::{During, Failure, Outcome};
+use crate::figures::{bytes, milliseconds, number, percent};
+use crate::page::{Facts, Page, Shown};
 use crate::remote::{self, ServerFlags};
-use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::{Round, Session};
+use crate::table::Table;
 use crate::threads::on_threads;
-use crate::{inputs, machine};
-use blindsight_client::{Classification, printable};
+use crate::{inputs, machine, progress};
+use blindsight_client::Classification;
 use blindsight_data::{InputSource, InputSpec};
 use blindsight_network::FinalActivation;
 use serde::Serialize;
@@ -26,7 +29,11 @@ use std::fmt;
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "blindsight classify [OPTIONS] MODEL INPUT\n       blindsight classify [OPTIONS] --server URL [MODEL] INPUT",
-    after_help = "Examples:\n  blindsight classify cryptonets-mnist digit.png\n  blindsight classify cryptonets-mnist mnist:0 --json\n  blindsight classify cancer.onnx patients.csv:17\n  blindsight classify --server https://127.0.0.1:8443 digit.png"
+    after_help = "Examples:
+  blindsight classify cryptonets-mnist digit.png
+  blindsight classify cryptonets-mnist mnist:0 --json
+  blindsight classify cancer.onnx patients.csv:17
+  blindsight classify --server https://127.0.0.1:8443 digit.png"
 )]
 pub struct Classify {
     /// The model (an .onnx file, or the name of a shipped one), then the input: an image in any common format
@@ -93,23 +100,26 @@ pub struct Ranked {
 }
 
 impl Classify {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let report = match (&self.server.url, self.words.as_slice()) {
             (None, [model, input]) => self.here(parse(model)?, &parse(input)?)?,
             (Some(url), [input]) => self.there(url, None, &parse(input)?)?,
             (Some(url), [model, input]) => self.there(url, Some(model), &parse(input)?)?,
-            _ => usage("two words are expected, MODEL and INPUT; one is enough with --server URL"),
+            _ => {
+                let expected = "two words are expected, MODEL and INPUT; one is enough with --server URL";
+                return Err(Failure::usage(expected));
+            }
         };
-        emit(&report, json)
+        emit(&report, output)
     }
 
     fn there(&self, url: &str, model: Option<&str>, source: &InputSource) -> Outcome<Report> {
         let mut client = remote::open(&self.server, url, model, self.plan.max_key_bytes)?;
         let input = inputs::load(source, &inputs::spec_of(client.client().plan()))?;
-        let answer = match self.precision.exact_scores {
-            true => client.classify_input_exactly(&input)?,
-            false => client.classify_input(&input)?,
-        };
+        let answer = progress::spinning("the server computes", || match self.precision.exact_scores {
+            true => client.classify_input_exactly(&input),
+            false => client.classify_input(&input),
+        })?;
         Ok(Report {
             connection: client.server().peer().map(|peer| peer.exchange),
             latency_ms: answer.timing.step("compute"),
@@ -123,7 +133,7 @@ impl Classify {
         let model = model.load()?;
         let inputs = [inputs::load(source, &InputSpec::of(&model))?];
         let session = on_threads(machine::cores(), || Session::open(model, &self.plan))?;
-        let round = session.classify(&inputs)?;
+        let round = progress::spinning("running the network on ciphertexts", || session.classify(&inputs))?;
         let report =
             Report::new(&session, round, session.plain_scores(&inputs)?, self.precision.exact_scores);
         let report = report.and_then(|report| report.warned(&session));
@@ -141,11 +151,6 @@ impl Classify {
 
 fn parse<T: std::str::FromStr<Err: fmt::Display>>(word: &str) -> Outcome<T> {
     word.parse().map_err(|error: T::Err| Failure::new(error.to_string()))
-}
-
-/// Ends the process as clap does for wrong usage.
-fn usage(message: &str) -> ! {
-    clap::Error::raw(clap::error::ErrorKind::WrongNumberOfValues, format!("{message}\n")).exit()
 }
 
 impl Report {
@@ -214,7 +219,7 @@ impl Report {
         let headings = ["class", "score"].into_iter().chain(probable.then_some("probability"));
         let mut table = Table::new(headings.chain(plain.map(|_| "in the clear")));
         for Ranked { class, name, score, probability, .. } in &self.top {
-            let probability = probability.map(|p| format!("{p:.4}"));
+            let probability = probability.map(percent);
             let plain = plain.map(|scores| format!("{:.1$}", scores[*class], self.decimals.max(DECIMALS)));
             table.row([name.clone(), self.figure(*score)].into_iter().chain(probability).chain(plain));
         }
@@ -222,11 +227,9 @@ impl Report {
     }
 
     /// What is not in the ranking.
-    fn rest(&self) -> String {
-        match self.classes.saturating_sub(self.top.len()) {
-            0 => String::new(),
-            rest => format!("and {rest} more, which --json lists\n"),
-        }
+    fn rest(&self) -> Option<String> {
+        let rest = self.classes.saturating_sub(self.top.len());
+        (rest > 0).then(|| format!("and {rest} more, which --json lists"))
     }
 
     fn facts(&self) -> Facts {
@@ -234,10 +237,9 @@ impl Report {
         if let Some(margin) = self.margin {
             facts = facts.fact("margin over the next score", self.figure(margin));
         }
-        facts = facts
-            .fact("predicted error of a score", format!("{:.1$}", self.predicted_error, self.decimals + 2));
+        facts = facts.fact("predicted error of a score", number(self.predicted_error));
         if let Some(error) = self.max_abs_error {
-            facts = facts.fact("largest error of a score", format!("{error:.6}"));
+            facts = facts.fact("largest error of a score", number(error));
         }
         if let Some(latency) = self.latency_ms {
             facts = facts.fact("server latency", milliseconds(latency));
@@ -256,14 +258,20 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "label: {}", self.name)?;
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        page.good(format!("label: {}", self.name));
         if let Some(too_close) = self.too_close() {
-            writeln!(f, "{too_close}")?;
+            page.bad(too_close);
         }
-        writeln!(f, "\n{}{}\n{}", self.ranking(), self.rest(), self.facts())?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {}", printable(warning)))
+        page.gap();
+        page.table(&self.ranking());
+        if let Some(rest) = self.rest() {
+            page.aside(rest);
+        }
+        page.gap();
+        page.facts(self.facts());
+        self.warnings.iter().for_each(|warning| page.warning(warning));
     }
 }
 

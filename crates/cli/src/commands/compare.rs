@@ -4,16 +4,18 @@ use crate::arguments::{ModelArgument, PlanFlags};
 use crate::chart::{Chart, Panel, Unit};
 use crate::configuration;
 use crate::failure::Outcome;
+use crate::figures::{bytes, count, milliseconds, number};
 use crate::files;
 use crate::inputs;
+use crate::page::{Page, Shown};
 use crate::progress;
-use crate::report::{Table, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::Session;
+use crate::table::Table;
 use blindsight_network::Model;
 use blindsight_planner::{Explanation, Lola, Packing};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Compares the representations that can run a model: counts, bytes, predicted and measured time, and the
@@ -22,9 +24,10 @@ use std::path::PathBuf;
 /// With --measure each of them is run encrypted, on one core, and the median of the server's times shown;
 /// those predicted to take very long are not, and it is said so.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight compare cryptonets-mnist\n  blindsight compare cryptonets-mnist --objective operations --json\n  blindsight compare cryptonets-mnist --measure --plot chart.svg"
-)]
+#[command(after_help = "Examples:
+  blindsight compare cryptonets-mnist
+  blindsight compare cryptonets-mnist --objective operations --json
+  blindsight compare cryptonets-mnist --measure --plot chart.svg")]
 pub struct Compare {
     #[command(flatten)]
     model: ModelArgument,
@@ -88,7 +91,7 @@ struct Candidate {
 }
 
 impl Compare {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let model = self.model.load()?;
         let (candidates, not_offered) = self.candidates(&model)?;
         let mut report = Report { rows: rows(&candidates), not_offered };
@@ -98,7 +101,7 @@ impl Compare {
         if let Some(path) = &self.plot {
             files::write(path, chart(&model, &report.rows).svg().as_bytes())?;
         }
-        emit(&report, json)
+        emit(&report, output)
     }
 
     /// What can run the model: `auto` first.
@@ -131,7 +134,9 @@ impl Compare {
 
     fn candidate(&self, model: &Model, packing: Packing, ring_degree: Option<usize>) -> Outcome<Candidate> {
         let flags = PlanFlags { representation: packing, ring_degree, ..self.plan.clone() };
-        let explanation = blindsight_planner::explain(&flags.plan(model)?, model, &configuration::costs()?)?;
+        let (plan, costs) = (flags.plan(model)?, configuration::costs()?);
+        let explanation =
+            progress::spinning("dry run", || blindsight_planner::explain(&plan, model, &costs))?;
         Ok(Candidate {
             flags,
             explanation: Explanation { representation: packing.to_string(), ..explanation },
@@ -140,7 +145,7 @@ impl Compare {
 
     /// Runs what does not take too long.
     fn measure(&self, model: &Model, candidates: &[Candidate], rows: &mut [Row]) -> Outcome {
-        let bar = progress::bar("measuring", candidates.len() * self.runs as usize);
+        let bar = progress::slow_bar("measuring", candidates.len() * self.runs as usize);
         for (candidate, row) in candidates.iter().zip(rows.iter_mut()) {
             let seconds = candidate.explanation.predicted_ms / 1e3;
             if seconds > self.longest {
@@ -216,63 +221,85 @@ fn chart(model: &Model, rows: &[Row]) -> Chart {
     Chart { title, panels, rows: rows.iter().map(row).collect() }
 }
 
+/// The headings of figures that are left out first where there is no room; JSON and --wide have them.
+const SPARE: [&str; 7] =
+    ["NTTs", "cipher\nproducts", "additions", "plain\nproducts", "operations\nof auto", "rotations", "keys"];
+
 impl Report {
+    fn heading(&self) -> String {
+        let Explanation { model, objective, .. } = &self.rows[0].explanation;
+        format!("{model}: the packings that can run it, best for {objective}")
+    }
+
     fn table(&self) -> Table {
         let measured = self.rows.iter().any(|row| row.measured_ms.is_some());
         let mut headings = vec![
-            "representation",
-            "HOPs",
-            "of auto",
+            "packing",
+            "operations",
+            "operations\nof auto",
             "rotations",
-            "products",
-            "squares",
+            "plain\nproducts",
+            "cipher\nproducts",
             "additions",
-            "key-switches",
+            "key-\nswitches",
             "NTTs",
             "predicted",
-            "of auto",
+            "predicted\nof auto",
         ];
-        headings.extend(["measured", "of auto"].iter().filter(|_| measured));
+        headings.extend(["measured", "measured\nof auto"].iter().filter(|_| measured));
         headings.extend(["request", "keys"]);
-        let mut table = Table::new(headings);
+        let mut table = Table::new(headings).spare(SPARE);
         for row in &self.rows {
-            let (e, t) = (&row.explanation, &row.explanation.totals);
-            let mut cells = vec![
-                e.representation.clone(),
-                t.hops.to_string(),
-                format!("{:.2}", row.hops_ratio),
-                t.rotations.to_string(),
-                t.plaintext_multiplications.to_string(),
-                t.ciphertext_multiplications.to_string(),
-                t.additions.to_string(),
-                t.key_switches.to_string(),
-                t.ntts.to_string(),
-                milliseconds(e.predicted_ms),
-                format!("{:.2}", row.time_ratio),
-            ];
-            if measured {
-                cells.push(row.measured_ms.map_or("".into(), milliseconds));
-                cells.push(row.measured_ratio.map_or("".into(), |ratio| format!("{ratio:.2}")));
-            }
-            cells.extend([bytes(e.upload_bytes), bytes(e.evaluation_key_bytes)]);
-            table.row(cells);
+            table.row(row.cells(measured));
         }
         table
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.table())?;
+impl Row {
+    fn cells(&self, measured: bool) -> Vec<String> {
+        let (e, t) = (&self.explanation, &self.explanation.totals);
+        let mut cells = vec![
+            e.representation.clone(),
+            count(t.hops),
+            number(self.hops_ratio),
+            count(t.rotations),
+            count(t.plaintext_multiplications),
+            count(t.ciphertext_multiplications),
+            count(t.additions),
+            count(t.key_switches),
+            count(t.ntts),
+            milliseconds(e.predicted_ms),
+            number(self.time_ratio),
+        ];
+        if measured {
+            cells.push(self.measured_ms.map_or("".into(), milliseconds));
+            cells.push(self.measured_ratio.map_or("".into(), number));
+        }
+        cells.extend([bytes(e.upload_bytes), bytes(e.evaluation_key_bytes)]);
+        cells
+    }
+}
+
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        page.title(self.heading());
+        page.gap();
+        page.table(&self.table());
+        page.gap();
+        page.say(
+            "\"of auto\" is the ratio to the planner's own choice, the first row; operations are rotations, products \
+             and additions together. Keys are sent once, a request for each image. Times are of one core.",
+        );
         for row in self.rows.iter().filter(|row| row.explanation.images > 1) {
             let Explanation { representation, images, .. } = &row.explanation;
-            writeln!(f, "{representation}: all figures are of a batch of {images} images")?;
+            page.say(format!("{representation}: all figures are of a batch of {images} images."));
         }
         for row in &self.rows {
             if let Some(reason) = &row.not_measured {
-                writeln!(f, "{} was not measured: {reason}", row.explanation.representation)?;
+                page.say(format!("{} was not measured: {reason}", row.explanation.representation));
             }
         }
-        self.not_offered.iter().try_for_each(|n| writeln!(f, "{}: {}", n.representation, n.reason))
+        self.not_offered.iter().for_each(|none| page.item(&none.representation, &none.reason));
     }
 }

@@ -4,22 +4,24 @@ use super::classify;
 use crate::arguments::PrecisionFlags;
 use crate::failure::{During, Failure, Outcome};
 use crate::files;
+use crate::page::{Page, Shown};
 use crate::passphrase::PassphraseFlags;
-use crate::report::{Table, emit};
+use crate::report::{Output, emit};
 use crate::session::load_client;
+use crate::table::Table;
 use blindsight_ckks::wire::{FRAME_BYTES, Frames};
 use blindsight_client::{Client, ReplyCount};
 use serde::Serialize;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Client: decrypts replies to label and scores
 ///
 /// To one input its answer is printed; to several, all of them in the order of the inputs.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json\n  blindsight decrypt --plan batch.plan --secret my.secret --in all.reply --count 100"
-)]
+#[command(after_help = "Examples:
+  blindsight decrypt --plan net.plan --secret my.secret --in digit.reply --json
+  blindsight decrypt --plan batch.plan --secret batch.secret \\
+    --in all.reply --count 100")]
 pub struct Decrypt {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]
@@ -48,7 +50,7 @@ struct Reports {
 }
 
 impl Decrypt {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let client = load_client(&self.plan, &self.secret, &self.passphrase)?;
         let mut answers = vec![];
         for path in &self.replies {
@@ -61,8 +63,8 @@ impl Decrypt {
             )));
         }
         match answers.len() {
-            1 => emit(&answers.swap_remove(0), json),
-            count => emit(&Reports { count, answers }, json),
+            1 => emit(&answers.swap_remove(0), output),
+            count => emit(&Reports { count, answers }, output),
         }
     }
 
@@ -108,20 +110,20 @@ impl Decrypt {
     }
 }
 
-impl fmt::Display for Reports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["input", "class", "score", "margin", ""]).left(2);
+impl Shown for Reports {
+    fn show(&self, page: &mut Page) {
+        let mut table = Table::new(["input", "class", "remark", "score", "margin"]).texts(3);
         for (n, answer) in self.answers.iter().enumerate() {
             let score = answer.top.first().map_or(String::new(), |best| answer.figure(best.score));
             let margin = answer.margin.map_or(String::new(), |margin| answer.figure(margin));
             let too_close = answer.too_close().unwrap_or_default();
-            table.row([n.to_string(), answer.name.clone(), score, margin, too_close]);
+            table.row([n.to_string(), answer.name.clone(), too_close, score, margin]);
         }
-        write!(f, "{table}")?;
+        page.table(&table);
         let mut told: Vec<&String> = self.answers.iter().flat_map(|answer| &answer.warnings).collect();
         // What is too close is said beside its label.
         told.retain(|warning| !warning.starts_with("too close"));
         told.dedup();
-        told.iter().try_for_each(|warning| writeln!(f, "warning: {}", blindsight_client::printable(warning)))
+        told.iter().for_each(|warning| page.warning(warning));
     }
 }

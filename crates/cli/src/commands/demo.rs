@@ -3,22 +3,28 @@
 use super::classify;
 use crate::arguments::PlanFlags;
 use crate::failure::Outcome;
+use crate::figures::{bytes, milliseconds, number};
 use crate::machine;
+use crate::page::{Page, Shown};
 use crate::preview::half_blocks;
-use crate::report::{Table, bytes, emit, milliseconds};
+use crate::progress;
+use crate::report::{Output, emit};
 use crate::session::{Session, Setup, Times, timed};
 use crate::shipped;
+use crate::table::Table;
 use crate::threads::on_threads;
 use blindsight_network::Image;
 use serde::Serialize;
-use std::fmt;
 
 /// Classifies a shipped digit, encrypted: keys, encryption, inference, decryption, with figures
 ///
 /// Needs no file. The digits are drawn for the project and part of the binary, as is the network (trained on
 /// MNIST).
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  blindsight demo\n  blindsight demo --digit 7\n  blindsight demo --json")]
+#[command(after_help = "Examples:
+  blindsight demo
+  blindsight demo --digit 7
+  blindsight demo --json")]
 pub struct Demo {
     /// Which of the ten drawn digits to classify
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=9))]
@@ -57,9 +63,9 @@ struct Told {
 }
 
 impl Demo {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let (report, total_ms) = timed(|| self.report());
-        emit(&Report { total_ms, ..report? }, json)
+        emit(&Report { total_ms, ..report? }, output)
     }
 
     fn report(&self) -> Outcome<Report> {
@@ -67,7 +73,7 @@ impl Demo {
         let picture = shipped::digit(self.digit.into(), &model)?;
         let session = on_threads(machine::cores(), || Session::open(model, &PlanFlags::default()))?;
         let inputs = [session.model.input(&picture)?];
-        let round = session.classify(&inputs)?;
+        let round = progress::spinning("running the network on ciphertexts", || session.classify(&inputs))?;
         let plain = session.plain_scores(&inputs)?;
         let (times, explained) = (round.times, session.explain()?);
         let public = &session.plan.public;
@@ -123,7 +129,7 @@ impl Report {
             ("server", "sends the reply, still encrypted".into(), None, bytes(classified.download_bytes)),
             ("client", "decrypts ten scores".into(), Some(told.times.decrypt), String::new()),
         ];
-        let mut table = Table::new(["who", "does", "time", "sends"]).left(2);
+        let mut table = Table::new(["who", "does", "time", "sends"]).texts(2);
         for (who, does, time, sends) in rows {
             table.row([who.to_string(), does, time.map_or(String::new(), milliseconds), sends]);
         }
@@ -131,30 +137,33 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let (told, classified) = (&self.told, &self.classification);
-        writeln!(f, "The picture, which only the client sees:\n\n{}\n", half_blocks(&told.picture))?;
-        writeln!(f, "{}", self.steps())?;
+        page.title("The picture, which only the client sees:");
+        page.gap();
+        page.picture(&half_blocks(&told.picture));
+        page.gap();
+        page.table(&self.steps());
+        page.gap();
         match classified.too_close() {
-            None => writeln!(f, "Decrypted: it is a {}.", classified.name)?,
-            Some(too_close) => writeln!(f, "Decrypted: {too_close}.")?,
+            None => page.good(format!("Decrypted: it is a {}.", classified.name)),
+            Some(too_close) => page.bad(format!("Decrypted: {too_close}.")),
         }
-        writeln!(f, "{}", ranking(classified))?;
+        page.say(ranking(classified));
         if let Some(error) = classified.max_abs_error {
-            writeln!(f, "Computed in the clear, no score differs by more than {error:.5}.")?;
+            page.say(format!("Computed in the clear, no score differs by more than {}.", number(error)));
         }
-        writeln!(
-            f,
+        page.say(format!(
             "The server saw {} ciphertexts, evaluation keys and its own weights ({} encoded). It holds no secret key: neither the \
              picture nor the scores can be read there ({}-bit security).",
             told.inputs,
             bytes(self.server_bytes as u64),
             told.security_bits
-        )?;
+        ));
         let memory =
             self.peak_rss_bytes.map_or(String::new(), |m| format!(", at most {} of memory", bytes(m)));
-        writeln!(f, "All of it took {}{memory}.", milliseconds(self.total_ms))
+        page.say(format!("All of it took {}{memory}.", milliseconds(self.total_ms)));
     }
 }
 
@@ -163,7 +172,11 @@ fn ranking(classified: &classify::Report) -> String {
     let said = classified.top.iter().map(|best| format!("{}: {}", best.name, classified.figure(best.score)));
     let (said, error) = (said.collect::<Vec<_>>().join(", "), classified.predicted_error);
     let margin = classified.margin.map_or(String::new(), |margin| {
-        format!(" The margin is {}, the predicted error of a score {error:.4}.", classified.figure(margin))
+        format!(
+            " The margin is {}, the predicted error of a score {}.",
+            classified.figure(margin),
+            number(error)
+        )
     });
     format!("The best scores are {said}.{margin}")
 }

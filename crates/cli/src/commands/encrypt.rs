@@ -1,16 +1,17 @@
 //! `encrypt`: inputs into requests.
 
 use crate::failure::Outcome;
+use crate::figures::{bytes, milliseconds};
 use crate::files::Draft;
 use crate::inputs::{self, Inputs, Notes};
+use crate::page::{Facts, Page, Shown};
 use crate::passphrase::PassphraseFlags;
 use crate::progress;
-use crate::report::{Facts, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::{load_client, timed};
 use blindsight_client::Client;
 use blindsight_data::InputSource;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Client: encrypts inputs for the server
@@ -18,9 +19,13 @@ use std::path::PathBuf;
 /// Several inputs make one file: a request for each, one after the other; with a plan for batches, as many
 /// inputs in each request as it holds.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight encrypt --plan net.plan --secret my.secret --in digit.png --out digit.enc\n  blindsight encrypt --plan net.plan --secret my.secret --in a.jpg --in b.jpg --out both.enc\n  blindsight encrypt --plan net.plan --secret my.secret --in patients.csv --count 100 --out all.enc"
-)]
+#[command(after_help = "Examples:
+  blindsight encrypt --plan net.plan --secret my.secret \\
+    --in digit.png --out digit.enc
+  blindsight encrypt --plan net.plan --secret my.secret \\
+    --in a.jpg --in b.jpg --out both.enc
+  blindsight encrypt --plan batch.plan --secret batch.secret \\
+    --in digits.csv --count 100 --out all.enc")]
 pub struct Encrypt {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]
@@ -55,10 +60,10 @@ struct Report {
 }
 
 impl Encrypt {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let client = load_client(&self.plan, &self.secret, &self.passphrase)?;
         let inputs = Inputs::open(&self.inputs, self.count, inputs::spec_of(client.plan()))?;
-        emit(&self.encrypt(&client, &inputs)?, json)
+        emit(&self.encrypt(&client, &inputs)?, output)
     }
 
     /// Request by request: no more inputs than one request holds are in memory.
@@ -105,8 +110,8 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let Self { out, inputs, requests, .. } = self;
         let size = bytes(self.upload_bytes);
         let mut facts = Facts::default();
@@ -120,6 +125,6 @@ impl fmt::Display for Report {
         if requests != inputs {
             facts = facts.fact("to decrypt the replies", format!("give `decrypt` --count {inputs}"));
         }
-        write!(f, "{}", facts.fact("time", milliseconds(self.encrypt_ms)))
+        page.facts(facts.fact("time", milliseconds(self.encrypt_ms)));
     }
 }

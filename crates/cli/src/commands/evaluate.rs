@@ -2,11 +2,13 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
+use crate::figures::{number, part, rate};
 use crate::inputs::{self, Notes};
 use crate::journal::{Entry, Journal, Subject};
 use crate::machine;
+use crate::page::{Facts, Page, Shown};
 use crate::progress;
-use crate::report::{Facts, emit, percent};
+use crate::report::{Output, emit};
 use crate::session::{Round, Session, timed};
 use crate::threads::on_threads;
 use blindsight_client::Classification;
@@ -14,7 +16,6 @@ use blindsight_data::{Dataset, InputSpec};
 use blindsight_network::Model;
 use blindsight_planner::{Objective, Plan};
 use serde::Serialize;
-use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,9 +29,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// so far. With --resume FILE they are kept: the same command goes on where it was interrupted, whatever
 /// interrupted it, and its figures cover all images, those of earlier runs too.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight evaluate cryptonets-mnist --data mnist\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --resume mnist.journal\n  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch"
-)]
+#[command(after_help = "Examples:
+  blindsight evaluate cryptonets-mnist --data mnist
+  blindsight evaluate cryptonets-mnist --data mnist --encrypted --count 1000
+  blindsight evaluate cryptonets-mnist --data mnist \\
+    --encrypted --resume mnist.journal
+  blindsight evaluate cryptonets-mnist --data mnist --encrypted --batch")]
 pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgument,
@@ -82,7 +86,7 @@ struct Report {
 }
 
 impl Evaluate {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let model = self.model.load()?;
         let images = inputs::data_set(&self.data, &InputSpec::of(&model))?;
         let count = self.count.map_or(images.len(), |count| images.len().min(count as usize));
@@ -91,7 +95,7 @@ impl Evaluate {
             false => plain(&model, &images, count, &interrupted)?,
             true => self.encrypted(model, &images, count, &interrupted)?,
         };
-        emit(&report, json)
+        emit(&report, output)
     }
 
     /// Accuracy on ciphertexts, beside that in the clear, with the images that the journal has.
@@ -322,9 +326,9 @@ fn per_second(count: usize, ms: f64) -> f64 {
     if ms > 0.0 { count as f64 / ms * 1e3 } else { 0.0 }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let share = |part: usize| format!("{part} of {} ({})", self.count, percent(part, self.count));
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        let share = |correct: usize| part(correct, self.count);
         let mut facts = Facts::default()
             .fact("model", self.model.clone())
             .fact("right in the clear", share(self.correct_plain));
@@ -341,16 +345,16 @@ impl fmt::Display for Report {
         }
         if let (Some(largest), Some(mean)) = (self.max_abs_error, self.mean_abs_error) {
             facts = facts
-                .fact("largest error of a score", format!("{largest:.6}"))
-                .fact("mean error of a score", format!("{mean:.6}"));
+                .fact("largest error of a score", number(largest))
+                .fact("mean error of a score", number(mean));
         }
         if let Some(error) = self.predicted_error {
-            facts = facts.fact("predicted error of a score", format!("{error:.6} root mean square"));
+            facts = facts.fact("predicted error of a score", format!("{} root mean square", number(error)));
         }
-        facts = facts.fact("end to end", format!("{:.1} images a second", self.images_per_second));
+        facts = facts.fact("images, end to end", rate(self.images_per_second));
         if let Some(server) = self.server_images_per_second {
-            facts = facts.fact("server alone", format!("{server:.1} images a second"));
+            facts = facts.fact("images, server alone", rate(server));
         }
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }

@@ -2,16 +2,18 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
-use crate::machine;
-use crate::report::{Facts, Table, bytes, emit, milliseconds};
+use crate::figures::{bits, bytes, count, milliseconds, number};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
+use crate::table::Table;
 use crate::threads::on_threads;
+use crate::{machine, progress};
 use blindsight_network::Model;
 use blindsight_planner as planner;
 use blindsight_planner::CountFields;
 use blindsight_planner::Objective;
 use blindsight_planner::{Explanation, Options, Plan, ReplyKind};
 use serde::Serialize;
-use std::fmt::{self, Write as _};
 
 /// Shows what the encrypted run will do and cost; nothing is encrypted
 ///
@@ -20,9 +22,10 @@ use std::fmt::{self, Write as _};
 /// operations) are rotations, products and additions. Of plans that were searched it says why each layer is
 /// computed as it is, and what the best plan that begins otherwise would have cost.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight explain cryptonets-mnist\n  blindsight explain cryptonets-mnist --objective operations --json"
-)]
+#[command(after_help = "Examples:
+  blindsight explain cryptonets-mnist
+  blindsight explain cryptonets-mnist --objective operations --json
+  blindsight explain cryptonets-mnist --wide")]
 pub struct Explain {
     #[command(flatten)]
     model: ModelArgument,
@@ -113,19 +116,21 @@ impl Explain {
         let flags =
             PlanFlags { reply: ReplyKind::Clean, kappa: None, ring_degree: None, ..self.plan.clone() };
         let plan = flags.plan(model)?;
-        let clean = blindsight_planner::explain(&plan, model, &flags.options()?.cost)?;
+        let clean = planner::explain(&plan, model, &flags.options()?.cost)?;
         Ok(Some(Clean::new(&clean, private)))
     }
 
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let model = self.model.load()?;
         let plan = self.plan.plan(&model)?;
         let (options, objective) = (self.plan.options()?, self.plan.objective);
-        let explain = |plan: &Plan| blindsight_planner::explain(plan, &model, &options.cost);
+        let explain =
+            |plan: &Plan| progress::spinning("dry run", || planner::explain(plan, &model, &options.cost));
         let explanation = explain(&plan)?;
-        let other = on_threads(machine::cores(), || Ok(planner::runner_up(&model, &plan, &options)?))?
-            .map(|other| explain(&other))
-            .transpose()?;
+        let other = progress::spinning("planning with other packings", || {
+            on_threads(machine::cores(), || Ok(planner::runner_up(&model, &plan, &options)?))
+        })?;
+        let other = other.map(|other| explain(&other)).transpose()?;
         let runner_up = other.map(|other| RunnerUp::new(other, &explanation, objective));
         let objective_value = explanation.cost(objective);
         let warnings = PlanFlags::notices(&model, &plan)?;
@@ -141,7 +146,7 @@ impl Explain {
             max_memory,
             objective,
         };
-        emit(&report, json)
+        emit(&report, output)
     }
 }
 
@@ -165,123 +170,160 @@ impl Clean {
     fn cost(&self) -> String {
         let Ratios { predicted_ms, evaluation_key_bytes, upload_bytes } = self.ratios;
         format!(
-            "{predicted_ms:.1} times the latency, {evaluation_key_bytes:.1} the keys, {upload_bytes:.1} the request of a clean reply (degree {}, log2(QP) {:.0}, error {:.1e})",
-            self.ring_degree, self.log_qp, self.predicted_error
+            "{} times the latency, {} times the keys and {} times the request of a clean reply (degree {}, modulus QP of {}, error {})",
+            number(predicted_ms),
+            number(evaluation_key_bytes),
+            number(upload_bytes),
+            self.ring_degree,
+            bits(self.log_qp),
+            number(self.predicted_error)
         )
     }
 }
 
+/// What the columns of counts mean, for who sees them the first time.
+const COUNTED: &str = "Each operation acts on all slots of a ciphertext at once. Rotations move values to other slots; plain \
+    products are with weights, cipher products of two ciphertexts. A key-switch is the slow part of a rotation and of a \
+    cipher product. Layers use up levels: the reply is sent at level 0. Times are predicted, of one core.";
+
 impl Report {
-    fn layers(&self) -> Table {
+    /// How the input of each layer lies in ciphertexts, and the levels that it takes.
+    fn layouts(&self) -> Table {
+        let mut table = Table::new(["layer", "kind", "levels", "its input in the ciphertexts"]).texts(4);
+        for layer in &self.explanation.layers {
+            let levels = format!("{} to {}", layer.level_in, layer.level_out);
+            for (input, layout) in layer.inputs.iter().zip(layer.representation_in.texts()) {
+                let named = match layer.inputs.len() {
+                    1 => layout.clone(),
+                    _ => format!("{input}: {layout}"),
+                };
+                table.row([&layer.name, &layer.kind, &levels, &named]);
+            }
+        }
+        if let Some(last) = self.explanation.layers.last() {
+            table.row(["reply", "", "", &last.representation_out]);
+        }
+        table
+    }
+
+    /// What each layer takes.
+    fn counts(&self) -> Table {
         let headings = [
             "layer",
-            "kind",
-            "level",
             "rotations",
-            "plain mul",
-            "cipher mul",
+            "hoisted\nrotations",
+            "plain\nproducts",
+            "cipher\nproducts",
             "additions",
-            "HOPs",
-            "key-switches",
+            "all\noperations",
+            "key-\nswitches",
             "NTTs",
+            "time",
         ];
-        let mut table = Table::new(headings).left(2);
+        let mut table =
+            Table::new(headings).spare(["NTTs", "hoisted\nrotations", "additions", "all\noperations"]);
         for layer in &self.explanation.layers {
-            let level = format!("{} > {}", layer.level_in, layer.level_out);
-            table.row([vec![layer.name.clone(), layer.kind.clone(), level], cells(&layer.counts)].concat());
+            table.row(cells(&layer.name, &layer.counts, layer.predicted_ms));
         }
-        let total = ["all", "", ""].map(String::from).to_vec();
-        table.row([total, cells(&self.explanation.totals)].concat());
+        table.row(cells("all", &self.explanation.totals, self.explanation.predicted_ms));
         table
     }
 
-    fn representations(&self) -> Table {
-        let mut table = Table::new(["layer", "how its input lies in the ciphertexts"]).left(2);
-        let layers = &self.explanation.layers;
-        for layer in layers {
-            for (input, representation) in layer.inputs.iter().zip(layer.representation_in.texts()) {
-                let named = match layer.inputs.len() {
-                    1 => representation.clone(),
-                    _ => format!("{input}: {representation}"),
-                };
-                table.row([&layer.name, &named]);
-            }
+    /// Why each layer is computed as it is; nothing of plans that were not searched.
+    fn reasons(&self, page: &mut Page) {
+        let layers = || self.explanation.layers.iter();
+        if layers().all(|layer| layer.reason.is_none()) {
+            return;
         }
-        if let Some(last) = layers.last() {
-            table.row(["reply", &last.representation_out]);
-        }
-        table
-    }
-
-    /// Why each layer is computed as it is; nothing for plans that were not searched.
-    fn reasons(&self) -> String {
-        let mut text = String::new();
-        for layer in &self.explanation.layers {
+        page.gap();
+        page.title("Why each layer is computed as it is");
+        for layer in layers() {
             if let Some(reason) = &layer.reason {
-                let _ = writeln!(text, "{} ({}): {reason}", layer.name, milliseconds(layer.predicted_ms));
+                page.item(&format!("{}, {}", layer.name, milliseconds(layer.predicted_ms)), reason);
             }
         }
-        text
     }
 
-    /// What the next best plan would cost.
-    fn runner_up(&self) -> String {
-        let Some(other) = &self.runner_up else { return String::new() };
-        let Explanation { representation, totals, predicted_ms, upload_bytes, .. } = &self.explanation;
-        let figures = |t: &CountFields, ms: f64, upload| {
-            let (hops, switches) = (t.hops, t.key_switches);
-            format!(
-                "{} predicted, {hops} operations, {switches} key-switches, request {}",
-                milliseconds(ms),
-                bytes(upload)
-            )
+    /// The plan beside the next best one.
+    fn runner_up(&self, page: &mut Page) {
+        let Some(other) = &self.runner_up else { return };
+        let e = &self.explanation;
+        let headings = ["plan", "time", "operations", "key-\nswitches", "request", "keys"];
+        let mut table = Table::new(headings);
+        let mut row = |plan: String, ms: f64, totals: &CountFields, upload: u64, keys: u64| {
+            let counts = [count(totals.hops), count(totals.key_switches)];
+            table.row(
+                [vec![plan, milliseconds(ms)], counts.into(), vec![bytes(upload), bytes(keys)]].concat(),
+            );
         };
-        let apart = match other.ratio {
-            ratio if ratio < 1.0005 => "as good by this objective, and worse by what breaks ties".into(),
-            ratio => format!("{:.1} % more by this objective", 100.0 * (ratio - 1.0)),
+        let chosen = format!("chosen: {}", e.representation);
+        row(chosen, e.predicted_ms, &e.totals, e.upload_bytes, e.evaluation_key_bytes);
+        let runner_up = format!("runner-up: {}", other.representation);
+        row(runner_up, other.predicted_ms, &other.totals, other.upload_bytes, other.evaluation_key_bytes);
+        page.gap();
+        page.title(format!("The best plan for {}, and the best of another packing", self.objective));
+        page.table(&table);
+        page.say(self.apart(other.ratio));
+    }
+
+    /// How much worse the runner-up is.
+    fn apart(&self, ratio: f64) -> String {
+        let counted = match self.objective {
+            Objective::Latency => {
+                " (the time to expand a request and compute, and 0.3 ms for each MB of keys)"
+            }
+            _ => "",
         };
-        format!(
-            "chosen for {}: {representation}, {}\nrunner-up: {}, {}; {apart}\n",
-            self.objective,
-            figures(totals, *predicted_ms, *upload_bytes),
-            other.representation,
-            figures(&other.totals, other.predicted_ms, other.upload_bytes),
-        )
+        match ratio {
+            ratio if ratio < 1.0005 => {
+                format!("The runner-up is as good by this objective{counted}, and worse by what breaks ties.")
+            }
+            ratio => {
+                let more = number(100.0 * (ratio - 1.0));
+                format!("The runner-up is {more} % worse by this objective{counted}.")
+            }
+        }
     }
 
     fn facts(&self) -> Facts {
         let e = &self.explanation;
-        let facts = Facts::default();
-        let facts = match (e.masking, &self.clean) {
-            (Some(masking), Some(clean)) => facts
-                .fact(
-                    "private reply",
-                    format!(
-                        "kappa {}: a reply tells networks apart by 2^-{} at most; noise of 2^{}",
-                        masking.kappa, masking.kappa, masking.noise_bits
-                    ),
-                )
-                .fact("its cost", clean.cost()),
-            _ => facts,
-        };
-        facts
-            .fact("ring", format!("degree {}, {} real slots, {} levels", e.ring_degree, e.slots, e.levels))
-            .fact("security", format!("{} bits, log2(QP) {:.2}", e.security_bits, e.log_qp))
+        let request = format!(
+            "{}, sent for each {}",
+            bytes(e.upload_bytes),
+            if e.images > 1 { "batch" } else { "image" }
+        );
+        self.private_facts()
             .fact(
-                "request, reply",
-                format!("{}, {} ({} reply)", bytes(e.upload_bytes), bytes(e.download_bytes), e.reply),
+                "ring",
+                format!("degree {}: {} slots in a ciphertext; {} levels", e.ring_degree, e.slots, e.levels),
             )
-            .fact("evaluation keys, once", within(bytes(e.evaluation_key_bytes), self.max_key_bytes))
+            .fact("security", format!("{} bits, with a modulus QP of {}", e.security_bits, bits(e.log_qp)))
             .fact(
-                "server's memory",
-                within(
-                    format!("{} encoded model, {} of values", bytes(e.server_bytes), bytes(e.working_bytes)),
-                    self.max_memory,
-                ),
+                "evaluation keys",
+                within(format!("{}, sent once", bytes(e.evaluation_key_bytes)), self.max_key_bytes),
             )
-            .fact("predicted error", format!("{:.2e} rms of a score", e.predicted_error))
+            .fact("request", request)
+            .fact("reply", format!("{} ({})", bytes(e.download_bytes), e.reply))
+            .fact("server's memory", within(self.memory(), self.max_memory))
+            .fact("predicted error", format!("{} of a score (root mean square)", number(e.predicted_error)))
             .fact("predicted latency", format!("{} on one core", milliseconds(e.predicted_ms)))
             .fact("and before it", format!("{} to expand a request", milliseconds(e.predicted_expand_ms)))
+    }
+
+    fn memory(&self) -> String {
+        let Explanation { server_bytes, working_bytes, .. } = &self.explanation;
+        format!("{} for the encoded model, {} for an inference", bytes(*server_bytes), bytes(*working_bytes))
+    }
+
+    /// What a private reply gives and costs, where it is one.
+    fn private_facts(&self) -> Facts {
+        let (Some(masking), Some(clean)) = (self.explanation.masking, &self.clean) else {
+            return Facts::default();
+        };
+        let (kappa, noise) = (masking.kappa, masking.noise_bits);
+        let text =
+            format!("kappa {kappa}: a reply tells networks apart by 2^-{kappa} at most; noise of 2^{noise}");
+        Facts::default().fact("private reply", text).fact("its cost", clean.cost())
     }
 }
 
@@ -290,13 +332,11 @@ fn within(text: String, limit: u64) -> String {
     format!("{text} (limit {})", bytes(limit))
 }
 
-/// Counts as the cells of a row.
-fn cells(counts: &CountFields) -> Vec<String> {
-    let rotations = match counts.hoisted_rotations {
-        0 => counts.rotations.to_string(),
-        hoisted => format!("{} ({hoisted} hoisted)", counts.rotations),
-    };
-    let others = [
+/// A row of counts.
+fn cells(name: &str, counts: &CountFields, ms: f64) -> Vec<String> {
+    let counts = [
+        counts.rotations,
+        counts.hoisted_rotations,
         counts.plaintext_multiplications,
         counts.ciphertext_multiplications,
         counts.additions,
@@ -304,18 +344,24 @@ fn cells(counts: &CountFields) -> Vec<String> {
         counts.key_switches,
         counts.ntts,
     ];
-    std::iter::once(rotations).chain(others.iter().map(u64::to_string)).collect()
+    let counts = counts.into_iter().map(count);
+    std::iter::once(name.into()).chain(counts).chain([milliseconds(ms)]).collect()
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let e = &self.explanation;
-        writeln!(f, "{}, {} representation, best for {}\n", e.model, e.representation, e.objective)?;
-        write!(f, "{}\n{}\n", self.layers(), self.representations())?;
-        for part in [self.reasons(), self.runner_up()].iter().filter(|part| !part.is_empty()) {
-            writeln!(f, "{part}")?;
-        }
-        write!(f, "{}", self.facts())?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        page.title(format!("{}: packing {}, best for {}", e.model, e.representation, e.objective));
+        page.gap();
+        page.table(&self.layouts());
+        page.gap();
+        page.table(&self.counts());
+        page.gap();
+        page.say(COUNTED);
+        self.reasons(page);
+        self.runner_up(page);
+        page.gap();
+        page.facts(self.facts());
+        self.warnings.iter().for_each(|warning| page.warning(warning));
     }
 }

@@ -4,9 +4,12 @@ mod findings;
 
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Failure, Outcome};
+use crate::figures::{milliseconds, number, percent};
 use crate::inputs::Notes;
-use crate::report::{Facts, Table, emit, milliseconds};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
 use crate::scatter::{Point, Scatter};
+use crate::table::Table;
 use crate::threads::on_threads;
 use crate::{configuration, files, machine, progress};
 use blindsight_data::{Dataset, InputSpec, Split};
@@ -14,7 +17,6 @@ use blindsight_fit::{Options, Step, Trial, fit};
 use blindsight_network::{Metadata, Model};
 use findings::Kept;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Replaces activations by polynomials and corrects the weights, on calibration data
@@ -26,7 +28,8 @@ use std::path::PathBuf;
 /// it was broken off: what was found out lies in OUT.findings until OUT is there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  blindsight fit relu.onnx --data mnist --mean 0.1307 --std 0.3081 --out private.onnx
+  blindsight fit relu.onnx --data mnist --mean 0.1307 --std 0.3081 \\
+    --out private.onnx
   blindsight evaluate private.onnx --data mnist --encrypted --count 50")]
 pub struct Fit {
     #[command(flatten)]
@@ -85,7 +88,7 @@ struct Calibration {
 }
 
 impl Fit {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let mut model = self.model.load()?;
         model.metadata = self.described(model.metadata)?;
         let mut calibration = self.calibration(&model)?;
@@ -101,7 +104,7 @@ impl Fit {
         };
         let mut kept = Kept::open(&self.out, &model, (&calibration.inputs, &calibration.labels), &options)?;
         options.known = kept.take();
-        let bar = progress::bar("fitting", 0);
+        let bar = progress::slow_bar("fitting", 0);
         let mut told = |step: Step<'_>| match step {
             Step::Found(finding) => kept.keep(finding),
             step => tell(&bar, step),
@@ -120,7 +123,7 @@ impl Fit {
         }
         files::write(&self.out, &bytes)?;
         kept.remove();
-        emit(&report, json)
+        emit(&report, output)
     }
 
     /// The metadata with what the flags say.
@@ -212,9 +215,10 @@ impl Report {
     }
 
     fn activations(&self) -> Table {
-        let mut table = Table::new(["activation", "was", "degree", "low", "high", "rms error"]).left(2);
+        let mut table =
+            Table::new(["activation", "was", "degree", "inputs\nfrom", "to", "error\n(rms)"]).texts(2);
         for a in &self.fit.activations {
-            let figures = [format!("{:.2}", a.low), format!("{:.2}", a.high), format!("{:.4}", a.rms_error)];
+            let figures = [number(a.low), number(a.high), number(a.rms_error)];
             let [low, high, error] = figures;
             table.row([a.name.clone(), a.function.into(), a.degree.to_string(), low, high, error]);
         }
@@ -225,37 +229,39 @@ impl Report {
         let mut table = Table::new(["degrees tried", "accuracy", "predicted latency"]);
         for tried in &self.fit.tried {
             let price = tried.predicted_ms.map_or("-".into(), milliseconds);
-            table.row([listed(&tried.degrees), share(tried.accuracy), price]);
+            table.row([listed(&tried.degrees), percent(tried.accuracy), price]);
         }
         table
     }
 
     fn facts(&self) -> Facts {
-        let accuracy = |share_of: Option<f64>| share_of.map_or("unknown".into(), share);
+        let accuracy = |share_of: Option<f64>| share_of.map_or("unknown".into(), percent);
         let fit = &self.fit;
-        let spread =
-            format!("{:.3} rms, {:.3} about the mean of each input", fit.score_rms, fit.score_spread);
+        let spread = format!(
+            "{} root mean square, {} about the mean of each input",
+            number(fit.score_rms),
+            number(fit.score_spread)
+        );
         Facts::default()
             .fact("inputs", format!("{}, {} of them held back", fit.count, fit.held_back))
             .fact("right before", accuracy(fit.accuracy_before))
             .fact("right after", accuracy(fit.accuracy_after))
-            .fact("same class", share(fit.agree))
-            .fact("scores", format!("{spread}, below {}", fit.score_bound))
+            .fact("same class", percent(fit.agree))
+            .fact("scores", format!("{spread}, below {}", number(fit.score_bound)))
             .fact("levels", fit.levels.to_string())
             .fact("predicted latency", format!("{} on one core", milliseconds(fit.predicted_ms)))
             .fact("written", self.out.display().to_string())
     }
 }
 
-fn share(of_one: f64) -> String {
-    format!("{:.2} %", 100.0 * of_one)
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         if !self.fit.activations.is_empty() {
-            write!(f, "{}\n{}\n", self.activations(), self.tried())?;
+            page.table(&self.activations());
+            page.gap();
+            page.table(&self.tried());
+            page.gap();
         }
-        write!(f, "{}", self.facts())
+        page.facts(self.facts());
     }
 }

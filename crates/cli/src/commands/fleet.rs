@@ -2,15 +2,21 @@
 
 use crate::commands::simulate::Simulate;
 use crate::failure::{During, Outcome};
+use crate::figures::{bytes, count, milliseconds};
 use crate::fleet::BusFlags;
-use crate::report::{Facts, emit};
+use crate::page::{Facts, Page, Shown};
+use crate::progress;
+use crate::report::{Output, emit};
+use crate::table::Table;
 use blindsight_fleet::Beat;
 use blindsight_fleet::status::{Queue, Status, status};
 use serde::Serialize;
-use std::fmt;
 
 /// Shows a fleet: its workers, what waits, what was laid aside; or simulates one
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  blindsight fleet status --fleet nats://127.0.0.1:4222
+  blindsight fleet simulate --workers 50 --clients 20000 --images 6000000")]
 pub struct Fleet {
     #[command(subcommand)]
     command: Command,
@@ -19,6 +25,7 @@ pub struct Fleet {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Workers and what they did, jobs and their age, jobs that were laid aside
+    #[command(after_help = "Examples:\n  blindsight fleet status --fleet nats://127.0.0.1:4222")]
     Status(Flags),
     Simulate(Simulate),
 }
@@ -38,54 +45,74 @@ struct Flags {
 struct Report(Status);
 
 impl Fleet {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let flags = match &self.command {
             Command::Status(flags) => flags,
-            Command::Simulate(simulate) => return simulate.run(json),
+            Command::Simulate(simulate) => return simulate.run(output),
         };
         let runtime = tokio::runtime::Runtime::new()?;
-        let found = runtime.block_on(async {
-            let bus = flags.bus.connect(&flags.fleet, "blindsight fleet status").await?;
-            status(&bus)
-                .await
-                .map_err(|error| crate::failure::Failure::new(error.to_string()))
-                .during(|| "asking the fleet".into())
+        let found = progress::spinning("asking the workers", || {
+            runtime.block_on(async {
+                let bus = flags.bus.connect(&flags.fleet, "blindsight fleet status").await?;
+                status(&bus)
+                    .await
+                    .map_err(|error| crate::failure::Failure::new(error.to_string()))
+                    .during(|| "asking the fleet".into())
+            })
         })?;
-        emit(&Report(found), json)
+        emit(&Report(found), output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let Status { workers, jobs, dead } = &self.0;
         let threads: usize = workers.iter().map(|worker| worker.threads).sum();
         let facts = Facts::default()
             .fact("workers", format!("{}, {threads} inferences at once", workers.len()))
             .fact("jobs", queue(jobs))
             .fact("laid aside", queue(dead));
-        write!(f, "{facts}")?;
-        workers.iter().try_for_each(|worker| write!(f, "\n{}", line(worker)))
+        page.facts(facts);
+        if !workers.is_empty() {
+            page.gap();
+            page.table(&table(workers));
+        }
     }
 }
 
 fn queue(queue: &Queue) -> String {
     let age =
-        queue.oldest_ms.map_or(String::new(), |ms| format!(", the oldest {:.1} s old", ms as f64 / 1e3));
-    format!("{}{age}", queue.messages)
+        queue.oldest_ms.map_or(String::new(), |ms| format!(", the oldest {} old", milliseconds(ms as f64)));
+    format!("{}{age}", count(queue.messages))
 }
 
-fn line(worker: &Beat) -> String {
-    let asked = (worker.key_hits + worker.key_misses).max(1);
-    format!(
-        "  {} {}: {} of {} busy, {} computed, {} from others, keys in memory {} % of the time ({} MiB){}",
-        worker.worker,
-        worker.models.join(", "),
-        worker.busy,
-        worker.threads,
-        worker.computed,
-        worker.redelivered,
-        100 * worker.key_hits / asked,
-        worker.key_bytes >> 20,
-        if worker.draining { ", draining" } else { "" },
-    )
+/// What each worker does and did.
+fn table(workers: &[Beat]) -> Table {
+    let headings = [
+        "worker",
+        "models",
+        "state",
+        "busy",
+        "computed",
+        "from\nothers",
+        "up for",
+        "keys found\nin memory",
+        "keys'\nmemory",
+    ];
+    let mut table = Table::new(headings).texts(3).spare(["up for"]);
+    for worker in workers {
+        let asked = (worker.key_hits + worker.key_misses).max(1);
+        table.row([
+            worker.worker.clone(),
+            worker.models.join(", "),
+            if worker.draining { "draining" } else { "ready" }.into(),
+            format!("{} of {}", worker.busy, worker.threads),
+            count(worker.computed),
+            count(worker.redelivered),
+            milliseconds(worker.seconds as f64 * 1e3),
+            format!("{} %", 100 * worker.key_hits / asked),
+            bytes(worker.key_bytes as u64),
+        ]);
+    }
+    table
 }

@@ -2,8 +2,10 @@
 
 use crate::arguments::ModelArgument;
 use crate::failure::{During, Outcome};
+use crate::figures::{bytes, milliseconds};
 use crate::files::{self, Draft};
-use crate::report::{Facts, bytes, emit, milliseconds};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
 use crate::session::timed;
 use crate::threads::on_threads;
 use crate::{plan_file, progress};
@@ -13,7 +15,6 @@ use blindsight_planner::Plan;
 use blindsight_server::{ClientKeys, PreparedModel};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use std::fmt;
 use std::fs;
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -23,9 +24,9 @@ use std::path::PathBuf;
 /// Requests are answered one after the other, and no more than one is in memory. For one request alone
 /// weights are encoded while the network runs, which takes less time and much less memory than before it.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys --in digit.enc --out digit.reply"
-)]
+#[command(after_help = "Examples:
+  blindsight infer cryptonets-mnist --plan net.plan --keys my.keys \\
+    --in digit.enc --out digit.reply")]
 pub struct Infer {
     #[command(flatten)]
     model: ModelArgument,
@@ -59,14 +60,14 @@ struct Report {
 }
 
 impl Infer {
-    pub fn run(&self, json: bool) -> Outcome {
-        emit(&on_threads(self.threads.into(), || self.infer())?, json)
+    pub fn run(&self, output: Output) -> Outcome {
+        emit(&on_threads(self.threads.into(), || self.infer())?, output)
     }
 
     fn infer(&self) -> Outcome<Report> {
         let (model, plan) = (self.model.load()?, plan_file::read(&self.plan)?);
         let count = self.count(&plan)?;
-        let (prepared, prepare_ms) = timed(|| -> Outcome<_> {
+        let prepare = || -> Outcome<_> {
             let server = match count {
                 0 | 1 => PreparedModel::for_one_request(&model, &plan)?,
                 _ => PreparedModel::new(&model, &plan)?,
@@ -74,10 +75,11 @@ impl Infer {
             let keys =
                 server.read_keys(files::open(&self.keys)?).during(|| self.keys.display().to_string())?;
             Ok((server, keys))
-        });
+        };
+        let (prepared, prepare_ms) = timed(|| progress::spinning("preparing model and keys", prepare));
         let (server, keys) = prepared?;
         let mut report = Report::new(self.out.clone(), prepare_ms);
-        let (mut draft, bar) = (Draft::new(&self.out)?, progress::bar("requests", count));
+        let (mut draft, bar) = (Draft::new(&self.out)?, progress::slow_bar("requests", count));
         for path in &self.requests {
             let requests = Frames::new(files::open(path)?, server.request_bytes());
             let answered = report.answer(&server, &keys, requests, &mut draft, &bar);
@@ -127,8 +129,8 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let facts = Facts::default()
             .fact(
                 if self.requests == 1 { "reply" } else { "replies" },
@@ -140,6 +142,6 @@ impl fmt::Display for Report {
             )
             .fact("parsing and expanding", milliseconds(self.expand_ms))
             .fact("preparing model and keys", milliseconds(self.prepare_ms));
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }

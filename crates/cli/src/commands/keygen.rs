@@ -1,16 +1,17 @@
 //! `keygen`: a secret key for the client, evaluation keys for the server.
 
 use crate::failure::{Failure, Outcome};
+use crate::figures::{bytes, milliseconds};
+use crate::page::{Facts, Page, Shown};
 use crate::passphrase::PassphraseFlags;
 use crate::remote::agree;
-use crate::report::{Facts, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::{generate, timed};
 use crate::{files, plan_file};
 use blindsight_ckks::wire;
 use blindsight_client::Cost;
 use blindsight_layout::DEFAULT_AGREED_KEYS;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Client: draws a secret key, and evaluation keys for the server
@@ -18,9 +19,9 @@ use std::path::PathBuf;
 /// The secret key's file is readable by its owner only and never overwritten. It stays with the client; the
 /// evaluation keys go to the server, once.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys\n  blindsight keygen --plan net.plan --secret my.secret --keys my.keys --seal"
-)]
+#[command(after_help = "Examples:
+  blindsight keygen --plan net.plan --secret my.secret --keys my.keys
+  blindsight keygen --plan net.plan --secret sealed.secret --keys my.keys --seal")]
 pub struct Keygen {
     /// The plan, or its public part
     #[arg(long, value_name = "PLAN")]
@@ -52,7 +53,7 @@ struct Report {
 }
 
 impl Keygen {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let plan = plan_file::read(&self.plan)?;
         if self.secret == self.keys {
             return Err(Failure::new(format!(
@@ -77,12 +78,12 @@ impl Keygen {
             evaluation_key_bytes: key_bytes.len() as u64,
             keygen_ms,
         };
-        emit(&report, json)
+        emit(&report, output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let keys =
             format!("{}, {}: send it to the server", self.keys.display(), bytes(self.evaluation_key_bytes));
         let sealed = if self.sealed { ", sealed" } else { "" };
@@ -92,6 +93,6 @@ impl fmt::Display for Report {
             .fact("evaluation keys", keys)
             .fact("identity", self.key_id.clone())
             .fact("time", milliseconds(self.keygen_ms));
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }

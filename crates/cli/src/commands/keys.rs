@@ -2,13 +2,15 @@
 
 use crate::configuration;
 use crate::failure::{During, Failure, Outcome};
+use crate::figures::count;
+use crate::page::{Page, Shown};
 use crate::passphrase::PassphraseFlags;
 use crate::remote::{self, ServerFlags};
-use crate::report::{Table, emit};
+use crate::report::{Output, emit};
+use crate::table::Table;
 use blindsight_client::remote::{StoredKey, stored_keys};
 use blindsight_client::{REPLIES_OF_A_KEY, is_sealed, seal_file, unseal_file};
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// The secret keys that this user keeps, one for each plan of each server
@@ -18,9 +20,10 @@ use std::path::PathBuf;
 /// new ones. `delete` stops before that. `seal` encrypts a key that is there with a passphrase, `unseal`
 /// takes that off; both also take the file of a key that `keygen` made.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight keys list\n  blindsight keys rotate 127.0.0.1_8443.0f3a\n  blindsight keys seal my.secret"
-)]
+#[command(after_help = "Examples:
+  blindsight keys list
+  blindsight keys rotate 127.0.0.1_8443
+  blindsight keys seal my.secret")]
 pub struct Keys {
     #[command(subcommand)]
     action: Action,
@@ -29,10 +32,13 @@ pub struct Keys {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Lists them, with the replies that were decrypted under each
+    #[command(after_help = "Examples:\n  blindsight keys list")]
     List,
     /// Makes a new key in place of one
+    #[command(after_help = "Examples:\n  blindsight keys rotate 127.0.0.1_8443")]
     Rotate(Named),
     /// Deletes one, here and at its server
+    #[command(after_help = "Examples:\n  blindsight keys delete 127.0.0.1_8443")]
     Delete {
         #[command(flatten)]
         named: Named,
@@ -41,8 +47,10 @@ enum Action {
         force: bool,
     },
     /// Seals a secret key that is there with a passphrase
+    #[command(after_help = "Examples:\n  blindsight keys seal my.secret")]
     Seal(OneKey),
     /// Takes the seal off a secret key
+    #[command(after_help = "Examples:\n  blindsight keys unseal my.secret --passphrase-file passphrase")]
     Unseal(OneKey),
 }
 
@@ -92,7 +100,7 @@ struct Report {
 }
 
 impl Keys {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         match &self.action {
             Action::List => {}
             Action::Rotate(named) => {
@@ -112,10 +120,10 @@ impl Keys {
                     _ => key.delete()?,
                 }
             }
-            Action::Seal(key) => return emit(&key.seal()?, json),
-            Action::Unseal(key) => return emit(&key.unseal()?, json),
+            Action::Seal(key) => return emit(&key.seal()?, output),
+            Action::Unseal(key) => return emit(&key.unseal()?, output),
         }
-        emit(&Report { keys: all()?.iter().map(Entry::new).collect() }, json)
+        emit(&Report { keys: all()?.iter().map(Entry::new).collect() }, output)
     }
 }
 
@@ -175,17 +183,16 @@ impl OneKey {
     }
 }
 
-impl fmt::Display for Sealing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Sealing {
+    fn show(&self, page: &mut Page) {
         let secret = self.secret.display();
-        match self.sealed {
-            true => writeln!(
-                f,
+        page.say(match self.sealed {
+            true => format!(
                 "{secret} is sealed. What it held before was unlinked, not overwritten: the disk, its snapshots and \
                  backups may still have it"
             ),
-            false => writeln!(f, "{secret} is not sealed any more: whoever reads the file has the key"),
-        }
+            false => format!("{secret} is not sealed any more: whoever reads the file has the key"),
+        });
     }
 }
 
@@ -205,18 +212,18 @@ impl Entry {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         if self.keys.is_empty() {
-            return writeln!(f, "no keys");
+            return page.say("no keys");
         }
-        let mut table = Table::new(["name", "server", "model", "sealed", "replies", ""]).left(4);
+        let mut table = Table::new(["name", "server", "model", "advice", "sealed", "replies"]).texts(4);
         for key in &self.keys {
             let advice = if key.replies > REPLIES_OF_A_KEY { "rotate it if others see results" } else { "" };
             let sealed = if key.sealed { "yes" } else { "no" };
-            let replies = key.replies.to_string();
-            table.row([&*key.name, &key.server, &key.model, sealed, &replies, advice]);
+            let replies = count(key.replies);
+            table.row([&*key.name, &key.server, &key.model, advice, sealed, &replies]);
         }
-        write!(f, "{table}")
+        page.table(&table);
     }
 }

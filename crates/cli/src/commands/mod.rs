@@ -6,6 +6,7 @@ mod chart;
 mod check;
 mod classify;
 mod compare;
+mod completions;
 mod decrypt;
 mod demo;
 mod encrypt;
@@ -16,6 +17,7 @@ mod fleet;
 mod infer;
 mod keygen;
 mod keys;
+mod manual;
 mod models;
 mod plan;
 mod serve;
@@ -25,6 +27,7 @@ mod token;
 mod worker;
 
 use crate::failure::Outcome;
+use crate::report::Output;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -51,34 +54,38 @@ pub enum Command {
     SigningKey(signing_key::SigningKey),
     Token(token::Token),
     Keys(keys::Keys),
+    Completions(completions::Completions),
+    Manual(manual::Manual),
 }
 
 impl Command {
     /// Runs the command and prints its report.
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         match self {
-            Self::Demo(command) => command.run(json),
-            Self::Models(command) => command.run(json),
-            Self::Check(command) => command.run(json),
-            Self::Explain(command) => command.run(json),
-            Self::Fit(command) => command.run(json),
-            Self::Compare(command) => command.run(json),
-            Self::Classify(command) => command.run(json),
-            Self::Evaluate(command) => command.run(json),
-            Self::Bench(command) => command.run(json),
-            Self::Plan(command) => command.run(json),
-            Self::Keygen(command) => command.run(json),
-            Self::Encrypt(command) => command.run(json),
-            Self::Infer(command) => command.run(json),
-            Self::Decrypt(command) => command.run(json),
-            Self::Calibrate(command) => command.run(json),
-            Self::Chart(command) => command.run(json),
-            Self::Serve(command) => command.run(json),
-            Self::Worker(command) => command.run(json),
-            Self::Fleet(command) => command.run(json),
-            Self::SigningKey(command) => command.run(json),
-            Self::Token(command) => command.run(json),
-            Self::Keys(command) => command.run(json),
+            Self::Demo(command) => command.run(output),
+            Self::Models(command) => command.run(output),
+            Self::Check(command) => command.run(output),
+            Self::Explain(command) => command.run(output),
+            Self::Fit(command) => command.run(output),
+            Self::Compare(command) => command.run(output),
+            Self::Classify(command) => command.run(output),
+            Self::Evaluate(command) => command.run(output),
+            Self::Bench(command) => command.run(output),
+            Self::Plan(command) => command.run(output),
+            Self::Keygen(command) => command.run(output),
+            Self::Encrypt(command) => command.run(output),
+            Self::Infer(command) => command.run(output),
+            Self::Decrypt(command) => command.run(output),
+            Self::Calibrate(command) => command.run(output),
+            Self::Chart(command) => command.run(output),
+            Self::Serve(command) => command.run(output),
+            Self::Worker(command) => command.run(output),
+            Self::Fleet(command) => command.run(output),
+            Self::SigningKey(command) => command.run(output),
+            Self::Token(command) => command.run(output),
+            Self::Keys(command) => command.run(output),
+            Self::Completions(command) => command.run(output),
+            Self::Manual(command) => command.run(output),
         }
     }
 }

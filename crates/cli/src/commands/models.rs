@@ -1,14 +1,17 @@
 //! `models`: what is shipped.
 
 use crate::failure::Outcome;
-use crate::report::{Table, emit};
-use crate::shipped;
+use crate::figures::{count, percent};
+use crate::page::{Page, Shown};
+use crate::report::{Output, emit};
+use crate::table::Table;
+use crate::{progress, shipped};
 use blindsight_network::Model;
 use serde::Serialize;
-use std::fmt;
 
 /// Lists the shipped models: data set, layers, parameters, accuracy
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  blindsight models\n  blindsight models --json")]
 pub struct Models {}
 
 #[derive(Debug, Serialize)]
@@ -35,9 +38,11 @@ struct Layer {
 }
 
 impl Models {
-    pub fn run(&self, json: bool) -> Outcome {
-        let models = shipped::names().map(|name| row(shipped::model(name)?)).collect::<Outcome<_>>()?;
-        emit(&Report { models }, json)
+    pub fn run(&self, output: Output) -> Outcome {
+        let models = progress::spinning("reading the models", || {
+            shipped::names().map(|name| row(shipped::model(name)?)).collect::<Outcome<_>>()
+        })?;
+        emit(&Report { models }, output)
     }
 }
 
@@ -59,28 +64,31 @@ fn row(model: Model) -> Outcome<Row> {
     })
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["model", "data set", "layers", "parameters", "accuracy"]).left(2);
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        let mut table = Table::new(["model", "data set", "layers", "parameters", "accuracy"]).texts(2);
         for model in &self.models {
-            let accuracy = model.accuracy.map_or("unknown".into(), |a| format!("{:.2} %", 100.0 * a));
+            let accuracy = model.accuracy.map_or("unknown".into(), percent);
             let dataset = model.dataset.clone().unwrap_or("unknown".into());
-            let (layers, parameters) = (model.layers.len().to_string(), model.parameters.to_string());
+            let (layers, parameters) = (model.layers.len().to_string(), count(model.parameters as u64));
             table.row([model.name.clone(), dataset, layers, parameters, accuracy]);
         }
-        write!(f, "{table}")?;
-        self.models.iter().try_for_each(|model| write!(f, "\n{model}"))
+        page.table(&table);
+        for model in &self.models {
+            page.gap();
+            model.show(page);
+        }
     }
 }
 
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.name, self.description.as_deref().unwrap_or("no description"))?;
-        let mut table = Table::new(["layer", "kind", "output"]).left(2);
+impl Shown for Row {
+    fn show(&self, page: &mut Page) {
+        page.item(&self.name, self.description.as_deref().unwrap_or("no description"));
+        let mut table = Table::new(["layer", "kind", "output"]).texts(2);
         table.row(["input", "", self.input.as_str()]);
         for layer in &self.layers {
             table.row([layer.name.as_str(), layer.kind, &layer.output]);
         }
-        write!(f, "{table}")
+        page.table(&table);
     }
 }

@@ -2,19 +2,22 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::Outcome;
+use crate::figures::{bytes, milliseconds};
+use crate::page::{Facts, Page, Shown};
 use crate::plan_file;
-use crate::report::{Facts, bytes, emit, milliseconds};
+use crate::report::{Output, emit};
 use crate::session::timed;
 use blindsight_ckks::wire;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Server: plans a model, and writes the plan for itself and its clients
 ///
 /// The plan is made once and pinned: keys, ciphertexts and replies carry its digest. It holds no weights.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight plan cryptonets-mnist --out net.plan")]
+#[command(after_help = "Examples:
+  blindsight plan cryptonets-mnist --out net.plan
+  blindsight plan cryptonets-mnist --objective throughput --out batch.plan")]
 pub struct Plan {
     #[command(flatten)]
     model: ModelArgument,
@@ -37,7 +40,7 @@ struct Report {
 }
 
 impl Plan {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let model = self.model.load()?;
         let (plan, plan_ms) = timed(|| self.flags.plan(&model));
         let plan = plan?;
@@ -50,17 +53,17 @@ impl Plan {
             plan_ms,
             warnings,
         };
-        emit(&report, json)
+        emit(&report, output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let facts = Facts::default()
             .fact("plan", format!("{}, {}: clients need it, too", self.out.display(), bytes(self.plan_bytes)))
             .fact("digest", self.digest.clone())
             .fact("time", milliseconds(self.plan_ms));
-        write!(f, "{facts}")?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        page.facts(facts);
+        self.warnings.iter().for_each(|warning| page.warning(warning));
     }
 }

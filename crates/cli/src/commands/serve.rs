@@ -3,8 +3,9 @@
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
 use crate::fleet::FrontFlags;
-use crate::report::{Facts, emit};
-use crate::{configuration, plan_file};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
+use crate::{configuration, plan_file, progress};
 use blindsight_layout::DEFAULT_KEY_QUOTA;
 use blindsight_network::Model;
 use blindsight_planner::Plan;
@@ -12,7 +13,6 @@ use blindsight_service::{
     Audit, Catalogue, Extras, Identity, Limits, Listener, Service, Signer, Tokens, Transport,
 };
 use serde::Serialize;
-use std::fmt;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,9 +26,12 @@ use std::time::Duration;
 /// for others are made with `blindsight token create`. Ctrl-C or SIGTERM ends the server when what runs has
 /// finished. The server takes no secret key, and logs nothing that clients send or are called.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  blindsight serve --model cryptonets-mnist\n  blindsight serve --model a.onnx --model b.onnx --address 0.0.0.0:8443 --host example.org --metrics 127.0.0.1:9464\n  blindsight serve --model cryptonets-mnist --address 0.0.0.0:8080 --plain-http --tls-proxy nginx"
-)]
+#[command(after_help = "Examples:
+  blindsight serve --model cryptonets-mnist
+  blindsight serve --model a.onnx --model b.onnx --address 0.0.0.0:8443 \\
+    --host example.org --metrics 127.0.0.1:9464
+  blindsight serve --model cryptonets-mnist --address 0.0.0.0:8080 \\
+    --plain-http --tls-proxy nginx")]
 pub struct Serve {
     /// A model to serve: an .onnx file, or the name of a shipped model; may be given several times
     #[arg(long = "model", value_name = "MODEL", required = true)]
@@ -146,7 +149,7 @@ struct Report {
 }
 
 impl Serve {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         self.log.start();
         let folder = configuration::server_folder(self.folder.as_deref())?;
         let transport = self.transport.check(self.address)?;
@@ -163,7 +166,7 @@ impl Serve {
                     runtime.block_on(fleet.plan(model, argument.bytes()?, self.replan, make))?
                 }
             };
-            catalogue.add(model, &plan)?;
+            progress::spinning("encoding the model", || catalogue.add(model, &plan))?;
         }
         let identity = transport.then(|| self.transport.identity(&folder, self.address)).transpose()?;
         let mut extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
@@ -174,7 +177,7 @@ impl Serve {
         }
         let service = Service::open_with(&folder, catalogue, limits, extras.clone())?;
         let names = models.into_iter().map(|model| model.name).collect();
-        runtime.block_on(self.serve(service, extras, identity, names, folder, json))
+        runtime.block_on(self.serve(service, extras, identity, names, folder, output))
     }
 
     async fn serve(
@@ -184,7 +187,7 @@ impl Serve {
         identity: Option<Identity>,
         models: Vec<String>,
         folder: PathBuf,
-        json: bool,
+        output: Output,
     ) -> Outcome {
         let stop = stop_signal()?;
         reopen_at_hangup(extras.audit.clone())?;
@@ -203,7 +206,7 @@ impl Serve {
         let signing_key = extras.signer.as_ref().map(|signer| signer.public());
         emit(
             &Report { address, page, fingerprint, signing_key, models, metrics, folder, tokens, token },
-            json,
+            output,
         )?;
         listener.serve(service, stop).await;
         Ok(())
@@ -296,7 +299,7 @@ impl Log {
     pub fn start(self) {
         let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
         match self {
-            Self::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+            Self::Text => log.with_ansi(false).init(),
             Self::Json => log.json().flatten_event(true).init(),
             Self::Off => {}
         }
@@ -360,28 +363,43 @@ fn reopen_at_hangup(_: Option<Arc<Audit>>) -> Outcome {
     Ok(())
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         // What is printed elsewhere than on a terminal ends in logs, where a token has no place.
         let shown = self.token.as_ref().filter(|_| std::io::stdout().is_terminal());
-        let page = shown.map_or(format!("{}/#token=TOKEN", self.address), |_| self.page.clone());
+        let address = &self.address;
+        let link = shown.map_or(format!("{address}/#token=TOKEN"), |_| self.page.clone());
         let token = shown.map_or("TOKEN", String::as_str);
-        let mut elsewhere = format!("BLINDSIGHT_TOKEN={token} blindsight classify --server {}", self.address);
-        if let Some(fingerprint) = &self.fingerprint {
-            elsewhere.push_str(&format!(" --fingerprint {fingerprint}"));
-        }
+        page.facts(self.facts(link));
+        page.gap();
+        page.say("This user, on this machine:");
+        page.command(&[format!("blindsight classify --server {address} digit.png")]);
+        page.say("Others, each with a token of their own:");
+        let folder = format!("--folder {}", self.tokens.display());
+        page.command(&["blindsight token create NAME".into(), folder]);
+        let mut classify = vec![format!("BLINDSIGHT_TOKEN={token} blindsight classify digit.png")];
+        classify.push(format!("--server {address}"));
+        classify.extend(self.fingerprint.as_ref().map(|fingerprint| format!("--fingerprint {fingerprint}")));
+        page.command(&classify);
+    }
+}
+
+impl Report {
+    fn facts(&self, link: String) -> Facts {
         let mut facts = Facts::default()
             .fact("serving", self.models.join(", "))
-            .fact("page", page)
-            .fact("this user", format!("blindsight classify --server {} digit.png", self.address))
-            .fact("others", format!("{elsewhere} digit.png"))
-            .fact("tokens", format!("blindsight token create NAME --folder {}", self.tokens.display()));
+            .fact("address", &self.address)
+            .fact("page", link)
+            .fact("folder", self.folder.display().to_string());
+        if let Some(fingerprint) = &self.fingerprint {
+            facts = facts.fact("fingerprint", fingerprint);
+        }
         if let Some(key) = &self.signing_key {
             facts = facts.fact("signed by", format!("{key}: clients pin it with --pin"));
         }
-        if let Some(metrics) = self.metrics {
-            facts = facts.fact("figures", format!("http://{metrics}/metrics"));
+        match self.metrics {
+            Some(metrics) => facts.fact("figures", format!("http://{metrics}/metrics")),
+            None => facts,
         }
-        write!(f, "{facts}")
     }
 }

@@ -1,10 +1,10 @@
 //! `signing-key`: what a server signs its models with.
 
 use crate::failure::Outcome;
-use crate::report::{Facts, emit};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
 use blindsight_service::Signer;
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Makes the key that a server signs its models with, and shows its public half
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// A file that is there is read, and never overwritten. `serve --sign FILE` signs with it; clients that were
 /// given the public half beforehand refuse, with `classify --server URL --pin KEY`, whatever it did not sign.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  blindsight signing-key server.sign")]
+#[command(after_help = "Examples:
+  blindsight signing-key server.sign")]
 pub struct SigningKey {
     /// The file of the key; made where it is not there
     #[arg(value_name = "FILE")]
@@ -27,18 +28,18 @@ struct Report {
 }
 
 impl SigningKey {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let made = !self.file.exists();
         let signer = if made { Signer::create(&self.file)? } else { Signer::read(&self.file)? };
-        emit(&Report { file: self.file.clone(), public_key: signer.public(), made }, json)
+        emit(&Report { file: self.file.clone(), public_key: signer.public(), made }, output)
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let facts = Facts::default()
             .fact("signing key", format!("{}: for serve --sign, to be shown to nobody", self.file.display()))
             .fact("public key", format!("{}: for clients, with --pin", self.public_key));
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }

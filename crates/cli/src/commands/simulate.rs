@@ -1,12 +1,14 @@
 //! `fleet simulate`: a day of a large fleet.
 
 use crate::failure::Outcome;
-use crate::files;
+use crate::figures::{count, milliseconds, number, traffic};
 use crate::lines::{Lines, Series};
-use crate::report::{Table, emit};
+use crate::page::{Page, Shown};
+use crate::report::{Output, emit};
+use crate::table::Table;
+use crate::{files, progress};
 use blindsight_fleet::simulation::{Day, Scenario, simulate};
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 
 /// Simulates a day: latency, keys in memory, traffic and cost, with shards of clients and without
@@ -14,6 +16,9 @@ use std::path::PathBuf;
 /// The defaults are a network of CIFAR-10's size on a thousand machines. Times of an inference and bytes of
 /// keys and requests of another network are what `bench` and `explain` say.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  blindsight fleet simulate
+  blindsight fleet simulate --workers 50 --clients 20000 --images 6000000")]
 pub struct Simulate {
     /// Machines
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -71,18 +76,20 @@ struct Report {
 }
 
 impl Simulate {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let scenario = self.scenario();
         let unsharded = Scenario { shards: None, ..scenario.clone() };
-        let (sharded, unsharded) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| simulate(&unsharded));
-            (simulate(&scenario), other.join().expect("it does not panic"))
+        let (sharded, unsharded) = progress::spinning("simulating", || {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| simulate(&unsharded));
+                (simulate(&scenario), other.join().expect("it does not panic"))
+            })
         });
         let report = Report { scenario, sharded, unsharded };
         if let Some(path) = &self.plot {
             files::write(path, report.plot().as_bytes())?;
         }
-        emit(&report, json)
+        emit(&report, output)
     }
 
     fn scenario(&self) -> Scenario {
@@ -128,26 +135,26 @@ impl Report {
 /// The lines of the table.
 fn figures(day: &Day) -> [(&'static str, String); 11] {
     [
-        ("images", day.images.to_string()),
-        ("median, ms", format!("{:.0}", day.p50_ms)),
-        ("99 of 100, ms", format!("{:.0}", day.p99_ms)),
-        ("999 of 1000, ms", format!("{:.0}", day.p999_ms)),
-        ("keys in memory, %", format!("{:.1}", 100.0 * day.key_hits)),
-        ("threads busy, %", format!("{:.1}", 100.0 * day.busy)),
-        ("read from the store, TB", format!("{:.1}", day.store_bytes / 1e12)),
-        ("at the peak, GB/s", format!("{:.2}", day.store_peak_rate / 1e9)),
-        ("requests, TB", format!("{:.1}", day.network_bytes / 1e12)),
-        ("delivered again", day.redelivered.to_string()),
-        ("workers' cost of a million", format!("{:.2}", day.cost_per_million)),
+        ("images", count(day.images)),
+        ("latency: half within", milliseconds(day.p50_ms)),
+        ("99 of 100 within", milliseconds(day.p99_ms)),
+        ("999 of 1000 within", milliseconds(day.p999_ms)),
+        ("keys found in memory", format!("{} %", number(100.0 * day.key_hits))),
+        ("threads busy", format!("{} %", number(100.0 * day.busy))),
+        ("read from the store", traffic(day.store_bytes)),
+        ("in a second, at the peak", traffic(day.store_peak_rate)),
+        ("requests", traffic(day.network_bytes)),
+        ("delivered again", count(day.redelivered)),
+        ("workers' cost of a million images", number(day.cost_per_million)),
     ]
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["", "with shards", "without"]);
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
+        let mut table = Table::new(["figure", "with shards", "without"]);
         for ((name, with), (_, without)) in figures(&self.sharded).into_iter().zip(figures(&self.unsharded)) {
             table.row([name.to_string(), with, without]);
         }
-        write!(f, "{table}")
+        page.table(&table);
     }
 }

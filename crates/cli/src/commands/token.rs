@@ -2,10 +2,12 @@
 
 use crate::configuration;
 use crate::failure::Outcome;
-use crate::report::{Facts, Table, emit};
+use crate::figures::{count, milliseconds};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
+use crate::table::Table;
 use blindsight_service::{ClientName, Entry, Rate, Scope, State, Tokens, Used};
 use serde::Serialize;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   blindsight token create alice --days 90
-  blindsight token create bob --model cryptonets-mnist --rate 10/min --budget 10000
+  blindsight token create bob --model cryptonets-mnist \\
+    --rate 10/min --budget 10000
   blindsight token revoke alice
   blindsight token list")]
 pub struct Token {
@@ -32,7 +35,8 @@ enum Action {
     /// Makes a token for a client, and shows it
     #[command(after_help = "Examples:
   blindsight token create alice --days 90
-  blindsight token create bob --model cryptonets-mnist --rate 10/min --budget 10000")]
+  blindsight token create bob --model cryptonets-mnist \\
+    --rate 10/min --budget 10000")]
     Create {
         /// The client's name: 1 to 64 of a-z A-Z 0-9 . _ -
         name: ClientName,
@@ -54,13 +58,13 @@ enum Action {
         replace: bool,
     },
     /// Revokes a client's token at once; the server deletes the client's keys within a minute
-    #[command(after_help = "Example:\n  blindsight token revoke alice")]
+    #[command(after_help = "Examples:\n  blindsight token revoke alice")]
     Revoke {
         /// The client's name
         name: ClientName,
     },
     /// Lists clients and what their tokens are good for
-    #[command(after_help = "Example:\n  blindsight token list")]
+    #[command(after_help = "Examples:\n  blindsight token list")]
     List,
 }
 
@@ -100,7 +104,7 @@ struct Row {
 }
 
 impl Token {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         let folder = configuration::server_folder(self.folder.as_deref())?;
         let tokens = Tokens::open(&folder)?;
         match &self.action {
@@ -109,17 +113,17 @@ impl Token {
                 let scope = Scope { models: models.clone(), rate: *rate, budget: *budget };
                 let token = tokens.create_scoped(name, expires, scope.clone(), *replace)?;
                 let (client, token) = (name.to_string(), token.reveal().to_string());
-                emit(&Created { client, token, expires, scope }, json)
+                emit(&Created { client, token, expires, scope }, output)
             }
             Action::Revoke { name } => {
                 tokens.revoke(name)?;
-                emit(&Revoked { client: name.to_string() }, json)
+                emit(&Revoked { client: name.to_string() }, output)
             }
             Action::List => {
                 let used = Used::read(&folder)?;
                 let row = |(name, entry): (ClientName, Entry)| Row::new(&name, &entry, used.of(&entry));
                 let rows = tokens.list()?.into_iter().map(row);
-                emit(&List { tokens: rows.collect() }, json)
+                emit(&List { tokens: rows.collect() }, output)
             }
         }
     }
@@ -147,39 +151,40 @@ impl Row {
     }
 }
 
-impl fmt::Display for Created {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Created {
+    fn show(&self, page: &mut Page) {
         let facts = Facts::default()
             .fact("client", &self.client)
             .fact("token", format!("{} (shown only now)", self.token))
             .fact("good for", good_for(&self.scope.models, self.scope.rate, self.scope.budget))
             .fact("use it", "as BLINDSIGHT_TOKEN, or behind #token= in the page's address");
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }
 
-impl fmt::Display for Revoked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
+impl Shown for Revoked {
+    fn show(&self, page: &mut Page) {
+        page.say(format!(
             "the token of {} is revoked; a running server deletes its keys within a minute",
             self.client
-        )
+        ));
     }
 }
 
-impl fmt::Display for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = |time: u64| (time as f64 - now() as f64) / 86_400.0;
-        let headings = ["client", "token", "good for", "made, days ago", "ends, in days", "used"];
-        let mut table = Table::new(headings).left(3);
+impl Shown for List {
+    fn show(&self, page: &mut Page) {
+        let time = |seconds: u64| milliseconds(seconds as f64 * 1e3);
+        let mut table = Table::new(["client", "token", "good for", "made", "ends", "used"]).texts(3);
         for row in &self.tokens {
-            let ends = row.expires.map_or("never".into(), |end| format!("{:.1}", days(end)));
-            let made = format!("{:.1}", -days(row.created));
+            let ends = row.expires.map_or("never".into(), |end| match end.checked_sub(now()) {
+                Some(left) => format!("in {}", time(left)),
+                None => "has ended".into(),
+            });
+            let made = format!("{} ago", time(now().saturating_sub(row.created)));
             let scope = good_for(&row.models, row.rate, row.budget);
-            table.row([row.client.clone(), row.state.into(), scope, made, ends, row.used.to_string()]);
+            table.row([row.client.clone(), row.state.into(), scope, made, ends, count(row.used)]);
         }
-        write!(f, "{table}")
+        page.table(&table);
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::commands::serve::{Log, stop_signal};
 use crate::failure::{During, Outcome};
 use crate::fleet::{BusFlags, agreed};
-use crate::machine;
-use crate::report::{Facts, emit};
+use crate::page::{Facts, Page, Shown};
+use crate::report::{Output, emit};
+use crate::{machine, progress};
 use blindsight_fleet::{Depot, Options, Worker, monitor};
 use serde::Serialize;
-use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,9 +20,12 @@ use tokio::net::TcpListener;
 /// computes is done; what a worker that was killed had begun goes to another one. A worker holds evaluation
 /// keys and no secret key.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  nats-server -js &\n  blindsight serve --model cryptonets-mnist --fleet nats://127.0.0.1:4222 --store file:///srv/blindsight &\n  blindsight worker --model cryptonets-mnist --fleet nats://127.0.0.1:4222 --store file:///srv/blindsight"
-)]
+#[command(after_help = "Examples:
+  nats-server -js &
+  blindsight serve --model cryptonets-mnist \\
+    --fleet nats://127.0.0.1:4222 --store file:///srv/blindsight &
+  blindsight worker --model cryptonets-mnist \\
+    --fleet nats://127.0.0.1:4222 --store file:///srv/blindsight")]
 pub struct Work {
     /// The name of a model that a front serves; may be given several times
     #[arg(long = "model", value_name = "MODEL", required = true)]
@@ -60,20 +63,22 @@ struct Report {
 }
 
 impl Work {
-    pub fn run(&self, json: bool) -> Outcome {
+    pub fn run(&self, output: Output) -> Outcome {
         self.log.start();
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(self.work(json))
+        runtime.block_on(self.work(output))
     }
 
-    async fn work(&self, json: bool) -> Outcome {
+    async fn work(&self, output: Output) -> Outcome {
         let stop = stop_signal()?;
         let depot = Depot::open(&self.store)?;
         let mut stop = pin!(stop);
+        let spinner = progress::spinner("waiting for a front");
         let shared = tokio::select! {
             () = &mut stop => return Ok(()),
             shared = agreed(&depot) => shared?,
         };
+        spinner.finish_and_clear();
         let bus = self.bus.connect(&self.fleet, "blindsight worker").await?;
         let threads = self.threads.map_or_else(machine::cores, usize::from);
         let key_memory = (self.key_memory as usize) << 20;
@@ -82,7 +87,7 @@ impl Work {
         let options = Options { models: models.clone(), threads, key_memory, observer: None };
         let worker = Worker::new(bus, depot, shared, options)?;
         let metrics = self.offer_metrics(worker.clone()).await?;
-        emit(&Report { models, threads, metrics }, json)?;
+        emit(&Report { models, threads, metrics }, output)?;
         Ok(worker.run(stop).await?)
     }
 
@@ -106,14 +111,14 @@ fn stem(model: &str) -> String {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Shown for Report {
+    fn show(&self, page: &mut Page) {
         let mut facts = Facts::default()
             .fact("computing", self.models.join(", "))
             .fact("at once", self.threads.to_string());
         if let Some(metrics) = self.metrics {
             facts = facts.fact("figures", format!("http://{metrics}/metrics"));
         }
-        write!(f, "{facts}")
+        page.facts(facts);
     }
 }

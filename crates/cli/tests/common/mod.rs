@@ -1,6 +1,7 @@
 //! Runs the binary as a script would.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod examples;
 pub mod serving;
 
 use serde_json::Value;
@@ -41,7 +42,8 @@ impl Folder {
         command
             .env("XDG_DATA_HOME", &self.0)
             .env("XDG_CACHE_HOME", self.path("cache"))
-            .env_remove("BLINDSIGHT_TOKEN");
+            .env_remove("BLINDSIGHT_TOKEN")
+            .env_remove("COLUMNS");
         command.env_remove("BLINDSIGHT_PASSPHRASE").stdin(Stdio::null());
         command
     }
@@ -56,9 +58,40 @@ impl Folder {
         self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs")
     }
 
-    /// Runs a command at a terminal, where these lines are typed in answer to what it asks: what stands on
-    /// the terminal then. None where there is no Python to make a terminal, which is said.
+    /// The same in this folder, so that files are named without their folder.
+    pub fn run_inside(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).current_dir(&self.0).output().expect("the binary runs")
+    }
+
+    /// The commands that the first help lists.
+    pub fn commands(&self) -> Vec<String> {
+        listed(&self.says("--help"))
+    }
+
+    /// All commands, those below others too: `keys list`.
+    pub fn all_commands(&self) -> Vec<String> {
+        let below = |command: String| {
+            let help = self.says(&format!("{command} --help"));
+            let below: Vec<_> = listed(&help).into_iter().map(|name| format!("{command} {name}")).collect();
+            std::iter::once(command).chain(below)
+        };
+        self.commands().into_iter().flat_map(below).collect()
+    }
+
+    /// Runs a command at a terminal of 80 columns, where these lines are typed in answer to what it asks:
+    /// what stands on the terminal then. None where there is no Python to make a terminal, which is said.
     pub fn run_at_terminal(&self, arguments: &str, typed: &[&str]) -> Option<Output> {
+        self.run_at_terminal_with(arguments, typed, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn run_at_terminal_with(
+        &self,
+        arguments: &str,
+        typed: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Option<Output> {
         if !Command::new("python3")
             .args(["-c", "import pty, termios"])
             .output()
@@ -67,7 +100,8 @@ impl Folder {
             println!("skipped: no python3 that makes terminals: what is asked for there was not tested");
             return None;
         }
-        let command = self.command(arguments);
+        let mut command = self.command(arguments);
+        command.env_remove("NO_COLOR").envs(variables.iter().copied());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/terminal.py");
         let mut python = Command::new("python3");
         python.arg(script).arg(command.get_program()).args(command.get_args());
@@ -125,6 +159,14 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The names of commands in a help.
+fn listed(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let named = lines.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    let names = named.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(String::from).collect()
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -1,9 +1,12 @@
-"""Runs a command at a terminal of its own, and types a line of standard input at each question (text that ends
-with ": "), once the terminal no longer shows what is typed. Prints what stood on the terminal; ends as the command."""
+"""Runs a command at a terminal of its own, of 80 columns, and types a line of standard input at each question
+(text that ends with ": "), once the terminal no longer shows what is typed. Prints what stood on the terminal;
+ends as the command."""
 
+import fcntl
 import os
 import pty
 import signal
+import struct
 import sys
 import termios
 import time
@@ -11,6 +14,7 @@ import time
 answers = sys.stdin.read().splitlines()
 process, terminal = pty.fork()
 if process == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     os.execv(sys.argv[1], sys.argv[1:])
 
 
