@@ -15,13 +15,11 @@ mod remote;
 mod server;
 
 use pyo3::prelude::*;
-use std::process::ExitCode;
 
-/// Does what the command line `blindsight ARGUMENTS` does, and says whether it succeeded.
+/// Does what the command line `blindsight ARGUMENTS` does: its exit status.
 #[pyfunction]
-fn run(py: Python<'_>, arguments: Vec<String>) -> bool {
-    let code = py.detach(|| blindsight_cli::run(std::iter::once("blindsight".to_string()).chain(arguments)));
-    code == ExitCode::SUCCESS
+fn run(py: Python<'_>, arguments: Vec<String>) -> u8 {
+    py.detach(|| blindsight_cli::run(std::iter::once("blindsight".to_string()).chain(arguments)))
 }
 
 #[pymodule]

@@ -298,3 +298,5 @@ def test_the_command_line_is_there():
     assert done.stdout.startswith("blindsight ")
     done = subprocess.run([sys.executable, "-m", "blindsight", "explain", "none.onnx"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("error: ")
+    done = subprocess.run([sys.executable, "-m", "blindsight", "explain"], capture_output=True, text=True)
+    assert done.returncode == 2 and "Usage" in done.stderr

@@ -4,7 +4,6 @@ use crate::details::Details;
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
-use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -50,8 +49,8 @@ impl Failure {
     }
 
     /// The exit status: 2 for wrong usage, else 1.
-    pub fn status(&self) -> ExitCode {
-        if self.details.kind == Details::usage().kind { ExitCode::from(2) } else { ExitCode::FAILURE }
+    pub fn status(&self) -> u8 {
+        if self.details.kind == Details::usage().kind { 2 } else { 1 }
     }
 
     /// What is printed where JSON is asked for.

@@ -36,7 +36,6 @@ use clap::Parser;
 use failure::Failure;
 use report::Output;
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// Classifies images it cannot see.
 ///
@@ -81,15 +80,16 @@ Your shell completes commands and flags: `blindsight completions --help`; pages 
 Exit status: 0 success, 1 failure (the reason is on stderr; with --json a document with \"error\" on stdout, too), \
 2 wrong usage (the same).";
 
-/// Does what these arguments, the program's name before them, say, as the command `blindsight` does it.
-pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+/// Does what these arguments, the program's name before them, say, as the command `blindsight` does it; its
+/// exit status.
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let Arguments { json, wide, command } = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => return no_command(&error, &arguments),
     };
     match command.run(Output::new(json, wide)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             report::failed(&failure.to_string());
             if json {
@@ -101,14 +101,14 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode
 }
 
 /// Prints what was asked of the parser, help or the version, or else what is wrong with the arguments.
-fn no_command(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+fn no_command(error: &clap::Error, arguments: &[OsString]) -> u8 {
     // Where that cannot be written nothing is left to tell it to.
     let _ = error.print();
     let flags = || arguments.iter().take_while(|argument| *argument != "--");
     if error.use_stderr() && flags().any(|flag| flag == "--json") {
         report::document(&Failure::unparsed(error).document());
     }
-    ExitCode::from(error.exit_code() as u8)
+    error.exit_code() as u8
 }
 
 #[cfg(test)]

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    blindsight_cli::run(std::env::args_os())
+    ExitCode::from(blindsight_cli::run(std::env::args_os()))
 }

@@ -7,7 +7,7 @@ from . import _engine
 
 def main() -> int:
     """Does what the arguments say, as the command ``blindsight`` does it."""
-    return 0 if _engine.run(sys.argv[1:]) else 1
+    return _engine.run(sys.argv[1:])
 
 
 if __name__ == "__main__":
