@@ -7,8 +7,8 @@
 //!   does not fit, with the figures.
 //! * Plaintexts ([`PlainSpec`]) are functions from weights to slots ([`Numbers`]): a circuit can be counted
 //!   without making any.
-//! * [`scalar`] chains sum scalar multiples of many values, square them, and sum products with plaintexts; the
-//!   encrypted executor computes each as a whole.
+//! * [`scalar`] chains sum scalar multiples of many values, square them, and sum products with plaintexts;
+//!   the encrypted executor computes each as a whole.
 //! * The **clear** executor ([`clear::run`]) computes on plain slots. It is the definition of what a circuit
 //!   means.
 //! * The **dry run** ([`dry_run`]) counts operations and the work below them; [`CostModel`] turns work into

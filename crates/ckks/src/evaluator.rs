@@ -278,8 +278,8 @@ impl<'a> Evaluator<'a> {
         Ok(Reply { c0, whole: vec![a.c1.clone()], scale: a.scale })
     }
 
-    /// The same of what was not relinearised: `c_1` and `c_2` go whole. Only the coefficients at `indices` can
-    /// be read of it, too: any other one is hidden by the missing one of `c_0`.
+    /// The same of what was not relinearised: `c_1` and `c_2` go whole. Only the coefficients at `indices`
+    /// can be read of it, too: any other one is hidden by the missing one of `c_0`.
     ///
     /// # Errors
     /// As [`reply`](Self::reply).

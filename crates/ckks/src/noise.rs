@@ -42,8 +42,8 @@ pub fn division(parameters: &Parameters) -> Variance {
     rounding(parameters) * (1.0 + secret_mean_square(parameters))
 }
 
-/// What a division adds to what was not relinearised: the rounding of the third part, too, times the square of
-/// the secret. Slots of the secret are sums of many coefficients, so nearly normal: their fourth moment is
+/// What a division adds to what was not relinearised: the rounding of the third part, too, times the square
+/// of the secret. Slots of the secret are sums of many coefficients, so nearly normal: their fourth moment is
 /// three times the square of the second.
 pub fn division_unrelinearised(parameters: &Parameters) -> Variance {
     let square = secret_mean_square(parameters);

@@ -55,8 +55,8 @@ pub enum ReplyForm {
 ///
 /// Where each score has a ciphertext of its own, range checks would double the work, and without keys they
 /// would take further encryptions. There the capacity is `h` times the range of scores: one beyond the range
-/// is read as such unless it comes to lie in the range once more. So every score of less than `2 h - 1` ranges
-/// is told from one within, and of those beyond all but the share of `1 / h`.
+/// is read as such unless it comes to lie in the range once more. So every score of less than `2 h - 1`
+/// ranges is told from one within, and of those beyond all but the share of `1 / h`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyLayout {
     /// How values lie in coefficients.
@@ -201,8 +201,8 @@ impl ReplyLayout {
     }
 
     /// The layout for so many scores of at most `bound` in magnitude of a circuit without keys: as few
-    /// encryptions as have room for the scores and three zero checks with `replicas` slots for each value. The
-    /// capacity is the least power of two that is 64 times the bound.
+    /// encryptions as have room for the scores and three zero checks with `replicas` slots for each value.
+    /// The capacity is the least power of two that is 64 times the bound.
     ///
     /// # Errors
     /// For no scores, absurdly many, or where there is no room for one.

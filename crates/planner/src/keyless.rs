@@ -3,9 +3,9 @@
 //! A client that registers keys does so for two operations, rotations and relinearisations. Neither is needed
 //! where the network is so shallow. The client writes each kernel position of the first layer in a ciphertext
 //! of its own, in all replicas, so that every channel of the layer is a sum of scalar multiples of the same
-//! ciphertexts. The square stays in three parts. The last layer is the coefficient product ([`CoefficientKernel`]
-//! has the mathematics), which acts on each part by itself: one product for each channel. And the reply
-//! carries the three parts.
+//! ciphertexts. The square stays in three parts. The last layer is the coefficient product
+//! ([`CoefficientKernel`] has the mathematics), which acts on each part by itself: one product for each
+//! channel. And the reply carries the three parts.
 //!
 //! All of it is one chain ([`blindsight_circuit::scalar`]), divided once at its end. There are no special
 //! primes, which only keys have: what a ring has room for is all for levels, so a smaller ring does.
@@ -44,7 +44,8 @@ const LARGEST_BITS: f64 = 30.0;
 /// No level has a smaller prime.
 const LEAST_PRIME_BITS: f64 = 24.0;
 
-/// Parameters for a network in a ring: a base of 30 bits, and as few levels as have the bits that scales need.
+/// Parameters for a network in a ring: a base of 30 bits, and as few levels as have the bits that scales
+/// need.
 ///
 /// # Errors
 /// Where the network is no shallow one, or the ring has no room for it.
