@@ -17,7 +17,7 @@ use crate::literature::{Chain, Link, largest_weight, whole_scale};
 use crate::parameters::nearest;
 use blindsight_circuit::{Builder, Counts, Label, LabelInput, Numbers, Output, Reading, ScalarRows, Value};
 use blindsight_ckks::{Demands, Encoding, Level, Parameters, ParametersLiteral, ScalarRow, Scale, Security};
-use blindsight_layers::{Assembly, coefficient_factor};
+use blindsight_layers::{Assembly, Linear, coefficient_factor};
 use blindsight_layout::{Axis, Blocks, Digit, Im2col, InputLayout, Layout, Placement, ReplyLayout};
 use blindsight_network::{Convolution, Shape};
 use std::sync::Arc;
@@ -94,6 +94,13 @@ pub(crate) fn assemble(chain: &Chain, parameters: &Parameters, bound: f64) -> Re
     Ok(Assembly { circuit, input, input_level, input_scale, reply })
 }
 
+/// Whether no weight is other than zero: the scores would depend on no input, and be encrypted to nobody.
+fn is_zero(linear: &Linear) -> bool {
+    let mut zero = true;
+    (0..linear.rows()).for_each(|row| linear.for_each_weight(row, |_, weight| zero &= weight == 0.0));
+    zero
+}
+
 fn label(name: &str, kind: &str, read: &str, [from, to]: [&String; 2]) -> Label {
     Label {
         name: name.into(),
@@ -135,6 +142,9 @@ impl<'a> Shallow<'a> {
         if first.bias.chunks(positions).any(|channel| channel.iter().any(|bias| *bias != channel[0])) {
             let found = format!("a bias that differs from place to place in {}", first.name);
             return refused(found, "one bias for each channel, for a plan without keys");
+        }
+        if let Some(constant) = [first, last].into_iter().find(|link| is_zero(&link.linear)) {
+            return Err(Error::Constant { layer: constant.name.clone() });
         }
         Ok(Self { first, square, last, convolution, bound })
     }
