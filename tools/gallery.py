@@ -32,13 +32,13 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
 NEEDS = re.compile(r"<!-- needs: (.*?) -->")
 #: What differs from run to run: decimals, and numbers with units.
 VARIES = re.compile(r"-?\d[\d,]*\.\d+(e-?\d+)?|\d[\d,]*(?= ?(ms|us|s|B|KiB|MiB|GiB|kB|MB|GB|%)\b)|\b[0-9a-f]{16,}\b")
-TIMES = re.compile(r"\d[\d,.]*(?= ?(ms|us|s|images a second)\b)")
+TIMES = re.compile(r"\d[\d,.]*(?:e\d+)?(?: ?(?:ns|us|µs|ms|s|min|h)\b|/s\b)")
 #: Seconds that a command may take, that a server may take to say that it is there, and of silence after that.
 LONGEST, STARTING, SILENCE = 300, 60, 2
 
 
 def masked(line):
-    return " ".join(re.sub(r"-{3,}", "---", VARIES.sub("#", TIMES.sub("-", line))).split())
+    return " ".join(re.sub(r"[-─]{3,}", "---", VARIES.sub("#", TIMES.sub("-", line))).split())
 
 
 def agrees(expected, printed):
@@ -161,6 +161,7 @@ def run_section(section, write):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare only: what is done without --write, too")
     parser.add_argument("--write", action="store_true", help="write what examples print into the page")
     parser.add_argument("--only", default="", metavar="NAME", help="examples whose headings have NAME in them")
     arguments = parser.parse_args()
