@@ -152,7 +152,7 @@ impl CoefficientLayer {
 
 /// What one ciphertext of a tensor, which repeats over all its slots, is multiplied by for the product to
 /// have sums of its elements as coefficients: `rows` are their indices, 1 and more, and the weights, that of
-/// the one last. [`CoefficientLayer::build`] has the mathematics.
+/// the one last. `CoefficientLayer::build` has the mathematics.
 pub fn coefficient_factor(rows: &[(usize, Vec<f64>)], columns: &Placement, ciphertext: usize) -> Vec<f64> {
     let embedding = Embedding::new(columns.slots);
     let factor = 2.0 * columns.period as f64;
