@@ -146,12 +146,26 @@ fn entries(folder: &Path) -> Outcome<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Names this planner: its version, and the size and time of the program, for two builds of one version may
-/// plan differently.
+/// Names this planner: its version, and the size and time of the file that it is in, for two builds of one
+/// version may plan differently.
 fn this_planner() -> String {
-    let program = std::env::current_exe().and_then(fs::metadata);
-    let build = program.and_then(|data| Ok((data.len(), data.modified()?))).ok();
+    let file = this_file().map_or_else(std::env::current_exe, Ok).and_then(fs::metadata);
+    let build = file.and_then(|data| Ok((data.len(), data.modified()?))).ok();
     format!("{} {build:?}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The file that this code was loaded from, where the system tells: the program, or what Python loaded, whose
+/// program is the interpreter.
+fn this_file() -> Option<PathBuf> {
+    let here = this_planner as fn() -> String as usize;
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        let is_here = (address(from)?..address(to)?).contains(&here);
+        is_here.then(|| rest.find('/').map(|at| PathBuf::from(&rest[at..]))).flatten()
+    })
 }
 
 #[cfg(test)]

@@ -160,3 +160,10 @@ fn a_cache_that_cannot_be_written_costs_time_only() {
     fs::remove_file(&folder.0).expect("the file");
     assert!(plan.is_ok());
 }
+
+/// A test is a program of its own, so what holds this code is known.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_file_of_this_code_is_found() {
+    assert_eq!(this_file(), std::env::current_exe().ok());
+}
