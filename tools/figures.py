@@ -217,7 +217,9 @@ def binary_size(count):
 
 
 def megabytes(count):
-    return "-" if count is None else f"{count / 1e6:.1f} MB"
+    if count is None:
+        return "-"
+    return f"{count} B" if count < 1000 else f"{count / 1e6:.1f} MB"
 
 
 def percent(share):

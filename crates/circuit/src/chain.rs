@@ -48,15 +48,14 @@ impl<C> EncodedChain<C> {
         });
         let stages = stages.collect::<Result<Vec<_>, Error>>()?;
         let stages = scheme.chain(inputs.len(), input.level, input.scale, stages.into_iter())?;
-        let (relinearised, rescales) = match circuit.nodes()[chain.reduced.start].operation {
-            Operation::Reduce { value, rescales } => (circuit.parts(value) > 2, rescales),
-            Operation::Divide { rescales, .. } => (false, rescales),
+        let end = &circuit.nodes()[chain.reduced.start].operation;
+        let (is_unrelinearised, relinearises, rescales) = match end {
+            Operation::Reduce { value, rescales } => (false, circuit.parts(*value) > 2, *rescales),
+            Operation::Divide { rescales, .. } => (true, false, *rescales),
             _ => unreachable!("a chain ends where its values are reduced or divided"),
         };
-        let end = &circuit.nodes()[chain.reduced.start].operation;
-        let is_unrelinearised = matches!(end, Operation::Divide { .. });
         let outputs = chain.stages.last().map_or(0, |nodes| nodes.len()) as u64;
-        performed.relinearizations = if relinearised { outputs } else { 0 };
+        performed.relinearizations = if relinearises { outputs } else { 0 };
         performed.rescales = rescales as u64 * outputs;
         Ok(Self { inputs, stages, rescales, is_unrelinearised, performed })
     }

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 /// do nothing else: one that is done takes the next request at once, with its memory and its caches warm.
 /// Clients take turns: of those that wait, the one that was served longest ago is next. So each that waits
 /// has one request computed before any has a second one, a client that asks now and then does not stand
-/// behind one that always asks, and a client with many requests delays its own and nobody else's. Nobody's
-/// second request takes the last thread while another client may be back at once: see [`Company`].
+/// behind one that always asks, and a client with many requests delays its own and nobody else's. No client's
+/// further request takes the last thread while another client may be back at once: see [`Company`].
 pub struct Queue {
     places: Places,
     jobs: Arc<Turns>,
@@ -166,8 +166,7 @@ impl Company {
     }
 
     /// It gives the thread back, after so long.
-    fn end(&mut self, client: &ClientName, took: Duration) {
-        let now = Instant::now();
+    fn end(&mut self, client: &ClientName, took: Duration, now: Instant) {
         if let Some(held) = self.computing.get_mut(client) {
             *held -= 1;
             if *held == 0 {
@@ -179,13 +178,13 @@ impl Company {
     }
 
     /// How long the last thread is kept from a client that has others.
-    fn keeps_from(&self, client: &ClientName) -> Option<Duration> {
+    fn keeps_from(&self, client: &ClientName, now: Instant) -> Option<Duration> {
         let taken: usize = self.computing.values().sum();
         if taken + 1 < self.threads || !self.computing.contains_key(client) {
             return None;
         }
         let until = self.expected.values().max()?;
-        until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+        until.checked_duration_since(now).filter(|rest| !rest.is_zero())
     }
 }
 
@@ -205,7 +204,8 @@ impl Turns {
         while let Some((client, job)) = self.next() {
             let start = Instant::now();
             job();
-            lock(&self.state).company.end(&client, start.elapsed());
+            let end = Instant::now();
+            lock(&self.state).company.end(&client, end - start, end);
         }
     }
 
@@ -215,7 +215,7 @@ impl Turns {
         loop {
             let State { waiting, company } = &mut *state;
             let first = waiting.first().cloned();
-            let kept = first.as_ref().and_then(|client| company.keeps_from(client));
+            let kept = first.as_ref().and_then(|client| company.keeps_from(client, Instant::now()));
             state = match (first, kept) {
                 (Some(client), None) => {
                     company.begin(&client);
@@ -536,22 +536,21 @@ mod tests {
     /// took.
     #[test]
     fn the_last_thread_is_kept_for_a_moment() {
-        let (many, other) = (name("many"), name("other"));
-        let mut company = Company::new(2);
+        let (many, other, hour) = (name("many"), name("other"), Duration::from_secs(3600));
+        let (now, mut company) = (Instant::now(), Company::new(2));
         company.begin(&many);
-        assert_eq!(company.keeps_from(&many), None, "nobody else was here");
+        assert_eq!(company.keeps_from(&many, now), None, "nobody else was here");
         company.begin(&other);
-        company.end(&other, Duration::from_secs(3600));
-        assert!(company.keeps_from(&many).is_some_and(|rest| rest <= MOMENT));
-        assert_eq!(company.keeps_from(&other), None, "it is kept for that one");
-        assert_eq!(company.keeps_from(&name("new")), None, "who has no thread gets one");
+        company.end(&other, MOMENT / 2, now);
+        assert_eq!(company.keeps_from(&many, now), Some(MOMENT / 2));
+        assert_eq!(company.keeps_from(&many, now + MOMENT / 2), None, "no longer than the answer took");
+        assert_eq!(company.keeps_from(&other, now), None, "it is kept for that one");
+        assert_eq!(company.keeps_from(&name("new"), now), None, "who has no thread gets one");
         company.begin(&other);
-        company.end(&other, Duration::ZERO);
-        assert_eq!(company.keeps_from(&many), None, "no longer than its computation took");
-        company.begin(&other);
-        company.end(&other, Duration::from_secs(3600));
-        company.end(&many, Duration::from_secs(3600));
-        assert_eq!(company.keeps_from(&many), None, "both threads are free");
+        company.end(&other, hour, now);
+        assert_eq!(company.keeps_from(&many, now), Some(MOMENT), "and no longer than a moment");
+        company.end(&many, hour, now);
+        assert_eq!(company.keeps_from(&many, now), None, "both threads are free");
     }
 
     /// What is kept is given in the end, though nobody comes.
@@ -563,7 +562,7 @@ mod tests {
             let company = &mut lock(&turns.state).company;
             company.begin(&many);
             company.begin(&other);
-            company.end(&other, Duration::from_secs(3600));
+            company.end(&other, Duration::from_secs(3600), Instant::now());
         }
         turns.add(&many, Box::new(|| ()));
         assert_eq!(turns.next().map(|(client, _)| client), Some(many));
