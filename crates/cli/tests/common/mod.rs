@@ -101,7 +101,11 @@ impl Folder {
             return None;
         }
         let mut command = self.command(arguments);
-        command.env_remove("NO_COLOR").envs(variables.iter().copied());
+        // What decides on colours is what the caller gives, not where the tests run: CI asks for them.
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/terminal.py");
         let mut python = Command::new("python3");
         python.arg(script).arg(command.get_program()).args(command.get_args());
