@@ -213,42 +213,50 @@ fn storm(name: &str, clients: usize, wanted: usize, pause: Duration) {
     }
 }
 
-/// Answers in a second, of four clients that ask one after the other.
-fn throughput(serving: &Serving<'_>, model: &'static str, each: usize) -> f64 {
-    let clients: Vec<Server> = (0..4).map(|n| serving.client(&format!("client-{n}"))).collect();
-    let party = Party::of(model, &clients[0]);
-    clients.iter().for_each(|client| party.register(client));
-    let run = |each: usize| {
-        let start = Instant::now();
-        thread::scope(|scope| {
-            for client in &clients {
-                scope.spawn(|| (0..each).for_each(|_| party.is_served(client).expect("served")));
-            }
-        });
-        (4 * each) as f64 / start.elapsed().as_secs_f64()
-    };
-    // Once for keys and threads to be warm.
-    run(2);
-    run(each)
+/// Clients of one server, each with its keys there.
+struct Crowd {
+    party: Party,
+    clients: Vec<Server>,
 }
 
-/// Milliseconds of one client's requests, the median.
-fn latency(serving: &Serving<'_>) -> f64 {
-    let client = serving.client("one");
-    let party = Party::new(&client);
-    party.register(&client);
-    let mut times: Vec<f64> = (0..120)
-        .map(|_| {
+impl Crowd {
+    fn new(serving: &Serving<'_>, model: &'static str, count: usize) -> Self {
+        let clients: Vec<Server> =
+            (0..count).map(|n| serving.client(&format!("{model}-client-{n}"))).collect();
+        let party = Party::of(model, &clients[0]);
+        clients.iter().for_each(|client| party.register(client));
+        Self { party, clients }
+    }
+
+    /// Answers in a second, where each asks so often, one after the other.
+    fn throughput(&self, each: usize) -> f64 {
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for client in &self.clients {
+                scope.spawn(|| (0..each).for_each(|_| self.party.is_served(client).expect("served")));
+            }
+        });
+        (self.clients.len() * each) as f64 / start.elapsed().as_secs_f64()
+    }
+
+    /// Milliseconds of one client's requests, the median.
+    fn latency(&self, count: usize) -> f64 {
+        let time = |_| {
             let start = Instant::now();
-            party.is_served(&client).expect("served");
+            self.party.is_served(&self.clients[0]).expect("served");
             start.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+        };
+        median((0..count).map(time).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Prints the table of `docs/fleet.md`; machines that do other work give other figures, so it judges none.
+/// One process and a fleet take turns of a few seconds: what else the machine does then meets both.
 #[test]
 #[ignore = "measures; prints a table"]
 fn measured() {
@@ -256,30 +264,43 @@ fn measured() {
     let models = format!("--model {large} --threads 2");
     let (alone, folder) = (Folder::new("alone"), Folder::new("measured"));
     let Some(nats) = Nats::start("measured") else { return };
-    let (flags, folder) = (meeting(&nats, &folder), &folder);
+    let flags = meeting(&nats, &folder);
+    let local = Serving::start(&alone, &models);
+    let fleet = Serving::start(&folder, &format!("{models} {flags}"));
+    let workers = Workers::computing(&format!("{large} --model {MODEL}"), &folder, &flags, 2);
+    in_turns(&local, &fleet, large, 4, "answers/s", |crowd| crowd.throughput(8));
+    in_turns(&local, &fleet, MODEL, 1, "ms at the median", |crowd| crowd.latency(60));
+    drop((local, workers));
     for _ in 0..3 {
-        let serving = Serving::start(&alone, &models);
-        let (local, local_latency) = (throughput(&serving, large, 20), latency(&serving));
-        drop(serving);
-        let serving = Serving::start(folder, &format!("{models} {flags}"));
-        let mut workers = Workers::computing(&format!("{large} --model {MODEL}"), folder, &flags, 2);
-        let (fleet, fleet_latency) = (throughput(&serving, large, 20), latency(&serving));
-        println!(
-            "{large}: {local:.2} answers/s in one process, {fleet:.2} in a fleet: {:.3}; {MODEL}: median {local_latency:.2} ms, {fleet_latency:.2} ms: {:+.2}",
-            fleet / local,
-            fleet_latency - local_latency
-        );
-        workers.children.drain(..).for_each(|mut child| {
-            let _ = child.kill();
-            let _ = child.wait();
-        });
-        let client = serving.client("joins");
+        let client = fleet.client("joins");
         let party = Party::new(&client);
         party.register(&client);
         let start = Instant::now();
-        let joined = Workers::start(folder, &flags, 1);
+        let _joined = Workers::start(&folder, &flags, 1);
         party.is_served(&client).expect("served");
         println!("a worker joins: first answer after {:.2} s", start.elapsed().as_secs_f64());
-        drop(joined);
     }
+}
+
+/// Measures both in turns, and prints the medians of each, of their ratio and of their difference.
+fn in_turns(
+    local: &Serving<'_>,
+    fleet: &Serving<'_>,
+    model: &'static str,
+    clients: usize,
+    unit: &str,
+    measure: impl Fn(&Crowd) -> f64,
+) {
+    let (local, fleet) = (Crowd::new(local, model, clients), Crowd::new(fleet, model, clients));
+    // Once for keys and threads to be warm.
+    (measure(&local), measure(&fleet));
+    let pairs: Vec<(f64, f64)> = (0..9).map(|_| (measure(&local), measure(&fleet))).collect();
+    let middle = |of: &dyn Fn(&(f64, f64)) -> f64| median(pairs.iter().map(of).collect());
+    println!(
+        "{model}: {:.2} {unit} in one process, {:.2} in a fleet: {:.3}, {:+.2}",
+        middle(&|pair| pair.0),
+        middle(&|pair| pair.1),
+        middle(&|pair| pair.1 / pair.0),
+        middle(&|pair| pair.1 - pair.0),
+    );
 }
