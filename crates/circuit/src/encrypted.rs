@@ -9,6 +9,7 @@ use crate::{Counts, Error, Plain};
 use blindsight_ckks::{Ciphertext, Context, Rescale, Unrelinearised};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A circuit whose plaintexts a scheme encodes: made once for a model, run for every request.
 pub struct Program<S: Scheme = Context> {
@@ -35,6 +36,8 @@ pub struct Run<C = Ciphertext, U = Unrelinearised> {
     /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies
     /// below.
     pub counts: Counts,
+    /// How long plaintexts were encoded, where that is done in each run; no operation ran meanwhile.
+    pub encoding: Duration,
 }
 
 impl Program {
@@ -100,10 +103,11 @@ impl<S: Scheme> Program<S> {
     ) -> Result<Run<S::Ciphertext, S::Unrelinearised>, Error> {
         self.check_inputs(inputs)?;
         let plaintexts = self.plaintexts.of_run();
-        let mut encrypted =
-            Encrypted { program: self, plaintexts, backend, inputs, counts: Counts::default() };
+        let (counts, encoding) = (Counts::default(), Duration::ZERO);
+        let mut encrypted = Encrypted { program: self, plaintexts, backend, inputs, counts, encoding };
         let computed = interpret::run(&self.circuit, &mut encrypted)?;
-        let mut run = Run { outputs: vec![], unrelinearised: vec![], counts: encrypted.counts };
+        let Encrypted { counts, encoding, .. } = encrypted;
+        let mut run = Run { outputs: vec![], unrelinearised: vec![], counts, encoding };
         for output in computed {
             match output {
                 Held::Ciphertext(ciphertext) => run.outputs.push(ciphertext.into_owned()),
@@ -135,6 +139,7 @@ struct Encrypted<'a, B: Backend> {
     backend: &'a B,
     inputs: &'a [CiphertextOf<B>],
     counts: Counts,
+    encoding: Duration,
 }
 
 type CiphertextOf<B> = <<B as Backend>::Scheme as Scheme>::Ciphertext;
@@ -174,7 +179,7 @@ impl<'a, B: Backend> Executor for Encrypted<'a, B> {
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
-        self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
+        self.encoding += self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
         let value = self.compute(&node.operation, values)?;
         self.plaintexts.release(&node.operation);
         Ok(value)

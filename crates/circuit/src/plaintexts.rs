@@ -8,6 +8,7 @@ use blindsight_ckks::Extension;
 use blindsight_ring::parallel;
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// A plaintext to multiply by, or one to add.
 #[derive(PartialEq)]
@@ -97,9 +98,11 @@ pub(crate) enum OfRun<'a, S: Scheme> {
 }
 
 impl<S: Scheme> OfRun<'_, S> {
-    /// Makes what an operation needs and is not there: see [`Plaintexts::kept`] for how work is spread.
-    pub fn make(&mut self, circuit: &Circuit, scheme: &S, operation: &Operation) -> Result<(), Error> {
-        let Self::Made { encoded, .. } = self else { return Ok(()) };
+    /// Makes what an operation needs and is not there, and tells how long that took: see
+    /// [`Plaintexts::kept`] for how work is spread.
+    pub fn make(&mut self, circuit: &Circuit, scheme: &S, operation: &Operation) -> Result<Duration, Error> {
+        let Self::Made { encoded, .. } = self else { return Ok(Duration::ZERO) };
+        let start = Instant::now();
         let mut missing: Vec<usize> = operation.plains().iter().map(|plain| plain.index()).collect();
         missing.sort_unstable();
         missing.dedup();
@@ -111,7 +114,7 @@ impl<S: Scheme> OfRun<'_, S> {
         for (index, made) in missing.into_iter().zip(made) {
             encoded[index] = Some(made?);
         }
-        Ok(())
+        Ok(start.elapsed())
     }
 
     /// Drops what an operation was the last to use.

@@ -47,12 +47,15 @@ pub struct Round {
 pub struct Times {
     pub encrypt: f64,
     pub expand: f64,
-    /// The server's work from expanded ciphertexts to the reply.
+    /// The server's work from expanded ciphertexts to the reply, without encoding weights.
     pub latency: f64,
     /// What of it the processor was at work for, all threads together, where the system tells.
     pub processor: Option<f64>,
     pub decrypt: f64,
 }
+
+/// How a server gets ready.
+type Prepare = fn(&Model, &Plan) -> Result<PreparedModel, blindsight_server::Error>;
 
 impl Session {
     /// Plans the model, generates keys and prepares the server.
@@ -61,10 +64,21 @@ impl Session {
         Self::with_plan(model, plan?, plan_ms)
     }
 
+    /// The same for one round: the server encodes weights when it comes to them, and forgets them after
+    /// that, which takes a fraction of the memory.
+    pub fn for_one_round(model: Model, flags: &PlanFlags) -> Outcome<Self> {
+        let (plan, plan_ms) = timed(|| flags.plan(&model));
+        Self::prepared(model, plan?, plan_ms, PreparedModel::for_one_request)
+    }
+
     /// Generates keys and prepares the server for a plan of this model, which took `plan_ms` to make.
     pub fn with_plan(model: Model, plan: Plan, plan_ms: f64) -> Outcome<Self> {
+        Self::prepared(model, plan, plan_ms, PreparedModel::new)
+    }
+
+    fn prepared(model: Model, plan: Plan, plan_ms: f64, prepare: Prepare) -> Outcome<Self> {
         let (server, prepare_model_ms) =
-            timed(|| progress::spinning("encoding the model", || PreparedModel::new(&model, &plan)));
+            timed(|| progress::spinning("encoding the model", || prepare(&model, &plan)));
         let server = server?;
         let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;
@@ -82,10 +96,12 @@ impl Session {
         let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
         let parsed = parsed?;
         let before = machine::processor_ms();
-        let (reply, latency) = timed(|| -> Result<_, blindsight_server::Error> {
-            Ok(self.server.write_reply(&self.server.compute(&self.keys, &parsed)?))
+        let (answered, computing) = timed(|| -> Result<_, blindsight_server::Error> {
+            let answer = self.server.compute(&self.keys, &parsed)?;
+            Ok((self.server.write_reply(&answer), answer.encoding()))
         });
-        let reply = reply?;
+        let (reply, encoding) = answered?;
+        let latency = computing - encoding.as_secs_f64() * 1e3;
         let processor = before.zip(machine::processor_ms()).map(|(before, after)| after - before);
         let (classifications, decrypt) = timed(|| self.client.exact_scores(&reply[..], inputs.len()));
         Ok(Round {

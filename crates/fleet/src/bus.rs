@@ -26,9 +26,6 @@ pub const PROGRESS: Duration = Duration::from_secs(1);
 pub const MOMENT: Duration = Duration::from_millis(10);
 /// A job that so many workers took and did not finish is laid aside.
 pub const MOST_DELIVERIES: i64 = 3;
-/// Requests of up to so many bytes travel in messages; NATS takes 1 MiB with headers and descriptor.
-pub const MOST_IN_MESSAGE: usize = 1_000_000;
-
 /// How to reach the bus.
 #[derive(Debug, Clone, Default)]
 pub struct Access {

@@ -23,6 +23,11 @@ const AGREEMENT: &str = "fleet.json";
 const MOST_DOCUMENT: u64 = 1 << 16;
 /// The most bytes of a model's file or a plan.
 pub const MOST_MODEL: u64 = 1 << 30;
+/// Requests of up to so many bytes travel in messages; NATS takes 1 MiB with headers and descriptor.
+const MOST_IN_MESSAGE: usize = 1_000_000;
+/// The same beside a folder, which takes and gives a megabyte in a millisecond. NATS copies it from process
+/// to process twice and writes it to its own disk as well: two to five milliseconds.
+const MOST_BESIDE_FOLDER: usize = 1 << 16;
 /// Files are sent in parts of so many bytes.
 const PART: usize = 8 << 20;
 
@@ -148,6 +153,11 @@ impl Depot {
     /// The folder that the store is, if it is one: tokens lie there, too, and are not for workers.
     pub fn folder(&self) -> Option<&std::path::Path> {
         self.folder.as_deref()
+    }
+
+    /// Requests of up to so many bytes travel in messages, larger ones through this store.
+    pub fn most_in_message(&self) -> usize {
+        if self.folder.is_some() { MOST_BESIDE_FOLDER } else { MOST_IN_MESSAGE }
     }
 
     fn path(&self, path: &str) -> Path {

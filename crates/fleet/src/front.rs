@@ -137,7 +137,8 @@ impl Front {
         let Inference { served, client, keys, request, id } = inference;
         let number = u64::from_str_radix(id, 16).map_err(|error| Refusal::internal(&error))?;
         let not_a_frame = || Refusal::new(Code::NotConforming, "the request is no frame: it is too short");
-        let most = self.bus.client.server_info().max_payload.saturating_sub(4096);
+        let room = self.bus.client.server_info().max_payload.saturating_sub(4096);
+        let most_in_message = self.depot.most_in_message().min(room);
         Ok(Job {
             id: JobId(number),
             front: self.id,
@@ -147,7 +148,7 @@ impl Front {
             plan: served.digest(),
             request: job::checksum(request).ok_or_else(not_a_frame)?,
             bytes: request.len() as u64,
-            stored: request.len() > bus::MOST_IN_MESSAGE.min(most),
+            stored: request.len() > most_in_message,
             deadline: milliseconds() + self.wait.as_millis() as u64,
         })
     }

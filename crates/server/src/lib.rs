@@ -53,6 +53,7 @@ use blindsight_planner::Plan;
 use blindsight_ring::{Kernel, parallel};
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A model ready to run on ciphertexts: made once, used for every client.
 #[derive(Debug)]
@@ -83,6 +84,15 @@ pub struct Request {
 pub struct Answer {
     id: KeyId,
     replies: Vec<Reply>,
+    encoding: Duration,
+}
+
+impl Answer {
+    /// How long weights were encoded while it was computed: none but of a model
+    /// [for one request](PreparedModel::for_one_request).
+    pub fn encoding(&self) -> Duration {
+        self.encoding
+    }
 }
 
 impl ClientKeys {
@@ -203,7 +213,7 @@ impl PreparedModel {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = parallel::with_busy_waiting(|| self.program.run(&evaluator, &request.inputs))?;
         let replies = self.replies(&evaluator, &run)?;
-        Ok(Answer { id: request.id, replies })
+        Ok(Answer { id: request.id, replies, encoding: run.encoding })
     }
 
     /// The replies that outputs become: masked, all of them, where the plan says so. Noise is drawn from the

@@ -132,7 +132,7 @@ impl Classify {
     fn here(&self, model: ModelArgument, source: &InputSource) -> Outcome<Report> {
         let model = model.load()?;
         let inputs = [inputs::load(source, &InputSpec::of(&model))?];
-        let session = on_threads(machine::cores(), || Session::open(model, &self.plan))?;
+        let session = on_threads(machine::cores(), || Session::for_one_round(model, &self.plan))?;
         let round = progress::spinning("running the network on ciphertexts", || session.classify(&inputs))?;
         let report =
             Report::new(&session, round, session.plain_scores(&inputs)?, self.precision.exact_scores);

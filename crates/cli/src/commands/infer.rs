@@ -52,7 +52,7 @@ struct Report {
     out: PathBuf,
     /// How many requests were answered.
     requests: usize,
-    /// The server's work on all of them.
+    /// The server's work on all of them, without encoding weights.
     latency_ms: f64,
     expand_ms: f64,
     prepare_ms: f64,
@@ -115,13 +115,15 @@ impl Report {
         while let Some(request) = requests.next()? {
             let (parsed, expand_ms) = timed(|| server.read_request(keys, request));
             let parsed = parsed?;
-            let (answer, latency_ms) =
-                timed(|| server.compute(keys, &parsed).map(|a| server.write_reply(&a)));
-            let reply = answer?;
+            let (answer, computing_ms) =
+                timed(|| server.compute(keys, &parsed).map(|a| (server.write_reply(&a), a.encoding())));
+            let (reply, encoding) = answer?;
+            let encoding_ms = encoding.as_secs_f64() * 1e3;
             draft.append(&reply)?;
             self.requests += 1;
             self.expand_ms += expand_ms;
-            self.latency_ms += latency_ms;
+            self.latency_ms += computing_ms - encoding_ms;
+            self.prepare_ms += encoding_ms;
             self.download_bytes += reply.len() as u64;
             bar.inc(1);
         }
