@@ -179,7 +179,8 @@ impl<'a, B: Backend> Executor for Encrypted<'a, B> {
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
-        self.encoding += self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
+        self.encoding +=
+            self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
         let value = self.compute(&node.operation, values)?;
         self.plaintexts.release(&node.operation);
         Ok(value)

@@ -12,7 +12,7 @@ use crate::{Context, KeyRequirements, Level, Parameters, Scale, SecretKey};
 use blindsight_ring::sampler::Seed;
 use blindsight_ring::{Basis, Form, Modulus, Poly, parallel};
 use sha2::{Digest, Sha256};
-use std::io::{BufRead, ErrorKind, Read, Take};
+use std::io::{BufRead, ErrorKind, Read};
 use zeroize::Zeroizing;
 
 /// The first eight bytes of every file.
@@ -203,17 +203,36 @@ pub fn seal(header: &Header, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Opens a frame: checks everything but the payload's own contents.
+/// Opens a frame that comes from somewhere: checks everything but the payload's own contents. It is not
+/// wiped from memory later on: [`open_secret`] does that.
 ///
 /// # Errors
 /// The first check that fails, in the order of the module's description. Nothing is allocated before the
 /// length was accepted.
-pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroizing<Vec<u8>>), WireError> {
+pub fn open(source: impl Read, expected: &Expected) -> Result<(Header, Vec<u8>), WireError> {
+    let mut payload = vec![];
+    Ok((read(source, expected, &mut payload)?, payload))
+}
+
+/// The same for what is to be wiped from memory: a secret key.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_secret(
+    source: impl Read,
+    expected: &Expected,
+) -> Result<(Header, Zeroizing<Vec<u8>>), WireError> {
+    let mut payload = Zeroizing::new(vec![]);
+    Ok((read(source, expected, &mut payload)?, payload))
+}
+
+/// Reads a frame, its payload into `rest`, which is empty.
+fn read(mut source: impl Read, expected: &Expected, rest: &mut Vec<u8>) -> Result<Header, WireError> {
     let mut head = [0; HEADER_BYTES];
     let got = read_up_to(&mut source, &mut head)?;
     let (header, length) = parse_header(&head[..got], expected)?;
-    let mut rest = Zeroizing::new(vec![0; length + CHECKSUM_BYTES]);
-    let got = read_up_to(&mut source, &mut rest)?;
+    *rest = vec![0; length + CHECKSUM_BYTES];
+    let got = read_up_to(&mut source, rest)?;
     let total = HEADER_BYTES + length + CHECKSUM_BYTES;
     if got < rest.len() {
         return Err(WireError::Truncated { expected: total, actual: HEADER_BYTES + got });
@@ -221,14 +240,35 @@ pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroi
     if read_up_to(&mut source, &mut [0])? != 0 {
         return Err(WireError::TooLong { expected: total });
     }
+    check_sum(&head, rest, length)?;
+    rest.truncate(length);
+    Ok(header)
+}
+
+/// The same as [`open`] for a frame that lies in memory: its payload is lent, and nothing copied.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in_place<'a>(frame: &'a [u8], expected: &Expected) -> Result<(Header, &'a [u8]), WireError> {
+    let (header, length) = parse_header(&frame[..frame.len().min(HEADER_BYTES)], expected)?;
+    let total = HEADER_BYTES + length + CHECKSUM_BYTES;
+    if frame.len() < total {
+        return Err(WireError::Truncated { expected: total, actual: frame.len() });
+    }
+    if frame.len() > total {
+        return Err(WireError::TooLong { expected: total });
+    }
+    let (head, rest) = frame.split_at(HEADER_BYTES);
+    check_sum(head, rest, length)?;
+    Ok((header, &rest[..length]))
+}
+
+/// Whether the checksum behind a payload of so many bytes is its own and the header's.
+fn check_sum(head: &[u8], rest: &[u8], length: usize) -> Result<(), WireError> {
     let mut hasher = Sha256::new();
     hasher.update(head);
     hasher.update(&rest[..length]);
-    if hasher.finalize()[..] != rest[length..] {
-        return Err(WireError::Checksum);
-    }
-    rest.truncate(length);
-    Ok((header, rest))
+    if hasher.finalize()[..] == rest[length..] { Ok(()) } else { Err(WireError::Checksum) }
 }
 
 /// Frames one after the other in one file, all of one length: requests, or replies.
@@ -236,14 +276,14 @@ pub fn open(mut source: impl Read, expected: &Expected) -> Result<(Header, Zeroi
 /// # Examples
 ///
 /// ```
-/// use blindsight_ckks::wire::{Expected, Frames, Header, Kind, Length, open, seal};
+/// use blindsight_ckks::wire::{Expected, Frames, Header, Kind, Length, open_in_place, seal};
 ///
 /// let header = Header { kind: Kind::Reply, plan: [1; 32], key: [2; 16] };
 /// let file = [seal(&header, b"one"), seal(&header, b"two")].concat();
 /// let expected = Expected { kind: Kind::Reply, plan: None, key: None, length: Length::Exactly(3) };
 /// let (mut frames, mut payloads) = (Frames::new(&file[..], 3), vec![]);
 /// while let Some(frame) = frames.next()? {
-///     payloads.push(open(frame, &expected)?.1.to_vec());
+///     payloads.push(open_in_place(frame, &expected)?.1.to_vec());
 /// }
 /// assert_eq!(payloads, [b"one", b"two"]);
 /// # Ok::<(), blindsight_ckks::wire::WireError>(())
@@ -253,21 +293,22 @@ pub struct Frames<R> {
     source: R,
     bytes: usize,
     count: usize,
+    frame: Vec<u8>,
 }
 
 impl<R: BufRead> Frames<R> {
     /// The frames in `source`, each with so many bytes of payload.
     pub fn new(source: R, payload: usize) -> Self {
-        Self { source, bytes: payload + FRAME_BYTES, count: 0 }
+        Self { source, bytes: payload + FRAME_BYTES, count: 0, frame: vec![] }
     }
 
-    /// A source of the next frame, for [`open`]; none at the end of the file, where it held one at least. The
-    /// one before must have been read.
+    /// The next frame, for [`open_in_place`]; none at the end of the file, where it held one at least. The
+    /// last one may be cut off. No more than one is in memory.
     ///
     /// # Errors
     /// Where the file goes on with something else than a frame, and where it cannot be read.
     #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
-    pub fn next(&mut self) -> Result<Option<Take<&mut R>>, WireError> {
+    pub fn next(&mut self) -> Result<Option<&[u8]>, WireError> {
         if self.count > 0 {
             let next = self.source.fill_buf()?;
             let looked_at = next.len().min(MAGIC.len());
@@ -279,7 +320,9 @@ impl<R: BufRead> Frames<R> {
             }
         }
         self.count += 1;
-        Ok(Some(self.source.by_ref().take(self.bytes as u64)))
+        self.frame.clear();
+        self.source.by_ref().take(self.bytes as u64).read_to_end(&mut self.frame)?;
+        Ok(Some(&self.frame))
     }
 }
 

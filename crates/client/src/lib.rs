@@ -168,7 +168,7 @@ impl Client {
         let length = Length::Exactly(wire::secret_key_bytes(context.parameters()));
         let expected = Expected { kind: Kind::SecretKey, plan: Some(digest), key: None, length };
         let read = || {
-            let (header, payload) = wire::open(source, &expected)?;
+            let (header, payload) = wire::open_secret(source, &expected)?;
             Ok((header.key, wire::read_secret_key(&context, &payload)?))
         };
         let (id, secret) = read().map_err(|source| Error::Wire { what: "secret key", source })?;

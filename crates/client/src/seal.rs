@@ -181,7 +181,7 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 fn check_key(bytes: &[u8]) -> Result<(), SealError> {
     let length = Length::AtMost(LARGEST_KEY - FRAME_BYTES);
     let expected = Expected { kind: Kind::SecretKey, plan: None, key: None, length };
-    wire::open(bytes, &expected).map(drop).map_err(SealError::NoKey)
+    wire::open_in_place(bytes, &expected).map(drop).map_err(SealError::NoKey)
 }
 
 /// Whether a file begins as a sealed secret key.

@@ -188,15 +188,15 @@ impl PreparedModel {
     ///
     /// # Errors
     /// For bytes that are no request of this client for this plan.
-    pub fn read_request(&self, keys: &ClientKeys, source: impl Read) -> Result<Request, Error> {
+    pub fn read_request(&self, keys: &ClientKeys, frame: &[u8]) -> Result<Request, Error> {
         let (level, scale) = (self.plan.input_level, self.plan.input_scale);
         let count = self.plan.input.ciphertexts();
         let length = Length::Exactly(self.request_bytes());
         let expected =
             Expected { kind: Kind::Ciphertexts, plan: Some(self.digest), key: Some(keys.id), length };
         let read = || {
-            let (_, payload) = wire::open(source, &expected)?;
-            wire::read_ciphertexts(&self.context, &payload, count, level, scale)
+            let (_, payload) = wire::open_in_place(frame, &expected)?;
+            wire::read_ciphertexts(&self.context, payload, count, level, scale)
         };
         let seeded = read().map_err(|source| Error::Wire { what: "request", source })?;
         let basis = self.context.basis(level);
@@ -241,7 +241,7 @@ impl PreparedModel {
     ///
     /// # Errors
     /// As [`read_request`](Self::read_request) and [`compute`](Self::compute).
-    pub fn infer(&self, keys: &ClientKeys, request: impl Read) -> Result<Vec<u8>, Error> {
+    pub fn infer(&self, keys: &ClientKeys, request: &[u8]) -> Result<Vec<u8>, Error> {
         let request = self.read_request(keys, request)?;
         Ok(self.write_reply(&self.compute(keys, &request)?))
     }

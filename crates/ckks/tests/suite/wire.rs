@@ -88,6 +88,16 @@ impl Read for Guarded<'_> {
     }
 }
 
+/// Opens a frame in each of the ways there are, which agree.
+fn open(frame: &[u8], expected: &Expected) -> Result<(Header, Vec<u8>), WireError> {
+    let opened = wire::open(frame, expected);
+    let in_place = wire::open_in_place(frame, expected).map(|(header, payload)| (header, payload.to_vec()));
+    let secret = wire::open_secret(frame, expected).map(|(header, payload)| (header, payload.to_vec()));
+    assert_eq!(format!("{opened:?}"), format!("{in_place:?}"));
+    assert_eq!(format!("{opened:?}"), format!("{secret:?}"));
+    opened
+}
+
 #[test]
 fn every_format_comes_back() {
     setups().iter().for_each(check_formats);
@@ -98,7 +108,7 @@ fn check_formats(setup: &Setup) {
     for (kind, payload, read) in payloads(setup) {
         let frame = wire::seal(&header(kind), &payload);
         assert_eq!(frame.len(), payload.len() + wire::FRAME_BYTES);
-        let (found, opened) = wire::open(&frame[..], &expected(kind, payload.len())).unwrap();
+        let (found, opened) = open(&frame[..], &expected(kind, payload.len())).unwrap();
         assert_eq!((found, &*opened), (header(kind), &payload), "{kind}");
         read(context, &opened).unwrap();
     }
@@ -198,7 +208,7 @@ fn every_truncation_is_refused_as_one() {
     for (kind, payload, read) in payloads(&setup) {
         let frame = wire::seal(&header(kind), &payload);
         for length in 0..frame.len() {
-            let opened = wire::open(&frame[..length], &expected(kind, payload.len()));
+            let opened = open(&frame[..length], &expected(kind, payload.len()));
             let Err(WireError::Truncated { expected, actual }) = opened else {
                 panic!("{kind} of {length} bytes")
             };
@@ -224,7 +234,7 @@ fn every_flipped_bit_is_refused_by_the_check_of_its_field() {
         for bit in 0..8 * frame.len() {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let error = wire::open(&damaged[..], &expected(kind, payload.len())).unwrap_err();
+            let error = open(&damaged[..], &expected(kind, payload.len())).unwrap_err();
             let right = match bit / 8 {
                 0..8 => matches!(error, WireError::Magic(_)),
                 8..10 => matches!(error, WireError::Version(_)),
@@ -238,7 +248,7 @@ fn every_flipped_bit_is_refused_by_the_check_of_its_field() {
             // A reader that knows neither plan nor key nor exact length still has the checksum.
             let length = Length::AtMost(payload.len() + 1000);
             let lenient = Expected { kind, plan: None, key: None, length };
-            assert!(wire::open(&damaged[..], &lenient).is_err(), "{kind}, byte {}", bit / 8);
+            assert!(open(&damaged[..], &lenient).is_err(), "{kind}, byte {}", bit / 8);
         }
     }
 }
@@ -248,7 +258,7 @@ fn bytes_after_the_end_are_refused() {
     let frame = wire::seal(&header(Kind::Plan), b"a plan");
     let mut longer = frame.clone();
     longer.push(0);
-    let error = wire::open(&longer[..], &expected(Kind::Plan, 6)).unwrap_err();
+    let error = open(&longer[..], &expected(Kind::Plan, 6)).unwrap_err();
     assert!(matches!(error, WireError::TooLong { expected: 106 }), "{error}");
     let error = wire::open(frame.chain(io::repeat(7)), &expected(Kind::Plan, 6)).unwrap_err();
     assert!(matches!(error, WireError::TooLong { expected: 106 }), "{error}");
@@ -272,7 +282,7 @@ fn lengths_are_refused_before_anything_is_allocated_or_read() {
         }
     }
     let at_most = Expected { length: Length::AtMost(6), ..expected(Kind::Plan, 0) };
-    assert_eq!(&*wire::open(&frame[..], &at_most).unwrap().1, b"a plan");
+    assert_eq!(&*open(&frame[..], &at_most).unwrap().1, b"a plan");
 }
 
 #[test]
@@ -294,13 +304,13 @@ fn what_belongs_elsewhere_is_refused_with_both_names() {
         let frame = wire::seal(&header(kind), &[]);
         assert_eq!(frame[10..12], [i as u8 + 1, 0], "{kind}");
         for other in kinds.into_iter().filter(|&k| k != kind) {
-            let opened = wire::open(&frame[..], &expected(other, 0));
+            let opened = open(&frame[..], &expected(other, 0));
             assert!(matches!(opened, Err(WireError::Kind { expected, .. }) if expected == other));
         }
     }
     let mut former = frame.clone();
     former[8] = 1;
-    let error = wire::open(&former[..], &wanted).unwrap_err();
+    let error = open(&former[..], &wanted).unwrap_err();
     assert!(
         matches!(error, WireError::Version(1)) && error.to_string().contains("reads version 2"),
         "{error}"
@@ -322,7 +332,7 @@ fn checks_come_in_the_documented_order() {
         frame[..end].copy_from_slice(&good[..end]);
     }
     assert_eq!(errors, ["Magic", "Version", "Kind", "Plan", "Key", "Length", "Checksum", "Checksum"]);
-    assert!(wire::open(&frame[..], &wanted).is_ok());
+    assert!(open(&frame[..], &wanted).is_ok());
 }
 
 #[test]
@@ -359,7 +369,7 @@ fn the_checksum_is_sha_256_of_all_before_it() {
 /// find.
 fn reopened(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let frame = wire::seal(&header(kind), payload);
-    wire::open(&frame[..], &expected(kind, payload.len())).unwrap().1.to_vec()
+    open(&frame[..], &expected(kind, payload.len())).unwrap().1.to_vec()
 }
 
 /// Sets `count` bits from `first` on.
@@ -460,7 +470,7 @@ proptest! {
         bytes[..valid].copy_from_slice(&frame[..valid]);
         for length in [Length::Exactly(40), Length::AtMost(200)] {
             let expected = Expected { kind: Kind::Reply, plan: None, key: None, length };
-            prop_assert!(wire::open(&bytes[..], &expected).is_err());
+            prop_assert!(open(&bytes[..], &expected).is_err());
         }
     }
 
@@ -472,7 +482,7 @@ proptest! {
         let bits = 8 * frame.len();
         let flips: std::collections::BTreeSet<usize> = flips.into_iter().map(|f| usize::from(f) % bits).collect();
         flips.iter().for_each(|bit| frame[bit / 8] ^= 1 << (bit % 8));
-        prop_assert!(wire::open(&frame[..], &expected(kind, payload.len())).is_err());
+        prop_assert!(open(&frame[..], &expected(kind, payload.len())).is_err());
     }
 
     /// Random payloads of any length: an error or a value, never a panic.
