@@ -8,13 +8,16 @@ use blindsight_client::Client;
 use blindsight_client::remote::{Error, Server};
 use blindsight_data::open_image;
 use blindsight_network::Shape;
-use blindsight_protocol::Address;
+use blindsight_protocol::{Address, Code};
 use common::serving::Serving;
 use common::{Folder, digit};
 use nats::Nats;
-use std::path::Path;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -155,7 +158,50 @@ fn fronts_share_keys() {
     assert!(party.is_served(&also_alice).is_err());
 }
 
-/// Whatever ends, every request is answered, and rightly, as clients try again for a while.
+/// A file system of its own for a store, which can be full.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where this user may not mount one, which is said.
+    fn mount(folder: PathBuf, mib: usize) -> Option<Self> {
+        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder));
+        }
+        println!("skipped: this user may not mount a file system: the store is never full");
+        None
+    }
+
+    /// Has no room while something is done: what others remove is taken at once.
+    fn full_while(&self, act: impl FnOnce()) {
+        let path = self.0.join("ballast");
+        let mut ballast = File::create(&path).expect("a file");
+        let (done, is_done) = channel::<()>();
+        thread::scope(|scope| {
+            while ballast.write_all(&[0; 4096]).is_ok() {}
+            scope.spawn(move || {
+                while is_done.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+                    while ballast.write_all(&[0; 4096]).is_ok() {}
+                }
+            });
+            act();
+            drop(done);
+        });
+        std::fs::remove_file(path).expect("it is there");
+    }
+}
+
+impl Drop for SmallDisk {
+    /// Whoever still has a file open there keeps it until it ends.
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Whatever ends, and where the store is full, every request is answered, and rightly, as clients try again
+/// for a while.
 #[test]
 fn nothing_is_lost_while_workers_front_and_bus_are_killed() {
     storm("storm", 4, 200, Duration::from_millis(700));
@@ -171,9 +217,14 @@ fn nothing_is_lost_in_a_longer_storm() {
 fn storm(name: &str, clients: usize, wanted: usize, pause: Duration) {
     let folder = Folder::new(name);
     let Some(mut nats) = Nats::start(name) else { return };
+    // Room for all keys, and for requests that fronts leave behind which are killed.
+    let disk = SmallDisk::mount(folder.path("store"), 128 + 8 * (clients + 1));
     let flags = meeting(&nats, &folder);
     let mut serving = Serving::start(&folder, &flags);
     let mut workers = Workers::start(&folder, &flags, 2);
+    let late = serving.token("late");
+    let (impatient, late) =
+        (serving.connect(&late).with_retry_budget(Duration::ZERO), serving.connect(&late));
     let clients: Vec<Server> = (0..clients).map(|n| serving.client(&format!("client-{n}"))).collect();
     let party = Party::new(&clients[0]);
     clients.iter().for_each(|client| party.register(client));
@@ -188,15 +239,23 @@ fn storm(name: &str, clients: usize, wanted: usize, pause: Duration) {
                 over.store(true, Ordering::Relaxed);
             });
         }
-        let mut round = 0;
+        let (mut round, mut full) = (0, 0);
         while !over.load(Ordering::Relaxed) {
             thread::sleep(pause);
             workers.replace(round % 2);
             match round % 4 {
-                1 => {
-                    serving.kill();
-                    serving.restart();
-                }
+                0 => disk.iter().for_each(|disk| {
+                    disk.full_while(|| {
+                        if full == 0 {
+                            refuse_keys(&party, &impatient);
+                            scope.spawn(|| party.register(&late));
+                            serving.restart();
+                        }
+                        thread::sleep(pause);
+                    });
+                    full += 1;
+                }),
+                1 => serving.restart(),
                 3 => {
                     nats.kill();
                     thread::sleep(Duration::from_millis(300));
@@ -206,10 +265,22 @@ fn storm(name: &str, clients: usize, wanted: usize, pause: Duration) {
             }
             round += 1;
         }
-        println!("{} answers, {round} times something was killed", answered.load(Ordering::Relaxed));
+        let answered = answered.load(Ordering::Relaxed);
+        println!("{answered} answers, {round} times something was killed, {full} times the store was full");
     });
-    for client in &clients {
+    for client in clients.iter().chain(disk.is_some().then_some(&late)) {
         party.is_served(client).expect("its keys are still registered");
+    }
+}
+
+/// Asserts that a store without room refuses keys, and says so.
+fn refuse_keys(party: &Party, client: &Server) {
+    match client.register_keys(&party.keys, |_, _| {}) {
+        Err(Error::Refused(problem)) => {
+            assert_eq!(problem.code, Code::StorageFull);
+            assert!(problem.detail.contains("store is full"), "{}", problem.detail);
+        }
+        other => panic!("keys in a store without room: {other:?}"),
     }
 }
 
