@@ -131,7 +131,12 @@ fn an_operator_starts_a_fleet_and_looks_at_it() {
         (computed(&status), &status["jobs"]["messages"], &status["dead"]["messages"]),
         (3, &0.into(), &0.into())
     );
-    assert!(folder.says(&ask).contains("2, 2 inferences at once"));
+    let front = &status["fronts"][0];
+    assert_eq!((&front["pid"], &front["models"]), (&serving.pid().into(), &serde_json::json!([MODEL])));
+    assert_eq!((&front["sent"], &front["waiting"]), (&0.into(), &0.into()));
+    let said = folder.says(&ask);
+    assert!(said.contains("2, 2 inferences at once"), "{said}");
+    assert!(said.contains(front["front"].as_str().expect("a name")), "{said}");
     assert!(workers.terminate(0) && workers.terminate(1), "they drain");
     let said = folder.fails(1, "fleet status --fleet nats://127.0.0.1:1");
     assert!(said.contains("nats-server"), "{said}");
