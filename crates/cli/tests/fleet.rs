@@ -163,6 +163,37 @@ fn fronts_share_keys() {
     assert!(party.is_served(&also_alice).is_err());
 }
 
+/// Keys begun at a front that ends are completed at another one; what the first one has of them is then no
+/// upload any more.
+#[test]
+fn an_upload_goes_on_at_another_front() {
+    let (folder, other) = (Folder::new("begun"), Folder::new("begun-other"));
+    let Some(nats) = Nats::start("begun") else { return };
+    let flags = meeting(&nats, &folder);
+    let mut first = Serving::start(&folder, &flags);
+    let second = Serving::start(&other, &flags);
+    let _workers = Workers::start(&folder, &flags, 1);
+    let token = first.token("alice");
+    let (alice, also_alice) = (first.connect(&token), second.connect(&token));
+    let party = Party::new(&alice);
+    let mut begun = 0;
+    let broken = alice.with_retry_budget(Duration::ZERO).register_keys(&party.keys, |arrived, _| {
+        if arrived > 0 {
+            begun = arrived;
+            first.kill();
+        }
+    });
+    assert!(matches!(broken, Err(Error::Connection { .. })), "{broken:?}");
+    let mut stood = vec![];
+    also_alice.register_keys(&party.keys, |arrived, _| stood.push(arrived)).expect("registered");
+    assert_eq!(stood, [0, begun], "it goes on where the first front stood");
+    party.is_served(&also_alice).expect("served");
+    first.restart();
+    let alice = first.connect(&token);
+    party.is_served(&alice).expect("served by the front where it began");
+    assert_eq!(alice.keys().expect("a list").used_bytes, party.keys.len() as u64, "counted once");
+}
+
 /// A file system of its own for a store, which can be full.
 struct SmallDisk(PathBuf);
 
