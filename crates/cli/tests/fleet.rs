@@ -7,8 +7,11 @@ mod nats;
 use blindsight_client::Client;
 use blindsight_client::remote::{Error, Server};
 use blindsight_data::open_image;
+use blindsight_fleet::bus::job_subject;
+use blindsight_fleet::{Access, Bus};
 use blindsight_network::Shape;
 use blindsight_protocol::{Address, Code};
+use blindsight_service::Identity;
 use common::serving::Serving;
 use common::{Folder, digit};
 use nats::Nats;
@@ -192,6 +195,89 @@ fn an_upload_goes_on_at_another_front() {
     let alice = first.connect(&token);
     party.is_served(&alice).expect("served by the front where it began");
     assert_eq!(alice.keys().expect("a list").used_bytes, party.keys.len() as u64, "counted once");
+}
+
+/// NATS as `deploy/fleet/nats.conf` sets it up, with nkeys in place of passwords, as it says.
+struct Guarded<'a> {
+    folder: &'a Folder,
+    nats: Nats,
+}
+
+impl<'a> Guarded<'a> {
+    fn start(folder: &'a Folder) -> Option<Self> {
+        Identity::self_signed(&folder.path(""), &[]).expect("a certificate");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/fleet/nats.conf");
+        let mut text = std::fs::read_to_string(path).expect("it is there");
+        let mut replace = |from: &str, to: &str| {
+            assert!(text.contains(from), "no {from} in {text}");
+            text = text.replace(from, to);
+        };
+        replace("/etc/nats/server.pem", &folder.path("certificate.pem").display().to_string());
+        replace("/etc/nats/server.key", &folder.path("private-key.pem").display().to_string());
+        replace("/var/lib/nats", &folder.path("nats").display().to_string());
+        replace("http: 127.0.0.1:8222", "http: 127.0.0.1:-1");
+        for role in ["front", "worker", "operator"] {
+            let pair = nkeys::KeyPair::new_user();
+            let password = format!("user: {role}, password: ${}_PASSWORD", role.to_uppercase());
+            replace(&password, &format!("nkey: {}", pair.public_key()));
+            folder.file(&format!("{role}.seed"), pair.seed().expect("it is a pair").as_bytes());
+        }
+        let nats = Nats::configured("guarded", &folder.file("nats.conf", text.as_bytes()))?;
+        Some(Self { folder, nats })
+    }
+
+    fn access(&self, role: &str) -> Access {
+        Access {
+            url: self.nats.url(),
+            nkey: Some(self.folder.path(&format!("{role}.seed"))),
+            ca: Some(self.folder.path("certificate.pem")),
+            ..Access::default()
+        }
+    }
+
+    /// The flags for a role.
+    fn flags(&self, role: &str) -> String {
+        let url = self.nats.url();
+        format!("--fleet {url} --fleet-ca {{certificate.pem}} --fleet-nkey {{{role}.seed}}")
+    }
+
+    fn meeting(&self, role: &str) -> String {
+        format!("{} --store file://{}", self.flags(role), self.folder.path("store").display())
+    }
+
+    /// Whether JetStream takes a job of who has this role.
+    async fn takes_job(&self, role: &str) -> bool {
+        let bus = Bus::connect(&self.access(role), "test").await.expect("all may connect");
+        let subject = job_subject(&[0; 32], 0);
+        bus.jetstream.publish(subject, vec![7].into()).await.expect("sent").await.is_ok()
+    }
+}
+
+/// With TLS, a user each and the permissions that we say: all do their part, and no other.
+#[test]
+fn a_guarded_bus_lets_each_do_its_part_alone() {
+    let folder = Folder::new("guarded");
+    let Some(guarded) = Guarded::start(&folder) else { return };
+    let serving = Serving::start(&folder, &guarded.meeting("front"));
+    let mut workers = Workers::start(&folder, &guarded.meeting("worker"), 1);
+    let client = serving.client("alice");
+    let party = Party::new(&client);
+    party.register(&client);
+    party.is_served(&client).expect("served");
+    let status = folder.json(&format!("fleet status {}", guarded.flags("operator")));
+    let count = |what: &str| status[what].as_array().expect("a list").len();
+    assert_eq!((count("fronts"), count("workers"), &status["jobs"]["messages"]), (1, 1, &0.into()));
+    assert!(workers.terminate(0), "it drains");
+
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let may = ["front", "worker", "operator"].map(|role| runtime.block_on(guarded.takes_job(role)));
+    assert_eq!(may, [true, false, false], "fronts alone publish jobs");
+
+    let url = guarded.nats.url();
+    let said = folder.fails(1, &format!("fleet status --fleet {url} --fleet-nkey {{operator.seed}}"));
+    assert!(said.contains("--fleet-ca"), "{said}");
+    let said = folder.fails(1, &format!("fleet status --fleet {url} --fleet-ca {{certificate.pem}}"));
+    assert!(said.contains("--fleet-nkey"), "{said}");
 }
 
 /// A file system of its own for a store, which can be full.
