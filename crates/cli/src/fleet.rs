@@ -96,7 +96,7 @@ impl Joined {
             }
             None => models::publish(&self.depot, model, file, make()?).await?,
         };
-        self.fleet.offer(&plan.digest()).await?;
+        self.fleet.offer(&model.name, &plan.digest()).await?;
         Ok(plan)
     }
 }

@@ -385,7 +385,8 @@ fn full_disk(child: &mut std::process::Child) {
     let connect = |created: &serde_json::Value| {
         let token = created["token"].as_str().expect("a token");
         let url = report["address"].as_str().expect("an address");
-        Server::connect(url, token, &Trust::Pinned(pin)).expect("an address")
+        let server = Server::connect(url, token, &Trust::Pinned(pin)).expect("an address");
+        server.with_retry_budget(Duration::ZERO)
     };
     let (alice, bob) = (connect(&alice), connect(&bob));
     let party = Party::new(&alice);

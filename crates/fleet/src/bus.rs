@@ -3,7 +3,9 @@
 use crate::job::FrontId;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::{ConnectOptions, jetstream};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, jetstream};
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,12 +56,12 @@ pub enum BusError {
         source: std::io::Error,
     },
     /// No connection.
-    #[error("cannot reach NATS at {url}: {source}: is nats-server running there, with -js?")]
+    #[error("cannot reach NATS at {url}: {source}: {}", remedy(.source))]
     Connect {
         /// Where.
         url: String,
         /// What it said.
-        source: async_nats::ConnectError,
+        source: ConnectError,
     },
     /// A stream or consumer.
     #[error("JetStream: {0}: is it switched on (nats-server -js), and may this user use it?")]
@@ -145,6 +147,21 @@ async fn authorised(mut options: ConnectOptions, access: &Access) -> Result<Conn
         options = options.add_root_certificates(path.clone()).require_tls(true);
     }
     Ok(options)
+}
+
+/// What to do where there is no connection.
+fn remedy(error: &ConnectError) -> &'static str {
+    // What rustls does not accept comes as data that are not valid.
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let untrusted = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData);
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            "say who asks with --fleet-nkey or --fleet-credentials"
+        }
+        ConnectErrorKind::Tls => "give the authority that signed its certificate with --fleet-ca",
+        _ if untrusted => "give the authority that signed its certificate with --fleet-ca",
+        _ => "is nats-server running there, with -js?",
+    }
 }
 
 fn refused(error: impl std::fmt::Display) -> BusError {

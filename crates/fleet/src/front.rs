@@ -8,14 +8,14 @@ use crate::bus::{self, Bus, BusError};
 use crate::depot::{Depot, Shared};
 use crate::job::{self, Answer, FrontId, Job, JobId};
 use crate::keys::StoredKeys;
-use crate::roster::{Beat, Roster};
+use crate::roster::{Beat, FrontState, Roster};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use blindsight_protocol::{Address, Code};
 use blindsight_service::{ClientName, Compute, Computed, Inference, Later, Outcome, Pass, Refusal};
 use blindsight_service::{Registry, Turnstile};
 use futures_util::StreamExt;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -49,6 +49,8 @@ struct Front {
     turns: Turnstile,
     roster: Roster,
     waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
+    models: Mutex<BTreeSet<String>>,
+    start: Instant,
 }
 
 impl fmt::Debug for Fleet {
@@ -75,17 +77,21 @@ impl Fleet {
             turns: Turnstile::new(LEAST_AHEAD),
             roster: Roster::default(),
             waiting: Mutex::default(),
+            models: Mutex::default(),
+            start: Instant::now(),
         });
         front.clone().listen().await?;
         Ok(Self(front))
     }
 
-    /// Makes what workers need to compute for a plan.
+    /// Makes what workers need to compute for a model by a plan.
     ///
     /// # Errors
     /// Where JetStream refuses.
-    pub async fn offer(&self, plan: &[u8; 32]) -> Result<(), BusError> {
-        self.0.bus.prepare(plan, self.0.shared.shards).await
+    pub async fn offer(&self, model: &str, plan: &[u8; 32]) -> Result<(), BusError> {
+        self.0.bus.prepare(plan, self.0.shared.shards).await?;
+        self.0.models.lock().unwrap_or_else(PoisonError::into_inner).insert(model.into());
+        Ok(())
     }
 
     /// The clients' keys, in the fleet's store.
@@ -227,7 +233,8 @@ impl Front {
         let refused = |error: async_nats::SubscribeError| BusError::JetStream(error.to_string());
         let mut answers = self.bus.client.subscribe(bus::answer_subject(self.id)).await.map_err(refused)?;
         let mut beats = self.bus.client.subscribe(bus::BEATS).await.map_err(refused)?;
-        let (first, second, third) = (Arc::downgrade(&self), Arc::downgrade(&self), Arc::downgrade(&self));
+        let mut questions = self.bus.client.subscribe(bus::STATUS).await.map_err(refused)?;
+        let [first, second, third, fourth] = [(); 4].map(|()| Arc::downgrade(&self));
         tokio::spawn(async move {
             while let Some(front) = third.upgrade() {
                 front.sweep().await;
@@ -245,6 +252,12 @@ impl Front {
             while let Some(message) = beats.next().await {
                 let Some(front) = second.upgrade() else { return };
                 front.hear_beat(message).await;
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(message) = questions.next().await {
+                let Some(front) = fourth.upgrade() else { return };
+                front.hear_question(message).await;
             }
         });
         Ok(())
@@ -284,6 +297,19 @@ impl Front {
         if let Some(inbox) = message.reply {
             let _ = self.bus.client.publish(inbox, text.into()).await;
         }
+    }
+
+    async fn hear_question(&self, message: async_nats::Message) {
+        let Some(inbox) = message.reply else { return };
+        let text = serde_json::to_vec(&self.state()).expect("plain text and numbers");
+        let _ = self.bus.client.publish(inbox, text.into()).await;
+    }
+
+    fn state(&self) -> FrontState {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let (sent, waiting) = self.turns.count();
+        let (front, seconds) = (self.id.to_string(), self.start.elapsed().as_secs());
+        FrontState { front, pid: std::process::id(), models, sent, waiting, seconds }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, oneshot::Sender<Answered>>> {

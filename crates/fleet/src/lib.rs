@@ -60,7 +60,7 @@ pub use depot::{Depot, DepotError, Shared};
 pub use front::Fleet;
 pub use models::ModelError;
 pub use monitor::monitor;
-pub use roster::Beat;
+pub use roster::{Beat, FrontState};
 pub use worker::{Observer, Options, Worker, WorkerError};
 
 /// The shards that a fleet is made with where nothing else is said.

@@ -1,5 +1,6 @@
 //! Who works: workers say every second that they live, fronts answer with the list of all. From that list
-//! each worker knows which shards are its own, and a front how much it may send ahead.
+//! each worker knows which shards are its own, and a front how much it may send ahead. Both say how they are
+//! when `fleet status` asks.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,7 +41,24 @@ pub struct Beat {
     pub draining: bool,
 }
 
-/// What a front answers.
+/// What a front says of itself to `fleet status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontState {
+    /// What tells it from others: 16 hexadecimal digits, new at each start.
+    pub front: String,
+    /// Its process.
+    pub pid: u32,
+    /// The models that it serves, by name.
+    pub models: Vec<String>,
+    /// Requests whose jobs it sent, and whose answers are still to come.
+    pub sent: usize,
+    /// Requests that wait for their turn to be sent.
+    pub waiting: usize,
+    /// Seconds since its start.
+    pub seconds: u64,
+}
+
+/// What a front answers a worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
     /// The workers that live and take jobs, sorted.

@@ -2,19 +2,21 @@
 
 use crate::bus::{self, Bus};
 use crate::front::milliseconds;
-use crate::roster::Beat;
+use crate::roster::{Beat, FrontState};
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// For workers to answer.
+/// For fronts and workers to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A fleet, as it is now.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// Fronts that answered.
+    pub fronts: Vec<FrontState>,
     /// Workers that answered.
     pub workers: Vec<Beat>,
     /// Jobs that wait or are computed.
@@ -34,26 +36,39 @@ pub struct Queue {
     pub oldest_ms: Option<u64>,
 }
 
-/// Asks all workers, and JetStream.
+/// Who answers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Member {
+    Worker(Beat),
+    Front(FrontState),
+}
+
+/// Asks all fronts and workers, and JetStream.
 ///
 /// # Errors
 /// Where the bus does not answer.
 pub async fn status(bus: &Bus) -> Result<Status, async_nats::Error> {
-    let workers = ask(bus).await?;
-    Ok(Status { workers, jobs: queue(bus, bus::JOBS).await?, dead: queue(bus, bus::DEAD).await? })
+    let (fronts, workers) = ask(bus).await?;
+    Ok(Status { fronts, workers, jobs: queue(bus, bus::JOBS).await?, dead: queue(bus, bus::DEAD).await? })
 }
 
-async fn ask(bus: &Bus) -> Result<Vec<Beat>, async_nats::Error> {
+async fn ask(bus: &Bus) -> Result<(Vec<FrontState>, Vec<Beat>), async_nats::Error> {
     let inbox = bus.client.new_inbox();
     let mut answers = bus.client.subscribe(inbox.clone()).await?;
     bus.client.publish_with_reply(bus::STATUS, inbox, bytes::Bytes::new()).await?;
     bus.client.flush().await?;
-    let (mut workers, end) = (vec![], Instant::now() + PATIENCE);
+    let (mut fronts, mut workers, end) = (vec![], vec![], Instant::now() + PATIENCE);
     while let Ok(Some(answer)) = timeout_at(end, answers.next()).await {
-        workers.extend(serde_json::from_slice::<Beat>(&answer.payload));
+        match serde_json::from_slice(&answer.payload) {
+            Ok(Member::Worker(beat)) => workers.push(beat),
+            Ok(Member::Front(state)) => fronts.push(state),
+            Err(_) => {}
+        }
     }
+    fronts.sort_by(|a: &FrontState, b: &FrontState| a.front.cmp(&b.front));
     workers.sort_by(|a: &Beat, b: &Beat| a.worker.cmp(&b.worker));
-    Ok(workers)
+    Ok((fronts, workers))
 }
 
 async fn queue(bus: &Bus, name: &str) -> Result<Queue, async_nats::Error> {

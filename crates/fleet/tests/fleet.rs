@@ -143,7 +143,7 @@ async fn publish(depot: &Depot, fleet: &Fleet) -> Arc<Served> {
     let model = Model::from_bytes(MODEL, &file).expect("a model");
     let plan = blindsight_planner::plan(&model, &blindsight_planner::Options::default()).expect("a plan");
     let plan = models::publish(depot, &model, file, plan).await.expect("published");
-    fleet.offer(&plan.digest()).await.expect("offered");
+    fleet.offer(MODEL, &plan.digest()).await.expect("offered");
     let mut catalogue = Catalogue::default();
     catalogue.add(&model, &plan).expect("served");
     catalogue.get(MODEL).expect("it was added").clone()
@@ -192,6 +192,9 @@ async fn a_worker_answers_and_its_keys_stay_in_memory() {
         setting.assert_served("alice").await;
     }
     let status = setting.status().await;
+    let [front] = &status.fronts[..] else { panic!("one front: {:?}", status.fronts) };
+    assert_eq!((front.pid, &front.models[..]), (std::process::id(), &[MODEL.to_string()][..]));
+    assert_eq!((front.sent, front.waiting), (0, 0), "nobody asks now");
     assert_eq!(status.workers.len(), 1);
     let worker = &status.workers[0];
     assert_eq!((worker.computed, worker.key_hits, worker.key_misses), (5, 4, 1));

@@ -214,8 +214,10 @@ impl From<StoreError> for Refusal {
             StoreError::Active => Self::for_now(Code::UploadInProgress, &error.to_string()),
             StoreError::Quota { .. } => Self::new(Code::QuotaExceeded, error.to_string()),
             _ if error.is_full() => {
-                tracing::error!("the disk is full");
-                Self::new(Code::StorageFull, "the server's disk is full; what had arrived is kept")
+                let place = if matches!(error, StoreError::Registry { .. }) { "store" } else { "disk" };
+                tracing::error!("the {place} is full");
+                let detail = format!("the server's {place} is full; what had arrived is kept: try again");
+                Self::for_now(Code::StorageFull, &detail)
             }
             _ => Self::internal(&error),
         }

@@ -163,10 +163,21 @@ impl Store {
 
     /// Bytes that count against a client's quota: registered keys, and uploads in full.
     pub(crate) fn used(&self, client: &ClientName) -> Result<u64, StoreError> {
-        let uploads = self.pending();
-        let registered: u64 = self.list(client)?.iter().map(|(_, record)| record.bytes).sum();
-        let pending: u64 = uploads.iter().filter(|(id, _)| &id.0 == client).map(|(_, p)| p.total).sum();
-        Ok(registered + pending)
+        self.used_by(&self.pending(), client, None)
+    }
+
+    /// The same, without one upload. An upload whose keys another front registered counts no more.
+    fn used_by(
+        &self,
+        uploads: &HashMap<Id, Pending>,
+        client: &ClientName,
+        without: Option<&Id>,
+    ) -> Result<u64, StoreError> {
+        let registered = self.list(client)?;
+        let is_registered = |address| registered.iter().any(|(other, _)| *other == address);
+        let pending = uploads.iter().filter(|(id, _)| &id.0 == client && Some(*id) != without);
+        let pending = pending.filter(|(id, _)| !is_registered(id.1)).map(|(_, pending)| pending.total);
+        Ok(registered.iter().map(|(_, record)| record.bytes).chain(pending).sum())
     }
 
     /// How many bytes one client may store.
@@ -314,9 +325,7 @@ impl Upload {
         let (store, client) = (&self.store, &self.id.0);
         // Under the lock: keys that are registered meanwhile would be counted neither here nor there.
         let mut uploads = store.pending();
-        let registered: u64 = store.list(client)?.iter().map(|(_, record)| record.bytes).sum();
-        let others = uploads.iter().filter(|(id, _)| &id.0 == client && **id != self.id);
-        let used = registered + others.map(|(_, pending)| pending.total).sum::<u64>();
+        let used = store.used_by(&uploads, client, Some(&self.id))?;
         if used + total > store.quota {
             return Err(StoreError::Quota { wanted: total, used, quota: store.quota });
         }

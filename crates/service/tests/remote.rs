@@ -65,6 +65,23 @@ fn another_certificate_or_token_is_refused() {
     assert!(matches!(server(&service).model(None), Err(Error::Choose(names)) if names == ["mnist", "other"]));
 }
 
+/// As a server leaves them behind that ended, or had no room, between the last byte and the index.
+#[test]
+fn keys_that_arrived_whole_are_registered_by_a_part_of_no_bytes() {
+    let (folder, parties) = (Folder::new("whole"), &*PARTIES);
+    let uploads = folder.path().join("uploads/alice");
+    std::fs::create_dir_all(&uploads).expect("writable");
+    std::fs::write(uploads.join(parties.address.to_string()), &parties.keys).expect("written");
+    let service = Running::plain(folder.path(), Limits::default());
+    let url = format!("http://{}", service.address);
+    let server = Server::connect(&url, &service.alice, &Trust::System).expect("an address");
+    let mut offsets = vec![];
+    let address = server.register_keys(&parties.keys, |sent, _| offsets.push(sent)).expect("registered");
+    assert_eq!(address, parties.address);
+    assert_eq!(offsets, [0, parties.keys.len() as u64]);
+    service.serves_on();
+}
+
 #[test]
 fn an_upload_goes_on_where_somebody_left_it() {
     let (folder, parties) = (Folder::new("left"), &*PARTIES);

@@ -8,11 +8,11 @@ use crate::page::{Facts, Page, Shown};
 use crate::progress;
 use crate::report::{Output, emit};
 use crate::table::Table;
-use blindsight_fleet::Beat;
 use blindsight_fleet::status::{Queue, Status, status};
+use blindsight_fleet::{Beat, FrontState};
 use serde::Serialize;
 
-/// Shows a fleet: its workers, what waits, what was laid aside; or simulates one
+/// Shows a fleet: its fronts and workers, what waits, what was laid aside; or simulates one
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   blindsight fleet status --fleet nats://127.0.0.1:4222
@@ -24,7 +24,7 @@ pub struct Fleet {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Workers and what they did, jobs and their age, jobs that were laid aside
+    /// Fronts, workers and what they did, jobs and their age, jobs that were laid aside
     #[command(after_help = "Examples:\n  blindsight fleet status --fleet nats://127.0.0.1:4222")]
     Status(Flags),
     Simulate(Simulate),
@@ -51,7 +51,7 @@ impl Fleet {
             Command::Simulate(simulate) => return simulate.run(output),
         };
         let runtime = tokio::runtime::Runtime::new()?;
-        let found = progress::spinning("asking the workers", || {
+        let found = progress::spinning("asking the fleet", || {
             runtime.block_on(async {
                 let bus = flags.bus.connect(&flags.fleet, "blindsight fleet status").await?;
                 status(&bus)
@@ -66,16 +66,17 @@ impl Fleet {
 
 impl Shown for Report {
     fn show(&self, page: &mut Page) {
-        let Status { workers, jobs, dead } = &self.0;
+        let Status { fronts, workers, jobs, dead } = &self.0;
         let threads: usize = workers.iter().map(|worker| worker.threads).sum();
         let facts = Facts::default()
+            .fact("fronts", count(fronts.len() as u64))
             .fact("workers", format!("{}, {threads} inferences at once", workers.len()))
             .fact("jobs", queue(jobs))
             .fact("laid aside", queue(dead));
         page.facts(facts);
-        if !workers.is_empty() {
+        for table in [fronts_table(fronts), workers_table(workers)].into_iter().flatten() {
             page.gap();
-            page.table(&table(workers));
+            page.table(&table);
         }
     }
 }
@@ -86,8 +87,24 @@ fn queue(queue: &Queue) -> String {
     format!("{}{age}", count(queue.messages))
 }
 
-/// What each worker does and did.
-fn table(workers: &[Beat]) -> Table {
+/// What each front serves, and who waits there; none where there is no front.
+fn fronts_table(fronts: &[FrontState]) -> Option<Table> {
+    let mut table =
+        Table::new(["front", "models", "jobs\nsent", "waiting for\ntheir turn", "up for"]).texts(2);
+    for front in fronts {
+        table.row([
+            front.front.clone(),
+            front.models.join(", "),
+            count(front.sent as u64),
+            count(front.waiting as u64),
+            milliseconds(front.seconds as f64 * 1e3),
+        ]);
+    }
+    (!fronts.is_empty()).then_some(table)
+}
+
+/// What each worker does and did; none where there is no worker.
+fn workers_table(workers: &[Beat]) -> Option<Table> {
     let headings = [
         "worker",
         "models",
@@ -114,5 +131,5 @@ fn table(workers: &[Beat]) -> Table {
             bytes(worker.key_bytes as u64),
         ]);
     }
-    table
+    (!workers.is_empty()).then_some(table)
 }

@@ -5,7 +5,7 @@ use blindsight_protocol::{Address, Problem, VERSION, headers};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -172,6 +172,10 @@ impl Connection {
             .header(AUTHORIZATION, self.authorization.clone());
         for (name, value) in ask.headers {
             request = request.header(*name, value);
+        }
+        if matches!(ask.method, Method::PUT | Method::POST) {
+            // An empty body has a length, too: keys that have arrived whole, and are to be registered now.
+            request = request.header(CONTENT_LENGTH, ask.body.len());
         }
         request.body(Full::new(ask.body.clone()))
     }

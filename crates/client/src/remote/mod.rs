@@ -88,8 +88,14 @@ impl Error {
 
     /// Whether the same request may succeed later.
     fn is_transient(&self) -> bool {
-        let passing =
-            [Code::Busy, Code::RateExceeded, Code::Unavailable, Code::Timeout, Code::UploadInProgress];
+        let passing = [
+            Code::Busy,
+            Code::RateExceeded,
+            Code::Unavailable,
+            Code::Timeout,
+            Code::UploadInProgress,
+            Code::StorageFull,
+        ];
         match self {
             Self::Connection { source, .. } => source.kind() != std::io::ErrorKind::InvalidData,
             Self::Refused(problem) => passing.contains(&problem.code),

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,25 +11,36 @@ use std::time::Duration;
 pub struct Nats {
     port: u16,
     folder: PathBuf,
+    configuration: Option<PathBuf>,
     child: Child,
 }
 
 impl Nats {
     /// Starts one; none where it is not installed, which is said.
     pub fn start(name: &str) -> Option<Self> {
+        Self::launch(name, None)
+    }
+
+    /// The same as a file of its configuration says, but for address and port.
+    pub fn configured(name: &str, configuration: &Path) -> Option<Self> {
+        Self::launch(name, Some(configuration.into()))
+    }
+
+    fn launch(name: &str, configuration: Option<PathBuf>) -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("blindsight-nats-{name}-{}", std::process::id()));
         let port = free_port();
-        let Some(child) = launch(port, &folder) else {
+        let Some(child) = launch(port, &folder, configuration.as_deref()) else {
             println!("SKIPPED: {name}: no nats-server here (Debian: apt-get install nats-server)");
             return None;
         };
-        let nats = Self { port, folder, child };
+        let mut nats = Self { port, folder, configuration, child };
         nats.wait();
         Some(nats)
     }
 
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let scheme = if self.configuration.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// Ends it without a chance to write anything down.
@@ -40,12 +51,14 @@ impl Nats {
 
     /// Starts it again on the same folder.
     pub fn restart(&mut self) {
-        self.child = launch(self.port, &self.folder).expect("it was there just now");
+        self.child =
+            launch(self.port, &self.folder, self.configuration.as_deref()).expect("it was there just now");
         self.wait();
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(self.child.try_wait().expect("a child").is_none(), "nats-server ended");
             sleep(Duration::from_millis(20));
         }
     }
@@ -64,10 +77,14 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn launch(port: u16, folder: &std::path::Path) -> Option<Child> {
+fn launch(port: u16, folder: &Path, configuration: Option<&Path>) -> Option<Child> {
     ["nats-server", "/usr/sbin/nats-server", "/usr/local/bin/nats-server"].iter().find_map(|program| {
         let mut command = Command::new(program);
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder);
+        command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
+        match configuration {
+            Some(file) => command.arg("-c").arg(file),
+            None => command.args(["-js", "-sd"]).arg(folder),
+        };
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
     })
 }
