@@ -293,7 +293,8 @@ fn in_turns(
 ) {
     let (local, fleet) = (Crowd::new(local, model, clients), Crowd::new(fleet, model, clients));
     // Once for keys and threads to be warm.
-    (measure(&local), measure(&fleet));
+    measure(&local);
+    measure(&fleet);
     let pairs: Vec<(f64, f64)> = (0..9).map(|_| (measure(&local), measure(&fleet))).collect();
     let middle = |of: &dyn Fn(&(f64, f64)) -> f64| median(pairs.iter().map(of).collect());
     println!(
