@@ -2,7 +2,7 @@
 """The documentation as a book: checks it, and builds it with mdBook.
 
     tools/book.py --check    every page of docs/ is in docs/SUMMARY.md, every relative link and anchor of every
-                             Markdown file leads somewhere, the glossary defines each term once
+                             Markdown file leads somewhere, in the book too, the glossary defines each term once
     tools/book.py --stage    lays out target/book for mdBook: pages, and the files that they link to
     tools/book.py            lays it out and runs `mdbook build target/book`; the book is target/book/html
 
@@ -92,6 +92,19 @@ def broken_links(page):
             yield f"{place}: {link}: the page has no such heading"
 
 
+def broken_in_book():
+    """Links of chapters that lead somewhere in the repository, but nowhere in the book: it holds files, no folders,
+    and of pages its chapters alone."""
+    listed = chapters()
+    for page in listed:
+        for line, link in links(page):
+            place, found = f"{page.relative_to(ROOT)}:{line}: {link}", target(page, link)
+            if found and found[0].is_dir():
+                yield f"{place}: the book has no folders: link to a file in it"
+            elif found and found[0].suffix == ".md" and found[0] not in listed and found[0].exists():
+                yield f"{place}: the page is no chapter of docs/SUMMARY.md"
+
+
 def chapters():
     """The pages that the summary lists, in its order."""
     return [target(DOCS / "SUMMARY.md", link)[0] for _, link in links(DOCS / "SUMMARY.md")]
@@ -115,7 +128,7 @@ def repeated_terms():
 
 def check():
     found = [problem for page in pages() for problem in broken_links(page)]
-    found += [*missing_chapters(), *repeated_terms()]
+    found += [*broken_in_book(), *missing_chapters(), *repeated_terms()]
     if found:
         print("\n".join(found))
         sys.exit(f"{len(found)} faults in the documentation")

@@ -11,7 +11,8 @@
 A run is a command of this repository. Its result, machine and commit are kept as soon as it ends, so what was
 interrupted goes on where it was. Runs of the groups `clear`, `same`, `peers` and `suite` need a data set or
 libraries of others, or take long: they run where `--only` names them. A table stands between
-`<!-- figures: NAME -->` and `<!-- end -->`, and is one of the functions below.
+`<!-- figures: NAME -->` and `<!-- end -->`, and is one of the functions below; or it is kept as it was measured, in
+the file's `once`: what one command cannot give again in minutes, with the command, the machine and the day.
 """
 
 import argparse
@@ -280,6 +281,21 @@ def wrap(text):
 
 
 # The tables, by the name of their markers.
+
+
+def table(figures, name):
+    """The table of a marker; None where there is none of the name."""
+    if name in TABLES:
+        return TABLES[name](figures)
+    return measured_once(figures.document["once"][name]) if name in figures.document["once"] else None
+
+
+def measured_once(kept):
+    """A table whose cells are kept as they were measured."""
+    wrong = [row for row in kept["rows"] if len(row) != len(kept["head"])]
+    if wrong:
+        sys.exit(f"docs/figures.json: {kept['command']}: expected {len(kept['head'])} cells in each row, got {wrong[0]}")
+    return rows(kept["head"], kept["rows"]) + "\n" + wrap(f"{kept['machine']}, {kept['date']}.") + "\n"
 
 
 def networks(figures):
@@ -557,10 +573,10 @@ def made_anew(figures):
     for page in pages():
         text = page.read_text()
         if names := [name for _, name, _ in BLOCK.findall(text)]:
-            if unknown := set(names) - set(TABLES):
+            if unknown := [name for name in names if table(figures, name) is None]:
                 sys.exit(f"{page.relative_to(ROOT)}: no figures are called {', '.join(sorted(unknown))}")
-            table = lambda block: block.group(1) + TABLES[block.group(2)](figures) + block.group(3)
-            yield page, BLOCK.sub(table, text)
+            anew = lambda block: block.group(1) + table(figures, block.group(2)) + block.group(3)
+            yield page, BLOCK.sub(anew, text)
 
 
 def wrong_cards(figures):
@@ -574,10 +590,14 @@ def wrong_cards(figures):
 def check(figures):
     old = [path for path, text in made_anew(figures) if path.read_text() != text]
     old += wrong_cards(figures)
+    shown = {name for page in pages() for _, name, _ in BLOCK.findall(page.read_text())}
+    if unshown := set(figures.document["once"]) - shown:
+        sys.exit(f"docs/figures.json: no page shows {', '.join(sorted(unshown))}")
     if old:
         print("\n".join(str(path.relative_to(ROOT)) for path in old))
         sys.exit("figures differ from docs/figures.json: cargo xtask figures --write (cards are written by hand)")
-    print(f"{len(figures.runs)} runs in docs/figures.json: tables and charts agree")
+    once = len(figures.document["once"])
+    print(f"{len(figures.runs)} runs and {once} tables measured once in docs/figures.json: tables and charts agree")
 
 
 def write(figures):
@@ -597,7 +617,13 @@ def save(figures):
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     # Lists and objects of a few numbers on one line each.
     text = re.sub(r"\{\s+((?:\"\w+\": [-\d.e]+,?\s+)+)\}", lambda m: "{" + " ".join(m.group(1).split()) + "}", text)
+    # Rows of cells, too.
+    text = re.sub(r'\[\s+("(?:[^"\\]|\\.)*"(?:,\s+"(?:[^"\\]|\\.)*")*)\s+\]', one_line, text)
     FILE.write_text(text)
+
+
+def one_line(match):
+    return json.dumps(json.loads(match.group(0)), ensure_ascii=False)
 
 
 def main():
@@ -618,6 +644,8 @@ def main():
         for name, command in runs():
             known = document["runs"].get(name, {})
             print(f"{name:28} {known.get('commit', '-'):8} {known.get('date', '-'):10} {shown(command)}")
+        for name, kept in document["once"].items():
+            print(f"{name:28} {'once':8} {kept['date']:10} {kept['command']}")
         return
     if not arguments.write:
         measure_all(document, arguments.only, arguments.again)

@@ -178,6 +178,7 @@ function useNetwork(opened) {
   show('label', '?');
   show('verdict', 'No answer yet.');
   show('server-status', 'Waiting for a question.');
+  element('time').hidden = true;
   tellKeys();
   showWeight();
   setBusy(false);

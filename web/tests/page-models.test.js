@@ -38,6 +38,8 @@ for (const colorScheme of ['light', 'dark']) {
       hundred.scoresFor(hundred.rowFor(42)).forEach((score, i) => assert.ok(Math.abs(scores[i] - score) < 0.1, `class ${i}`));
       assert.equal(await visitor.page.locator('#best li').count(), 5);
       assert.equal(await text(visitor, '#rest-title'), 'The other 95');
+      const names = visitor.page.locator('#best .name');
+      assert.ok(await names.evaluateAll((all) => all.every((name) => name.scrollWidth <= name.clientWidth)), 'names are whole');
       await assertFits(visitor, 'answer');
       await visitor.screenshot(`hundred-answer-${colorScheme}`);
       assert.deepEqual(visitor.complaints, []);

@@ -342,6 +342,7 @@ test('several networks: one is chosen, each has its own key, and colours stay in
   await visitor.page.getByRole('heading', { level: 1, name: 'Choose a picture' }).waitFor();
   assert.ok(await visitor.page.locator('#drawing').isHidden());
   assert.ok(await visitor.page.isDisabled('#ask'), 'a drawing is nothing for this network');
+  assert.ok(await visitor.page.locator('#time').isHidden(), 'the times were those of another network');
   for (const [i, label] of LABELS.entries()) {
     // A gradient, most of it in one channel, in a picture of four times the size.
     const at = (x, y, channel) => (channel === i ? 120 + y : x) & 255;

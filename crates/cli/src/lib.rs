@@ -3,7 +3,12 @@
 //! Each command is one file in `commands`: its arguments, what it does (a call or two of `client`, `server`
 //! and `planner`), and the report it prints. Everything that computes lies in those libraries.
 //!
-//! A library, so that the Python package can carry the command, too.
+//! A library, so that the Python package can carry the command, too:
+//!
+//! ```
+//! assert_eq!(blindsight_cli::run(["blindsight", "models"]), 0);
+//! assert_eq!(blindsight_cli::run(["blindsight", "no-such-command"]), 2);
+//! ```
 
 mod arguments;
 mod chart;

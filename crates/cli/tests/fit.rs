@@ -2,7 +2,7 @@
 
 mod common;
 
-use blindsight_network::{Dense, Graph, Metadata, Operator, Shape};
+use blindsight_network::{Dense, Graph, Metadata, Model, Operator, Shape};
 use common::{Folder, assert_fields};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -90,9 +90,13 @@ fn standardised(folder: &Folder, count: usize) {
 
 /// A dense layer of two scores, the sum of the features and its negative.
 fn sums() -> Vec<u8> {
+    sums_with(|shape| Metadata::new(shape, 2))
+}
+
+fn sums_with(metadata: impl Fn(Shape) -> Metadata) -> Vec<u8> {
     let dense = Dense { rows: 2, columns: 3, weights: [[1.0; 3], [-1.0; 3]].concat(), bias: vec![0.0; 2] };
     let graph = Graph::chain(Shape::vector(3), [("sum".into(), Operator::Dense(dense))]);
-    graph.to_onnx(&Metadata::new(graph.input, 2)).expect("a file")
+    graph.to_onnx(&metadata(graph.input)).expect("a file")
 }
 
 /// What is fitted takes features as they come, and classes have the data's names.
@@ -111,6 +115,38 @@ fn standardised_features_are_not_clamped_and_classes_have_the_names_of_the_data(
     assert!(far > 3.0, "{document}");
     let other = folder.json(&format!("classify {{out.onnx}} {}", row.replace(":1", ":0")));
     assert_eq!(other["label"], "benign, small", "a label with a comma");
+    let fitted = Model::load(&folder.path("out.onnx")).expect("a network");
+    assert_eq!(fitted.metadata.features, Some(["a", "b", "c"].map(String::from).to_vec()));
+}
+
+/// Names that the file has are kept, whatever the table calls its columns.
+#[test]
+fn features_that_a_file_names_keep_their_names() {
+    let folder = Folder::new("named");
+    standardised(&folder, 200);
+    let named = ["age, in years", "height", "weight"].map(String::from).to_vec();
+    let metadata = |shape| Metadata { features: Some(named.clone()), ..Metadata::new(shape, 2) };
+    folder.file("net.onnx", &sums_with(metadata));
+    folder.json("fit {net.onnx} --data {features.csv} --out {out.onnx}");
+    let fitted = Model::load(&folder.path("out.onnx")).expect("a network");
+    assert_eq!(fitted.metadata.features, Some(named));
+}
+
+/// Pixels that nobody normalised are said to be taken as they are; others not.
+#[test]
+fn pixels_of_which_nothing_is_said_are_noted() {
+    let folder = Folder::new("noted");
+    patterns(&folder, 100);
+    let fit = |flags: &str| {
+        folder.json(&format!(
+            "fit {} --data {} --out {{out.onnx}} --degree 2 {flags}",
+            network(),
+            data(&folder)
+        ))
+    };
+    let notes = |document: &serde_json::Value| document["assumptions"].as_array().expect("a list").len();
+    assert_eq!(notes(&fit("")), 1);
+    assert_eq!(notes(&fit("--mean 0 --std 1")), 0);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub enum Split {
 pub struct Samples {
     spec: InputSpec,
     content: Content,
+    features: Option<Vec<String>>,
     place: String,
 }
 
@@ -106,6 +107,12 @@ impl Samples {
     /// Whether there are none; never so for what was opened.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What a table's header calls the numbers of a sample, in their order. `None` for other data, and where
+    /// the columns are pixels or have no names.
+    pub fn features(&self) -> Option<&[String]> {
+        self.features.as_deref()
     }
 
     /// Sample `n`, from 0.
@@ -191,6 +198,7 @@ impl Dataset {
 
 /// Reads a data set of any kind.
 fn read(path: &Path, split: Split, spec: &InputSpec) -> Result<(Samples, Labels), Error> {
+    let mut features = None;
     let (content, labels) = if path.is_dir() {
         folder(path, split, spec)?
     } else if extension(path) == "npz" {
@@ -198,12 +206,13 @@ fn read(path: &Path, split: Split, spec: &InputSpec) -> Result<(Samples, Labels)
     } else if extension(path) == "csv" {
         let table = Table::open(path, spec)?.content()?;
         let order = Order::ChannelsFirst;
+        features = table.features;
         (Content::Values { values: table.values, order, count: table.rows }, table.labels)
     } else {
         let found = if path.exists() { "a file of another kind" } else { "no such file" };
         return Err(Error::unfit(path.display().to_string(), "a folder, a .npz or a .csv file", found));
     };
-    Ok((Samples { spec: spec.clone(), content, place: path.display().to_string() }, labels))
+    Ok((Samples { spec: spec.clone(), content, features, place: path.display().to_string() }, labels))
 }
 
 /// Original files where there are any, else images by class.

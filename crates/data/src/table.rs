@@ -40,6 +40,8 @@ pub(crate) struct Content {
     pub values: Values,
     pub labels: Labels,
     pub rows: usize,
+    /// What the header calls the values.
+    pub features: Option<Vec<String>>,
 }
 
 impl Table {
@@ -92,7 +94,15 @@ impl Table {
             return Err(Error::unfit(&self.place, "rows after the header", "none"));
         }
         let labels = self.columns.label.map_or(Labels::None, |_| labels.finish());
-        Ok(Content { values, labels, rows: self.rows as usize })
+        Ok(Content { values, labels, rows: self.rows as usize, features: self.features() })
+    }
+
+    /// The names of the columns of values; `None` where they say nothing: numbers of pixels, or a name that
+    /// is empty or a number.
+    fn features(&self) -> Option<Vec<String>> {
+        let names = || self.columns.values.iter().map(|&column| self.header[column].trim());
+        let is_name = |name: &str| !name.is_empty() && name.parse::<f64>().is_err();
+        (!self.columns.are_pixels && names().all(is_name)).then(|| names().map(cut).collect())
     }
 
     fn empty(&self) -> Values {

@@ -152,9 +152,14 @@ fn reason(im2col: &Im2col, sum: &RotateAndSum, counts: &Counts) -> String {
             stages(sum)
         ),
     };
+    let held = match (shared, im2col.output.ciphertexts) {
+        (1, 1) => "each in a ciphertext".into(),
+        (1, outputs) => format!("each in a ciphertext, for each of {outputs} ciphertexts of output"),
+        _ => format!("{shared} of them in a ciphertext"),
+    };
     let replicas = im2col.output.sums().blocks.count;
     format!(
-        "the client writes out what each of the kernel's {taps} positions meets{unused}, {shared} of them in a ciphertext: {} and {sums}; {}",
+        "the client writes out what each of the kernel's {taps} positions meets{unused}, {held}: {} and {sums}; {}",
         many(counts.plaintext_multiplications, "product"),
         match replicas {
             1 => "there is one replica of the output".into(),

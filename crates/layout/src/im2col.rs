@@ -6,12 +6,13 @@ use crate::{Error, Layout};
 use blindsight_network::{Convolution, Shape};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fmt;
 
 /// The image as the taps of a convolution's window see it: the convolution is then a product for each
 /// ciphertext, and a sum.
 ///
 /// `output` lays out the convolution's output. Where it has an element `(o, y, x)` in a block of part `k`,
-/// input ciphertext `c` holds the pixel that tap `parts * c + k` multiplies at `(y, x)`. Im2col are counted
+/// input ciphertext `c` holds the pixel that tap `parts * c + k` multiplies at `(y, x)`. Kernel positions are counted
 /// in the order of the weights: input channel of the group, row, column of the kernel; those that are zero in
 /// all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
 ///
@@ -226,4 +227,24 @@ impl Im2col {
 /// How many different sources there are.
 fn count(sources: &[Vec<usize>]) -> usize {
     sources.iter().flatten().max().map_or(0, |last| last + 1)
+}
+
+impl fmt::Display for Im2col {
+    /// How many kernel positions there are, in how many ciphertexts, and how many of them in each; and where
+    /// the output has several ciphertexts, that each needs its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (taps, sent, outputs) = (self.taps.len(), self.ciphertexts(), self.output.ciphertexts);
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        write!(f, "{taps} kernel position{}", plural(taps))?;
+        if outputs > 1 {
+            write!(f, " for each of {outputs} ciphertexts of output,")?;
+        }
+        let each = self.output.blocks.parts.min(taps);
+        let most = if taps.is_multiple_of(each) { "" } else { "up to " };
+        write!(f, " in {sent} ciphertext{}, {most}{each} each", plural(sent))?;
+        if sent < outputs * self.inputs() {
+            f.write_str("; equal ones are sent once")?;
+        }
+        Ok(())
+    }
 }

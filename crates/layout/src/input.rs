@@ -110,10 +110,7 @@ fn write_image(layout: &Layout, values: &[f64]) -> Vec<Vec<f64>> {
 impl fmt::Display for InputLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Im2col(w) => {
-                let (taps, each) = (w.taps.len(), w.output.blocks.parts);
-                write!(f, "{taps} kernel positions in {} ciphertexts, {each} each", w.ciphertexts())
-            }
+            Self::Im2col(im2col) => write!(f, "{im2col}"),
             Self::Image(layout) => write!(f, "image {layout}"),
             Self::Batch(batch) => f.write_str(&BatchLayout::words(batch.shape)),
         }

@@ -115,7 +115,7 @@ fn assumptions(decoded: &Decoded<'_>, model: Option<&Model>) -> Vec<String> {
     if !says("blindsight.mean") && !says("blindsight.std") && !model.graph.input.is_vector() {
         assumptions.push(
             "the file says no mean and standard deviation (blindsight.mean, blindsight.std): pixels are taken as \
-             shares of 255, from 0 to 1"
+             shares of 255, from 0 to 1. Where it was trained on others, give them to `fit`: --mean, --std"
                 .into(),
         );
     }
@@ -171,6 +171,9 @@ impl Problem {
 fn remedy(error: &Error) -> String {
     match error {
         Error::Operator { operator, .. } => onnx::remedy(operator).into(),
+        Error::Form { expected, .. } if expected.starts_with(onnx::FOR_INFERENCE) => {
+            "put the model into evaluation mode (`model.eval()` in PyTorch) and export it again".into()
+        }
         Error::Form { expected, .. } => format!("export the model with {expected}"),
         Error::MissingTensor { .. } | Error::Order { .. } => {
             "export the whole model, with its weights and its nodes in their order".into()

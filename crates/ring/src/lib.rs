@@ -19,6 +19,26 @@
 //!   words.
 //! * [`sampler`] draws uniform, ternary and Gaussian polynomials from ChaCha20.
 //!
+//! # Example
+//!
+//! ```
+//! use blindsight_ring::{Basis, Kernel};
+//!
+//! // Modulo two primes at once: `X + 1/X`, squared.
+//! let basis = Basis::new(64, &[65_537, 998_244_353], Kernel::detect())?;
+//! let mut coefficients = [0; 64];
+//! coefficients[1] = 1;
+//! let mut square = basis.forward(basis.from_signed(&coefficients));
+//! let factor = basis.to_factor(square.clone());
+//! basis.mul(&mut square, &factor);
+//!
+//! // It is `2 + (X^2 + 1/X^2)`.
+//! let square = basis.inverse(square);
+//! assert_eq!(square.limb(0)[..4], [2, 0, 1, 0]);
+//! assert_eq!(square.limb(1)[..4], [2, 0, 1, 0]);
+//! # Ok::<(), blindsight_ring::Error>(())
+//! ```
+//!
 //! # Contract
 //!
 //! Every word that a function takes or returns is fully reduced, in `[0, q)`. Lazy bounds live inside kernels

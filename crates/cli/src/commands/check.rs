@@ -58,12 +58,32 @@ fn declared(tensors: &[Tensor]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Where something is in the way.
-fn place(Obstacle { node, operator, .. }: &Obstacle) -> String {
-    match (node.as_str(), operator.as_str()) {
-        ("", _) => "the model".to_string(),
-        (node, "") => node.to_string(),
-        (node, operator) => format!("{node} ({operator})"),
+/// What is said once: problems of one operator with the same reason and remedy, in the order of the first.
+fn grouped(problems: &[Obstacle]) -> Vec<Vec<&Obstacle>> {
+    let mut groups: Vec<Vec<&Obstacle>> = vec![];
+    for problem in problems {
+        match groups.iter_mut().find(|group| are_alike(group[0], problem)) {
+            Some(group) => group.push(problem),
+            None => groups.push(vec![problem]),
+        }
+    }
+    groups
+}
+
+fn are_alike(one: &Obstacle, other: &Obstacle) -> bool {
+    let told = |Obstacle { node, operator, reason, remedy }: &Obstacle| {
+        (node.is_empty(), operator.clone(), reason.clone(), remedy.clone())
+    };
+    told(one) == told(other)
+}
+
+/// Where it is in the way.
+fn places(alike: &[&Obstacle]) -> String {
+    let nodes: Vec<&str> = alike.iter().map(|problem| problem.node.as_str()).collect();
+    match (nodes.as_slice(), alike[0].operator.as_str()) {
+        ([""], _) => "the model".to_string(),
+        (nodes, "") => nodes.join(", "),
+        (nodes, operator) => format!("{} ({operator})", nodes.join(", ")),
     }
 }
 
@@ -106,10 +126,10 @@ impl Shown for Report {
             1 => page.bad(format!("{name} does not run encrypted: one problem")),
             count => page.bad(format!("{name} does not run encrypted: {count} problems")),
         }
-        for problem in &self.0.problems {
+        for alike in grouped(&self.0.problems) {
             page.gap();
-            page.item(&place(problem), &problem.reason);
-            page.item("  remedy", &problem.remedy);
+            page.item(&places(&alike), &alike[0].reason);
+            page.item("  remedy", &alike[0].remedy);
         }
         page.gap();
         page.facts(self.facts());

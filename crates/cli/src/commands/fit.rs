@@ -77,7 +77,14 @@ struct Report {
     out: PathBuf,
     #[serde(flatten)]
     fit: blindsight_fit::Report,
+    /// What was taken for granted, a sentence each.
+    assumptions: Vec<&'static str>,
 }
+
+/// Whoever forgets how a network's pixels were normalised loses accuracy before anything is fitted.
+const UNSAID: &str = "neither the network's file nor --mean and --std say how its pixels were normalised: \
+    they were taken as shares of 255, from 0 to 1. Where \"right before\" is less than the network is known for, \
+    this is why";
 
 /// Inputs, normalised, and their classes.
 struct Calibration {
@@ -85,6 +92,8 @@ struct Calibration {
     labels: Vec<usize>,
     /// The data set's names of classes, where the model has none.
     names: Option<Vec<String>>,
+    /// What the data call the numbers of an input, where the network takes numbers.
+    features: Option<Vec<String>>,
 }
 
 impl Fit {
@@ -94,6 +103,9 @@ impl Fit {
         let mut calibration = self.calibration(&model)?;
         if let Some(names) = calibration.names.take() {
             model.metadata.labels = names;
+        }
+        if model.metadata.features.is_none() {
+            model.metadata.features = calibration.features.take();
         }
         let mut options = Options {
             degree: self.degree.map(usize::from),
@@ -115,7 +127,12 @@ impl Fit {
         });
         bar.finish_and_clear();
         let fitted = fitted.during(|| format!("fitting {}", model.name)).inspect_err(|_| kept.remove())?;
-        let report = Report { model: model.name.clone(), out: self.out.clone(), fit: fitted.report };
+        let report = Report {
+            model: model.name.clone(),
+            out: self.out.clone(),
+            fit: fitted.report,
+            assumptions: if takes_pixels_as_shares(&model) { vec![UNSAID] } else { vec![] },
+        };
         let fitted = Model { graph: fitted.graph, metadata: fitted.metadata, ..model };
         let bytes = fitted.to_onnx()?;
         if let Some(path) = &self.plot {
@@ -159,14 +176,20 @@ impl Fit {
         let count = samples.len().min(usize::try_from(self.count).unwrap_or(usize::MAX));
         let names = samples.names().filter(|names| is_numbered(&model.metadata.labels, names.len()));
         let names = names.map(<[String]>::to_vec);
+        let features = samples.samples().features().filter(|_| !spec.is_of_images()).map(<[String]>::to_vec);
         let (mut calibration, mut notes) =
-            (Calibration { inputs: vec![], labels: vec![], names }, Notes::default());
+            (Calibration { inputs: vec![], labels: vec![], names, features }, Notes::default());
         for n in (0..count).map(|i| i * samples.len() / count) {
             calibration.inputs.push(notes.values(samples.input(n)?));
             calibration.labels.extend(samples.label(n));
         }
         Ok(calibration)
     }
+}
+
+/// Whether nothing says how pixels become a network's input.
+fn takes_pixels_as_shares(model: &Model) -> bool {
+    InputSpec::of(model).is_of_images() && !model.metadata.is_normalised
 }
 
 /// Whether labels are numbers from 0, so many: a file that names no classes has these.
@@ -263,5 +286,8 @@ impl Shown for Report {
             page.gap();
         }
         page.facts(self.facts());
+        for said in &self.assumptions {
+            page.item("note", said);
+        }
     }
 }

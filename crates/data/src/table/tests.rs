@@ -38,6 +38,31 @@ fn spec() -> InputSpec {
 }
 
 #[test]
+fn features_have_the_names_of_the_columns_of_values() {
+    let long = "x".repeat(99);
+    for (n, (header, expected)) in [
+        ("a,Label,b", Some(vec!["a", "b"])),
+        (",  age in years ,height,class", Some(vec!["age in years", "height"])),
+        ("\"a, b\";c;label", Some(vec!["a, b", "c"])),
+        (&format!("{long},b,label"), Some(vec![&long[..40], "b"])),
+        ("pixel0,pixel1,label", None),
+        ("1.5,-2,0", None),
+        (" ,b,label", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let delimiter = if header.contains(';') { ";" } else { "," };
+        let columns = if header.starts_with(",  ") { 4 } else { 3 };
+        let text = format!("{header}\n{}\n", vec!["1"; columns].join(delimiter));
+        let table = Written::new(&format!("features-{n}"), text.as_bytes());
+        let data = Dataset::open(&table.0, Split::Train, &spec()).expect("a table");
+        let found = data.samples().features().map(<[String]>::to_vec);
+        assert_eq!(found, expected.map(|names| names.into_iter().map(String::from).collect()), "{header:?}");
+    }
+}
+
+#[test]
 fn the_label_is_the_column_of_that_name_or_else_the_last() {
     let expected = (vec![vec![1.0, 2.0], vec![-0.5, 4e3]], vec![2, 0]);
     for (n, text) in [

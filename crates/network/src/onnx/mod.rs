@@ -39,6 +39,9 @@ pub(crate) use import::{Imported, import};
 pub(crate) use wire::decode;
 pub(crate) use write::written;
 
+/// How what is expected begins where a node is in a form for training.
+pub(crate) const FOR_INFERENCE: &str = "the form for inference";
+
 /// The activations that are understood, and fitted with polynomials.
 pub(crate) const ACTIVATIONS: &[&str] = &[
     "Abs",

@@ -1,5 +1,6 @@
 //! The operators, each into nodes of the graph.
 
+use super::FOR_INFERENCE;
 use super::array::{Array, Data};
 use super::import::{Importer, constant_node, shape_of};
 use super::node::Node;
@@ -83,7 +84,7 @@ impl<'a> Importer<'a> {
     fn alias(&mut self, node: &Node<'a>, inputs: usize, attributes: &[&str]) -> Result<(), Error> {
         node.only(inputs, attributes)?;
         if node.optional_input(2).is_some() {
-            return Err(node.form("the form for inference", "an input that switches training on"));
+            return Err(node.form(FOR_INFERENCE, "an input that switches training on"));
         }
         let value = self.value(node, 0)?;
         self.bind(node, value)
@@ -230,7 +231,7 @@ impl<'a> Importer<'a> {
         node.only(5, &["epsilon", "momentum", "spatial", "training_mode"])?;
         if node.int("training_mode", 0)? != 0 || node.int("spatial", 1)? != 1 {
             return Err(
-                node.form("the form for inference, per channel", "training_mode or spatial set otherwise")
+                node.form(format!("{FOR_INFERENCE}, per channel"), "training_mode or spatial set otherwise")
             );
         }
         let x = self.tensor(node, 0)?;

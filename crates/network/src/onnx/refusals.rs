@@ -248,6 +248,8 @@ fn batches_and_operator_sets() {
     refused(&none, &["operator set", "none"]);
     let training = File::new(&[3]).node("Dropout", &["x", "", "t"], "d", vec![]).output("d");
     refused(&training, &["Dropout", "training"]);
+    let examined = Model::examine_bytes("training", &training.bytes()).expect("a model");
+    assert!(examined.problems[0].remedy.contains("model.eval()"), "{:?}", examined.problems);
     let empty =
         File::new(&[3]).node("Constant", &[], "k", vec![]).node("Mul", &["x", "k"], "y", vec![]).output("y");
     refused(&empty, &["Constant", "value"]);

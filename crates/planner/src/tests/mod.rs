@@ -11,6 +11,7 @@ mod linear;
 mod literature;
 mod plans;
 mod private;
+mod words;
 
 use crate::search::Search;
 use crate::{Objective, Options, Packing, Plan, parameters};
