@@ -13,8 +13,8 @@ use std::fmt;
 ///
 /// `output` lays out the convolution's output. Where it has an element `(o, y, x)` in a block of part `k`,
 /// input ciphertext `c` holds the pixel that tap `parts * c + k` multiplies at `(y, x)`. Taps are counted in
-/// the order of the weights: input channel of the group, row, column of the kernel; those that are zero in all
-/// maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
+/// the order of the weights: input channel of the group, row, column of the kernel; those that are zero in
+/// all maps are left out. Ciphertexts of the output that see the same pixels share their inputs.
 ///
 /// Where the layout has a bias slot, the input has ones there; and where the last ciphertext has room for one
 /// tap more, that tap sees ones everywhere.
