@@ -109,7 +109,7 @@ fn check_formats(setup: &Setup) {
         let frame = wire::seal(&header(kind), &payload);
         assert_eq!(frame.len(), payload.len() + wire::FRAME_BYTES);
         let (found, opened) = open(&frame[..], &expected(kind, payload.len())).unwrap();
-        assert_eq!((found, &*opened), (header(kind), &payload), "{kind}");
+        assert_eq!((found, &opened), (header(kind), &payload), "{kind}");
         read(context, &opened).unwrap();
     }
     let secret = wire::read_secret_key(context, &wire::write_secret_key(&setup.secret)).unwrap();
@@ -369,7 +369,7 @@ fn the_checksum_is_sha_256_of_all_before_it() {
 /// find.
 fn reopened(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let frame = wire::seal(&header(kind), payload);
-    open(&frame[..], &expected(kind, payload.len())).unwrap().1.to_vec()
+    open(&frame[..], &expected(kind, payload.len())).unwrap().1
 }
 
 /// Sets `count` bits from `first` on.
