@@ -1,7 +1,7 @@
 //! The client: the only holder of a secret key.
 
 use crate::arrays::rows;
-use crate::errors::{DamagedError, of_client, of_network};
+use crate::errors::{DamagedError, of_client};
 use crate::network::{json, on_all_cores, pixels};
 use crate::progress::Progress;
 use blindsight_client::Classification;
@@ -131,10 +131,4 @@ impl Client {
         });
         json(&Value::Array(decrypted.map_err(of_client)?.iter().map(answer).collect()))
     }
-}
-
-/// As [`of_network`], for what a client refuses of an input.
-pub fn of_input(error: blindsight_network::Error) -> PyErr {
-    let text = of_network(error).to_string();
-    crate::errors::InputError::new_err(text)
 }

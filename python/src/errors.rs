@@ -98,3 +98,8 @@ pub fn of_remote(error: blindsight_client::remote::Error) -> PyErr {
         }
     }
 }
+
+/// As [`of_network`], for what a client refuses of an input.
+pub fn of_input(error: blindsight_network::Error) -> PyErr {
+    InputError::new_err(of_network(error).to_string())
+}

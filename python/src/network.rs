@@ -1,8 +1,7 @@
 //! Networks: reading, examining, fitting.
 
 use crate::arrays::{matrix, rows};
-use crate::client::of_input;
-use crate::errors::{FitError, InputError, ModelError, of_fit, of_network};
+use crate::errors::{FitError, InputError, ModelError, of_fit, of_input, of_network};
 use crate::layers;
 use crate::progress::Progress;
 use blindsight_data::{Dataset, InputSpec, Split};

@@ -226,22 +226,22 @@ pub fn open_secret(
     Ok((read(source, expected, &mut payload)?, payload))
 }
 
-/// Reads a frame, its payload into `rest`, which is empty.
-fn read(mut source: impl Read, expected: &Expected, rest: &mut Vec<u8>) -> Result<Header, WireError> {
+/// Reads a frame into a payload that is empty, and lent, so that whoever wipes it does so after errors, too.
+fn read(mut source: impl Read, expected: &Expected, payload: &mut Vec<u8>) -> Result<Header, WireError> {
     let mut head = [0; HEADER_BYTES];
     let got = read_up_to(&mut source, &mut head)?;
     let (header, length) = parse_header(&head[..got], expected)?;
-    *rest = vec![0; length + CHECKSUM_BYTES];
-    let got = read_up_to(&mut source, rest)?;
+    *payload = vec![0; length + CHECKSUM_BYTES];
+    let got = read_up_to(&mut source, payload)?;
     let total = HEADER_BYTES + length + CHECKSUM_BYTES;
-    if got < rest.len() {
+    if got < payload.len() {
         return Err(WireError::Truncated { expected: total, actual: HEADER_BYTES + got });
     }
     if read_up_to(&mut source, &mut [0])? != 0 {
         return Err(WireError::TooLong { expected: total });
     }
-    check_sum(&head, rest, length)?;
-    rest.truncate(length);
+    verify_checksum(&head, payload, length)?;
+    payload.truncate(length);
     Ok(header)
 }
 
@@ -259,12 +259,12 @@ pub fn open_in_place<'a>(frame: &'a [u8], expected: &Expected) -> Result<(Header
         return Err(WireError::TooLong { expected: total });
     }
     let (head, rest) = frame.split_at(HEADER_BYTES);
-    check_sum(head, rest, length)?;
+    verify_checksum(head, rest, length)?;
     Ok((header, &rest[..length]))
 }
 
-/// Whether the checksum behind a payload of so many bytes is its own and the header's.
-fn check_sum(head: &[u8], rest: &[u8], length: usize) -> Result<(), WireError> {
+/// Compares the checksum behind a payload of so many bytes with that of header and payload.
+fn verify_checksum(head: &[u8], rest: &[u8], length: usize) -> Result<(), WireError> {
     let mut hasher = Sha256::new();
     hasher.update(head);
     hasher.update(&rest[..length]);

@@ -78,7 +78,7 @@ impl Session {
 
     fn prepared(model: Model, plan: Plan, plan_ms: f64, prepare: Prepare) -> Outcome<Self> {
         let (server, prepare_model_ms) =
-            timed(|| progress::spinning("encoding the model", || prepare(&model, &plan)));
+            timed(|| progress::spinning("preparing the model", || prepare(&model, &plan)));
         let server = server?;
         let (generated, keygen_ms) = timed(|| generate(&plan));
         let (client, key_bytes) = generated?;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::judgement::Judgement;
 use crate::price::Price;
-use crate::search::Judgement;
 
 /// Something that a search found out, and that holds for the same network, inputs and options: told by
 /// [`Step::Found`](crate::Step::Found), taken by [`Options::known`](crate::Options::known).

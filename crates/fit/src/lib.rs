@@ -36,6 +36,7 @@ mod build;
 mod data;
 mod error;
 mod findings;
+mod judgement;
 mod linear;
 mod polynomial;
 mod prepare;

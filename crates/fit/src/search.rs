@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use blindsight_network::{FinalActivation, Graph, Metadata};
-use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::build::{Built, build};
 use crate::data::Data;
 use crate::findings::{Finding, Findings};
+use crate::judgement::{Certainty, Judgement};
 use crate::prepare::activations;
 use crate::price::{Price, error_ratio, price};
 use crate::{Error, Options, Step, Trial, measured};
@@ -65,57 +65,6 @@ struct Candidate {
     degrees: Vec<usize>,
     built: Option<Built>,
     judgement: Judgement,
-}
-
-/// How a network compares with the one before, on the inputs held back.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Judgement {
-    accuracy: f64,
-    /// What is lost, as a share.
-    drop: f64,
-    /// The standard error of that.
-    deviation: f64,
-    /// How far scores are from those before, as a share of what these vary by. It tells networks apart that a
-    /// few hundred classes do not.
-    distance: f64,
-}
-
-impl Judgement {
-    /// From which inputs were classified rightly, before and after, and how far scores are from those before.
-    fn new(rights: impl Iterator<Item = (bool, bool)>, distance: f64) -> Self {
-        let (mut count, mut after, mut lost, mut changed) = (0.0, 0.0, 0.0, 0.0);
-        for (right_before, right_after) in rights {
-            let change = f64::from(u8::from(right_before)) - f64::from(u8::from(right_after));
-            count += 1.0;
-            after += f64::from(u8::from(right_after));
-            lost += change;
-            changed += change * change;
-        }
-        let drop = lost / count;
-        let variance = (changed / count - drop * drop).max(0.0);
-        Self { accuracy: after / count, drop, deviation: (variance / count).sqrt(), distance }
-    }
-
-    /// Whether no more than so many points are lost.
-    fn keeps(self, points: f64, certainty: Certainty) -> bool {
-        let drop = match certainty {
-            Certainty::Margin => self.drop + self.deviation,
-            Certainty::Counted => self.drop,
-            Certainty::Possible => self.drop - self.deviation,
-        };
-        100.0 * drop <= points
-    }
-}
-
-/// How sure it is to be that no more is lost than is allowed: few inputs tell accuracies apart badly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Certainty {
-    /// By a standard error more than was counted.
-    Margin,
-    /// As it was counted.
-    Counted,
-    /// Within a standard error of what was counted.
-    Possible,
 }
 
 struct Search<'a> {

@@ -25,8 +25,8 @@ const MOST_DOCUMENT: u64 = 1 << 16;
 pub const MOST_MODEL: u64 = 1 << 30;
 /// Requests of up to so many bytes travel in messages; NATS takes 1 MiB with headers and descriptor.
 const MOST_IN_MESSAGE: usize = 1_000_000;
-/// The same beside a folder, which takes and gives a megabyte in a millisecond. NATS copies it from process
-/// to process twice and writes it to its own disk as well: two to five milliseconds.
+/// The same beside a folder, which is quicker for larger ones: NATS copies a message from process to process
+/// twice, and writes it to a disk, too.
 const MOST_BESIDE_FOLDER: usize = 1 << 16;
 /// Files are sent in parts of so many bytes.
 const PART: usize = 8 << 20;

@@ -34,10 +34,12 @@
 pub mod check;
 mod costs;
 mod error;
+mod errors;
 mod expected;
 mod explain;
 mod keyless;
 mod literature;
+mod masking;
 mod notices;
 mod objective;
 mod options;
@@ -49,8 +51,10 @@ mod search;
 mod sharing;
 mod simulate;
 pub mod sizes;
+mod within;
 
 pub use error::{Error, Limit};
+pub use errors::error_ratio;
 pub use explain::{CountFields, Explanation, LayerExplanation, OneOrMany, explain};
 pub use literature::Lola;
 pub use notices::{Notice, notices};
@@ -58,8 +62,9 @@ pub use objective::{Objective, PlanCost};
 pub use options::{DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, OFFERED, Options, Packing, ReplyKind};
 pub use parameters::{candidates, candidates_at, parameters, parameters_of};
 pub use plan::{Plan, Recipe};
-pub use planner::{check_size, error_ratio, plan, plan_for, runner_up};
+pub use planner::{check_size, plan, runner_up};
 pub use simulate::simulated_errors;
+pub use within::plan_for;
 
 #[cfg(test)]
 mod tests;

@@ -1,32 +1,18 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
-//! For each tensor it looks at the layouts worth trying, for neighbouring layouts at the ways to compute the
-//! layer between, which layer kernels offer: costs add up, so the cheapest path through layouts is the best
-//! plan ([`crate::search`]). What a step costs is counted before anything is built. Of the best plan the
-//! error is predicted. Where it shows, every sum is rescaled at its end and not before, which adds less
-//! noise; where it is too large even so, plans whose baby steps are made in one rotation each are tried; in
-//! both cases also those of other packings, one of which may be cheaper as it is. All is deterministic: the
+//! The smallest ring that has room for a plan has the best one: a larger one is slower. So rings are tried, the
+//! smallest first ([`crate::within`] plans for one); where replies are to be private, [`crate::private`] tries
+//! them. A plan without evaluation keys is another kind, and the cheaper one is taken. All is deterministic: the
 //! same model, options and cost model give the same plan.
 
-use crate::error::Limit;
 use crate::expected::Expected;
-use crate::literature::{Chain, Lola, batch};
-use crate::objective::{Objective, PlanCost};
+use crate::literature::{Chain, batch};
 use crate::options::{Options, Packing};
 use crate::parameters::{DEGREES, parameters_of, too_deep};
-use crate::private;
-use crate::search::{Map, Search};
-use crate::sharing::share_keys;
-use crate::{Error, Plan, Recipe, keyless, sizes};
-use blindsight_circuit::{Circuit, Prediction, predict};
-use blindsight_ckks::{KeyRequirements, Parameters};
-use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, Network, assemble, input_level};
-use blindsight_layout::{InputLayout, Masking, ReplyErrors, ReplyLayout};
-use blindsight_network::{Model, probe};
-
-/// How many times predicted errors must fit into the tolerances of checks: at eight deviations no sound reply
-/// is refused.
-const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
+use crate::within::{cost, plan_within, plan_without};
+use crate::{Error, Plan, Recipe, keyless, private};
+use blindsight_layers::LayerGraph;
+use blindsight_network::Model;
 
 /// The best plan for a model.
 ///
@@ -87,13 +73,6 @@ fn cheaper(
     }
 }
 
-/// What a plan of these parameters costs by the objective.
-fn cost(model: &Model, plan: &Plan, parameters: &Parameters, options: &Options) -> Result<f64, Error> {
-    let (circuit, public) = (plan.circuit_for(model, parameters)?, &plan.public);
-    let cost = PlanCost::of(&circuit, &public.input, public.input_level, &options.cost);
-    Ok(options.objective.value(&cost))
-}
-
 /// The plan without evaluation keys, in the smallest ring that has room for it: a larger one is slower, and
 /// no more exact.
 fn plan_keyless(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
@@ -139,270 +118,6 @@ fn plan_with_keys(model: &Model, expected: &Expected, options: &Options) -> Resu
     Err(refused.unwrap_or_else(|| too_deep(levels, security)))
 }
 
-/// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes
-/// too much memory, the plan of the fewest operations is tried: the fewest products have the fewest weights.
-///
-/// # Errors
-/// As [`plan`].
-pub fn plan_for(model: &Model, parameters: &Parameters, options: &Options) -> Result<Plan, Error> {
-    plan_within(model, &Expected::of(model)?, parameters, options)
-}
-
-/// As [`plan_for`], for a model of such scores.
-pub(crate) fn plan_within(
-    model: &Model,
-    expected: &Expected,
-    parameters: &Parameters,
-    options: &Options,
-) -> Result<Plan, Error> {
-    let best = |options: &Options| best_plan(model, expected, parameters, options);
-    match best(options) {
-        Err(error) if error.is_beyond(Limit::Memory) && !options.is_batch() => {
-            let fewest = Options { objective: Objective::Operations, ..options.clone() };
-            let mut plan = best(&fewest).map_err(|other| smaller(error, other))?;
-            plan.public.objective = options.objective.to_string();
-            Ok(plan)
-        }
-        // Noise is large for other reasons.
-        Err(error)
-            if error.is_beyond(Limit::Error)
-                && expected.exceeds_bound()
-                && options.reply.kappa().is_none() =>
-        {
-            Err(score_bound_error(model, expected, expected.reached))
-        }
-        plan => plan,
-    }
-}
-
-/// What is said of a score bound that scores exceed.
-fn score_bound_error(model: &Model, expected: &Expected, reached: f64) -> Error {
-    let layer = model.graph.last().map_or("input", |layer| &layer.name).to_string();
-    let reached = expected.reached.max(reached);
-    let suggested = Expected { reached, ..*expected }.suggested_bound();
-    Error::ScoreBound { layer, reached, bound: expected.bound, suggested }
-}
-
-/// Of two reasons to refuse, the one that takes less memory; else the first.
-fn smaller(error: Error, other: Error) -> Error {
-    let bytes = |error: &Error| match error {
-        Error::Limit { limit: Limit::Memory, actual, .. } => *actual,
-        _ => f64::INFINITY,
-    };
-    if bytes(&other) < bytes(&error) { other } else { error }
-}
-
-fn best_plan(
-    model: &Model,
-    expected: &Expected,
-    parameters: &Parameters,
-    options: &Options,
-) -> Result<Plan, Error> {
-    let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    let task = Task { model, expected, graph, parameters, options };
-    let fixed = match options.packing {
-        Packing::Lola(lola) => Some(Recipe::Lola(lola)),
-        Packing::Keyless => Some(Recipe::Keyless),
-        _ if options.is_batch() => Some(Recipe::Batch),
-        _ => None,
-    };
-    if let Some(recipe) = fixed {
-        return task.first_sound(vec![recipe]);
-    }
-    let is_private = options.reply.kappa().is_some();
-    // The search costs what these levels have: that there are enough is asked first.
-    input_level(graph, parameters)?;
-    match task.searched(vec![]) {
-        Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto && !is_private => {
-            task.literature().ok_or(error)
-        }
-        plan => plan,
-    }
-}
-
-/// What is planned.
-#[derive(Clone, Copy)]
-struct Task<'a> {
-    model: &'a Model,
-    expected: &'a Expected,
-    graph: &'a LayerGraph,
-    parameters: &'a Parameters,
-    options: &'a Options,
-}
-
-impl<'a> Task<'a> {
-    fn search(&self) -> Search<'a> {
-        Search::new(self.graph, self.parameters, self.options, self.expected.bound)
-    }
-
-    fn cost(&self, plan: &Plan) -> Result<f64, Error> {
-        cost(self.model, plan, self.parameters, self.options)
-    }
-
-    /// The best plan that the search finds. Families are looked at in the order of what they cost at least:
-    /// where the error asks for a plan that costs more than what was found, one of another packing may be
-    /// cheaper.
-    fn searched(&self, mut without: Vec<Packing>) -> Result<Plan, Error> {
-        let (mut best, named) = (Best::default(), self.options.packing != Packing::Auto);
-        let search = self.search();
-        let map = Map::new(&search);
-        loop {
-            let found = match within_key_limit(&map, &without, &best) {
-                Ok(Some(found)) => found,
-                Ok(None) => break,
-                Err(error) => {
-                    best.refused.push(error);
-                    break;
-                }
-            };
-            let packing = Packing::of(&found.choice);
-            let options = &Options { packing, ..self.options.clone() };
-            match (Task { options, ..*self }).sound(&found.choice) {
-                Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
-                Ok(plan) => best.consider(self.cost(&plan)?, plan),
-                Err(error) => best.refused.push(error),
-            }
-            without.push(packing);
-            if named || best.settles(found.least) || best.is_hopeless() {
-                break;
-            }
-        }
-        best.result()
-    }
-
-    /// The plan of a choice that was found for a packing; where its error is too large, the best whose baby
-    /// steps are made in one rotation each, which is less noisy.
-    fn sound(&self, found: &Choice) -> Result<Plan, Error> {
-        match self.first_sound(orders(found)) {
-            Err(error) if error.is_beyond(Limit::Error) => {
-                let search = self.search();
-                let search = search.at(search.costs.with_key_cost(0.0));
-                let quieter = within_key_limit(&Map::new(&search), &[], &Best::default())?;
-                self.first_sound(orders(&quieter.expect("nothing is better yet").choice))
-            }
-            plan => plan,
-        }
-    }
-
-    /// The better of LoLa's plans, with the levels that they take, where they fit the ring.
-    fn literature(&self) -> Option<Plan> {
-        let plans = [Lola::Offsets, Lola::Dense].into_iter().filter_map(|lola| {
-            let ring_degree = Some(self.parameters.degree());
-            let options = Options { packing: Packing::Lola(lola), ring_degree, ..self.options.clone() };
-            let plan = plan_expecting(self.model, self.expected, &options).ok()?;
-            let parameters = plan.public.validated_parameters().ok()?;
-            Some((cost(self.model, &plan, &parameters, self.options).ok()?, plan))
-        });
-        plans.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plan)| plan)
-    }
-
-    /// The plan of the first recipe whose error hardly shows; else of that with the least, where it is
-    /// allowed.
-    fn first_sound(&self, recipes: Vec<Recipe>) -> Result<Plan, Error> {
-        let (model, bound) = (self.model, self.expected.bound);
-        let image = probe::usual(self.graph.input, &model.metadata);
-        let kappa = self.options.reply.kappa();
-        let negligible = match kappa {
-            None => self.expected.negligible_error(),
-            Some(_) => self.expected.tolerable_noise(),
-        };
-        let mut best: Option<((ReplyErrors, Option<Masking>), Recipe, Assembly)> = None;
-        for recipe in recipes {
-            let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
-            check_sizes(&assembly, self.options)?;
-            let mut runs = runs(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
-            let ratio = model.metadata.error_ratio.unwrap_or(1.0);
-            runs.iter_mut().flatten().for_each(|error| *error *= ratio);
-            let (errors, masking) = match kappa {
-                None => (assembly.reply.errors(&runs), None),
-                Some(kappa) => private::masked(&assembly, &runs, kappa)?,
-            };
-            let sound = errors.score <= negligible && self.excess(&assembly.reply, &errors).is_none();
-            if best.as_ref().is_none_or(|((least, _), ..)| errors.score < least.score) {
-                best = Some(((errors, masking), recipe, assembly));
-            }
-            if sound {
-                break;
-            }
-        }
-        let ((errors, masking), recipe, assembly) = best.expect("there is a recipe");
-        if let Some((actual, allowed)) = self.excess(&assembly.reply, &errors) {
-            return Err(Error::Limit { limit: Limit::Error, actual, allowed });
-        }
-        Plan::new(model, self.options, recipe, &assembly, bound, (errors.score, masking))
-    }
-
-    /// A refusal of the circuit in words that a user knows: the layer, its values, what to do.
-    fn named(&self, error: Error, circuit: &Circuit) -> Error {
-        use blindsight_circuit::Error as Refusal;
-        let Error::Circuit(Refusal::Overflow { value, magnitude, scale, available, .. }) = error else {
-            return error;
-        };
-        let span = circuit.layers().iter().position(|span| span.nodes.contains(&value));
-        if span.is_some_and(|span| span + 1 == circuit.layers().len()) && self.expected.is_said {
-            return score_bound_error(self.model, self.expected, magnitude);
-        }
-        let layer = span.map_or("the input", |span| &circuit.layers()[span].label.name).to_string();
-        let most = (available - 1.0).exp2() / scale.0;
-        Error::Magnitude { layer, reached: magnitude, most, bound: self.expected.bound }
-    }
-
-    /// An error that is too large, and how large it may be: that of scores for what is asked, those of checks
-    /// for no sound reply to be refused.
-    fn excess(&self, reply: &ReplyLayout, errors: &ReplyErrors) -> Option<(f64, f64)> {
-        // No client accepts a plan with an error beyond what zero checks may be.
-        let largest = self.expected.largest_error().min(reply.tolerance());
-        let limits = [
-            (errors.score, self.options.max_error.map_or(largest, |most| most.min(largest))),
-            (errors.zero_check, reply.tolerance() / TOLERANCE_IN_DEVIATIONS),
-            (errors.range_check, reply.range_check_tolerance() / TOLERANCE_IN_DEVIATIONS),
-        ];
-        limits.into_iter().find(|(actual, allowed)| actual > allowed)
-    }
-}
-
-/// What packings have brought so far.
-#[derive(Default)]
-struct Best {
-    /// The cheapest plan, and what it costs.
-    plan: Option<(f64, Plan)>,
-    /// Why there is none of others.
-    refused: Vec<Error>,
-}
-
-impl Best {
-    /// To save less than a thousandth no other packing is looked at.
-    const NEAR: f64 = 1.001;
-    /// How many packings are tried where all are refused: those by im2col are much alike.
-    const TRIED: usize = 3;
-
-    /// Whether plans that cost so much at least need not be looked at.
-    fn settles(&self, least: f64) -> bool {
-        self.plan.as_ref().is_some_and(|(cost, _)| *cost <= Self::NEAR * least)
-    }
-
-    fn is_hopeless(&self) -> bool {
-        self.plan.is_none() && self.refused.len() == Self::TRIED
-    }
-
-    fn consider(&mut self, cost: f64, plan: Plan) {
-        if self.plan.as_ref().is_none_or(|(least, _)| cost < *least) {
-            self.plan = Some((cost, plan));
-        }
-    }
-
-    /// The cheapest plan, or why there is none of the first packing.
-    fn result(self) -> Result<Plan, Error> {
-        let refusal = || self.refused.into_iter().next().expect("what brings no plan is refused");
-        self.plan.map(|(_, plan)| plan).ok_or_else(refusal)
-    }
-}
-
-/// A choice as it is, and with less noise for more time.
-fn orders(choice: &Choice) -> Vec<Recipe> {
-    vec![Recipe::Layers(choice.clone()), Recipe::Layers(choice.clone().rescaled_late())]
-}
-
 /// What the planner would have chosen if the packing of its plan were not offered, with keys in the same ring
 /// where it has any; `None` where no other fits, and for plans that were asked for by name.
 ///
@@ -412,13 +127,11 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
     if options.packing != Packing::Auto {
         return Ok(None);
     }
-    let (graph, parameters) =
-        (&LayerGraph::new(&model.graph, &model.metadata)?, &plan.public.validated_parameters()?);
     let expected = &Expected::of(model)?;
     let other = match plan.recipe() {
         Recipe::Layers(chosen) => {
-            let task = Task { model, expected, graph, parameters, options };
-            let searched = task.searched(vec![Packing::of(chosen)]);
+            let parameters = plan.public.validated_parameters()?;
+            let searched = plan_without(model, expected, &parameters, options, Packing::of(chosen));
             cheaper(searched, plan_keyless(model, expected, options), model, options)
         }
         Recipe::Keyless => plan_with_keys(model, expected, options),
@@ -428,103 +141,4 @@ pub fn runner_up(model: &Model, plan: &Plan, options: &Options) -> Result<Option
         Err(error) if error.is_misfit() || matches!(error, Error::Limit { .. }) => Ok(None),
         plan => plan.map(Some),
     }
-}
-
-/// How many times as large as on the planner's probe the errors of a plan's scores are on these inputs: what
-/// a model's metadata say so that predictions hold on data. Inputs that the plan has no room for are left
-/// out; `None` where that are all.
-///
-/// # Errors
-/// Where the plan is not the model's.
-pub fn error_ratio(model: &Model, plan: &Plan, inputs: &[Vec<f64>]) -> Result<Option<f64>, Error> {
-    let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    let parameters = &plan.public.validated_parameters()?;
-    let assembly = plan.recipe().assemble(graph, parameters, plan.public.score_bound)?;
-    let error = |input: &[f64]| Ok::<_, Error>(assembly.reply.errors(&runs(&assembly, input)?).score);
-    let usual = error(&probe::usual(graph.input, &model.metadata))?;
-    let squares: Vec<f64> =
-        inputs.iter().filter_map(|input| error(input).ok()).map(|error| error * error).collect();
-    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
-    Ok((!squares.is_empty()).then(|| mean.sqrt() / usual))
-}
-
-/// What a kilobyte of keys costs, in the units of the objective, where keys are limited: more and more.
-const KEY_SURCHARGES: [f64; 9] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3];
-
-/// What a search found.
-struct Found {
-    /// What any plan of the search costs at least.
-    least: f64,
-    choice: Choice,
-}
-
-/// The best choice of other packings than these whose keys are within the limit: keys are given a cost, which
-/// rises until they are. `None` where no such plan is better than the best.
-fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<Option<Found>, Error> {
-    let search = map.search;
-    let Network { graph, parameters, bound, .. } = search.network;
-    let limit = search.options.max_key_bytes;
-    let is_better = |cost| !best.settles(at_this_cost(cost, search));
-    let Some((cost, choice)) = map.cheapest(without, is_better)? else { return Ok(None) };
-    let least = at_this_cost(cost, search);
-    let surcharged = KEY_SURCHARGES.into_iter().map(|key_surcharge| {
-        let found = Map::new(&search.at(search.costs.with_key_surcharge(key_surcharge)))
-            .cheapest(without, |_| true)?;
-        Ok::<_, Error>(found.expect("anything is worth it").1)
-    });
-    let mut least_keys = u64::MAX;
-    for choice in std::iter::once(Ok(choice)).chain(surcharged) {
-        let choice = share_keys(search, choice?);
-        let assembly = assemble(graph, parameters, &choice, bound)?;
-        let keys = sizes::evaluation_keys(parameters, &assembly.circuit.keys());
-        if keys <= limit {
-            return Ok(Some(Found { least, choice }));
-        }
-        least_keys = least_keys.min(keys);
-    }
-    Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
-}
-
-/// What a finished plan of this cost costs, in the units of [`Objective::value`].
-fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
-    let parameters = search.network.parameters;
-    match search.options.objective {
-        Objective::Latency | Objective::Throughput => first / 1e3,
-        Objective::Operations | Objective::KeySwitches => first,
-        Objective::Upload => sizes::upload(parameters, parameters.max_level(), first as usize) as f64,
-    }
-}
-
-/// Checks that keys and memory are within their limits, before any of them exists.
-fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
-    let check = |limit, actual: u64, allowed: u64| match actual > allowed {
-        true => Err(Error::Limit { limit, actual: actual as f64, allowed: allowed as f64 }),
-        false => Ok(()),
-    };
-    let circuit = &assembly.circuit;
-    let keys = circuit.keys();
-    // The file without keys is no more than its frame.
-    let key_bytes = match keys == KeyRequirements::default() {
-        true => 0,
-        false => sizes::evaluation_keys(circuit.parameters(), &keys),
-    };
-    check(Limit::KeyBytes, key_bytes, options.max_key_bytes)?;
-    check(Limit::Memory, sizes::memory(circuit), options.max_memory)
-}
-
-/// The errors of all coefficients that are read of the reply, run by run.
-fn runs(assembly: &Assembly, image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
-    /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
-    const SLOTS: usize = 16;
-    let inputs = match assembly.input {
-        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
-        _ => assembly.input.write(image)?,
-    };
-    Ok(of_all_outputs(&predict(&assembly.circuit, &inputs)?))
-}
-
-/// The errors of all outputs together, run by run.
-pub(crate) fn of_all_outputs(predictions: &[Prediction]) -> Vec<Vec<f64>> {
-    let runs = predictions.first().map_or(0, |prediction| prediction.errors.len());
-    (0..runs).map(|run| predictions.iter().flat_map(|p| &p.errors[run]).copied().collect()).collect()
 }

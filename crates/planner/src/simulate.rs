@@ -32,7 +32,7 @@ pub fn simulated_errors(model: &Model, plan: &Plan, inputs: &[Vec<f64>]) -> Resu
             let wrong = assembly.reply.read(&read)?.scores;
             Ok(wrong.iter().zip(&scores).map(|(wrong, score)| wrong - score).collect())
         };
-        crate::planner::of_all_outputs(&predictions).into_iter().map(wrong).collect()
+        crate::errors::of_all_outputs(&predictions).into_iter().map(wrong).collect()
     };
     let drawn = parallel::map(inputs.iter(), of_input).into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(drawn.concat())

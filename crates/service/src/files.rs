@@ -1,6 +1,6 @@
 //! What folders and files say, with their paths in errors.
 
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 use std::fs;
 use std::io;
 use std::path::Path;

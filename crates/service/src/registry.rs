@@ -1,7 +1,7 @@
 //! Where registered keys lie: [`Registry`]. [`Local`] is a folder and an index in redb.
 
 use crate::files::{at, names, remove};
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 use crate::tokens::ClientName;
 use blindsight_protocol::Address;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};

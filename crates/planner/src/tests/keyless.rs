@@ -68,7 +68,7 @@ fn check(model: &Model, input: &[f64], degree: usize, seed: u64) -> Result<(), T
     }
     prop_assert!(clear[expected.len()..].iter().all(|zero| zero.abs() < 1e-9));
 
-    let errors = assembly.reply.errors(&crate::planner::of_all_outputs(&predicted));
+    let errors = assembly.reply.errors(&crate::errors::of_all_outputs(&predicted));
     let mut machine = Machine::new(&parameters, seed);
     let coefficients = machine.secret.coefficients();
     let own = blindsight_ckks::SecretKey::from_coefficients(&machine.context, &coefficients).unwrap();
@@ -139,7 +139,7 @@ fn the_error_is_the_predicted_one() {
         let (model, input) = (model(&f).unwrap(), image(&f));
         let (parameters, assembly) = assembled(&model, 4096).unwrap();
         let errors = predict(&assembly.circuit, &assembly.input.write(&input).unwrap()).unwrap();
-        let errors = assembly.reply.errors(&crate::planner::of_all_outputs(&errors));
+        let errors = assembly.reply.errors(&crate::errors::of_all_outputs(&errors));
         let mut machine = Machine::new(&parameters, seed);
         let coefficients = machine.secret.coefficients();
         let own = blindsight_ckks::SecretKey::from_coefficients(&machine.context, &coefficients).unwrap();

@@ -1,8 +1,8 @@
 //! LoLa's plans: their published counts, in the clear and encrypted against plain inference.
 
 use super::{CRYPTONETS, Machine, Random, figures, image, layer, model};
+use crate::errors::of_all_outputs;
 use crate::literature::Chain;
-use crate::planner::of_all_outputs;
 use crate::{Error, Lola, parameters};
 use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
 use blindsight_ckks::{Parameters, ParametersLiteral, SecretKey};
