@@ -1,9 +1,9 @@
 //! The planner: from a model and what is asked for to the best plan.
 //!
-//! The smallest ring that has room for a plan has the best one: a larger one is slower. So rings are tried, the
-//! smallest first ([`crate::within`] plans for one); where replies are to be private, [`crate::private`] tries
-//! them. A plan without evaluation keys is another kind, and the cheaper one is taken. All is deterministic: the
-//! same model, options and cost model give the same plan.
+//! The smallest ring that has room for a plan has the best one: a larger one is slower. So rings are tried,
+//! the smallest first ([`crate::within`] plans for one); where replies are to be private, [`crate::private`]
+//! tries them. A plan without evaluation keys is another kind, and the cheaper one is taken. All is
+//! deterministic: the same model, options and cost model give the same plan.
 
 use crate::expected::Expected;
 use crate::literature::{Chain, batch};
