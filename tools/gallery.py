@@ -9,7 +9,8 @@ A section's blocks of `console` are one session in an empty folder, with the rep
 `blindsight` on the path. Lines that begin with `$` are run; what follows them is what they print. A command that ends
 with `&` runs until its section ends, and is waited for until it has said what it has to say. Sizes and decimals differ from
 run to run and are not compared; whole numbers and words are. Times are no figures here: the page has a dash for each.
-`...` stands for any lines.
+`...` stands for any lines. Classes are listed by their scores, so an example shows an input whose scores lie many
+errors apart: near ones change places from run to run.
 `<!-- needs: X -->` names a program, or a data set, without which a section is left out.
 """
 
