@@ -3,6 +3,7 @@
 import gzip
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -103,8 +104,12 @@ DATASETS = {
 }
 
 
+@lru_cache
+def _per_channel(values, device):
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)
+
+
 def normalise(spec, pixels):
     """The network's input: (pixel / 255 - mean) / std, per channel."""
-    mean = torch.tensor(spec.mean, device=pixels.device).view(1, -1, 1, 1)
-    std = torch.tensor(spec.std, device=pixels.device).view(1, -1, 1, 1)
+    mean, std = (_per_channel(values, pixels.device) for values in (spec.mean, spec.std))
     return (pixels.float() / 255 - mean) / std

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks import Conv, Dense, Square
+from networks import Conv, Dense, MaxPool, MeanPool, Relu, Residual, Square
 from plain import PlainConv, PlainDense, PlainSquare
 
 FAR_OUT = 4.0
@@ -31,7 +31,7 @@ class SquareActivation(nn.Module):
         if self.penalise and self.training:
             sample = x[: math.ceil(self.penalise * len(x))]
             spread = sample.detach().square().mean(dtype=torch.float32).sqrt()
-            beyond = F.softshrink(sample, FAR_OUT * spread.item())
+            beyond = F.relu(sample.abs() - FAR_OUT * spread)
             self._excess = beyond.square().mean(dtype=torch.float32) / spread.square()
         return x * x
 
@@ -39,6 +39,28 @@ class SquareActivation(nn.Module):
         """What the last step left, once."""
         excess, self._excess = self._excess, None
         return excess
+
+
+class ResidualModule(nn.Module):
+    """What `branch` makes of the input, added to it."""
+
+    def __init__(self, branch):
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x):
+        return x + self.branch(x)
+
+
+class MeanPoolModule(nn.Module):
+    """Each map's mean over its `places`."""
+
+    def __init__(self, places):
+        super().__init__()
+        self.places = places
+
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
 
 
 def build(spec, shape, classes):
@@ -69,6 +91,16 @@ def _modules(layers, shape, square_start):
                 modules.append(_norm(nn.BatchNorm1d(units), after, square_start))
             case Square():
                 modules.append(SquareActivation())
+            case MeanPool():
+                modules.append(MeanPoolModule(shape[1] * shape[2]))
+                shape = (shape[0], 1, 1)
+            case Relu():
+                modules.append(nn.ReLU(inplace=True))
+            case MaxPool():
+                modules.append(nn.MaxPool2d(2))
+                shape = (shape[0], shape[1] // 2, shape[2] // 2)
+            case Residual(inside):
+                modules.append(ResidualModule(nn.Sequential(*_modules(inside, shape, square_start)[0])))
     return modules, shape
 
 
@@ -115,14 +147,18 @@ def _folded(linear, norm):
 def fold(model):
     """The plain layers that compute what `model` computes at inference, batch norm folded in."""
     modules = list(model)
-    layers = []
+    layers, places = [], 1
     for module, after in zip(modules, [*modules[1:], None]):
         norm = after if isinstance(after, (nn.BatchNorm1d, nn.BatchNorm2d)) else None
         match module:
             case nn.Conv2d():
                 layers.append(PlainConv(*_folded(module, norm), module.stride[0], module.padding[0]))
             case nn.Linear():
-                layers.append(PlainDense(*_folded(module, norm)))
+                weight, bias = _folded(module, norm)
+                layers.append(PlainDense(weight.repeat_interleave(places, 1) / places, bias))
+                places = 1
+            case MeanPoolModule():
+                places = module.places
             case SquareActivation():
                 layers.append(PlainSquare())
             case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.Flatten() | nn.Dropout():

@@ -1,7 +1,8 @@
-"""The networks Blindsight ships, one `NetworkSpec` each.
+"""The networks Blindsight ships, and those that they learn from, one `NetworkSpec` each.
 
-A network is a chain of linear layers and squares, because those are what a leveled homomorphic scheme
-evaluates. To add one, write its layers and its recipe here; a new data set also needs a loader in `data.py`.
+A network that ships is a chain of linear layers and squares, because those are what a leveled homomorphic scheme
+evaluates; a teacher is never encrypted, and has what it likes. To add one, write its layers and its recipe here; a new
+data set also needs a loader in `data.py`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,28 @@ class Dense:
 @dataclass(frozen=True)
 class Square:
     """The activation x^2."""
+
+
+@dataclass(frozen=True)
+class MeanPool:
+    """Each map's mean. It is linear: `fold` leaves it to the dense layer after it."""
+
+
+@dataclass(frozen=True)
+class Relu:
+    """The activation max(x, 0), of teachers alone."""
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest of each 2x2 window, of teachers alone."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What `layers` make of their input, added to it; of teachers alone."""
+
+    layers: tuple
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,15 @@ class Distillation:
     teacher: str  # a network here; it is trained first where it has not been
     share: float  # of the loss that is the teacher's
     temperature: float
+
+
+@dataclass(frozen=True)
+class Muon:
+    """Steps of kernels and matrices, all but the last layer's, made orthogonal (Jordan et al. 2024); the recipe's
+    learning rate is that of the rest."""
+
+    learning_rate: float
+    weight_decay: float
 
 
 @dataclass(frozen=True)
@@ -97,8 +129,11 @@ class Recipe:
     averaging: float = 0.0  # decay, by step, of the weights' moving average; 0: no averaging
     median_norm: bool = False  # batch norm's statistics are, in the end, medians over batches: a few images far out decide means
     bfloat16: bool = False  # products in bfloat16, several times faster where the processor has them
+    mixup: float = 0.0  # share of each batch that is blended with other images, at random weights (arXiv 1710.09412)
+    muon: Muon | None = None
     distillation: Distillation | None = None
     pruning: Pruning | None = None
+    measured: int = 1  # epochs between measurements, after each of which a checkpoint is left
 
 
 @dataclass(frozen=True)
@@ -230,28 +265,60 @@ LOLA_CIFAR10 = NetworkSpec(
     std=CIFAR10_STD,
 )
 
-CIFAR10_BEGUN = NetworkSpec(
-    name="cifar10-begun",
-    description="six 3x3 convolutions to 32, 64, 64, 192, 192 and 256 maps, every other one of stride 2, and dense 10, squares between",
+CIFAR10_TEACHER = NetworkSpec(
+    name="cifar10-teacher",
+    description="a residual network with ReLU, nine layers, which is never encrypted: what the others learn from",
+    dataset="cifar10",
+    layers=(
+        *(Conv(64, 3, 1, 1), Relu(), Conv(128, 3, 1, 1), Relu(), MaxPool()),
+        Residual((Conv(128, 3, 1, 1), Relu(), Conv(128, 3, 1, 1), Relu())),
+        *(Conv(256, 3, 1, 1), Relu(), MaxPool(), Conv(512, 3, 1, 1), Relu(), MaxPool()),
+        Residual((Conv(512, 3, 1, 1), Relu(), Conv(512, 3, 1, 1), Relu())),
+        *(MeanPool(), Dense(10)),
+    ),
+    recipe=Recipe(
+        epochs=60,
+        batch=512,
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        label_smoothing=0.1,
+        augmentation=CropFlip(shift=4, cutout=12),
+        muon=Muon(learning_rate=0.02, weight_decay=0.02),
+        averaging=0.998,
+        bfloat16=True,
+        measured=10,
+    ),
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+)
+
+CIFAR10_FAST = NetworkSpec(
+    name="cifar10-fast",
+    description="six 3x3 convolutions to 32, 64, 64, 256, 256 and 512 maps, every other one of stride 2, and dense 10, squares between",
     dataset="cifar10",
     layers=(
         *(Conv(32, 3, 1, 1), Square(), Conv(64, 3, 2, 1), Square()),
-        *(Conv(64, 3, 1, 1), Square(), Conv(192, 3, 2, 1), Square()),
-        *(Conv(192, 3, 1, 1), Square(), Conv(256, 3, 2, 1), Square()),
-        Dense(10),
+        *(Conv(64, 3, 1, 1), Square(), Conv(256, 3, 2, 1), Square()),
+        *(Conv(256, 3, 1, 1), Square(), Conv(512, 3, 2, 1), Square()),
+        *(MeanPool(), Dense(10)),
     ),
     recipe=Recipe(
-        epochs=45,
-        batch=256,
-        learning_rate=1e-3,
-        weight_decay=5e-2,
+        epochs=200,
+        batch=512,
+        learning_rate=2e-3,
+        weight_decay=1e-2,
         label_smoothing=0.0,
         augmentation=CropFlip(shift=4),
         square_start=NEAR_LINEAR,
         range_penalty=3e-3,
         range_sample=0.125,
-        averaging=0.998,
+        averaging=0.999,
+        median_norm=True,
         bfloat16=True,
+        mixup=0.5,
+        muon=Muon(learning_rate=0.02, weight_decay=0.02),
+        distillation=Distillation(teacher=CIFAR10_TEACHER.name, share=0.9, temperature=2.0),
+        measured=10,
     ),
     tail=1e-3,
     mean=CIFAR10_MEAN,
@@ -259,18 +326,14 @@ CIFAR10_BEGUN = NetworkSpec(
 )
 
 CIFAR10 = replace(
-    CIFAR10_BEGUN,
+    CIFAR10_FAST,
     name="cifar10",
-    recipe=replace(
-        CIFAR10_BEGUN.recipe,
-        begins=CIFAR10_BEGUN.name,
-        epochs=48,
-        label_smoothing=0.1,
-        augmentation=CropFlip(shift=4, cutout=12),
-        dropout=0.2,
-        averaging=0.999,
-        median_norm=True,
-        seed=2,
+    description="eight convolutions to 64, 64, 64, 256, 256, 256, 256 and 512 maps, the first of 5x5 and stride 2, and dense 10, squares between",
+    layers=(
+        *(Conv(64, 5, 2, 2), Square(), Conv(64, 3, 1, 1), Square(), Conv(64, 3, 1, 1), Square()),
+        *(Conv(256, 3, 2, 1), Square(), Conv(256, 3, 1, 1), Square(), Conv(256, 3, 1, 1), Square()),
+        *(Conv(256, 3, 1, 1), Square(), Conv(512, 3, 2, 1), Square()),
+        *(MeanPool(), Dense(10)),
     ),
 )
 
@@ -285,7 +348,8 @@ NETWORKS = {
         TUTORIAL_MNIST,
         CRYPTONETS_PRUNED_MNIST,
         LOLA_CIFAR10,
-        CIFAR10_BEGUN,
+        CIFAR10_TEACHER,
+        CIFAR10_FAST,
         CIFAR10,
     )
 }

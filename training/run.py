@@ -8,11 +8,13 @@ import time
 
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import AveragedModel
 
 from augment import augment
+from averaging import Averaged
 from data import DATASETS, normalise
+from mixup import mixed
 from model import build, settle, squares
+from optimise import Optimiser
 from plain import CHUNK
 from pruning import Pruner
 
@@ -28,7 +30,7 @@ def load(checkpoint):
 
 
 class Run:
-    """One training run. It leaves a checkpoint after every epoch, and continues from it when it starts again.
+    """One training run. It leaves a checkpoint after every epoch that is measured, and continues from it when it starts again.
 
     All randomness of an epoch comes from generators seeded by the recipe's seed and the epoch's number, so an
     interrupted run ends with the same weights as an uninterrupted one. `teacher`, where the recipe distils, is a
@@ -48,12 +50,10 @@ class Run:
         self.model.to(self.device, memory_format=torch.channels_last)
         for square in squares(self.model):
             square.penalise = recipe.range_sample if recipe.range_penalty else 0.0
-        self.averaged = self._average()
+        self.averaged = Averaged(self.model, recipe.averaging) if recipe.averaging else None
         self.pruner = Pruner(self.model, recipe.pruning) if recipe.pruning else None
         self.steps = len(training) // recipe.batch
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.optimiser = Optimiser(self.model, recipe)
         self.history = []
         if not fresh:
             self._resume()
@@ -62,30 +62,20 @@ class Run:
         """Takes the weights of `begun`, whose modules may have other names: a recipe may add modules without weights."""
         self.model.load_state_dict(dict(zip(self.model.state_dict(), begun.state_dict().values(), strict=True)))
 
-    def _average(self):
-        """The moving average of the weights, or nothing where the recipe has none."""
-        if not self.recipe.averaging:
-            return None
-
-        def average(averaged, current, count):
-            decay = min(self.recipe.averaging, (1 + count.item()) / (10 + count.item()))  # the start is soon forgotten
-            for old, new in zip(averaged, current):
-                old.lerp_(new, 1 - decay) if old.is_floating_point() else old.copy_(new)
-
-        return AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
-
     def result(self):
         """The network as it stands: the averaged one where there is an average, pruned for good."""
-        network = copy.deepcopy(self.averaged.module if self.averaged else self.model).eval()
+        network = copy.deepcopy(self.averaged.model if self.averaged else self.model).eval()
         if self.pruner:
             self.pruner.prune(network)
         return network
 
     def train(self):
-        """Trains to the end; returns the network and, for every epoch, what was measured."""
-        first, start = len(self.history), time.monotonic()
+        """Trains to the end; returns the network and what was measured of it, and when."""
+        first, start = self.history[-1]["epoch"] if self.history else 0, time.monotonic()
         for epoch in range(first, self.recipe.epochs):
             entry = {"epoch": epoch + 1, "training": self._epoch(epoch)}
+            if (epoch + 1) % self.recipe.measured and epoch + 1 < self.recipe.epochs:
+                continue
             entry["clean"] = self._measure(self.training[:SAMPLE])
             if self.held_out is not None:
                 entry["held_out"] = self._measure(self.held_out)
@@ -106,10 +96,10 @@ class Run:
     def _input(self, pixels):
         return normalise(self.spec, pixels).contiguous(memory_format=torch.channels_last)
 
-    def _learning_rate(self, step):
-        """The learning rate at a step counted over all epochs: linear warm-up over the first epoch, then a cosine."""
+    def _pace(self, step):
+        """The share of the learning rates at a step counted over all epochs: linear warm-up over the first, then a cosine."""
         warm_up = min(1, (step + 1) / self.steps)
-        return self.recipe.learning_rate * warm_up * (1 + math.cos(math.pi * step / (self.steps * self.recipe.epochs))) / 2
+        return warm_up * (1 + math.cos(math.pi * step / (self.steps * self.recipe.epochs))) / 2
 
     def _epoch(self, epoch):
         """One pass over the training images, in random order and augmented; returns the loss and accuracy met."""
@@ -122,24 +112,30 @@ class Run:
         loss_sum, correct = torch.zeros(2, device=self.device).unbind()
         self.model.train()
         for step, which in enumerate(order[: self.steps * recipe.batch].split(recipe.batch), epoch * self.steps):
-            self.optimiser.param_groups[0]["lr"] = self._learning_rate(step)
             batch = self.training[which]
-            loss, scores = self._loss(augment(normalise(self.spec, batch.pixels), recipe.augmentation, generator), batch)
-            self._step(loss)
+            images = augment(normalise(self.spec, batch.pixels), recipe.augmentation, generator)
+            images, targets = mixed(images, self._targets(batch.labels), recipe.mixup, generator)
+            loss, scores = self._loss(images, targets)
+            self._step(loss, step)
             loss_sum += loss.detach()
-            correct += (scores.argmax(1) == batch.labels).sum()
+            correct += (scores.argmax(1) == targets.argmax(1)).sum()
         return {"loss": loss_sum.item() / self.steps, "accuracy": correct.item() / (self.steps * recipe.batch)}
 
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16)
 
-    def _loss(self, images, batch):
+    def _targets(self, labels):
+        """The probabilities that `labels` stand for."""
+        one_hot = F.one_hot(labels, len(DATASETS[self.spec.dataset].classes)).float()
+        return one_hot.lerp(torch.full_like(one_hot, 1 / one_hot.shape[1]), self.recipe.label_smoothing)
+
+    def _loss(self, images, targets):
         """The recipe's loss on augmented `images`, and their scores."""
         recipe = self.recipe
         images = images.contiguous(memory_format=torch.channels_last)
         with self._autocast():
             scores = self.model(images).float()
-        loss = F.cross_entropy(scores, batch.labels, label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(scores, targets)
         if recipe.distillation:
             share, temperature = recipe.distillation.share, recipe.distillation.temperature
             with torch.no_grad(), self._autocast():
@@ -150,15 +146,15 @@ class Run:
             loss = loss + recipe.range_penalty * sum(square.take_excess() for square in squares(self.model))
         return loss, scores
 
-    def _step(self, loss):
+    def _step(self, loss, step):
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        self.optimiser.step(self._pace(step))
         if self.pruner:
             self.pruner.prune(self.model)
         if self.averaged:
-            self.averaged.update_parameters(self.model)
+            self.averaged.update(self.model)
 
     @torch.no_grad()
     def _measure(self, images):
@@ -201,4 +197,4 @@ class Run:
         self.history = state["history"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        print(f"{self.spec.name}: resumed after epoch {len(self.history)}", file=sys.stderr)
+        print(f"{self.spec.name}: resumed after epoch {self.history[-1]['epoch']}", file=sys.stderr)

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 def main():
     options = parse_options()
     torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True
     spec = chosen(options)
     try:
         training = DATASETS[spec.dataset].load(options.data, "train")
