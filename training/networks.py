@@ -121,7 +121,6 @@ class Recipe:
     label_smoothing: float
     augmentation: Distortion | CropFlip
     seed: int = 1
-    begins: str | None = None  # a network here, of the same layers, from whose weights this one starts; it is trained first where it has not been
     square_start: tuple[float, float] = (1.0, 0.0)  # deviation and mean, at first, of what is squared
     range_penalty: float = 0.0  # weight, in the loss, of values far out before a square
     range_sample: float = 1.0  # share of each batch that they are looked for in: the penalty takes as long as the network
@@ -145,9 +144,14 @@ class NetworkSpec:
     dataset: str
     layers: tuple
     recipe: Recipe
-    tail: float = 0.0  # share of values over the training images that encrypted runs need not be scaled for
+    tail: float = 0.0  # share of values that encrypted runs need not be scaled for; with one, a sample is measured
     mean: tuple[float, ...] = field(default=(0.0,))  # per channel; normalised = (pixel / 255 - mean) / std
     std: tuple[float, ...] = field(default=(1.0,))
+
+    @property
+    def is_teacher(self):
+        """Whether it has layers that are not evaluated encrypted, so that it is trained and never exported."""
+        return any(isinstance(layer, (MaxPool, Relu, Residual)) for layer in self.layers)
 
 
 NEAR_RELU = (0.447, 0.56)
@@ -277,7 +281,7 @@ CIFAR10_TEACHER = NetworkSpec(
         *(MeanPool(), Dense(10)),
     ),
     recipe=Recipe(
-        epochs=60,
+        epochs=30,
         batch=512,
         learning_rate=2e-3,
         weight_decay=1e-2,
@@ -303,7 +307,7 @@ CIFAR10_FAST = NetworkSpec(
         *(MeanPool(), Dense(10)),
     ),
     recipe=Recipe(
-        epochs=200,
+        epochs=170,
         batch=512,
         learning_rate=2e-3,
         weight_decay=1e-2,
@@ -335,6 +339,7 @@ CIFAR10 = replace(
         *(Conv(256, 3, 1, 1), Square(), Conv(512, 3, 2, 1), Square()),
         *(MeanPool(), Dense(10)),
     ),
+    recipe=replace(CIFAR10_FAST.recipe, epochs=150, range_penalty=1e-2),
 )
 
 NETWORKS = {

@@ -147,7 +147,7 @@ def ranges(layers, images):
     for chunk in images.split(CHUNK):
         for i, out in enumerate(run(layers, chunk)):
             largest[i] = max(largest[i], out.abs().max().item())
-            squares[i] += out.square().sum().item()
+            squares[i] += out.double().square().sum().item()  # a few outliers' squares are beyond float32
             count[i] += out.numel()
     return {
         name: {"max": round(m, 4), "rms": round((s / n) ** 0.5, 4)}

@@ -34,10 +34,10 @@ class Run:
 
     All randomness of an epoch comes from generators seeded by the recipe's seed and the epoch's number, so an
     interrupted run ends with the same weights as an uninterrupted one. `teacher`, where the recipe distils, is a
-    network whose scores are learned from; `begun`, where the recipe begins with another network, is that.
+    network whose scores are learned from.
     """
 
-    def __init__(self, spec, training, held_out, checkpoint, fresh=False, device="cpu", teacher=None, begun=None):
+    def __init__(self, spec, training, held_out, checkpoint, fresh=False, device="cpu", teacher=None):
         self.spec, self.checkpoint, self.device, self.teacher = spec, checkpoint, torch.device(device), teacher
         self.training, self.held_out = training.to(device), held_out and held_out.to(device)
         self.recipe = recipe = spec.recipe
@@ -45,8 +45,6 @@ class Run:
         torch.manual_seed(recipe.seed)
         dataset = DATASETS[spec.dataset]
         self.model = build(spec, dataset.shape, len(dataset.classes))
-        if begun:
-            self._begin(begun)
         self.model.to(self.device, memory_format=torch.channels_last)
         for square in squares(self.model):
             square.penalise = recipe.range_sample if recipe.range_penalty else 0.0
@@ -57,10 +55,6 @@ class Run:
         self.history = []
         if not fresh:
             self._resume()
-
-    def _begin(self, begun):
-        """Takes the weights of `begun`, whose modules may have other names: a recipe may add modules without weights."""
-        self.model.load_state_dict(dict(zip(self.model.state_dict(), begun.state_dict().values(), strict=True)))
 
     def result(self):
         """The network as it stands: the averaged one where there is an average, pruned for good."""

@@ -17,7 +17,7 @@ from data import DATASETS, HOLDOUT, DataError, normalise
 from export import export
 from model import fold
 from networks import NETWORKS
-from run import Run, load
+from run import SAMPLE, Run, load
 
 HERE = Path(__file__).parent
 
@@ -65,12 +65,13 @@ def parse_options():
 
 
 def start(spec, training, held_out, options):
-    """The run of `spec`, begun or resumed, after the runs of the networks that its recipe names."""
+    """The run of `spec`, begun or resumed, after that of its teacher."""
     checkpoint = options.checkpoints / f"{spec.name}{'.validate' if held_out else ''}.pt"
     fresh = options.fresh and spec.name == options.network
-    named = {"teacher": spec.recipe.distillation and spec.recipe.distillation.teacher, "begun": spec.recipe.begins}
-    trained = {role: start(NETWORKS[name], training, held_out, options).train()[0] for role, name in named.items() if name}
-    return Run(spec, training, held_out, checkpoint, fresh, options.device, **trained)
+    teacher = None
+    if spec.recipe.distillation:
+        teacher = start(NETWORKS[spec.recipe.distillation.teacher], training, held_out, options).train()[0]
+    return Run(spec, training, held_out, checkpoint, fresh, options.device, teacher)
 
 
 def validate(spec, training, options):
@@ -80,10 +81,14 @@ def validate(spec, training, options):
 
 
 def produce(spec, training, test, options):
-    """Trains on all training images, exports the model, prints its accuracy on the test images, plots the curves."""
+    """Trains on all training images, exports the model, prints its accuracy on the test images, plots the curves; of a
+    teacher, its checkpoint is all that stays."""
     run = start(spec, training, None, options)
     network, history = run.train()
-    images = normalise(spec, training.pixels)
+    if spec.is_teacher:
+        print(f"trained; --validate measures it -> {run.checkpoint}")
+        return
+    images = normalise(spec, training.pixels[: SAMPLE if spec.tail else None])
     layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images, spec.tail)
     path, ranges = options.out / f"{spec.name}.onnx", plain.ranges(layers, images)
     bound = plain.exceeded(plain.scores(layers, images).flatten()[None], spec.tail).item()
@@ -92,8 +97,6 @@ def produce(spec, training, test, options):
         print(f"{name}: largest {found['max']:.2f}, rms {found['rms']:.2f}")
     print(f"test accuracy: {100 * accuracy:.2f} % of {len(test)} images -> {path}")
     histories = {"final": history}
-    if spec.recipe.begins:
-        histories["begun with"] = load(options.checkpoints / f"{spec.recipe.begins}.pt")["history"]
     rehearsal = load(options.checkpoints / f"{spec.name}.validate.pt")
     if rehearsal and rehearsal["fingerprint"] == run.fingerprint:
         histories["rehearsal"] = rehearsal["history"]

@@ -23,10 +23,17 @@ from networks import (
     Dense,
     Distillation,
     Distortion,
+    MaxPool,
+    MeanPool,
+    Muon,
     NetworkSpec,
     Pruning,
+    Relu,
+    Residual,
     Square,
 )
+from mixup import mixed
+from optimise import Optimiser
 from run import Run, load
 from train import start
 
@@ -75,7 +82,7 @@ def test_folding_changes_no_score(spec):
         torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name, spec in NETWORKS.items() if not spec.is_teacher])
 def test_every_network_equals_its_export(name):
     spec = NETWORKS[name]
     dataset = DATASETS[spec.dataset]
@@ -146,6 +153,8 @@ EVERYTHING = dict(
     range_penalty=0.1,
     median_norm=True,
     bfloat16=True,
+    mixup=0.5,
+    muon=Muon(learning_rate=0.02, weight_decay=0.1),
     pruning=Pruning(first_epoch=0, last_epoch=2, taps=9, units=31, density=(0.3, 0.1, 0.5)),
 )
 """Recipe entries that have a state or draw random numbers."""
@@ -219,12 +228,11 @@ def test_all_that_a_student_learns_may_be_its_teachers(tmp_path):
     assert (found == images.labels).double().mean() > 0.9
 
 
-@pytest.mark.parametrize("role", ["teacher", "begun"])
-def test_a_network_that_a_recipe_names_is_trained_first(tmp_path, monkeypatch, role):
+def test_a_teacher_is_trained_first(tmp_path, monkeypatch):
     recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
     monkeypatch.setitem(NETWORKS, "first", dataclasses.replace(CRYPTONETS_MNIST, name="first", recipe=recipe))
-    named = {"teacher": {"distillation": Distillation("first", 0.5, 2.0)}, "begun": {"begins": "first"}}[role]
-    spec = dataclasses.replace(CRYPTONETS_MNIST, name="second", recipe=dataclasses.replace(recipe, **named))
+    recipe = dataclasses.replace(recipe, distillation=Distillation("first", 0.5, 2.0))
+    spec = dataclasses.replace(CRYPTONETS_MNIST, name="second", recipe=recipe)
     options = argparse.Namespace(checkpoints=tmp_path, fresh=True, network="second", device="cpu")
     second = start(spec, synthetic(100), None, options)
     assert len(load(tmp_path / "first.pt")["history"]) == 1
@@ -243,14 +251,55 @@ def test_an_outlier_does_not_move_the_statistics_of_a_settled_network():
     assert not any(module.training for module in model.modules())
 
 
-def test_a_network_begins_with_the_weights_of_another(tmp_path):
-    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, epochs=1, batch=50)
-    spec, images = dataclasses.replace(CRYPTONETS_MNIST, recipe=recipe), synthetic(100)
-    first, _ = Run(spec, images, None, tmp_path / "first.pt").train()
-    spec = dataclasses.replace(spec, recipe=dataclasses.replace(recipe, begins="first", dropout=0.2))
-    second = Run(spec, images, None, tmp_path / "second.pt", begun=first).result()
-    inputs = normalise(spec, images.pixels)
-    torch.testing.assert_close(second(inputs), first(inputs))
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_muon_steps_are_orthogonal_and_matrices_alone_take_them(weight_decay):
+    recipe = dataclasses.replace(CRYPTONETS_MNIST.recipe, muon=Muon(learning_rate=0.1, weight_decay=weight_decay))
+    torch.manual_seed(5)
+    model = build(CRYPTONETS_MNIST, (1, 28, 28), 10)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    optimiser = Optimiser(model, recipe)
+    model(torch.randn(20, 1, 28, 28)).square().mean().backward()
+    optimiser.step(0.5)
+    hidden = [module.weight for module in model if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))][:-1]
+    for name, weight in model.named_parameters():
+        assert not torch.equal(weight, before[name])
+        if any(weight is matrix for matrix in hidden):
+            step = (before[name] * (1 - 0.05 * weight_decay) - weight.detach()).flatten(1) / 0.05
+            rows, columns = step.shape
+            largest = torch.linalg.svdvals(step)[:5] / max(1, rows / columns) ** 0.5
+            assert largest.min() > 0.6 and largest.max() < 1.3, largest
+
+
+def test_blends_lie_between_images_and_so_do_their_targets():
+    generator = torch.Generator().manual_seed(4)
+    images, targets = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 2, 2), torch.eye(8)
+    blended, said = mixed(images, targets, 0.5, generator)
+    assert torch.equal(blended[4:], images[4:]) and torch.equal(said[4:], targets[4:])
+    assert not torch.equal(blended[:4], images[:4])
+    torch.testing.assert_close(said.sum(1), torch.ones(8))
+    torch.testing.assert_close(blended[:, 0, 0, 0], said @ torch.arange(8.0))
+
+
+def test_a_teacher_may_have_what_a_network_that_ships_has_not():
+    spec = dataclasses.replace(CRYPTONETS_MNIST, layers=(Conv(4, 3), Relu(), Residual((Conv(4, 3, 1, 1), Relu())), MaxPool(), Dense(10)))
+    assert spec.is_teacher and not CRYPTONETS_MNIST.is_teacher
+    model = build(spec, (1, 28, 28), 10).eval()
+    x = torch.randn(3, 1, 28, 28)
+    inside = torch.relu(model[1](model[0](x)))
+    branch = model[3].branch
+    inside = inside + torch.relu(branch[1](branch[0](inside)))
+    expected = model[-1](torch.nn.functional.max_pool2d(inside, 2).flatten(1))
+    torch.testing.assert_close(model(x), expected)
+
+
+def test_the_mean_of_a_map_goes_into_the_dense_layer():
+    spec = dataclasses.replace(TWO_CONVOLUTIONS, layers=(*TWO_CONVOLUTIONS.layers[:-1], MeanPool(), Dense(10)))
+    images = synthetic(100)
+    model = trained(spec, images).double()
+    inputs = normalise(spec, images.pixels).double()
+    assert model[-1].weight.shape == (10, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(plain.scores(fold(model), inputs), model(inputs), rtol=1e-9, atol=1e-9)
 
 
 def test_the_same_layers_give_the_same_file():

@@ -13,7 +13,7 @@ macro_rules! model {
 }
 
 /// Names and ONNX files of the shipped models.
-/// A static, since each place that names a constant may get a copy of it, of 17 MB.
+/// A static, since each place that names a constant may get a copy of it, of 33 MB.
 static MODELS: &[(&str, &[u8])] = &[
     model!("cryptonets-mnist"),
     model!("cryptonets-pruned-mnist"),
@@ -25,6 +25,8 @@ static MODELS: &[(&str, &[u8])] = &[
     model!("lenet-mnist"),
     #[cfg(feature = "large-models")]
     model!("lola-cifar10"),
+    #[cfg(feature = "large-models")]
+    model!("cifar10-fast"),
     #[cfg(feature = "large-models")]
     model!("cifar10"),
 ];

@@ -19,7 +19,7 @@ const MOST_KEY_BYTES: u64 = 16 << 30;
 /// Bytes of keys that a client makes for a plan from elsewhere, unless it is told to make more.
 pub const DEFAULT_AGREED_KEYS: u64 = 1 << 30;
 /// Bytes of keys that a server stores for a client, unless it is told to store more.
-pub const DEFAULT_KEY_QUOTA: u64 = 256 << 20;
+pub const DEFAULT_KEY_QUOTA: u64 = 512 << 20;
 /// No plan's request takes more bytes.
 const MOST_REQUEST_BYTES: u64 = 4 << 30;
 /// No plan's reply takes more bytes.
