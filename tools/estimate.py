@@ -43,7 +43,7 @@ import sys
 COMMIT = "12b7730000d43b48414d993e4a036120748c828c"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The rings of the shipped plans, (N, log2(QP)): `--blindsight` says which plan has which.
-SHIPPED = [(8192, 214), (4096, 88.2), (16384, 422), (16384, 266)]
+SHIPPED = [(8192, 214), (4096, 88.2), (16384, 422), (16384, 266), (32768, 634)]
 SHIPPED += [(16384, 414), (16384, 430), (16384, 314), (32768, 847), (32768, 586)]
 SIGMA = 3.19
 TERNARY = math.sqrt(2 / 3)
