@@ -272,7 +272,7 @@ class Figures:
         first, *others = sorted(origins.items(), key=lambda origin: -len(origin[1]))
         text = f"{said}{first[0][0]}, commit `{first[0][1]}`."
         for (machine, commit), which in others:
-            listed = ", ".join(f"`{name}`" for name in which)
+            listed = ", ".join(f"`{name.split('/')[-1]}`" for name in which)
             text += f" {listed}: {machine}, commit `{commit}`."
         return "\n" + wrap(text) + "\n"
 
