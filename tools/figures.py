@@ -463,8 +463,9 @@ def suite(figures):
     after = ["client_decrypt_decode", "client_postprocess"]
     cell = lambda f: f"{digits(f['processor'] * 1e3)} ({digits(f['seconds']['min'] * 1e3)})"
     body = [[f"`{name}`", *(cell(report["processes"][name]) for report in reports)] for name in processes]
-    for step in reports[0]["server_steps"]:
-        body.append([f"of it: {step}", *(digits(1e3 * report["server_steps"][step]) for report in reports)])
+    steps = [{step.lower(): seconds for step, seconds in report["server_steps"].items()} for report in reports]
+    for step in steps[0]:
+        body.append([f"of it: {step}", *(digits(1e3 * of_report[step]) for of_report in steps)])
     body += [[f"`{name}`", *(cell(report["processes"][name]) for report in reports)] for name in after]
     folders = {"public_keys": "evaluation keys", "ciphertexts_upload": "requests", "ciphertexts_download": "replies"}
     for folder, what in folders.items():
