@@ -96,12 +96,23 @@ fn run_all(steps: &[Step]) -> ExitCode {
 
 fn run(step: &Step) -> Result<(), String> {
     let (program, arguments) = step.split_first().ok_or("an empty step")?;
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_this_package)) {
+        command.env_remove(name);
+    }
+    let status = command
         .args(arguments)
         .current_dir(root())
         .status()
         .map_err(|error| format!("cannot be started: {error}"))?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+/// Whether a variable is what cargo tells a program that it runs of the program's package. The build script of
+/// `ring` asks to be run anew when these change: handed on, they had `ring` and all that uses it built twice,
+/// once for a chore and once for the next command without one.
+fn is_of_this_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| variable.starts_with(start))
 }
 
 /// The repository's root: the folder above this crate's.
@@ -149,6 +160,13 @@ mod tests {
             [step("python3", &["tools/figures.py", "--check"])]
         );
         assert_eq!(chore("figures --only one").expect("a chore").len(), 2);
+    }
+
+    /// Under `cargo test` there are such variables.
+    #[test]
+    fn a_step_knows_nothing_of_this_package() {
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        assert!(run(&step("sh", &["-c", "! env | grep -E '^CARGO_(PKG|MANIFEST)_'"])).is_ok());
     }
 
     #[test]

@@ -591,9 +591,9 @@ fn keys_that_servers_and_clients_refuse_by_default_are_said_beforehand() {
     };
     assert!(said(&plan).is_empty());
     let level = plan.public.input_level;
-    plan.public.keys.rotations.extend((1..600).map(|rotation| (rotation, level)));
+    plan.public.keys.rotations.extend((1..1300).map(|rotation| (rotation, level)));
     let [quota] = &said(&plan)[..] else { panic!("one of both is exceeded") };
-    assert!(quota.contains("256 MiB") && quota.contains("serve --quota"), "{quota}");
+    assert!(quota.contains("512 MiB") && quota.contains("serve --quota"), "{quota}");
     plan.public.keys.rotations.extend((1..3000).map(|rotation| (rotation, level)));
     let [_, agreed] = &said(&plan)[..] else { panic!("both are exceeded") };
     assert!(agreed.contains("1024 MiB") && agreed.contains("--max-key-bytes"), "{agreed}");
