@@ -108,9 +108,10 @@ fn run(step: &Step) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(status.to_string()) }
 }
 
-/// Whether a variable is what cargo tells a program that it runs of the program's package. The build script of
-/// `ring` asks to be run anew when these change: handed on, they had `ring` and all that uses it built twice,
-/// once for a chore and once for the next command without one.
+/// Whether a variable is what cargo tells a program that it runs of the program's package.
+///
+/// The build script of `ring` asks to be run anew when these change: handed on, they had `ring` and all that
+/// uses it built twice, once for a chore and once for the next command without one.
 fn is_of_this_package(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| variable.starts_with(start))
 }
