@@ -69,6 +69,8 @@ KEPT = {
 }
 BYTES = {"request": "upload_bytes", "reply": "download_bytes", "evaluation keys": "evaluation_key_bytes"}
 MEASURED_ON_REQUEST = ("clear", "same", "peers", "suite")
+# The runs of the benchmarking suite, in the order of its table.
+SUITE = ("suite/mnist", "suite/cifar10")
 
 
 # The runs.
@@ -118,6 +120,7 @@ def runs():
     suite = ["taskset", "-c", "1", "benches/fhe-suite/run"]
     yield "suite/mnist", [*suite, "--mnist", data_set(network), "--sizes", "0", "1", "2", "3", "--runs", "5"]
     yield "suite/cifar10", [*suite, "--cifar10", data_set("cifar10"), "--runs", "5"]
+    yield "suite/cifar10-large", [*suite, "--cifar10", data_set("cifar10"), "--sizes", "3", "--runs", "1"]
 
 
 def kept(command, document):
@@ -455,7 +458,7 @@ def peers(figures):
 
 
 def suite(figures):
-    reports = [report for run in ("suite/mnist", "suite/cifar10") for report in figures.get(run, "reports")]
+    reports = [report for run in SUITE for report in figures.get(run, "reports")]
     images = {"single": "1", "small": "100", "medium": "1,000", "large": "10,000"}
     names = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
     processes = ["client_key_generation", "server_preprocess_model", "client_preprocess_input"]
@@ -474,7 +477,7 @@ def suite(figures):
     body.append(["peak memory of the server", *(binary_size(memory(report)) for report in reports)])
     body.append(["right", *(f"{report['right']:,} of {report['count']:,}" for report in reports)])
     head = ["ms", *(f"{names[report['data_set']]}, {images[report['instance']]}" for report in reports)]
-    return rows(head, body) + figures.caption(["suite/mnist", "suite/cifar10"])
+    return rows(head, body) + figures.caption(list(SUITE))
 
 
 def literature(figures):

@@ -80,7 +80,7 @@ pub fn decrypt_decode(instance: &Instance, submission: &Submission) -> Outcome {
             return Err(Failure::new("more replies than there are images: compute them anew"));
         }
         let count = left.min(each);
-        match client.decrypt_images(reply, count) {
+        match client.decrypt_images(&reply[..], count) {
             Ok(read) => read.iter().try_for_each(|answer| write_answer(&mut answers, answer))?,
             Err(Garbage { .. } | WrappedAround { .. }) => {
                 (0..count).try_for_each(|_| writeln!(answers, "{REFUSED}"))?;

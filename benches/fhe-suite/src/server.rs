@@ -26,7 +26,7 @@ pub fn preprocess_model(submission: &Submission) -> Outcome {
 /// For keys and requests that are not of this plan.
 pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcome {
     if fs::metadata(instance.requests()).is_ok_and(|file| file.len() > LONG_WORK) {
-        memory::for_long_work();
+        memory::for_long_work(submission.request_bytes()?);
     }
     let mut steps = Steps::default();
     let server = steps.time("Preparing the model", || prepare(instance, submission))?;
@@ -35,9 +35,10 @@ pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcom
     let mut frames = Frames::new(open(&requests)?, server.request_bytes());
     let mut replies = create(&instance.replies())?;
     while let Some(request) = frames.next()? {
-        let request = steps.time("Reading requests", || server.read_request(&keys, request));
-        let request = request.during(|| requests.display().to_string())?;
-        let answer = steps.time("Computing", || server.compute(&keys, &request))?;
+        let parsed = steps.time("Reading requests", || server.read_request(&keys, &request));
+        let parsed = parsed.during(|| requests.display().to_string())?;
+        drop(request);
+        let answer = steps.time("Computing", || server.compute(&keys, parsed))?;
         replies.write_all(&server.write_reply(&answer))?;
     }
     replies.flush()?;

@@ -2,6 +2,7 @@
 
 use crate::instance::{Size, open};
 use crate::{During, Failure, Outcome};
+use blindsight_ckks::wire;
 use blindsight_network::Model;
 use blindsight_planner::Plan;
 use std::path::{Path, PathBuf};
@@ -56,5 +57,15 @@ impl Submission {
     pub fn plan(&self) -> Outcome<Plan> {
         let path = self.folder.join("model.plan");
         Plan::read(open(&path)?).during(|| format!("plan {}", path.display()))
+    }
+
+    /// How many bytes a request has, but for its frame.
+    ///
+    /// # Errors
+    /// Where the plan cannot be read.
+    pub fn request_bytes(&self) -> Outcome<u64> {
+        let public = self.plan()?.public;
+        let parameters = public.validated_parameters()?;
+        Ok(wire::ciphertexts_bytes(&parameters, public.input_level, public.input.ciphertexts()) as u64)
     }
 }

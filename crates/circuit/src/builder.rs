@@ -5,6 +5,7 @@ use crate::plain::{Numbers, PlainSpec, Role};
 use crate::scalar::{ProductStage, ScalarRows, SumStage};
 use crate::{Circuit, Error};
 use blindsight_ckks::{Encoding, GiantOrder, Level, Parameters, Rescale, Scale};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Builder {
     circuit: Circuit,
     /// The nodes of the last stage of a chain that is not reduced yet.
     stage: Option<Range<usize>>,
+    /// The places of the inputs that there are.
+    inputs: BTreeSet<usize>,
 }
 
 /// Where the nodes of a layer begin.
@@ -28,7 +31,8 @@ impl Builder {
     /// An empty circuit over these parameters.
     pub fn new(parameters: Parameters) -> Self {
         let (nodes, plains, layers, outputs) = Default::default();
-        Self { circuit: Circuit { parameters, nodes, plains, layers, outputs }, stage: None }
+        let circuit = Circuit { parameters, nodes, plains, layers, outputs };
+        Self { circuit, stage: None, inputs: BTreeSet::new() }
     }
 
     /// The finished circuit, which has `outputs`.
@@ -41,6 +45,9 @@ impl Builder {
             {
                 return Err(Error::Coefficient { index, degree });
             }
+        }
+        if let Some((index, _)) = (0..).zip(&self.inputs).find(|(index, input)| index != *input) {
+            return Err(Error::InputPlace { index });
         }
         if outputs.is_empty() {
             return Err(Error::Empty { operation: "circuit" });
@@ -75,7 +82,8 @@ impl Builder {
         Ok(Scale(target.0 * self.circuit.parameters.modulus(node.level) / node.scale.0))
     }
 
-    /// Builds the nodes of one layer; the label is for whoever reads the circuit.
+    /// Builds the nodes of one layer, or more of them for a label that there is; the label is for whoever
+    /// reads the circuit.
     pub fn layer<T, E: From<Error>>(
         &mut self,
         label: Label,
@@ -97,15 +105,28 @@ impl Builder {
         LayerStart(self.circuit.nodes.len())
     }
 
-    /// Labels all nodes since `start` as one layer.
+    /// Labels all nodes since `start` as one layer, or as one more piece of the layer of this label.
     pub fn end_layer(&mut self, label: Label, LayerStart(start): LayerStart) {
-        self.circuit.layers.push(Span { label, nodes: start..self.circuit.nodes.len() });
+        let piece = start..self.circuit.nodes.len();
+        match self.circuit.layers.iter_mut().find(|span| span.label == label) {
+            Some(span) => span.pieces.push(piece),
+            None => self.circuit.layers.push(Span { label, pieces: vec![piece] }),
+        }
     }
 
-    /// An encrypted input.
+    /// The next encrypted input.
     pub fn input(&mut self, level: Level, scale: Scale) -> Result<Value, Error> {
+        self.input_at(self.inputs.len(), level, scale)
+    }
+
+    /// The encrypted input at this place among all: for inputs that come into the circuit in another order,
+    /// as they are needed. Each place up to the last has to be filled once.
+    pub fn input_at(&mut self, index: usize, level: Level, scale: Scale) -> Result<Value, Error> {
         self.circuit.parameters.check_level(level)?;
-        self.push(Operation::Input, level, scale)
+        if !self.inputs.insert(index) {
+            return Err(Error::InputPlace { index });
+        }
+        self.push(Operation::Input(index), level, scale)
     }
 
     /// A plaintext.

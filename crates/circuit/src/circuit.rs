@@ -32,8 +32,9 @@ pub struct Term {
 /// What a node computes. Rotations are to the left: slot `j` of the result is slot `j + steps`, cyclically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// An encrypted input of the circuit.
-    Input,
+    /// An encrypted input of the circuit, by its place among all of them. Its node may stand anywhere before
+    /// its first use.
+    Input(usize),
     /// The sum of products of a value and a plaintext, reduced once and rescaled once.
     Dot {
         /// The products.
@@ -122,7 +123,7 @@ impl Operation {
     /// The operation's name, for messages.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Input => "input",
+            Self::Input(_) => "input",
             Self::Dot { .. } => "dot product",
             Self::Add(..) => "addition",
             Self::Sub(..) => "subtraction",
@@ -156,11 +157,11 @@ impl Operation {
     /// The values that it reads, one that is read twice listed twice.
     pub fn operands(&self) -> Vec<Value> {
         match self {
-            Self::Input => vec![],
+            Self::Input(_) => vec![],
             Self::Dot { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
-            // Its first row reads all that the stage does, so that this is there when a chain begins.
-            Self::Sum { stage, row: 0 } => stage.inputs.clone(),
-            Self::Sum { stage, row } => stage.terms(*row).map(|(v, _)| v).collect(),
+            // Its first row and its last read all that the stage does: this is there as long as it computes.
+            Self::Sum { stage, row } if *row == 0 || row + 1 == stage.rows.count() => stage.inputs.clone(),
+            Self::Sum { .. } => vec![],
             Self::Product { stage, .. } => stage.inputs.clone(),
             Self::Add(a, b) | Self::Sub(a, b) | Self::Multiply { a, b, .. } => vec![*a, *b],
             Self::AddPlain(v, _)
@@ -232,8 +233,21 @@ pub struct LabelInput {
 pub struct Span {
     /// What the layer is.
     pub label: Label,
-    /// Its nodes.
-    pub nodes: Range<usize>,
+    /// Its nodes, piece by piece in their order: between two pieces lie nodes of other layers.
+    pub pieces: Vec<Range<usize>>,
+}
+
+impl Span {
+    /// Its nodes, by their positions in the circuit.
+    pub fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.pieces.iter().cloned().flatten()
+    }
+
+    /// Whether a node is one of them.
+    pub fn contains(&self, node: usize) -> bool {
+        let before = self.pieces.partition_point(|piece| piece.start <= node);
+        before > 0 && self.pieces[before - 1].contains(&node)
+    }
 }
 
 /// A circuit, checked while it was built: see [`Builder`](crate::Builder).
@@ -293,8 +307,15 @@ impl Circuit {
     }
 
     /// The encrypted inputs, in order.
-    pub fn inputs(&self) -> impl Iterator<Item = Value> + '_ {
-        (0..self.nodes.len()).map(Value).filter(|v| self.node(*v).operation == Operation::Input)
+    pub fn inputs(&self) -> Vec<Value> {
+        let index = |v: &Value| match self.node(*v).operation {
+            Operation::Input(index) => Some(index),
+            _ => None,
+        };
+        let mut inputs: Vec<Value> =
+            (0..self.nodes.len()).map(Value).filter(|v| index(v).is_some()).collect();
+        inputs.sort_unstable_by_key(index);
+        inputs
     }
 
     /// The evaluation keys that the circuit needs, each with the highest level it is needed at.

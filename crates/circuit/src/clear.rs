@@ -37,7 +37,7 @@ pub(crate) struct Clear<'a> {
 
 impl<'a> Clear<'a> {
     pub fn new(circuit: &'a Circuit, inputs: &'a [Vec<f64>]) -> Result<Self, Error> {
-        let (expected, slots) = (circuit.inputs().count(), circuit.slots());
+        let (expected, slots) = (circuit.inputs().len(), circuit.slots());
         if inputs.len() != expected {
             return Err(Error::Inputs { expected, actual: inputs.len() });
         }
@@ -106,7 +106,7 @@ impl<'a> Clear<'a> {
     ) -> Result<Vec<f64>, Error> {
         let slots = self.slots;
         Ok(match operation {
-            Operation::Input => unreachable!("inputs are given, not computed"),
+            Operation::Input(_) => unreachable!("inputs are given, not computed"),
             Operation::Dot { terms, .. } => {
                 let mut sum = vec![0.0; slots];
                 for (value, factor) in terms {

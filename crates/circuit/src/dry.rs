@@ -55,14 +55,13 @@ pub fn dry_run(circuit: &Circuit) -> DryRun {
 }
 
 fn layer_run(circuit: &Circuit, span: &crate::Span, counts: &[Counts]) -> LayerRun {
-    let nodes = &circuit.nodes[span.nodes.clone()];
-    let operands = nodes.iter().flat_map(|n| n.operation.operands());
-    let from_outside = operands.filter(|v| v.index() < span.nodes.start).map(|v| circuit.node(v).level);
-    let level_out = nodes.last().map_or(Level(0), |n| n.level);
+    let operands = span.nodes().flat_map(|node| circuit.nodes[node].operation.operands());
+    let from_outside = operands.filter(|v| !span.contains(v.index())).map(|v| circuit.node(v).level);
+    let level_out = span.nodes().last().map_or(Level(0), |node| circuit.nodes[node].level);
     LayerRun {
         label: span.label.clone(),
         level_in: from_outside.min().unwrap_or(level_out),
         level_out,
-        counts: counts[span.nodes.clone()].iter().copied().sum(),
+        counts: span.nodes().map(|node| counts[node]).sum(),
     }
 }

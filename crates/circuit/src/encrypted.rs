@@ -96,12 +96,15 @@ impl<S: Scheme> Program<S> {
     /// # Errors
     /// Where the inputs are not of the number, levels and scales that the circuit takes, and where a key is
     /// missing.
-    pub fn run<B: Backend<Scheme = S>>(
+    pub fn run<B: Backend<Scheme = S>, I: Inputs<S::Ciphertext> + ?Sized>(
         &self,
         backend: &B,
-        inputs: &[S::Ciphertext],
+        inputs: &I,
     ) -> Result<Run<S::Ciphertext, S::Unrelinearised>, Error> {
-        self.check_inputs(inputs)?;
+        let expected = self.circuit.inputs().len();
+        if inputs.count() != expected {
+            return Err(Error::Inputs { expected, actual: inputs.count() });
+        }
         let plaintexts = self.plaintexts.of_run();
         let (counts, encoding) = (Counts::default(), Duration::ZERO);
         let mut encrypted = Encrypted { program: self, plaintexts, backend, inputs, counts, encoding };
@@ -116,28 +119,32 @@ impl<S: Scheme> Program<S> {
         }
         Ok(run)
     }
+}
 
-    fn check_inputs(&self, inputs: &[S::Ciphertext]) -> Result<(), Error> {
-        let expected: Vec<&Node> = self.circuit.inputs().map(|v| self.circuit.node(v)).collect();
-        if inputs.len() != expected.len() {
-            return Err(Error::Inputs { expected: expected.len(), actual: inputs.len() });
-        }
-        for (index, (input, node)) in inputs.iter().zip(expected).enumerate() {
-            let (level, scale) = S::level_and_scale(input);
-            if level != node.level || !scale.agrees(node.scale) {
-                let (expected_level, expected_scale) = (node.level, node.scale);
-                return Err(Error::InputType { index, level, scale, expected_level, expected_scale });
-            }
-        }
-        Ok(())
+/// The ciphertexts that a run takes: a slice of them, or whatever makes each when the circuit comes to it.
+pub trait Inputs<C: Clone> {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// One of them; it is asked for once.
+    fn get(&self, index: usize) -> Cow<'_, C>;
+}
+
+impl<C: Clone, T: AsRef<[C]> + ?Sized> Inputs<C> for T {
+    fn count(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn get(&self, index: usize) -> Cow<'_, C> {
+        Cow::Borrowed(&self.as_ref()[index])
     }
 }
 
-struct Encrypted<'a, B: Backend> {
+struct Encrypted<'a, B: Backend, I: ?Sized> {
     program: &'a Program<B::Scheme>,
     plaintexts: OfRun<'a, B::Scheme>,
     backend: &'a B,
-    inputs: &'a [CiphertextOf<B>],
+    inputs: &'a I,
     counts: Counts,
     encoding: Duration,
 }
@@ -171,11 +178,17 @@ impl<'a, C: Clone, U> Held<'a, C, U> {
     }
 }
 
-impl<'a, B: Backend> Executor for Encrypted<'a, B> {
+impl<'a, B: Backend, I: Inputs<CiphertextOf<B>> + ?Sized> Executor for Encrypted<'a, B, I> {
     type Value = HeldBy<'a, B>;
 
-    fn input(&mut self, index: usize, _node: &Node) -> Result<Self::Value, Error> {
-        Ok(Held::Ciphertext(Cow::Borrowed(&self.inputs[index])))
+    fn input(&mut self, index: usize, node: &Node) -> Result<Self::Value, Error> {
+        let input = self.inputs.get(index);
+        let (level, scale) = <B::Scheme as Scheme>::level_and_scale(&input);
+        if level != node.level || !scale.agrees(node.scale) {
+            let (expected_level, expected_scale) = (node.level, node.scale);
+            return Err(Error::InputType { index, level, scale, expected_level, expected_scale });
+        }
+        Ok(Held::Ciphertext(input))
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
@@ -198,7 +211,7 @@ impl<'a, B: Backend> Executor for Encrypted<'a, B> {
     }
 }
 
-impl<'a, B: Backend> Encrypted<'a, B> {
+impl<'a, B: Backend, I: ?Sized> Encrypted<'a, B, I> {
     fn compute(
         &mut self,
         operation: &Operation,
@@ -211,7 +224,7 @@ impl<'a, B: Backend> Encrypted<'a, B> {
         let get = |v: Value| values.get(v).ciphertext();
         let (plaintexts, backend) = (&self.plaintexts, self.backend);
         let computed = match operation {
-            Operation::Input => unreachable!("inputs are given, not computed"),
+            Operation::Input(_) => unreachable!("inputs are given, not computed"),
             Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => {
                 unreachable!("a chain is computed as a whole")
             }
@@ -260,7 +273,7 @@ impl<'a, B: Backend> Encrypted<'a, B> {
 fn performed(operation: &Operation) -> Counts {
     let mut counts = Counts::default();
     match operation {
-        Operation::Input | Operation::DropLevel(..) => {}
+        Operation::Input(_) | Operation::DropLevel(..) => {}
         Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => {}
         Operation::Reduce { .. } | Operation::Divide { .. } => {}
         Operation::Dot { terms, rescale } => {

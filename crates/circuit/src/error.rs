@@ -43,6 +43,12 @@ pub enum Error {
         /// Slots of a ciphertext.
         slots: usize,
     },
+    /// Inputs of which two take one place, or none a place before the last.
+    #[error("input {index} is not there exactly once: expected one for each place up to the last")]
+    InputPlace {
+        /// The place.
+        index: usize,
+    },
     /// An operation on nothing.
     #[error("{operation} has no operand: expected at least one")]
     Empty {

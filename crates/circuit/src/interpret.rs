@@ -64,7 +64,6 @@ where
     E::Value: Clone,
 {
     let mut live = Live { values: Vec::with_capacity(circuit.nodes.len()), uses: circuit.uses() };
-    let mut inputs = 0..;
     let mut ready = 0;
     for (index, node) in circuit.nodes.iter().enumerate() {
         if index < ready {
@@ -82,7 +81,7 @@ where
             continue;
         }
         let value = match node.operation {
-            Operation::Input => executor.input(inputs.next().expect("endless"), node)?,
+            Operation::Input(index) => executor.input(index, node)?,
             _ => executor.evaluate(node, &mut live)?,
         };
         executor.observe(Value(index), node, &value)?;

@@ -23,7 +23,7 @@ fn relinearises(circuit: &Circuit, operation: &Operation) -> bool {
     match operation {
         Operation::Multiply { .. } => true,
         Operation::Reduce { value, .. } => circuit.parts(*value) > 2,
-        Operation::Input
+        Operation::Input(_)
         | Operation::Dot { .. }
         | Operation::Transform { .. }
         | Operation::RotateAndSum { .. } => false,
@@ -44,7 +44,7 @@ fn rotations(operation: &Operation) -> Vec<usize> {
             let steps: BTreeSet<usize> = giant_steps.iter().map(|g| g.rotation).collect();
             baby_steps.chain(order.rotations(&steps.into_iter().collect::<Vec<_>>())).collect()
         }
-        Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => vec![],
+        Operation::Input(_) | Operation::Dot { .. } | Operation::Multiply { .. } => vec![],
         Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => vec![],
         Operation::Rescale(_) | Operation::DropLevel(..) => vec![],
         Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => vec![],

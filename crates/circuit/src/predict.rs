@@ -39,8 +39,10 @@ impl Prediction {
 
 /// How many runs are averaged over: fewer for large circuits, which take their time.
 fn runs(circuit: &Circuit) -> u64 {
-    let least = if circuit.nodes().len() > MOST_NODES_TO_REPEAT { 1 } else { 4 };
-    (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(least, 8) as u64
+    if circuit.nodes().len() > MOST_NODES_TO_REPEAT {
+        return 1;
+    }
+    (MOST_PLAINTEXTS / circuit.plains().len().max(1)).clamp(4, 8) as u64
 }
 
 /// How many plaintexts are made in all runs, about.
@@ -403,7 +405,7 @@ impl Noisy<'_> {
             Operation::RotateAndSum { .. } | Operation::Sum { .. } | Operation::Product { .. } => {
                 unreachable!("its errors are made while it is computed")
             }
-            Operation::Input => unreachable!("a fresh error is the input's"),
+            Operation::Input(_) => unreachable!("a fresh error is the input's"),
             // Exact, whatever errors the operands have: an unreduced square is no more than its words.
             Operation::Dot { rescale: Rescale::No, .. } | Operation::Square(_) => {}
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => {}
@@ -467,7 +469,7 @@ fn read_in_part(circuit: &Circuit) -> Vec<Option<BTreeSet<usize>>> {
             Operation::Add(..) | Operation::Sub(..) | Operation::AddPlain(..) => read[index].clone(),
             Operation::Rescale(..) | Operation::DropLevel(..) => read[index].clone(),
             Operation::Divide { .. } => read[index].clone(),
-            Operation::Input | Operation::Dot { .. } | Operation::Multiply { .. } => None,
+            Operation::Input(_) | Operation::Dot { .. } | Operation::Multiply { .. } => None,
             Operation::Rotate(..) | Operation::Transform { .. } | Operation::RotateAndSum { .. } => None,
             Operation::Sum { .. } | Operation::Square(_) | Operation::Product { .. } => None,
             Operation::Reduce { .. } => None,

@@ -60,7 +60,9 @@ impl Circuit {
     /// Whether every operation acts on each slot by itself, and slots are what is read.
     pub fn is_slotwise(&self) -> bool {
         let slotwise = |n: &Node| match n.operation {
-            Operation::Input | Operation::Multiply { .. } | Operation::Add(..) | Operation::Sub(..) => true,
+            Operation::Input(_) | Operation::Multiply { .. } | Operation::Add(..) | Operation::Sub(..) => {
+                true
+            }
             Operation::Sum { .. } | Operation::Square(_) => true,
             Operation::Reduce { .. } | Operation::Divide { .. } => true,
             Operation::Rescale(_) | Operation::DropLevel(..) => true,

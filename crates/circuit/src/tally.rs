@@ -25,7 +25,7 @@ pub(crate) fn of_node(circuit: &Circuit, node: &Node) -> Counts {
     let Some(operand) = node.operation.operands().first().copied() else { return Counts::default() };
     let tally = Tally::new(circuit.parameters(), circuit.node(operand).level);
     match &node.operation {
-        Operation::Input | Operation::Sum { .. } | Operation::Product { .. } => Counts::default(),
+        Operation::Input(_) | Operation::Sum { .. } | Operation::Product { .. } => Counts::default(),
         Operation::Square(_) => tally.square(),
         Operation::Reduce { rescales, .. } => tally.reduce(circuit.parts(operand) > 2, *rescales),
         Operation::Divide { rescales, .. } => tally.divide_parts(*rescales),
@@ -192,8 +192,13 @@ impl<'a> Tally<'a> {
     pub fn sum(&self, row: &ScalarRow, parts: u64) -> Counts {
         let products = row.terms.len() as u64;
         let additions = products.saturating_sub(1) + u64::from(products > 0 && row.constant != 0.0);
+        Counts { additions, ..self.scalar_products(products, parts) }
+    }
+
+    /// So many products with scalars, of values of so many parts.
+    pub fn scalar_products(&self, products: u64, parts: u64) -> Counts {
         let work = Work { scalar_products: products * parts * self.limbs, ..Work::default() };
-        Counts { plaintext_multiplications: products, additions, work, ..Counts::default() }
+        Counts { plaintext_multiplications: products, work, ..Counts::default() }
     }
 
     /// A row of products of a chain: of three parts the third is computed twice.

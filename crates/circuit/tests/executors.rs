@@ -471,6 +471,27 @@ fn equal_plaintexts_are_kept_once() {
     assert_eq!([bytes([1, 2, 3]), bytes([1, 2, 1]), bytes([1, 1, 1])], [3 * each, 2 * each, each]);
 }
 
+/// Inputs come into a circuit in any order, and keep their places.
+#[test]
+fn inputs_have_places() {
+    let (level, scale) = (Level(1), Scale::bits(20.0));
+    let parameters = || literal().validate_insecure().unwrap();
+    let mut b = Builder::new(parameters());
+    let right = b.input_at(1, level, scale).unwrap();
+    let left = b.input_at(0, level, scale).unwrap();
+    assert!(matches!(b.input_at(1, level, scale), Err(Error::InputPlace { index: 1 })));
+    let difference = b.sub(left, right).unwrap();
+    let circuit = b.finish(vec![Output { value: difference, reading: Reading::Slots }]).unwrap();
+    assert_eq!(circuit.inputs(), [left, right]);
+    let inputs = [numbers(1), numbers(2)];
+    let expected: Vec<f64> = inputs[0].iter().zip(&inputs[1]).map(|(a, b)| a - b).collect();
+    assert_eq!(clear::run(&circuit, &inputs).unwrap(), [expected]);
+    let mut b = Builder::new(parameters());
+    let second = b.input_at(1, level, scale).unwrap();
+    let gap = b.finish(vec![Output { value: second, reading: Reading::Slots }]);
+    assert!(matches!(gap, Err(Error::InputPlace { index: 0 })));
+}
+
 #[test]
 fn inputs_of_the_wrong_number_level_or_scale_are_refused() {
     let circuit = random_circuit(&[Step::AddPlain]);

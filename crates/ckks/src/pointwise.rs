@@ -372,6 +372,9 @@ impl Evaluator<'_> {
         for _ in 0..left {
             value = self.rescale(value)?;
         }
+        // A batch keeps thousands.
+        value.c0.settle();
+        value.c1.settle();
         Ok(value)
     }
 }

@@ -283,7 +283,7 @@ fn verify_checksum(head: &[u8], rest: &[u8], length: usize) -> Result<(), WireEr
 /// let expected = Expected { kind: Kind::Reply, plan: None, key: None, length: Length::Exactly(3) };
 /// let (mut frames, mut payloads) = (Frames::new(&file[..], 3), vec![]);
 /// while let Some(frame) = frames.next()? {
-///     payloads.push(open_in_place(frame, &expected)?.1.to_vec());
+///     payloads.push(open_in_place(&frame, &expected)?.1.to_vec());
 /// }
 /// assert_eq!(payloads, [b"one", b"two"]);
 /// # Ok::<(), blindsight_ckks::wire::WireError>(())
@@ -293,22 +293,21 @@ pub struct Frames<R> {
     source: R,
     bytes: usize,
     count: usize,
-    frame: Vec<u8>,
 }
 
 impl<R: BufRead> Frames<R> {
     /// The frames in `source`, each with so many bytes of payload.
     pub fn new(source: R, payload: usize) -> Self {
-        Self { source, bytes: payload + FRAME_BYTES, count: 0, frame: vec![] }
+        Self { source, bytes: payload + FRAME_BYTES, count: 0 }
     }
 
     /// The next frame, for [`open_in_place`]; none at the end of the file, where it held one at least. The
-    /// last one may be cut off. No more than one is in memory.
+    /// last one may be cut off.
     ///
     /// # Errors
     /// Where the file goes on with something else than a frame, and where it cannot be read.
-    #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
-    pub fn next(&mut self) -> Result<Option<&[u8]>, WireError> {
+    #[expect(clippy::should_implement_trait, reason = "an error may be followed by another frame")]
+    pub fn next(&mut self) -> Result<Option<Vec<u8>>, WireError> {
         if self.count > 0 {
             let next = self.source.fill_buf()?;
             let looked_at = next.len().min(MAGIC.len());
@@ -320,9 +319,9 @@ impl<R: BufRead> Frames<R> {
             }
         }
         self.count += 1;
-        self.frame.clear();
-        self.source.by_ref().take(self.bytes as u64).read_to_end(&mut self.frame)?;
-        Ok(Some(&self.frame))
+        let mut frame = vec![];
+        self.source.by_ref().take(self.bytes as u64).read_to_end(&mut frame)?;
+        Ok(Some(frame))
     }
 }
 

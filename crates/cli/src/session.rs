@@ -97,7 +97,7 @@ impl Session {
         let parsed = parsed?;
         let before = machine::processor_ms();
         let (answered, computing) = timed(|| -> Result<_, blindsight_server::Error> {
-            let answer = self.server.compute(&self.keys, &parsed)?;
+            let answer = self.server.compute(&self.keys, parsed)?;
             Ok((self.server.write_reply(&answer), answer.encoding()))
         });
         let (reply, encoding) = answered?;
@@ -126,7 +126,8 @@ impl Session {
     pub fn latencies(&self, inputs: &[Vec<f64>], runs: u32) -> Outcome<Vec<f64>> {
         let request = self.server.read_request(&self.keys, &self.client.encrypt_inputs(inputs)?[..])?;
         let infer = |_| {
-            let (computed, ms) = timed(|| self.server.compute(&self.keys, &request));
+            let request = request.clone();
+            let (computed, ms) = timed(|| self.server.compute(&self.keys, request));
             Ok(computed.map(|_| ms)?)
         };
         Ok((0..=runs).map(infer).collect::<Outcome<Vec<_>>>()?.split_off(1))

@@ -99,7 +99,7 @@ impl Library {
         let start = Instant::now();
         let request = self.prepared.read_request(keys, &body[..]).expect("a sound request");
         let expanded = Instant::now();
-        let answer = self.prepared.compute(keys, &request).expect("an answer");
+        let answer = self.prepared.compute(keys, request).expect("an answer");
         self.prepared.write_reply(&answer);
         [expanded - start, expanded.elapsed()].map(|time| time.as_secs_f64() * 1e3)
     }

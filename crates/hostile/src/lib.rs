@@ -155,7 +155,7 @@ pub fn evaluation_keys(input: &[u8]) {
     if let Ok(keys) = exchange.server.read_keys(&edited(&exchange.key_frame, input)[..])
         && let Ok(request) = exchange.server.read_request(&keys, &exchange.request[..])
     {
-        exchange.server.compute(&keys, &request).expect("what was read can be computed with");
+        exchange.server.compute(&keys, request).expect("what was read can be computed with");
     }
     let _ = exchange.server.read_keys(input);
 }
@@ -235,7 +235,7 @@ pub fn reply(input: &[u8]) {
 pub fn request(input: &[u8]) {
     let exchange = exchange(input);
     if let Ok(request) = exchange.server.read_request(&exchange.keys, &edited(&exchange.request, input)[..]) {
-        exchange.server.compute(&exchange.keys, &request).expect("what was read can be computed on");
+        exchange.server.compute(&exchange.keys, request).expect("what was read can be computed on");
     }
     let _ = exchange.server.read_request(&exchange.keys, input);
 }

@@ -148,6 +148,13 @@ impl Linear {
         }
     }
 
+    /// How many weights of its matrix are not zero: products of a run.
+    pub fn products(&self) -> usize {
+        let mut products = 0;
+        (0..self.rows()).for_each(|row| self.for_each_weight(row, |_, _| products += 1));
+        products
+    }
+
     /// Whether both have weights that are not zero in the same places, whatever these are.
     pub fn has_pattern_of(&self, other: &Self) -> bool {
         let alike = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (*a == 0.0) == (*b == 0.0));

@@ -28,8 +28,12 @@ pub fn error_ratio(model: &Model, plan: &Plan, inputs: &[Vec<f64>]) -> Result<Op
 pub(crate) fn runs(assembly: &Assembly, image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
     /// Slots of a batch do not meet: a few, which all hold the same image, speak for all.
     const SLOTS: usize = 16;
+    /// In a large circuit fewer: as many as leave what a tile reads in a cache.
+    const FEW_SLOTS: usize = 8;
+    const LARGE: usize = 10_000;
+    let slots = if assembly.circuit.nodes().len() > LARGE { FEW_SLOTS } else { SLOTS };
     let inputs = match assembly.input {
-        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; SLOTS]).collect(),
+        InputLayout::Batch(_) => image.iter().map(|pixel| vec![*pixel; slots]).collect(),
         _ => assembly.input.write(image)?,
     };
     Ok(of_all_outputs(&predict(&assembly.circuit, &inputs)?))

@@ -142,7 +142,7 @@ fn all_candidates(degree: usize, levels: usize, security: Security) -> Result<Ve
             .collect();
     let mut refused = None;
     for bits in nominal_bits(degree) {
-        match candidates_near(degree, levels, *bits, security) {
+        match candidates_of(degree, levels, *bits, security) {
             Ok(more) => found.extend(more),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -162,10 +162,14 @@ fn all_candidates(degree: usize, levels: usize, security: Security) -> Result<Ve
 /// # Errors
 /// As [`candidates`].
 pub fn candidates_at(degree: usize, levels: usize, bits: u32) -> Result<Vec<Parameters>, Error> {
-    candidates_near(degree, levels, bits, Security::Bits128)
+    candidates_of(degree, levels, bits, Security::Bits128)
 }
 
-fn candidates_near(
+/// The same for so much security.
+///
+/// # Errors
+/// As [`candidates`].
+pub(crate) fn candidates_of(
     degree: usize,
     levels: usize,
     bits: u32,

@@ -96,8 +96,10 @@ fn plan_keyless(model: &Model, expected: &Expected, options: &Options) -> Result
 /// The best plan with evaluation keys, or a named one.
 fn plan_with_keys(model: &Model, expected: &Expected, options: &Options) -> Result<Plan, Error> {
     let graph = LayerGraph::new(&model.graph, &model.metadata)?;
+    if options.is_batch() && options.reply.kappa().is_none() {
+        return plan_batch(model, expected, &Chain::new(&graph)?, options);
+    }
     let levels = match options.packing {
-        _ if options.is_batch() => batch::levels(&Chain::new(&graph)?, expected.bound)?,
         Packing::Lola(lola) => lola.depth(&Chain::new(&graph)?),
         _ => graph.depth(),
     };
@@ -116,6 +118,23 @@ fn plan_with_keys(model: &Model, expected: &Expected, options: &Options) -> Resu
         }
     }
     Err(refused.unwrap_or_else(|| too_deep(levels, security)))
+}
+
+/// The plan for batches, in the smallest ring that has room for it.
+fn plan_batch(model: &Model, expected: &Expected, chain: &Chain, options: &Options) -> Result<Plan, Error> {
+    let security = options.security;
+    let parameters = |degree| batch::parameters(chain, degree, expected.bound, security);
+    if let Some(degree) = options.ring_degree {
+        return plan_within(model, expected, &parameters(degree)?, options);
+    }
+    let mut refused = None;
+    for parameters in DEGREES.into_iter().filter_map(|degree| parameters(degree).ok()) {
+        match plan_within(model, expected, &parameters, options) {
+            Err(error) if error.is_misfit() => refused = Some(error),
+            done => return done,
+        }
+    }
+    Err(refused.unwrap_or_else(|| too_deep(chain.depth(), security)))
 }
 
 /// What the planner would have chosen if the packing of its plan were not offered, with keys in the same ring

@@ -253,7 +253,7 @@ impl<'a> Task<'a> {
         let Error::Circuit(Refusal::Overflow { value, magnitude, scale, available, .. }) = error else {
             return error;
         };
-        let span = circuit.layers().iter().position(|span| span.nodes.contains(&value));
+        let span = circuit.layers().iter().position(|span| span.contains(value));
         if span.is_some_and(|span| span + 1 == circuit.layers().len()) && self.expected.is_said {
             return score_bound_error(self.model, self.expected, magnitude);
         }

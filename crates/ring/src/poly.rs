@@ -98,6 +98,16 @@ impl<F: Form> Poly<F> {
         self.lines.truncate(limbs * self.degree / 16);
     }
 
+    /// Moves it to memory of just its size, where it has more: of limbs that were dropped, or of the
+    /// polynomial that had the memory before. For one of thousands that are kept for long.
+    pub fn settle(&mut self) {
+        if self.lines.capacity() > self.lines.len() {
+            let mut lines = Vec::with_capacity(self.lines.len());
+            lines.extend_from_slice(&self.lines);
+            recycle(std::mem::replace(&mut self.lines, lines));
+        }
+    }
+
     /// The same words read in another form: only where the arithmetic around it makes that true.
     pub fn assume<G: Form>(mut self) -> Poly<G> {
         Poly { lines: std::mem::take(&mut self.lines), degree: self.degree, form: PhantomData }

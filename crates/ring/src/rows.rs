@@ -81,19 +81,29 @@ impl IntegerRows {
 
 /// How many of the first rows may share a list.
 fn alike(matrix: &[SparseRow], rows: &[usize]) -> usize {
-    let fits = |&count: &usize| {
-        let needed: usize = rows[..count].iter().map(|&r| matrix[r].len()).sum();
-        (union(matrix, &rows[..count]).len() * count) as f64 <= IntegerRows::WASTE * needed as f64
+    let (mut list, mut needed) = (vec![], 0);
+    let fits = |&(count, row): &(usize, usize)| {
+        needed += matrix[row].len();
+        list = with_inputs(std::mem::take(&mut list), &matrix[row]);
+        (list.len() * count) as f64 <= IntegerRows::WASTE * needed as f64
     };
-    (2..=rows.len().min(IntegerRows::MOST)).take_while(fits).last().unwrap_or(1)
+    let rows = rows.iter().copied().take(IntegerRows::MOST);
+    (1..).zip(rows).take_while(fits).last().map_or(1, |(count, _)| count)
 }
 
 /// All inputs of these rows, in rising order.
 fn union(matrix: &[SparseRow], rows: &[usize]) -> Vec<u32> {
-    let mut inputs: Vec<u32> = rows.iter().flat_map(|&r| matrix[r].iter().map(|t| t.0)).collect();
-    inputs.sort_unstable();
-    inputs.dedup();
-    inputs
+    rows.iter().fold(vec![], |list, &row| with_inputs(list, &matrix[row]))
+}
+
+/// A list in rising order with the inputs of one more row, which are often the same.
+fn with_inputs(mut list: Vec<u32>, row: &SparseRow) -> Vec<u32> {
+    if !row.iter().map(|term| &term.0).eq(&list) {
+        list.extend(row.iter().map(|term| term.0));
+        list.sort_unstable();
+        list.dedup();
+    }
+    list
 }
 
 /// A multiple of `q` of at least `2^63`: it makes every signed 64-bit sum positive.

@@ -182,7 +182,7 @@ fn time(circuit: Circuit, kernel: Kernel) -> Result<f64, Error> {
     let context = Context::new(circuit.parameters().clone(), kernel)?;
     let keys =
         zero_keys(&circuit, &context).map_err(|source| Error::Wire { what: "keys of zeros", source })?;
-    let inputs = zero_inputs(circuit.inputs().count(), &context)
+    let inputs = zero_inputs(circuit.inputs().len(), &context)
         .map_err(|source| Error::Wire { what: "ciphertexts of zeros", source })?;
     let program = Program::encode(circuit, &context)?;
     let evaluator = Evaluator::new(&context, &keys);

@@ -44,15 +44,16 @@ mod error;
 pub use error::Error;
 
 use blindsight_circuit::Circuit;
-use blindsight_circuit::encrypted::{Program, Run};
+use blindsight_circuit::encrypted::{Inputs, Program, Run};
 use blindsight_ckks::wire::{self, Expected, Header, KeyId, Kind, Length, PlanDigest};
-use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness, Reply};
-use blindsight_layout::{Masking, PublicPlan};
+use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness, Reply, SeededCiphertext};
+use blindsight_layout::{InputLayout, Masking, PublicPlan};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
 use blindsight_ring::{Kernel, parallel};
+use std::borrow::Cow;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A model ready to run on ciphertexts: made once, used for every client.
@@ -72,11 +73,62 @@ pub struct ClientKeys {
     keys: EvaluationKeys,
 }
 
-/// A client's request, parsed and expanded.
-#[derive(Debug)]
+/// A client's request, parsed; its ciphertexts are expanded, but for those of a batch, which are thousands:
+/// each of these is when the circuit comes to it, and forgotten after that.
+#[derive(Debug, Clone)]
 pub struct Request {
     id: KeyId,
-    inputs: Vec<Ciphertext>,
+    inputs: RequestInputs,
+}
+
+#[derive(Debug)]
+enum RequestInputs {
+    Expanded(Vec<Ciphertext>),
+    Seeded { ciphertexts: Mutex<Vec<Option<SeededCiphertext>>>, context: Arc<Context> },
+}
+
+impl RequestInputs {
+    fn seeded(ciphertexts: Vec<SeededCiphertext>, context: &Arc<Context>) -> Self {
+        let ciphertexts = Mutex::new(ciphertexts.into_iter().map(Some).collect());
+        Self::Seeded { ciphertexts, context: context.clone() }
+    }
+}
+
+impl Clone for RequestInputs {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Expanded(ciphertexts) => Self::Expanded(ciphertexts.clone()),
+            Self::Seeded { ciphertexts, context } => {
+                let ciphertexts = Mutex::new(lock(ciphertexts).clone());
+                Self::Seeded { ciphertexts, context: context.clone() }
+            }
+        }
+    }
+}
+
+/// Whoever held the lock before left whole ciphertexts, or none.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inputs<Ciphertext> for RequestInputs {
+    fn count(&self) -> usize {
+        match self {
+            Self::Expanded(ciphertexts) => ciphertexts.len(),
+            Self::Seeded { ciphertexts, .. } => lock(ciphertexts).len(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Cow<'_, Ciphertext> {
+        match self {
+            Self::Expanded(ciphertexts) => Cow::Borrowed(&ciphertexts[index]),
+            Self::Seeded { ciphertexts, context } => {
+                let ciphertext = lock(ciphertexts)[index].take().expect("each is asked for once");
+                let basis = context.basis(ciphertext.level());
+                Cow::Owned(ciphertext.expand(basis))
+            }
+        }
+    }
 }
 
 /// What the network gave for a request: still encrypted, not yet bytes.
@@ -184,7 +236,8 @@ impl PreparedModel {
         Ok(ClientKeys { id, keys: keys.expand(&self.context) })
     }
 
-    /// Reads a request of the client that `keys` belong to, and expands its ciphertexts.
+    /// Reads a request of the client that `keys` belong to, and expands its ciphertexts; those of a batch
+    /// stay seeded.
     ///
     /// # Errors
     /// For bytes that are no request of this client for this plan.
@@ -199,17 +252,22 @@ impl PreparedModel {
             wire::read_ciphertexts(&self.context, payload, count, level, scale)
         };
         let seeded = read().map_err(|source| Error::Wire { what: "request", source })?;
-        let basis = self.context.basis(level);
-        let inputs = parallel::map(seeded.into_iter(), |ciphertext| ciphertext.expand(basis));
+        let inputs = match self.plan.input {
+            InputLayout::Batch(_) => RequestInputs::seeded(seeded, &self.context),
+            _ => {
+                let basis = self.context.basis(level);
+                RequestInputs::Expanded(parallel::map(seeded.into_iter(), |c| c.expand(basis)))
+            }
+        };
         Ok(Request { id: keys.id, inputs })
     }
 
-    /// Runs the network on a request.
+    /// Runs the network on a request, which is gone then.
     ///
     /// # Errors
     /// Where a key is missing or an operation is refused; not for keys and requests that this model has read.
     /// And where the system gives no randomness to mask a reply with.
-    pub fn compute(&self, keys: &ClientKeys, request: &Request) -> Result<Answer, Error> {
+    pub fn compute(&self, keys: &ClientKeys, request: Request) -> Result<Answer, Error> {
         let evaluator = Evaluator::new(&self.context, &keys.keys);
         let run = parallel::with_busy_waiting(|| self.program.run(&evaluator, &request.inputs))?;
         let replies = self.replies(&evaluator, &run)?;
@@ -243,6 +301,6 @@ impl PreparedModel {
     /// As [`read_request`](Self::read_request) and [`compute`](Self::compute).
     pub fn infer(&self, keys: &ClientKeys, request: &[u8]) -> Result<Vec<u8>, Error> {
         let request = self.read_request(keys, request)?;
-        Ok(self.write_reply(&self.compute(keys, &request)?))
+        Ok(self.write_reply(&self.compute(keys, request)?))
     }
 }

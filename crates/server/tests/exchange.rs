@@ -286,7 +286,7 @@ fn a_model_deeper_than_any_plan_is_refused() {
 fn infer_is_its_three_parts() {
     let e = exchange();
     let request = e.server.read_request(&e.keys, &e.request[..]).expect("a sound request");
-    let answer = e.server.compute(&e.keys, &request).expect("a sound request");
+    let answer = e.server.compute(&e.keys, request).expect("a sound request");
     assert_eq!(e.server.write_reply(&answer), e.reply(), "the server draws no randomness");
 }
 

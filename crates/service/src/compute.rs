@@ -97,7 +97,7 @@ fn compute(keyring: &Keyring, inference: &Inference, mut timing: Timing) -> Outc
     let keys = timing.step("keys", || keyring.keys(served, &(client.clone(), *keys)))?;
     let request = timing.step("expand", || prepared.read_request(&keys, &request[..]));
     let request = request.map_err(|error| Refusal::new(Code::NotConforming, error.to_string()))?;
-    let answer = timing.step("compute", || prepared.compute(&keys, &request));
+    let answer = timing.step("compute", || prepared.compute(&keys, request));
     let answer = answer.map_err(|error| Refusal::internal(&error))?;
     Ok(Computed { reply: prepared.write_reply(&answer), timing })
 }

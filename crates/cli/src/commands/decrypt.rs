@@ -100,7 +100,7 @@ impl Decrypt {
                 return Err(Failure::new(message));
             }
             *decrypted += 1;
-            for classification in client.exact_scores(reply, left.min(each))? {
+            for classification in client.exact_scores(&reply[..], left.min(each))? {
                 let is_exact = self.precision.exact_scores;
                 let answer = if is_exact { classification } else { client.rounded(classification) };
                 all.push(classify::Report::decrypted(answer, is_exact, bytes));

@@ -113,10 +113,11 @@ impl Report {
         bar: &ProgressBar,
     ) -> Outcome {
         while let Some(request) = requests.next()? {
-            let (parsed, expand_ms) = timed(|| server.read_request(keys, request));
+            let (parsed, expand_ms) = timed(|| server.read_request(keys, &request));
+            drop(request);
             let parsed = parsed?;
             let (answer, computing_ms) =
-                timed(|| server.compute(keys, &parsed).map(|a| (server.write_reply(&a), a.encoding())));
+                timed(|| server.compute(keys, parsed).map(|a| (server.write_reply(&a), a.encoding())));
             let (reply, encoding) = answer?;
             let encoding_ms = encoding.as_secs_f64() * 1e3;
             draft.append(&reply)?;

@@ -80,7 +80,7 @@ impl Worker {
         let gathered = timing.of("store").unwrap_or_default();
         let keys = timing.step("keys", || self.keys(prepared, job, found, gathered))?;
         let request = timing.step("expand", || model.read_request(&keys, request)).map_err(wrong)?;
-        let answer = timing.step("compute", || model.compute(&keys, &request)).map_err(|error| {
+        let answer = timing.step("compute", || model.compute(&keys, request)).map_err(|error| {
             tracing::error!(%error, id = %job.id, "internal error");
             Ending::refused(Code::Internal, "the server failed; its log says why")
         })?;

@@ -13,15 +13,17 @@
 pub(crate) mod batch;
 mod build;
 mod chain;
+pub(crate) mod schedule;
 
 use crate::Error;
-pub(crate) use batch::{largest_weight, whole_scale};
+pub(crate) use batch::whole_scale;
 use blindsight_circuit::{Output, Reading, Value};
 use blindsight_ckks::{Level, Parameters};
 use blindsight_layers::Assembly;
 use blindsight_layout::ReplyLayout;
 use build::Build;
 pub(crate) use chain::{Chain, Link};
+pub(crate) use schedule::largest_weight;
 use serde::{Deserialize, Serialize};
 
 /// One of LoLa's plans, by what the client sends.

@@ -1,16 +1,20 @@
 //! Batches: the literature's counts, and the same scores as in the clear.
 
 use super::{CRYPTONETS, Figures, Random, figures, model, planned};
-use crate::literature::Chain;
-use crate::literature::batch::{assemble, levels};
-use crate::{Objective, Packing, Plan, explain, parameters};
+use crate::literature::batch::assemble;
+use crate::literature::schedule::{Outline, Schedule};
+use crate::literature::{Chain, batch};
+use crate::{Objective, Packing, Plan, explain};
 use blindsight_circuit::encrypted::Program;
-use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
-use blindsight_ckks::{Context, Evaluator, ParametersLiteral, Randomness, SecretKey, SeededEvaluationKeys};
+use blindsight_circuit::{Counts, Operation, Work, clear, dry_run, predict, working_bytes};
+use blindsight_ckks::{
+    Context, Evaluator, ParametersLiteral, Randomness, Scale, SecretKey, Security, SeededEvaluationKeys,
+};
 use blindsight_layers::{Assembly, LayerGraph};
 use blindsight_layout::{ReplyLayout, Verdict};
 use blindsight_network::Model;
 use proptest::prelude::*;
+use std::path::Path;
 
 /// In a small ring where one is asked for.
 fn assembled(model: &Model, degree: usize) -> Assembly {
@@ -24,8 +28,8 @@ fn chain(model: &Model) -> Option<Chain> {
 }
 
 fn assembled_chain(chain: &Chain, degree: usize) -> Assembly {
-    let levels = levels(chain, 16.0).unwrap();
-    let parameters = parameters(if levels > 5 { 16384 } else { 8192 }, levels).unwrap();
+    let fits = |degree| batch::parameters(chain, degree, 16.0, Security::Bits128).ok();
+    let parameters = [8192, 16384].into_iter().find_map(fits).unwrap();
     let small = ParametersLiteral { degree, ..parameters.literal().clone() };
     let parameters = if degree < 1024 { small.validate_insecure().unwrap() } else { parameters };
     assemble(chain, &parameters, 16.0).unwrap()
@@ -96,10 +100,13 @@ proptest! {
 /// A client and a server in one: scores within eight predicted deviations, counts as predicted, images in
 /// every slot.
 fn check_encrypted(figures: &Figures, seed: u64) {
-    let model = model(figures).unwrap();
-    let assembly = assembled(&model, 128);
+    check_model(&model(figures).unwrap(), seed);
+}
+
+fn check_model(model: &Model, seed: u64) {
+    let assembly = assembled(model, 128);
     let circuit = &assembly.circuit;
-    let images = images(&model, 128);
+    let images = images(model, 128);
     let written = assembly.input.write_images(&images.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     let context = Context::new(circuit.parameters().clone(), blindsight_ring::Kernel::detect()).unwrap();
     let mut randomness = Randomness::from_test_seed(seed);
@@ -124,6 +131,59 @@ fn check_encrypted(figures: &Figures, seed: u64) {
             );
         }
     }
+}
+
+/// Three squares, and maps so many that a row of the first layer has several tiles.
+fn deep() -> Model {
+    let figures = Figures { outputs: 70, second: Some((40, 3, 2, 1)), hidden: Some(150), ..CRYPTONETS };
+    let figures = Figures { input: blindsight_network::Shape::new(2, 24, 9), kernel: [3, 3], ..figures };
+    model(&Figures { stride: [1, 1], scores: 3, ..figures }).unwrap()
+}
+
+/// Tiles change nothing of what is computed: each product and each square once, though pieces of a layer lie
+/// apart.
+#[test]
+fn tiles_compute_what_whole_layers_do() {
+    let model = deep();
+    let (assembly, chain) = (assembled(&model, 64), chain(&model).unwrap());
+    check_clear(&model, &assembly);
+    let run = dry_run(&assembly.circuit);
+    let products: usize = chain.links.iter().map(|link| link.linear.products()).sum();
+    let squares: usize = chain.links[..3].iter().map(|link| link.linear.rows()).sum();
+    let counted = [run.totals.plaintext_multiplications, run.totals.ciphertext_multiplications];
+    assert_eq!(counted, [products as u64, squares as u64]);
+    let names: Vec<&str> = run.layers.iter().map(|layer| &layer.label.name[..]).collect();
+    assert_eq!(names, ["conv", "square1", "conv2", "square2", "hidden", "square3", "scores"]);
+    let pieces: Vec<usize> = assembly.circuit.layers().iter().map(|span| span.pieces.len()).collect();
+    assert_eq!(pieces[..4], [216, 216, 24, 24]);
+}
+
+/// Of a deep network some rows of each layer are there at a time, not whole layers.
+#[test]
+fn tiles_keep_few_values_alive() {
+    let circuit = assembled(&deep(), 64).circuit;
+    let bytes = |span: &blindsight_circuit::Span| -> usize {
+        let limbs = |node: usize| circuit.parameters().limbs(circuit.nodes()[node].level);
+        let ends = |node: &usize| matches!(circuit.nodes()[*node].operation, Operation::Reduce { .. });
+        span.nodes().filter(ends).map(|node| 2 * 64 * size_of::<u32>() * limbs(node)).sum()
+    };
+    let largest = circuit.layers().iter().map(bytes).max().unwrap() as u64;
+    assert!(working_bytes(&circuit) < largest * 2 / 3, "{} of {largest}", working_bytes(&circuit));
+}
+
+#[test]
+fn deep_encrypted_scores_are_those_of_plain_inference() {
+    check_model(&deep(), 5);
+}
+
+/// Where linear layers are reduced, too, three primes do for two squares.
+#[test]
+fn a_deep_network_takes_fewer_primes_than_two_a_square() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/cifar10-fast.onnx");
+    let chain = chain(&Model::load(&file).unwrap()).unwrap();
+    let uncut = &Schedule::all(&Outline::new(&chain), Scale::bits(22.0), |_| 26.0)[0];
+    let parameters = batch::parameters(&chain, 16384, 29.0, Security::Bits128).unwrap();
+    assert_eq!((uncut.levels(), parameters.max_level().0), (14, 10));
 }
 
 /// Sound replies, one with a coefficient that wrapped around, and noise.

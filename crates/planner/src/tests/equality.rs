@@ -26,9 +26,9 @@ pub fn assert_close(expected: &[f64], actual: &[f64]) -> Result<(), TestCaseErro
 
 /// The nodes of a span that none of its others reads, in order: its ciphertexts.
 fn results(circuit: &Circuit, span: &Span) -> Vec<usize> {
-    let operands = span.nodes.clone().flat_map(|node| circuit.nodes()[node].operation.operands());
+    let operands = span.nodes().flat_map(|node| circuit.nodes()[node].operation.operands());
     let read: HashSet<usize> = operands.map(|value| value.index()).collect();
-    span.nodes.clone().filter(|node| !read.contains(node)).collect()
+    span.nodes().filter(|node| !read.contains(node)).collect()
 }
 
 /// Checks that the result of each layer, and of each operation on it, lies where the layer's layout says.
