@@ -70,7 +70,7 @@ KEPT = {
 BYTES = {"request": "upload_bytes", "reply": "download_bytes", "evaluation keys": "evaluation_key_bytes"}
 MEASURED_ON_REQUEST = ("clear", "same", "peers", "suite")
 # The runs of the benchmarking suite, in the order of its table.
-SUITE = ("suite/mnist", "suite/cifar10")
+SUITE = ("suite/mnist", "suite/cifar10", "suite/cifar10-large")
 
 
 # The runs.
