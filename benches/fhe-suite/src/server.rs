@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 /// From so many bytes of requests on, answering them may take seconds.
 const LONG_WORK: u64 = 16 << 20;
 
+/// Threads that encode weights: the figures are of one core.
+const ENCODERS: usize = 1;
+
 /// Checks that the model and its plan are there and fit each other. Nothing is kept: who computes encodes the
 /// weights in less time than it takes to read them.
 ///
 /// # Errors
 /// Where they do not.
 pub fn preprocess_model(submission: &Submission) -> Outcome {
-    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?).map(drop)?)
+    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?, ENCODERS).map(drop)?)
 }
 
 /// Answers the requests, one after the other.
@@ -48,7 +51,7 @@ pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcom
 fn prepare(instance: &Instance, submission: &Submission) -> Outcome<PreparedModel> {
     let (model, plan) = (submission.model()?, submission.plan()?);
     Ok(match instance.size() {
-        Size::Single => PreparedModel::for_one_request(&model, &plan)?,
+        Size::Single => PreparedModel::for_one_request(&model, &plan, ENCODERS)?,
         _ => PreparedModel::new(&model, &plan)?,
     })
 }

@@ -7,6 +7,7 @@ use crate::interpret::{self, Executor, Live};
 use crate::plaintexts::{OfRun, Plaintexts};
 use crate::{Counts, Error, Plain};
 use blindsight_ckks::{Ciphertext, Context, Rescale, Unrelinearised};
+use blindsight_ring::parallel::Pool;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,13 +63,14 @@ impl<S: Scheme> Program<S> {
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 
-    /// Encodes chains only. Each run encodes other plaintexts at their first use and drops them after their
-    /// last one: for whoever runs the circuit once, and would not read again what it wrote to memory.
+    /// Encodes chains only. Each run encodes other plaintexts at their first use, on the threads of `pool`
+    /// whatever it runs on itself, and drops them after their last one: for whoever runs the circuit once,
+    /// and would not read again what it wrote to memory.
     ///
     /// # Errors
     /// Where a weight of a chain is too large. A run fails for what [`encode_by`](Self::encode_by) does.
-    pub fn encode_at_use(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
-        let plaintexts = Plaintexts::at_use(&circuit);
+    pub fn encode_at_use(circuit: Circuit, scheme: &S, pool: Pool) -> Result<Self, Error> {
+        let plaintexts = Plaintexts::at_use(&circuit, pool);
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 

@@ -5,7 +5,7 @@ use crate::circuit::{Circuit, Operation};
 use crate::plain::{PlainSpec, Role};
 use crate::{Error, Plain};
 use blindsight_ckks::Extension;
-use blindsight_ring::parallel;
+use blindsight_ring::parallel::{self, Pool};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -23,8 +23,13 @@ type Of<S> = Encoded<<S as Scheme>::Factor, <S as Scheme>::Summand>;
 pub(crate) enum Plaintexts<S: Scheme> {
     /// Before the first run.
     Kept(Kept<S>),
-    /// In each run, at their first use: how often the circuit uses each.
-    AtUse { uses: Vec<usize> },
+    /// In each run, at their first use.
+    AtUse {
+        /// How often the circuit uses each.
+        uses: Vec<usize>,
+        /// The threads that encode.
+        pool: Pool,
+    },
 }
 
 /// All plaintexts of a circuit, equal ones once.
@@ -56,11 +61,11 @@ impl<S: Scheme> Plaintexts<S> {
     }
 
     /// Encodes none yet.
-    pub fn at_use(circuit: &Circuit) -> Self {
+    pub fn at_use(circuit: &Circuit, pool: Pool) -> Self {
         let mut uses = vec![0; circuit.plains().len()];
         let plains = circuit.nodes().iter().flat_map(|node| node.operation.plains());
         plains.for_each(|plain| uses[plain.index()] += 1);
-        Self::AtUse { uses }
+        Self::AtUse { uses, pool }
     }
 
     /// Bytes of memory of those that are kept.
@@ -79,9 +84,9 @@ impl<S: Scheme> Plaintexts<S> {
     pub fn of_run(&self) -> OfRun<'_, S> {
         match self {
             Self::Kept(kept) => OfRun::Kept(kept),
-            Self::AtUse { uses } => {
+            Self::AtUse { uses, pool } => {
                 let none = uses.iter().map(|_| None).collect();
-                OfRun::Made { encoded: none, uses: uses.clone() }
+                OfRun::Made { encoded: none, uses: uses.clone(), spare: vec![], pool }
             }
         }
     }
@@ -94,36 +99,44 @@ pub(crate) enum OfRun<'a, S: Scheme> {
     Made {
         encoded: Vec<Option<Of<S>>>,
         uses: Vec<usize>,
+        /// Those that are used no more: their memory is the next ones'. Fresh pages would cost a fault and a
+        /// zeroing each, a fifth of all encoding.
+        spare: Vec<Of<S>>,
+        pool: &'a Pool,
     },
 }
 
 impl<S: Scheme> OfRun<'_, S> {
-    /// Makes what an operation needs and is not there, and tells how long that took: see
-    /// [`Plaintexts::kept`] for how work is spread.
+    /// Makes what an operation needs and is not there, and tells how long that took.
     pub fn make(&mut self, circuit: &Circuit, scheme: &S, operation: &Operation) -> Result<Duration, Error> {
-        let Self::Made { encoded, .. } = self else { return Ok(Duration::ZERO) };
+        let Self::Made { encoded, spare, pool, .. } = self else { return Ok(Duration::ZERO) };
         let start = Instant::now();
         let mut missing: Vec<usize> = operation.plains().iter().map(|plain| plain.index()).collect();
         missing.sort_unstable();
         missing.dedup();
         missing.retain(|index| encoded[*index].is_none());
-        let made = parallel::map(missing.iter(), |index| {
+        spare.truncate(missing.len());
+        let spares = std::iter::repeat_with(|| spare.pop());
+        let make = |(index, spare): (&usize, Option<Of<S>>)| {
+            // A polynomial that a thread drops is the memory of the next one that it makes.
+            drop(spare);
             let spec = &circuit.plains()[*index];
             encode(scheme, spec, &numbers(circuit, spec)?)
-        });
+        };
+        let made = pool.run(|| parallel::map(missing.iter().zip(spares.take(missing.len())), make));
         for (index, made) in missing.into_iter().zip(made) {
             encoded[index] = Some(made?);
         }
         Ok(start.elapsed())
     }
 
-    /// Drops what an operation was the last to use.
+    /// Takes away what an operation was the last to use.
     pub fn release(&mut self, operation: &Operation) {
-        let Self::Made { encoded, uses } = self else { return };
+        let Self::Made { encoded, uses, spare, .. } = self else { return };
         for plain in operation.plains() {
             uses[plain.index()] -= 1;
             if uses[plain.index()] == 0 {
-                encoded[plain.index()] = None;
+                spare.extend(encoded[plain.index()].take());
             }
         }
     }

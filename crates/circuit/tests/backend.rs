@@ -7,6 +7,7 @@ use blindsight_circuit::{
     Builder, Circuit, Error, GiantStep, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, clear,
 };
 use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale};
+use blindsight_ring::parallel::Pool;
 
 const SLOTS: usize = 64;
 const SCALE: Scale = Scale((1u64 << 26) as f64);
@@ -225,7 +226,7 @@ fn a_backend_of_plain_slots_gives_the_clear_run() {
         assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
     }
     // Whenever plaintexts are encoded, they are the same.
-    let at_use = Program::encode_at_use(circuit, &Slots).unwrap();
+    let at_use = Program::encode_at_use(circuit, &Slots, Pool::new(2)).unwrap();
     assert_eq!(at_use.bytes(), 0);
     for _ in 0..2 {
         let again = at_use.run(&Slots, &inputs).unwrap();

@@ -5,10 +5,10 @@
 
 use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
-use blindsight_ring::{Basis, Factor, Poly, Values};
+use blindsight_ring::{Basis, Factor, Modulus, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::borrow::Cow;
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::ops::Range;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
@@ -154,14 +154,15 @@ impl Context {
         let repeats = repeats(&slots);
         if repeats == 1 {
             let coefficients = self.fft().inverse_of_weights(&slots);
-            let basis = self.factor_basis(level, extension);
-            let poly = factor(basis, &self.rounded(&coefficients, level, scale)?);
+            let largest = self.largest(&coefficients, level, scale)?;
+            let poly = factor(self.factor_basis(level, extension), &coefficients, scale, largest);
             return Ok(PlainFactor { poly, repeats, level, scale, extension });
         }
         let subring = self.subring(repeats);
         let coefficients = subring.fft().inverse_of_weights(&slots[..slots.len() / repeats]);
         let basis = subring.basis(self.parameters(), level, extension);
-        let poly = factor(&basis, &self.rounded(&coefficients, level, scale)?);
+        let largest = self.largest(&coefficients, level, scale)?;
+        let poly = factor(&basis, &coefficients, scale, largest);
         Ok(PlainFactor { poly, repeats, level, scale, extension })
     }
 
@@ -218,12 +219,14 @@ impl Context {
         Ok([self.round(&first, level, scale)?, self.round(&second, level, scale)?])
     }
 
-    /// As [`rounded`](Self::rounded), wiped from memory.
+    /// The integers next to the coefficients times the scale, wiped from memory.
     fn round(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Zeroizing<Vec<i64>>, Error> {
-        Ok(Zeroizing::new(self.rounded(coefficients, level, scale)?))
+        self.largest(coefficients, level, scale)?;
+        Ok(Zeroizing::new(coefficients.iter().map(|c| away_from_zero(c * scale.0) as i64).collect()))
     }
 
-    fn rounded(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<Vec<i64>, Error> {
+    /// The largest magnitude of the coefficients times the scale; fails where the level cannot hold it.
+    fn largest(&self, coefficients: &[f64], level: Level, scale: Scale) -> Result<f64, Error> {
         scale.check()?;
         let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max(c.abs()));
         // One bit for the sign; beyond 62 bits integers would not fit their type.
@@ -232,10 +235,7 @@ impl Context {
         if needed > available {
             return Err(Error::Overflow { magnitude: largest, scale, needed, available, level });
         }
-        // Half away from zero, by truncation: one instruction on every target, where the other roundings are
-        // library calls.
-        let round = |x: f64| (x + 0.5f64.copysign(x)) as i64;
-        Ok(coefficients.iter().map(|c| round(c * scale.0)).collect())
+        Ok(largest * scale.0)
     }
 
     fn check_values(&self, values: &[f64]) -> Result<(), Error> {
@@ -284,16 +284,21 @@ fn repeats(slots: &[f64]) -> usize {
     powers.take_while(|parts| *parts <= most && repeat(*parts)).last().unwrap_or(1)
 }
 
-/// Weights, which are encoded by who knows them before anybody asks: where all are small, a shorter loop
-/// does.
-fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
-    let smallest = basis.moduli().map(|m| i64::from(m.value())).min().expect("a basis has primes");
-    let poly = if coefficients.iter().all(|c| c.abs() < smallest) {
-        basis.from_signed(&coefficients.iter().map(|&c| c as i32).collect::<Vec<_>>())
-    } else {
-        basis.from_wide(coefficients)
-    };
-    basis.to_factor(basis.forward(poly))
+/// Coefficients times a scale, rounded, as a factor; none is larger than `largest`. They are weights, which
+/// are encoded by who knows them before anybody asks: where all are small, half as many bits do.
+fn factor(basis: &Basis, coefficients: &[f64], scale: Scale, largest: f64) -> Poly<Factor> {
+    let scaled = coefficients.iter().map(|c| away_from_zero(c * scale.0));
+    let smallest_prime = basis.moduli().map(Modulus::value).min().expect("a basis has primes");
+    if largest + 1.0 < f64::from(smallest_prime) {
+        return basis.factor_from_signed(&scaled.map(|c| c as i32).collect::<Vec<_>>());
+    }
+    basis.to_factor(basis.forward(basis.from_wide(&scaled.map(|c| c as i64).collect::<Vec<_>>())))
+}
+
+/// What truncated is the nearest integer, half away from zero: one instruction on every target, where other
+/// roundings are library calls.
+fn away_from_zero(x: f64) -> f64 {
+    x + 0.5f64.copysign(x)
 }
 
 /// The embedding and its inverse.
@@ -303,8 +308,13 @@ fn factor(basis: &Basis, coefficients: &[i64]) -> Poly<Factor> {
 pub(crate) struct Fft {
     forward: Arc<dyn rustfft::Fft<f64>>,
     inverse: Arc<dyn rustfft::Fft<f64>>,
+    /// Of half the length: for one real vector.
+    half: Arc<dyn rustfft::Fft<f64>>,
     /// `zeta^j`.
     twist: Vec<Complex<f64>>,
+    /// For `k < N / 2` what the transforms of the even and of the odd entries are multiplied with in the
+    /// coefficients `k` and `N - k`: `zeta^-k / N` and `zeta^-5k / N`.
+    of_halves: Vec<[Complex<f64>; 2]>,
     /// For each slot `j` the `k` with `5^j = 1 + 4k mod 4N`.
     positions: Vec<usize>,
 }
@@ -319,11 +329,14 @@ impl Fft {
     pub(crate) fn new(degree: usize) -> Self {
         let mut planner = rustfft::FftPlanner::new();
         let quarter_turns = |j: usize| Complex::from_polar(1.0, PI * j as f64 / (2 * degree) as f64);
+        let turned_back = |j: usize| quarter_turns(j).conj() / degree as f64;
         let powers = std::iter::successors(Some(1), |&e| Some(e * 5 % (4 * degree)));
         Self {
             forward: planner.plan_fft_forward(degree),
             inverse: planner.plan_fft_inverse(degree),
+            half: planner.plan_fft_forward(degree / 2),
             twist: (0..degree).map(quarter_turns).collect(),
+            of_halves: (0..degree / 2).map(|k| [turned_back(k), turned_back(5 * k)]).collect(),
             positions: powers.take(degree).map(|e: usize| e / 4).collect(),
         }
     }
@@ -352,11 +365,32 @@ impl Fft {
         [real, imaginary]
     }
 
-    /// The same for one vector that is no secret, and is not wiped.
+    /// Slots to coefficients, of one vector that is no secret, and is not wiped.
+    ///
+    /// A real vector is transformed as a complex one of half its length: even entries in the real part, odd
+    /// ones in the imaginary part. With `e_k` and `o_k` their transforms, which conjugate symmetry tells
+    /// apart, `c_k = (zeta^-k e_k + zeta^-5k o_k) / N` has the coefficient `k` as its real part, and
+    /// coefficient `N - k` as its imaginary part, negated.
     fn inverse_of_weights(&self, slots: &[f64]) -> Vec<f64> {
-        let mut b = self.gathered(slots, &[]);
-        self.forward.process(&mut b);
-        self.unfolded(&mut b).map(|a| a.re).collect()
+        let n = slots.len();
+        let mut halves = vec![Complex::default(); n / 2];
+        for (&k, &x) in self.positions.iter().zip(slots) {
+            let pair = &mut halves[k / 2];
+            *(if k % 2 == 0 { &mut pair.re } else { &mut pair.im }) = x;
+        }
+        self.half.process(&mut halves);
+        let mut coefficients = vec![0.0; n];
+        let (low, high) = coefficients.split_at_mut(n / 2);
+        low[0] = (halves[0].re + halves[0].im) / n as f64;
+        high[0] = (halves[0].re - halves[0].im) / n as f64 * FRAC_1_SQRT_2;
+        for k in 1..n / 2 {
+            let (ahead, behind) = (halves[k], halves[n / 2 - k].conj());
+            let (even, odd) = ((ahead + behind) * 0.5, (ahead - behind) * Complex::new(0.0, -0.5));
+            let [of_even, of_odd] = self.of_halves[k];
+            let c = even * of_even + odd * of_odd;
+            (low[k], high[n / 2 - k]) = (c.re, -c.im);
+        }
+        coefficients
     }
 
     /// Slots where the transform takes them.
@@ -407,6 +441,10 @@ mod tests {
 
     const DEGREE: usize = 256;
 
+    fn basis() -> Basis {
+        Basis::new(DEGREE, &[268369921, 67043329, 66813953], Kernel::detect()).expect("primes")
+    }
+
     proptest! {
         /// Small ones, for which the shorter loop of weights has to give the same, and large ones.
         #[test]
@@ -417,13 +455,37 @@ mod tests {
                 vec(-(1i64 << 62)..=1 << 62, DEGREE),
             ],
         ) {
-            let basis = Basis::new(DEGREE, &[268369921, 67043329, 66813953], Kernel::detect()).expect("primes");
+            let basis = basis();
             let poly = basis.from_wide(&coefficients);
             for (index, m) in basis.moduli().enumerate() {
                 let expected = coefficients.iter().map(|&c| m.reduce_signed(c));
                 prop_assert!(poly.limb(index).iter().copied().eq(expected));
             }
-            prop_assert!(factor(&basis, &coefficients) == basis.to_factor(basis.forward(poly)));
+        }
+
+        /// In both loops, and at a scale.
+        #[test]
+        fn factors_are_of_rounded_coefficients(
+            coefficients in prop_oneof![vec(-1e6..1e6f64, DEGREE), vec(-1e14..1e14f64, DEGREE)],
+            scale in 0.5..8.0f64,
+        ) {
+            let basis = basis();
+            let largest = coefficients.iter().fold(0.0, |m: f64, c| m.max((c * scale).abs()));
+            let rounded: Vec<i64> = coefficients.iter().map(|c| (c * scale).round() as i64).collect();
+            let expected = basis.to_factor(basis.forward(basis.from_wide(&rounded)));
+            prop_assert!(factor(&basis, &coefficients, Scale(scale), largest) == expected);
+        }
+
+        /// A transform of half the length gives what one of the whole length does, at every length.
+        #[test]
+        fn weights_are_interpolated_as_messages_are(log_degree in 4u32..12, seed in any::<u64>()) {
+            let degree = 1 << log_degree;
+            let slots: Vec<f64> = (0..degree).map(|j| ((j as u64 ^ seed) as f64).sin()).collect();
+            let fft = Fft::new(degree);
+            let [expected, _] = fft.inverse(&slots, &[]);
+            for (c, e) in fft.inverse_of_weights(&slots).iter().zip(&*expected) {
+                prop_assert!((c - e).abs() < 1e-13, "{c} is not {e}");
+            }
         }
     }
 }

@@ -68,7 +68,9 @@ impl Session {
     /// that, which takes a fraction of the memory.
     pub fn for_one_round(model: Model, flags: &PlanFlags) -> Outcome<Self> {
         let (plan, plan_ms) = timed(|| flags.plan(&model));
-        Self::prepared(model, plan?, plan_ms, PreparedModel::for_one_request)
+        Self::prepared(model, plan?, plan_ms, |model, plan| {
+            PreparedModel::for_one_request(model, plan, machine::cores())
+        })
     }
 
     /// Generates keys and prepares the server for a plan of this model, which took `plan_ms` to make.

@@ -526,7 +526,7 @@ fn kept_plans(folder: &Folder) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn plans_are_kept_and_used_again_unless_told_otherwise() {
-    let folder = Folder::new("plan-cache");
+    let folder = Folder::with_own_cache("plan-cache");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mlp-mnist.onnx");
     std::fs::copy(model, folder.path("net.onnx")).expect("the model can be copied");
     let plan = |flags: &str| {

@@ -8,6 +8,7 @@ use common::{Colour, Folder, data, digit, even_png, text};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// What needs a server, or NATS, or minutes: that it parses is tested where the parser is.
 const NOT_RUN: [&str; 13] = [
@@ -76,7 +77,9 @@ fn run(folder: &Folder, line: &str, variables: &[(&str, &str)]) {
     for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "BLINDSIGHT_TOKEN"] {
         shell.env_remove(variable);
     }
+    let start = Instant::now();
     let output = shell.output().expect("a shell");
+    println!("{:.1} s: {line}", start.elapsed().as_secs_f64());
     let worked = output.status.success();
     assert!(worked, "{line}: {}{}", text(&output.stdout), text(&output.stderr));
 }

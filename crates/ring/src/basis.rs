@@ -90,13 +90,20 @@ impl Basis {
 
     /// Integer coefficients modulo each prime; the running time does not depend on them.
     pub fn from_signed(&self, coefficients: &[i32]) -> Poly<Coefficients> {
-        assert_eq!(coefficients.len(), self.degree);
+        let mut poly = self.scratch();
+        self.each(&mut poly, |table, limb| residues(table, limb, coefficients));
+        poly
+    }
+
+    /// The factor that has these coefficients: as [`from_signed`](Self::from_signed),
+    /// [`forward`](Self::forward) and [`to_factor`](Self::to_factor) one after the other give it, but each
+    /// limb stays in the caches from its first word to its last.
+    pub fn factor_from_signed(&self, coefficients: &[i32]) -> Poly<Factor> {
         let mut poly = self.scratch();
         self.each(&mut poly, |table, limb| {
-            let q = table.modulus().value();
-            for (x, &c) in limb.iter_mut().zip(coefficients) {
-                *x = (c as u32).wrapping_add(q & (c >> 31) as u32);
-            }
+            residues(table, limb, coefficients);
+            kernels::ntt_forward(self.kernel, table, limb);
+            times_radix(self.kernel, table.modulus(), limb);
         });
         poly
     }
@@ -141,10 +148,7 @@ impl Basis {
 
     /// Values to the factor that multiplies by them.
     pub fn to_factor(&self, mut poly: Poly<Values>) -> Poly<Factor> {
-        self.each(&mut poly, |table, limb| {
-            let m = table.modulus();
-            kernels::mul_scalar(self.kernel, m, limb, m.scalar(m.to_montgomery(1)));
-        });
+        self.each(&mut poly, |table, limb| times_radix(self.kernel, table.modulus(), limb));
         poly.assume()
     }
 
@@ -199,4 +203,18 @@ impl Basis {
         let limbs = self.checked(a).zip(b.iter());
         parallel::for_each(limbs, |((table, x), y)| body(table.modulus(), x, y));
     }
+}
+
+/// Writes integer coefficients modulo a prime.
+fn residues(table: &NttTable, limb: &mut [u32], coefficients: &[i32]) {
+    assert_eq!(coefficients.len(), limb.len());
+    let q = table.modulus().value();
+    for (x, &c) in limb.iter_mut().zip(coefficients) {
+        *x = (c as u32).wrapping_add(q & (c >> 31) as u32);
+    }
+}
+
+/// Values to the words of the factor that multiplies by them.
+fn times_radix(kernel: Kernel, m: Modulus, limb: &mut [u32]) {
+    kernels::mul_scalar(kernel, m, limb, m.scalar(m.to_montgomery(1)));
 }

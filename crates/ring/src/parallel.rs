@@ -44,6 +44,39 @@ pub fn with_busy_waiting<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     body()
 }
 
+/// Threads of its own, for work that is to spread where what surrounds it does not.
+#[derive(Debug)]
+pub struct Pool {
+    #[cfg(feature = "parallel")]
+    threads: Option<rayon::ThreadPool>,
+}
+
+impl Pool {
+    /// So many threads. One is the caller's, which also does all work where the system gives no threads, and
+    /// without the `parallel` feature.
+    pub fn new(threads: usize) -> Self {
+        #[cfg(feature = "parallel")]
+        {
+            let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+            Self { threads: (threads > 1).then(pool).flatten() }
+        }
+        #[cfg(not(feature = "parallel"))]
+        {
+            let _ = threads;
+            Self {}
+        }
+    }
+
+    /// Does work that may spread over them.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        #[cfg(feature = "parallel")]
+        if let Some(threads) = &self.threads {
+            return threads.install(work);
+        }
+        work()
+    }
+}
+
 /// How many threads [`for_each`] may use here.
 pub fn threads() -> usize {
     #[cfg(feature = "parallel")]
@@ -143,8 +176,11 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn in_pool<T: Send>(threads: usize, body: impl FnOnce() -> T + Send) -> T {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(body)
+    fn in_pool<T: Send>(count: usize, body: impl FnOnce() -> T + Send) -> T {
+        Pool::new(count).run(|| {
+            assert_eq!(threads(), count);
+            body()
+        })
     }
 
     fn sums() -> Vec<u64> {

@@ -196,4 +196,5 @@ fn signed_coefficients_are_taken_modulo_each_prime() {
     let coefficients: Vec<i32> = (0..DEGREE as i32).map(|i| (i - 32) * 1_000_003).collect();
     let expected = poly(&basis, &coefficients.iter().map(|&c| BigInt::from(c)).collect::<Vec<_>>());
     assert_eq!(basis.from_signed(&coefficients), expected);
+    assert_eq!(basis.factor_from_signed(&coefficients), basis.to_factor(basis.forward(expected)));
 }

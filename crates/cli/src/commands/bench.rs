@@ -10,9 +10,9 @@ use crate::progress;
 use crate::report::{Output, emit};
 use crate::session::{Session, Setup, Times};
 use crate::table::Table;
-use crate::threads::Threads;
 use blindsight_data::{InputSource, InputSpec};
 use blindsight_network::Model;
+use blindsight_ring::parallel::Pool;
 use serde::Serialize;
 
 /// Measures the server latency of one encrypted inference, and everything around it
@@ -115,7 +115,7 @@ impl Bench {
     }
 
     fn measure(&self, model: Model, input: Vec<f64>) -> Outcome<Report> {
-        let threads = Threads::new(self.threads.into())?;
+        let threads = Pool::new(self.threads.into());
         let session = threads.run(|| Session::open(model, &self.plan))?;
         let images = vec![input; session.batch()];
         let first = progress::spinning("warming up", || threads.run(|| session.classify(&images)))?;
@@ -168,7 +168,7 @@ impl Bench {
 
     /// Measured in turns of several runs each: the first of a turn finds its threads asleep and its memory
     /// given back.
-    fn scaling(&self, session: &Session, images: &[Vec<f64>], threads: &Threads) -> Outcome<Scaling> {
+    fn scaling(&self, session: &Session, images: &[Vec<f64>], threads: &Pool) -> Outcome<Scaling> {
         let bar = progress::slow_bar("comparing with one thread", TURNS);
         let runs = self.runs.div_ceil(TURNS as u32);
         let one = || session.latencies(images, runs);

@@ -69,7 +69,7 @@ impl Infer {
         let count = self.count(&plan)?;
         let prepare = || -> Outcome<_> {
             let server = match count {
-                0 | 1 => PreparedModel::for_one_request(&model, &plan)?,
+                0 | 1 => PreparedModel::for_one_request(&model, &plan, self.threads.into())?,
                 _ => PreparedModel::new(&model, &plan)?,
             };
             let keys =

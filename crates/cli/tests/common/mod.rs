@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// A folder for one test, removed when the test ends. It is also the home of the configuration, so that no
-/// test depends on what was calibrated on this machine.
+/// test depends on what was calibrated on this machine. Plans are kept for all tests of this build, which
+/// would spend minutes on planning the same networks.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -18,6 +19,18 @@ impl Folder {
         let folder = std::env::temp_dir().join(format!("blindsight-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
         Self(folder)
+    }
+
+    /// With a cache of its own, in `cache`.
+    pub fn with_own_cache(name: &str) -> Self {
+        let folder = Self::new(name);
+        std::fs::create_dir_all(folder.path("cache")).expect("the temporary folder can be written");
+        folder
+    }
+
+    fn cache(&self) -> PathBuf {
+        let own = self.path("cache");
+        if own.is_dir() { own } else { Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -41,7 +54,7 @@ impl Folder {
         command.args(arguments.split_whitespace().map(expand)).env("XDG_CONFIG_HOME", &self.0);
         command
             .env("XDG_DATA_HOME", &self.0)
-            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("XDG_CACHE_HOME", self.cache())
             .env_remove("BLINDSIGHT_TOKEN")
             .env_remove("COLUMNS");
         command.env_remove("BLINDSIGHT_PASSPHRASE").stdin(Stdio::null());

@@ -1,5 +1,8 @@
 //! The messages of onnx.proto3 that a model needs, written out by hand: subgraphs, training, sparse and
 //! quantised tensors are left out, and skipped where a file has them.
+//!
+//! Lists are packed where `onnx.proto` says so, and nowhere else: a reader should take either form of either,
+//! but some (rten 0.27) take just what the `onnx` package writes.
 
 use prost::Message;
 
@@ -76,9 +79,9 @@ pub struct Attribute {
     pub s: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub t: Option<Tensor>,
-    #[prost(float, repeated, tag = "7")]
+    #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
+    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
@@ -100,7 +103,7 @@ pub mod attribute_type {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
-    #[prost(int64, repeated, tag = "1")]
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     /// One of the constants of [`data_type`].
     #[prost(int32, tag = "2")]

@@ -164,3 +164,13 @@ fn what_stands_at_the_end_is_kept() {
         assert_eq!((read.output, read.graph.nodes.len()), (kept, 1));
     }
 }
+
+#[test]
+fn lists_are_packed_where_the_onnx_package_packs_them() {
+    use crate::onnx::proto::{Attribute, Tensor};
+    use prost::Message;
+    let tensor = Tensor { dims: vec![3, 4], int64_data: vec![5, 6], ..Tensor::default() };
+    assert_eq!(tensor.encode_to_vec(), [0x08, 3, 0x08, 4, 0x3a, 2, 5, 6]);
+    let attribute = Attribute { ints: vec![3, 4], floats: vec![0.0], ..Attribute::default() };
+    assert_eq!(attribute.encode_to_vec(), [0x3d, 0, 0, 0, 0, 0x40, 3, 0x40, 4]);
+}
