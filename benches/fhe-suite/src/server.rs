@@ -3,7 +3,7 @@
 use crate::instance::{Instance, create, open};
 use crate::{During, Outcome, Size, Submission, memory};
 use blindsight_ckks::wire::Frames;
-use blindsight_server::{ClientKeys, PreparedModel};
+use blindsight_server::{ClientKeys, Pool, PreparedModel};
 use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -11,16 +11,14 @@ use std::time::{Duration, Instant};
 /// From so many bytes of requests on, answering them may take seconds.
 const LONG_WORK: u64 = 16 << 20;
 
-/// Threads that encode weights: the figures are of one core.
-const ENCODERS: usize = 1;
-
 /// Checks that the model and its plan are there and fit each other. Nothing is kept: who computes encodes the
 /// weights in less time than it takes to read them.
 ///
 /// # Errors
 /// Where they do not.
 pub fn preprocess_model(submission: &Submission) -> Outcome {
-    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?, ENCODERS).map(drop)?)
+    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?, Pool::of_caller())
+        .map(drop)?)
 }
 
 /// Answers the requests, one after the other.
@@ -51,7 +49,7 @@ pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcom
 fn prepare(instance: &Instance, submission: &Submission) -> Outcome<PreparedModel> {
     let (model, plan) = (submission.model()?, submission.plan()?);
     Ok(match instance.size() {
-        Size::Single => PreparedModel::for_one_request(&model, &plan, ENCODERS)?,
+        Size::Single => PreparedModel::for_one_request(&model, &plan, Pool::of_caller())?,
         _ => PreparedModel::new(&model, &plan)?,
     })
 }

@@ -63,14 +63,14 @@ impl<S: Scheme> Program<S> {
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 
-    /// Encodes chains only. Each run encodes other plaintexts at their first use, on the threads of `pool`
-    /// whatever it runs on itself, and drops them after their last one: for whoever runs the circuit once,
+    /// Encodes chains only. Each run encodes other plaintexts at their first use, by `encoders` whatever
+    /// it runs on itself, and drops them after their last one: for whoever runs the circuit once,
     /// and would not read again what it wrote to memory.
     ///
     /// # Errors
     /// Where a weight of a chain is too large. A run fails for what [`encode_by`](Self::encode_by) does.
-    pub fn encode_at_use(circuit: Circuit, scheme: &S, pool: Pool) -> Result<Self, Error> {
-        let plaintexts = Plaintexts::at_use(&circuit, pool);
+    pub fn encode_at_use(circuit: Circuit, scheme: &S, encoders: Pool) -> Result<Self, Error> {
+        let plaintexts = Plaintexts::at_use(&circuit, encoders);
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Plaintexts<S: Scheme> {
         /// How often the circuit uses each.
         uses: Vec<usize>,
         /// The threads that encode.
-        pool: Pool,
+        encoders: Pool,
     },
 }
 
@@ -61,11 +61,11 @@ impl<S: Scheme> Plaintexts<S> {
     }
 
     /// Encodes none yet.
-    pub fn at_use(circuit: &Circuit, pool: Pool) -> Self {
+    pub fn at_use(circuit: &Circuit, encoders: Pool) -> Self {
         let mut uses = vec![0; circuit.plains().len()];
         let plains = circuit.nodes().iter().flat_map(|node| node.operation.plains());
         plains.for_each(|plain| uses[plain.index()] += 1);
-        Self::AtUse { uses, pool }
+        Self::AtUse { uses, encoders }
     }
 
     /// Bytes of memory of those that are kept.
@@ -84,9 +84,9 @@ impl<S: Scheme> Plaintexts<S> {
     pub fn of_run(&self) -> OfRun<'_, S> {
         match self {
             Self::Kept(kept) => OfRun::Kept(kept),
-            Self::AtUse { uses, pool } => {
+            Self::AtUse { uses, encoders } => {
                 let none = uses.iter().map(|_| None).collect();
-                OfRun::Made { encoded: none, uses: uses.clone(), spare: vec![], pool }
+                OfRun::Made { encoded: none, uses: uses.clone(), spare: vec![], encoders }
             }
         }
     }
@@ -100,22 +100,22 @@ pub(crate) enum OfRun<'a, S: Scheme> {
         encoded: Vec<Option<Of<S>>>,
         uses: Vec<usize>,
         /// Those that are used no more: their memory is the next ones'. Fresh pages would cost a fault and a
-        /// zeroing each, a fifth of all encoding.
+        /// zeroing each, about a fifth of all encoding. As each that is made takes one, there are never more
+        /// of both together than some operation needed.
         spare: Vec<Of<S>>,
-        pool: &'a Pool,
+        encoders: &'a Pool,
     },
 }
 
 impl<S: Scheme> OfRun<'_, S> {
     /// Makes what an operation needs and is not there, and tells how long that took.
     pub fn make(&mut self, circuit: &Circuit, scheme: &S, operation: &Operation) -> Result<Duration, Error> {
-        let Self::Made { encoded, spare, pool, .. } = self else { return Ok(Duration::ZERO) };
+        let Self::Made { encoded, spare, encoders, .. } = self else { return Ok(Duration::ZERO) };
         let start = Instant::now();
         let mut missing: Vec<usize> = operation.plains().iter().map(|plain| plain.index()).collect();
         missing.sort_unstable();
         missing.dedup();
         missing.retain(|index| encoded[*index].is_none());
-        spare.truncate(missing.len());
         let spares = std::iter::repeat_with(|| spare.pop());
         let make = |(index, spare): (&usize, Option<Of<S>>)| {
             // A polynomial that a thread drops is the memory of the next one that it makes.
@@ -123,7 +123,7 @@ impl<S: Scheme> OfRun<'_, S> {
             let spec = &circuit.plains()[*index];
             encode(scheme, spec, &numbers(circuit, spec)?)
         };
-        let made = pool.run(|| parallel::map(missing.iter().zip(spares.take(missing.len())), make));
+        let made = encoders.run(|| parallel::map(missing.iter().zip(spares.take(missing.len())), make));
         for (index, made) in missing.into_iter().zip(made) {
             encoded[index] = Some(made?);
         }

@@ -226,7 +226,7 @@ fn a_backend_of_plain_slots_gives_the_clear_run() {
         assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
     }
     // Whenever plaintexts are encoded, they are the same.
-    let at_use = Program::encode_at_use(circuit, &Slots, Pool::new(2)).unwrap();
+    let at_use = Program::encode_at_use(circuit, &Slots, Pool::new(2).unwrap()).unwrap();
     assert_eq!(at_use.bytes(), 0);
     for _ in 0..2 {
         let again = at_use.run(&Slots, &inputs).unwrap();

@@ -233,7 +233,7 @@ fn encrypted(circuit: &Circuit, inputs: &[Vec<f64>], seed: u8) -> (Counts, [Vec<
     let program = Program::encode(circuit.clone(), &machine.context).unwrap();
     let evaluator = Evaluator::new(&machine.context, &machine.keys);
     let run = program.run(&evaluator, &ciphertexts).unwrap();
-    let at_use = Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2)).unwrap();
+    let at_use = Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2).unwrap()).unwrap();
     let again = at_use.run(&evaluator, &ciphertexts).unwrap();
     assert!(again.outputs == run.outputs, "plaintexts made at use");
     assert!(again.encoding > run.encoding && run.encoding.is_zero(), "only then a run takes time for that");
@@ -605,7 +605,8 @@ fn factors_that_repeat_are_smaller() {
     for wrong in wrong {
         let circuit = of(2, wrong);
         let input = [machine.encrypt(&numbers(1), Level(1))];
-        let at_use = Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2)).unwrap();
+        let at_use =
+            Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2).unwrap()).unwrap();
         let evaluator = Evaluator::new(&machine.context, &machine.keys);
         let errors = [
             Program::encode(circuit, &machine.context).unwrap_err(),
@@ -653,7 +654,8 @@ fn a_chain_without_keys_agrees_with_the_clear_run() {
         assert_eq!(dry.work.ntts, computed);
         assert_eq!(Counts { work: Work::default(), ..dry }, run.counts);
         assert!(run.outputs.is_empty() && run.unrelinearised.len() == 2);
-        let at_use = Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2)).unwrap();
+        let at_use =
+            Program::encode_at_use(circuit.clone(), &*machine.context, Pool::new(2).unwrap()).unwrap();
         assert!(at_use.run(&evaluator, &ciphertexts).unwrap().unrelinearised == run.unrelinearised);
         for (reply, expected) in replies.iter().zip(&expected) {
             let read = machine.secret.decrypt_reply(&machine.context, reply, &READ);

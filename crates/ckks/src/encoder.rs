@@ -295,8 +295,8 @@ fn factor(basis: &Basis, coefficients: &[f64], scale: Scale, largest: f64) -> Po
     basis.to_factor(basis.forward(basis.from_wide(&scaled.map(|c| c as i64).collect::<Vec<_>>())))
 }
 
-/// What truncated is the nearest integer, half away from zero: one instruction on every target, where other
-/// roundings are library calls.
+/// Truncated, this is the nearest integer, half away from zero (below 2^52; beyond it may be the one after):
+/// one instruction on every target, where other roundings are library calls.
 fn away_from_zero(x: f64) -> f64 {
     x + 0.5f64.copysign(x)
 }
@@ -367,10 +367,10 @@ impl Fft {
 
     /// Slots to coefficients, of one vector that is no secret, and is not wiped.
     ///
-    /// A real vector is transformed as a complex one of half its length: even entries in the real part, odd
-    /// ones in the imaginary part. With `e_k` and `o_k` their transforms, which conjugate symmetry tells
-    /// apart, `c_k = (zeta^-k e_k + zeta^-5k o_k) / N` has the coefficient `k` as its real part, and
-    /// coefficient `N - k` as its imaginary part, negated.
+    /// A real vector is transformed as a complex one of half its length (Press et al., Numerical Recipes,
+    /// section 12.3): even entries in the real part, odd ones in the imaginary part. With `e_k` and `o_k`
+    /// their transforms, which conjugate symmetry tells apart, `c_k = (zeta^-k e_k + zeta^-5k o_k) / N` has
+    /// the coefficient `k` as its real part, and coefficient `N - k` as its imaginary part, negated.
     fn inverse_of_weights(&self, slots: &[f64]) -> Vec<f64> {
         let n = slots.len();
         let mut halves = vec![Complex::default(); n / 2];
@@ -463,7 +463,7 @@ mod tests {
             }
         }
 
-        /// In both loops, and at a scale.
+        /// In both loops, and at a scale, as far as floats have halves.
         #[test]
         fn factors_are_of_rounded_coefficients(
             coefficients in prop_oneof![vec(-1e6..1e6f64, DEGREE), vec(-1e14..1e14f64, DEGREE)],

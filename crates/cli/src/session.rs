@@ -7,7 +7,7 @@ use crate::{configuration, machine, plan_file, progress};
 use blindsight_client::{Classification, Client, Warning, is_sealed};
 use blindsight_network::Model;
 use blindsight_planner::{Explanation, Plan};
-use blindsight_server::{ClientKeys, PreparedModel};
+use blindsight_server::{ClientKeys, Pool, PreparedModel};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -54,9 +54,6 @@ pub struct Times {
     pub decrypt: f64,
 }
 
-/// How a server gets ready.
-type Prepare = fn(&Model, &Plan) -> Result<PreparedModel, blindsight_server::Error>;
-
 impl Session {
     /// Plans the model, generates keys and prepares the server.
     pub fn open(model: Model, flags: &PlanFlags) -> Outcome<Self> {
@@ -68,8 +65,9 @@ impl Session {
     /// that, which takes a fraction of the memory.
     pub fn for_one_round(model: Model, flags: &PlanFlags) -> Outcome<Self> {
         let (plan, plan_ms) = timed(|| flags.plan(&model));
+        let encoders = Pool::new(machine::cores())?;
         Self::prepared(model, plan?, plan_ms, |model, plan| {
-            PreparedModel::for_one_request(model, plan, machine::cores())
+            PreparedModel::for_one_request(model, plan, encoders)
         })
     }
 
@@ -78,7 +76,12 @@ impl Session {
         Self::prepared(model, plan, plan_ms, PreparedModel::new)
     }
 
-    fn prepared(model: Model, plan: Plan, plan_ms: f64, prepare: Prepare) -> Outcome<Self> {
+    fn prepared(
+        model: Model,
+        plan: Plan,
+        plan_ms: f64,
+        prepare: impl FnOnce(&Model, &Plan) -> Result<PreparedModel, blindsight_server::Error>,
+    ) -> Outcome<Self> {
         let (server, prepare_model_ms) =
             timed(|| progress::spinning("preparing the model", || prepare(&model, &plan)));
         let server = server?;

@@ -5,5 +5,5 @@ use blindsight_ring::parallel::Pool;
 
 /// Does work that may spread over so many threads.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-    Pool::new(threads).run(work)
+    Pool::new(threads)?.run(work)
 }

@@ -93,4 +93,12 @@ pub enum Error {
     /// The kernel was asked for by name but this machine does not have it, or nobody has.
     #[error("kernel '{0}': expected scalar, avx2, avx512 or neon, and a processor that has it")]
     Kernel(String),
+    /// The system gives no more threads.
+    #[error("{count} threads: expected as many as the system gives: {reason}")]
+    Threads {
+        /// How many were asked for.
+        count: usize,
+        /// What the system said.
+        reason: String,
+    },
 }

@@ -4,6 +4,8 @@
 //! installed. Outside a pool, in a pool of one, and without the `parallel` feature, everything runs in order
 //! on this thread.
 
+use crate::Error;
+
 /// Calls `body` once for each item, in parallel inside a pool: each thread takes the next item when it is
 /// done with its last one, so items are begun in order. Nested calls share out what idle threads there are.
 pub fn for_each<T: Send>(items: impl ExactSizeIterator<Item = T> + Send, body: impl Fn(T) + Sync + Send) {
@@ -44,34 +46,48 @@ pub fn with_busy_waiting<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     body()
 }
 
-/// Threads of its own, for work that is to spread where what surrounds it does not.
+/// Where work runs: on the caller's threads, or on threads of its own, for work that is to spread where what
+/// surrounds it does not.
 #[derive(Debug)]
 pub struct Pool {
     #[cfg(feature = "parallel")]
-    threads: Option<rayon::ThreadPool>,
+    own: Option<rayon::ThreadPool>,
 }
 
 impl Pool {
-    /// So many threads. One is the caller's, which also does all work where the system gives no threads, and
-    /// without the `parallel` feature.
-    pub fn new(threads: usize) -> Self {
+    /// The caller's threads: those of the pool that it is in, or its one.
+    pub const fn of_caller() -> Self {
+        Self {
+            #[cfg(feature = "parallel")]
+            own: None,
+        }
+    }
+
+    /// So many threads; one, and any number without the `parallel` feature, is [the
+    /// caller's](Self::of_caller).
+    ///
+    /// # Errors
+    /// [`Error::Threads`] where the system gives not so many.
+    pub fn new(count: usize) -> Result<Self, Error> {
         #[cfg(feature = "parallel")]
-        {
-            let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
-            Self { threads: (threads > 1).then(pool).flatten() }
+        if count > 1 {
+            let failed = |reason| Error::Threads { count, reason };
+            let most = rayon::max_num_threads();
+            if count > most {
+                return Err(failed(format!("a pool has {most} at most")));
+            }
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+            return Ok(Self { own: Some(pool.map_err(|error| failed(error.to_string()))?) });
         }
-        #[cfg(not(feature = "parallel"))]
-        {
-            let _ = threads;
-            Self {}
-        }
+        let _ = count;
+        Ok(Self::of_caller())
     }
 
     /// Does work that may spread over them.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         #[cfg(feature = "parallel")]
-        if let Some(threads) = &self.threads {
-            return threads.install(work);
+        if let Some(own) = &self.own {
+            return own.install(work);
         }
         work()
     }
@@ -177,7 +193,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn in_pool<T: Send>(count: usize, body: impl FnOnce() -> T + Send) -> T {
-        Pool::new(count).run(|| {
+        Pool::new(count).expect("threads").run(|| {
             assert_eq!(threads(), count);
             body()
         })
@@ -185,6 +201,20 @@ mod tests {
 
     fn sums() -> Vec<u64> {
         (0..50u64).map(|n| map(0..100usize, |i| n * i as u64).into_iter().sum()).collect()
+    }
+
+    /// Silently fewer would be measured as if they were more.
+    #[test]
+    fn threads_that_the_system_does_not_give_are_an_error() {
+        let many = rayon::max_num_threads() + 1;
+        let Err(Error::Threads { count, reason }) = Pool::new(many) else { panic!("{many} threads") };
+        assert!(count == many && !reason.is_empty());
+    }
+
+    #[test]
+    fn work_without_threads_of_its_own_spreads_over_those_around_it() {
+        assert_eq!(in_pool(3, || Pool::of_caller().run(threads)), 3);
+        assert_eq!(in_pool(3, || in_pool(2, threads)), 2);
     }
 
     #[test]

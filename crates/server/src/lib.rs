@@ -41,6 +41,7 @@
 pub mod calibration;
 mod error;
 
+pub use blindsight_ring::parallel::Pool;
 pub use error::Error;
 
 use blindsight_circuit::Circuit;
@@ -50,7 +51,7 @@ use blindsight_ckks::{Ciphertext, Context, EvaluationKeys, Evaluator, Randomness
 use blindsight_layout::{InputLayout, Masking, PublicPlan};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
-use blindsight_ring::{Kernel, parallel, parallel::Pool};
+use blindsight_ring::{Kernel, parallel};
 use std::borrow::Cow;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -164,13 +165,13 @@ impl PreparedModel {
     }
 
     /// The same for a process that answers one request: weights are encoded when the circuit comes to them,
-    /// on so many threads whatever the rest runs on, and forgotten after that. The first reply comes sooner,
-    /// in a fraction of the memory; every further one takes as long.
+    /// by `encoders` whatever the rest runs on, and forgotten after that. The first reply comes sooner, in a
+    /// fraction of the memory; every further one takes as long.
     ///
     /// # Errors
     /// As [`new`](Self::new); for weights that cannot be encoded [`compute`](Self::compute) fails.
-    pub fn for_one_request(model: &Model, plan: &Plan, threads: usize) -> Result<Self, Error> {
-        let encode = |circuit, context: &_| Program::encode_at_use(circuit, context, Pool::new(threads));
+    pub fn for_one_request(model: &Model, plan: &Plan, encoders: Pool) -> Result<Self, Error> {
+        let encode = |circuit, context: &_| Program::encode_at_use(circuit, context, encoders);
         Self::encoded(model, plan, encode)
     }
 

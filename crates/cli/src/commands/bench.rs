@@ -115,7 +115,7 @@ impl Bench {
     }
 
     fn measure(&self, model: Model, input: Vec<f64>) -> Outcome<Report> {
-        let threads = Pool::new(self.threads.into());
+        let threads = Pool::new(self.threads.into())?;
         let session = threads.run(|| Session::open(model, &self.plan))?;
         let images = vec![input; session.batch()];
         let first = progress::spinning("warming up", || threads.run(|| session.classify(&images)))?;
