@@ -1,10 +1,14 @@
 //! Fleets: how commands reach one, and what they publish in it.
 
 use crate::failure::Outcome;
-use blindsight_fleet::{Access, Bus, Depot, Fleet, SHARDS, Shared, models};
+use blindsight_fleet::{Access, Bus, BusCounts, Depot, Fleet, SHARDS, Shared, StoredTokens, models};
 use blindsight_network::Model;
 use blindsight_planner::Plan;
+use blindsight_service::{SharedTokens, Tokens};
+use serde::{Serialize, Serializer};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to reach NATS.
@@ -12,13 +16,13 @@ use std::time::Duration;
 #[command(next_help_heading = "Fleet")]
 pub struct BusFlags {
     /// A file of NATS credentials (.creds)
-    #[arg(long, value_name = "FILE", conflicts_with = "fleet_nkey")]
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "fleet_nkey")]
     fleet_credentials: Option<PathBuf>,
     /// A file with the seed of a NATS nkey
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     fleet_nkey: Option<PathBuf>,
     /// Authorities in PEM, one of which must have signed the NATS server's certificate: TLS is then required
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     fleet_ca: Option<PathBuf>,
 }
 
@@ -56,6 +60,8 @@ pub struct FrontFlags {
 /// A fleet that a front has joined.
 pub struct Joined {
     pub fleet: Fleet,
+    bus: Bus,
+    store: String,
     depot: Depot,
 }
 
@@ -66,15 +72,27 @@ impl FrontFlags {
         let depot = Depot::open(store)?;
         let shared = depot.agree(self.shards).await?;
         let bus = self.bus.connect(url, "blindsight front").await?;
-        let fleet = Fleet::join(bus, depot.clone(), shared, wait).await?;
-        Ok(Some(Joined { fleet, depot }))
+        let fleet = Fleet::join(bus.clone(), depot.clone(), shared, wait).await?;
+        Ok(Some(Joined { fleet, bus, store: store.clone(), depot }))
     }
 }
 
 impl Joined {
-    /// The folder that tokens of all fronts lie in, where the store is one.
-    pub fn tokens(&self) -> Option<PathBuf> {
-        self.depot.folder().map(PathBuf::from)
+    /// The tokens that all fronts accept: in the store. Their uses are counted there, too, where it is a folder,
+    /// and otherwise in JetStream, which knows revisions.
+    pub async fn tokens(&self) -> Outcome<SharedTokens> {
+        if let Some(folder) = self.depot.folder() {
+            return Ok(SharedTokens::in_folder(folder)?);
+        }
+        self.bus.prepare_counts().await?;
+        let counts = Arc::new(BusCounts::open(&self.bus).await?);
+        let tokens = Tokens::of(StoredTokens::open(self.depot.clone()).await?)?;
+        Ok(SharedTokens { tokens: Arc::new(tokens), counts })
+    }
+
+    /// Where they lie.
+    pub fn tokens_place(&self) -> TokensPlace {
+        TokensPlace::of_store(&self.store, &self.depot)
     }
 
     /// The plan that the fleet serves a model by: the one that it has, or else the one that `make` gives,
@@ -98,6 +116,45 @@ impl Joined {
         };
         self.fleet.offer(&model.name, &plan.digest()).await?;
         Ok(plan)
+    }
+}
+
+/// Where tokens lie, as `token` is told.
+#[derive(Debug, Clone)]
+pub enum TokensPlace {
+    /// A server's folder, or the one that fronts share.
+    Folder(PathBuf),
+    /// A store in the cloud.
+    Store(String),
+}
+
+impl TokensPlace {
+    /// In the store at an address.
+    pub fn of_store(address: &str, depot: &Depot) -> Self {
+        depot.folder().map_or_else(|| Self::Store(address.into()), |folder| Self::Folder(folder.into()))
+    }
+
+    /// The flag of `token` that names it.
+    pub fn flag(&self) -> String {
+        match self {
+            Self::Folder(_) => format!("--folder {self}"),
+            Self::Store(_) => format!("--store {self}"),
+        }
+    }
+}
+
+impl fmt::Display for TokensPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Store(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Serialize for TokensPlace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -3,18 +3,18 @@
 mod common;
 #[path = "../../fleet/tests/common/nats.rs"]
 mod nats;
+#[path = "common/party.rs"]
+mod party;
 
-use blindsight_client::Client;
 use blindsight_client::remote::{Error, Server};
-use blindsight_data::open_image;
 use blindsight_fleet::bus::job_subject;
-use blindsight_fleet::{Access, Bus};
-use blindsight_network::Shape;
-use blindsight_protocol::{Address, Code};
-use blindsight_service::Identity;
+use blindsight_fleet::{Access, Bus, BusCounts};
+use blindsight_protocol::Code;
+use blindsight_service::{Counts, Identity};
 use common::serving::Serving;
 use common::{Folder, digit};
 use nats::Nats;
+use party::{MODEL, Party};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const MODEL: &str = "cryptonets-mnist";
 
 /// Workers of a fleet, each a process.
 struct Workers<'a> {
@@ -72,42 +70,6 @@ impl Drop for Workers<'_> {
 /// What `serve` and `worker` need to meet.
 fn meeting(nats: &Nats, folder: &Folder) -> String {
     format!("--fleet {} --store file://{}", nats.url(), folder.path("store").display())
-}
-
-/// What a client has: made once.
-struct Party {
-    model: &'static str,
-    client: Client,
-    keys: Vec<u8>,
-    request: Vec<u8>,
-    address: Address,
-}
-
-impl Party {
-    fn new(server: &Server) -> Self {
-        Self::of(MODEL, server)
-    }
-
-    fn of(model: &'static str, server: &Server) -> Self {
-        let (plan, digest) = server.plan(model).expect("a plan");
-        let client = Client::generate(plan, digest).expect("a client");
-        let keys = client.evaluation_keys(|_, _| {}).expect("keys");
-        let shape = Shape { channels: 1, height: 28, width: 28 };
-        let (image, _) = open_image(Path::new(&digit(6)), shape).expect("a drawn digit");
-        let request = client.encrypt(&image).expect("a request");
-        Self { model, address: Address::of(&keys), client, keys, request }
-    }
-
-    fn register(&self, server: &Server) {
-        server.register_keys(&self.keys, |_, _| {}).expect("registered");
-    }
-
-    /// Whether the server answers; the answer is right.
-    fn is_served(&self, server: &Server) -> Result<(), Error> {
-        let reply = server.infer(self.model, self.address, self.request.clone())?;
-        assert_eq!(self.client.decrypt(&reply.frame[..]).expect("a reply").label, "6");
-        Ok(())
-    }
 }
 
 #[test]
@@ -245,6 +207,15 @@ impl<'a> Guarded<'a> {
         format!("{} --store file://{}", self.flags(role), self.folder.path("store").display())
     }
 
+    /// The uses of tokens, as who has this role sees them.
+    async fn counts(&self, role: &str) -> std::io::Result<BusCounts> {
+        let bus = Bus::connect(&self.access(role), "test").await.expect("all may connect");
+        if role == "front" {
+            bus.prepare_counts().await.expect("fronts make them");
+        }
+        BusCounts::open(&bus).await.map_err(std::io::Error::other)
+    }
+
     /// Whether JetStream takes a job of who has this role.
     async fn takes_job(&self, role: &str) -> bool {
         let bus = Bus::connect(&self.access(role), "test").await.expect("all may connect");
@@ -272,6 +243,19 @@ fn a_guarded_bus_lets_each_do_its_part_alone() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let may = ["front", "worker", "operator"].map(|role| runtime.block_on(guarded.takes_job(role)));
     assert_eq!(may, [true, false, false], "fronts alone publish jobs");
+
+    // Uses of tokens: fronts count, operators look, and workers see nothing of it.
+    let adds = |role: &str| {
+        let counts = runtime.block_on(guarded.counts(role))?;
+        let mut one = serde_json::from_str(r#"{"ab":{"used":1,"set_aside":1}}"#).expect("a count");
+        counts.add(&mut one)?;
+        counts.retain(&["ab".to_string()].into())?;
+        counts.all()
+    };
+    assert_eq!(adds("front").expect("it may").len(), 1);
+    assert!(adds("operator").is_err() && adds("worker").is_err());
+    let seen = runtime.block_on(guarded.counts("operator")).and_then(|counts| counts.all());
+    assert_eq!(seen.expect("it may look").len(), 1);
 
     let url = guarded.nats.url();
     let said = folder.fails(1, &format!("fleet status --fleet {url} --fleet-nkey {{operator.seed}}"));

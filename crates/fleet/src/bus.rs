@@ -2,6 +2,7 @@
 
 use crate::job::FrontId;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, jetstream};
 use std::error::Error;
@@ -13,6 +14,9 @@ use std::time::Duration;
 pub const JOBS: &str = "blindsight-jobs";
 /// The stream of jobs that ended every worker that tried them.
 pub const DEAD: &str = "blindsight-dead";
+/// The key-value store in which uses of tokens are counted, and the stream that it is.
+const COUNTS: &str = "blindsight-usage";
+const COUNTS_STREAM: &str = "KV_blindsight-usage";
 /// Where workers say that they live.
 pub const BEATS: &str = "blindsight.beats";
 /// Where workers and fronts are asked how they are.
@@ -124,6 +128,23 @@ impl Bus {
         Ok(())
     }
 
+    /// Makes what is missing of the counts of tokens.
+    ///
+    /// # Errors
+    /// Where JetStream refuses.
+    pub async fn prepare_counts(&self) -> Result<(), BusError> {
+        self.jetstream.get_or_create_stream(counts()).await.map_err(refused)?;
+        Ok(())
+    }
+
+    /// The counts of tokens, which a front made.
+    ///
+    /// # Errors
+    /// Where there are none yet.
+    pub async fn counts(&self) -> Result<kv::Store, BusError> {
+        self.jetstream.get_key_value(COUNTS).await.map_err(refused)
+    }
+
     /// The consumer of a plan's shard, which a front made.
     ///
     /// # Errors
@@ -223,6 +244,23 @@ fn dead() -> Config {
         storage: StorageType::File,
         max_age: Duration::from_secs(7 * 86_400),
         max_bytes: 64 << 20,
+        ..Config::default()
+    }
+}
+
+/// What `nats kv add` makes, too: the last state of each key.
+fn counts() -> Config {
+    Config {
+        name: COUNTS_STREAM.into(),
+        description: Some("what was used of tokens".into()),
+        subjects: vec![format!("$KV.{COUNTS}.>")],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        max_messages_per_subject: 1,
+        max_bytes: 256 << 20,
+        allow_rollup: true,
+        allow_direct: true,
         ..Config::default()
     }
 }

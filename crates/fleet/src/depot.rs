@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
+use object_store::{Error as StoreError, GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{UpdateVersion, WriteMultipart};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -41,6 +42,22 @@ pub struct Depot {
     folder: Option<PathBuf>,
 }
 
+/// What is at a path, for somebody who knows an earlier state of it.
+#[derive(Debug)]
+pub enum Seen {
+    /// Nothing.
+    Absent,
+    /// What is known.
+    Unchanged,
+    /// Something else.
+    Changed {
+        /// What the store calls this state.
+        state: String,
+        /// What it holds.
+        bytes: Vec<u8>,
+    },
+}
+
 /// Why the store does not give or take something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +84,9 @@ pub enum DepotError {
     /// Bytes that are not those of their address, or that cannot be read.
     #[error("{0} in the store is not what its address says: it was damaged or replaced")]
     Damaged(String),
+    /// A store that does not tell states apart.
+    #[error("the store gave no ETag for {0}: fronts share tokens by it; use a store that has them")]
+    Stateless(String),
     /// A store of another version.
     #[error("the store is of version {0}, this is version {VERSION}: run one version of fronts and workers")]
     Version(u32),
@@ -150,6 +170,13 @@ impl Depot {
         }
     }
 
+    /// A store for tests, which knows states as one in the cloud does.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+        Self { passing: objects.clone(), objects, prefix: Path::default(), folder: None }
+    }
+
     /// The folder that the store is, if it is one: tokens lie there, too, and are not for workers.
     pub fn folder(&self) -> Option<&std::path::Path> {
         self.folder.as_deref()
@@ -173,11 +200,37 @@ impl Depot {
             Err(StoreError::NotFound { .. }) => return Ok(None),
             found => found?,
         };
-        let length = found.meta.size;
-        if length > most {
-            return Err(DepotError::Length { path: path.into(), found: length, most });
+        Ok(Some(bounded(path, found, most).await?))
+    }
+
+    /// What a path holds, where that is not in the state that is known; at most so many bytes. Not for folders:
+    /// their states are told by times.
+    ///
+    /// # Errors
+    /// Where it is longer or cannot be read.
+    pub async fn newer(&self, path: &str, most: u64, known: Option<&str>) -> Result<Seen, DepotError> {
+        let options = GetOptions { if_none_match: known.map(Into::into), ..GetOptions::default() };
+        let found = match self.objects.get_opts(&self.path(path), options).await {
+            Err(StoreError::NotFound { .. }) => return Ok(Seen::Absent),
+            Err(StoreError::NotModified { .. }) => return Ok(Seen::Unchanged),
+            found => found?,
+        };
+        let state = found.meta.e_tag.clone().ok_or_else(|| DepotError::Stateless(path.into()))?;
+        Ok(Seen::Changed { state, bytes: bounded(path, found, most).await? })
+    }
+
+    /// Puts bytes in place of what is in the state that is known, or where nothing is: whether it was so.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub async fn replace(&self, path: &str, bytes: Vec<u8>, known: Option<&str>) -> Result<bool, DepotError> {
+        let Some(state) = known else { return self.put_first(path, bytes).await };
+        let mode = PutMode::Update(UpdateVersion { e_tag: Some(state.into()), version: None });
+        match self.objects.put_opts(&self.path(path), bytes.into(), mode.into()).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Precondition { .. } | StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(found.bytes().await?.into()))
     }
 
     /// Puts bytes, in place of what was there.
@@ -308,6 +361,15 @@ impl Depot {
         let found: [u8; 32] = Sha256::digest(&bytes).into();
         if &found == digest { Ok(Some(bytes)) } else { Err(DepotError::Damaged(path.into())) }
     }
+}
+
+/// The bytes of an object, if there are at most so many.
+async fn bounded(path: &str, found: GetResult, most: u64) -> Result<Vec<u8>, DepotError> {
+    let length = found.meta.size;
+    if length > most {
+        return Err(DepotError::Length { path: path.into(), found: length, most });
+    }
+    Ok(found.bytes().await?.into())
 }
 
 /// Bytes that somebody else holds, too: a large request is not copied to be written.

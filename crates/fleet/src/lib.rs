@@ -41,6 +41,7 @@
 
 mod bells;
 pub mod bus;
+mod counts;
 mod depot;
 mod figures;
 mod front;
@@ -53,14 +54,17 @@ pub mod seal;
 pub mod simulation;
 pub mod status;
 mod threads;
+mod tokens;
 mod worker;
 
 pub use bus::{Access, Bus, BusError};
+pub use counts::BusCounts;
 pub use depot::{Depot, DepotError, Shared};
 pub use front::Fleet;
 pub use models::ModelError;
 pub use monitor::monitor;
 pub use roster::{Beat, FrontState};
+pub use tokens::StoredTokens;
 pub use worker::{Observer, Options, Worker, WorkerError};
 
 /// The shards that a fleet is made with where nothing else is said.

@@ -6,10 +6,11 @@ mod nats;
 use blindsight_client::Client;
 use blindsight_data::open_image;
 use blindsight_fleet::status::{Status, status};
-use blindsight_fleet::{Access, Bus, Depot, Fleet, Options, Worker, models};
+use blindsight_fleet::{Access, Bus, BusCounts, Depot, Fleet, Options, Worker, models};
 use blindsight_network::{Model, Shape};
 use blindsight_protocol::{Address, Code};
-use blindsight_service::{Catalogue, ClientName, Compute, Computed, Inference, Outcome, Record, Served};
+use blindsight_service::Served;
+use blindsight_service::{Catalogue, ClientName, Compute, Computed, Counts, Inference, Outcome, Record};
 use nats::Nats;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -316,4 +317,38 @@ fn a_full_store_is_said_and_takes_again_what_fits() {
         println!("skipped: this user may not mount a file system of its own");
     }
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// Three fronts that count one token at once lose no use; what is no token any more is forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn uses_that_several_fronts_count_add_up() {
+    let Some(nats) = Nats::start("counts") else { return };
+    bus(&nats.url()).await.prepare_counts().await.expect("made");
+    let tokens = ["a", "b"].map(|text| text.repeat(64));
+    let mut fronts = vec![];
+    for _ in 0..3 {
+        let counts = BusCounts::open(&bus(&nats.url()).await).await.expect("there");
+        let tokens = tokens.clone();
+        fronts.push(tokio::task::spawn_blocking(move || {
+            for token in tokens.iter().cycle().take(60) {
+                let text = format!(r#"{{"{token}":{{"used":2,"set_aside":2}}}}"#);
+                let mut uses = serde_json::from_str(&text).expect("counts");
+                counts.add(&mut uses).expect("added");
+                assert!(uses.is_empty(), "what is added is not added again");
+            }
+            counts
+        }));
+    }
+    let mut counts = vec![];
+    for front in fronts {
+        counts.push(front.await.expect("no panic"));
+    }
+    tokio::task::block_in_place(|| {
+        let expected = r#"{"used":180,"set_aside":180}"#;
+        let all = || serde_json::to_value(counts[0].all().expect("read")).expect("JSON");
+        let count: serde_json::Value = serde_json::from_str(expected).expect("JSON");
+        assert_eq!(all(), serde_json::json!({ &tokens[0]: &count, &tokens[1]: &count }));
+        counts[1].retain(&[tokens[1].clone()].into()).expect("forgotten");
+        assert_eq!(all(), serde_json::json!({ &tokens[1]: &count }));
+    });
 }

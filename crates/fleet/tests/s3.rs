@@ -1,57 +1,24 @@
-//! The store in a server that speaks S3: moto, where it is installed (`pip install "moto[server]"`).
+//! The store in a server that speaks S3.
 #![cfg(feature = "s3")]
 
-use blindsight_fleet::Depot;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+#[path = "common/moto.rs"]
+mod moto;
 
-struct Moto(Child);
-
-impl Moto {
-    fn start(port: u16) -> Option<Self> {
-        let program = std::env::var_os("MOTO_SERVER").unwrap_or_else(|| "moto_server".into());
-        let mut command = Command::new(program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            println!("SKIPPED: stores in S3: no moto_server here (pip install \"moto[server]\")");
-            return None;
-        };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().expect("a child").is_none(), "moto_server ended");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(Self(child))
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use blindsight_fleet::{Depot, StoredTokens};
+use blindsight_service::Tokens;
 
 #[test]
 fn what_is_put_into_s3_is_there() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let Some(_moto) = Moto::start(port) else { return };
-    let mut this = Command::new(std::env::current_exe().expect("this test"));
-    this.args(["--exact", "s3_process", "--ignored", "--nocapture"]);
-    this.env("AWS_ENDPOINT", format!("http://127.0.0.1:{port}")).env("AWS_ALLOW_HTTP", "true");
-    this.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
-    let output = this.env("FLEET_TEST_S3", port.to_string()).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    moto::with_bucket("s3_process");
 }
 
 /// Not a test: what the test does, with the environment that it sets.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs in an environment that another test makes"]
 async fn s3_process() {
-    let Ok(port) = std::env::var("FLEET_TEST_S3") else { return };
-    let bucket = format!("http://127.0.0.1:{port}/fleet");
-    let made = Command::new("curl").args(["-sf", "-X", "PUT", &bucket]).status();
-    assert!(made.expect("curl runs").success(), "a bucket");
+    if !moto::is_here() {
+        return;
+    }
     let depot = Depot::open("s3://fleet/some/prefix").expect("an address");
     let (first, second) = (depot.agree(5).await.expect("agreed"), depot.agree(9).await.expect("agreed"));
     assert_eq!((first.shards, second.shards), (5, 5));
@@ -68,4 +35,19 @@ async fn s3_process() {
     depot.remove("keys/a/b").await.expect("removed");
     depot.remove("keys/a/b").await.expect("nothing to do");
     assert!(depot.get("keys/a/b", 1000).await.expect("nothing").is_none());
+
+    // Tokens: whoever knows an older state changes nothing, and tries again with the newer one.
+    assert!(depot.replace("tokens.json", b"{}".to_vec(), None).await.expect("put"), "nothing was there");
+    assert!(!depot.replace("tokens.json", b"{}".to_vec(), None).await.expect("asked"), "something is there");
+    assert!(!depot.replace("tokens.json", vec![], Some("\"old\"")).await.expect("asked"), "in another state");
+    let one = Tokens::of(StoredTokens::open(depot.clone()).await.expect("read")).expect("tokens");
+    let other = Tokens::of(StoredTokens::open(depot.clone()).await.expect("read")).expect("tokens");
+    tokio::task::block_in_place(|| {
+        one.create(&"alice".parse().expect("a name"), None, false).expect("made");
+        other.create(&"bob".parse().expect("a name"), None, false).expect("made");
+        other.revoke(&"alice".parse().expect("a name")).expect("revoked");
+    });
+    let tokens = StoredTokens::open(depot).await.expect("read");
+    let names: Vec<_> = Tokens::of(tokens).expect("tokens").list().expect("read").into_values().collect();
+    assert_eq!(names.iter().map(|entry| entry.revoked).collect::<Vec<_>>(), [true, false]);
 }

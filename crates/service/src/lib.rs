@@ -19,7 +19,8 @@
 //! - Whatever a request needs is bounded before it is read: its length by the plan, its time by [`Limits`],
 //!   its memory by a place in the queue.
 //! - A client sees its own keys and nothing of others, and of the models those that its token is for.
-//! - A token's rate and budget hold over restarts and crashes: what is not sure to be left is not given.
+//! - A token's rate and budget hold over restarts and crashes, and over all services that share
+//!   [`Counts`]: what is not sure to be left is not given.
 //! - Nothing that identifies a client, and nothing that it sent, is logged; the [`Audit`] log, where there is
 //!   one, names clients, models, sizes and outcomes, and nothing that was sent.
 //! - The service cannot hold a secret key, by type: as in `server`, the type's name does not occur in these
@@ -35,6 +36,7 @@ mod body;
 mod cache;
 mod catalogue;
 mod compute;
+mod document;
 mod files;
 mod gate;
 mod keyring;
@@ -62,20 +64,21 @@ pub use audit::Audit;
 pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueError, Served};
 pub use compute::{Compute, Computed, Inference, Later};
+pub use document::{Document, Edit, Version};
 pub use limits::Limits;
 pub use listener::{Listener, Transport, serve_stream};
 pub use queue::{Pass, Turnstile};
 pub use refusal::{Outcome, Refusal};
 pub use registry::{Id, Record, Registry};
 pub use scope::{NotARate, Rate, Scope};
-pub use service::{Extras, Service, StartError};
+pub use service::{Extras, Service, SharedTokens, StartError};
 pub use sign::{SignError, Signer};
 pub use store::Store;
 pub use store_error::StoreError;
 pub use timing::Timing;
 pub use tls::{Identity, TlsError};
 pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};
-pub use usage::Used;
+pub use usage::{Counter, Counters, Counts, Used};
 
 /// The OpenAPI document that the service answers by.
 pub const OPENAPI: &str = include_str!("../openapi.json");

@@ -11,11 +11,11 @@ use crate::registry::{Id, Registry};
 use crate::store::Store;
 use crate::store_error::StoreError;
 use crate::tokens::{Entry, State, TokenError, Tokens, now};
-use crate::usage::Usage;
+use crate::usage::{self, Charge, Counts, Usage};
 use crate::{ClientName, Limits, Scope, Signer};
 use blindsight_ckks::wire::hex;
 use blindsight_protocol::{Code, SignedStatement};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +26,7 @@ const UPLOADS: &str = "uploads of keys";
 pub struct Service {
     pub(crate) limits: Limits,
     pub(crate) catalogue: Catalogue,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) store: Arc<Store>,
     pub(crate) keyring: Arc<Keyring>,
@@ -50,9 +50,27 @@ pub struct Extras {
     pub compute: Option<Arc<dyn Compute>>,
     /// Where registered keys lie, in place of its own folder.
     pub registry: Option<Arc<dyn Registry>>,
-    /// The folder that tokens lie in, with what is used of them, in place of its own: other services may have
-    /// it, too.
-    pub tokens: Option<PathBuf>,
+    /// The tokens, with what is used of them, in place of those in its own folder.
+    pub tokens: Option<SharedTokens>,
+}
+
+/// Tokens that several services accept, whose bounds hold for all of them together.
+#[derive(Debug, Clone)]
+pub struct SharedTokens {
+    /// The tokens.
+    pub tokens: Arc<Tokens>,
+    /// Where their uses are counted.
+    pub counts: Arc<dyn Counts>,
+}
+
+impl SharedTokens {
+    /// Those in a folder that all services have.
+    ///
+    /// # Errors
+    /// Where the tokens cannot be read.
+    pub fn in_folder(folder: &Path) -> Result<Self, TokenError> {
+        Ok(Self { tokens: Arc::new(Tokens::open(folder)?), counts: usage::in_folder(folder) })
+    }
 }
 
 /// Why a service does not start.
@@ -92,6 +110,10 @@ impl Service {
         limits: Limits,
         extras: Extras,
     ) -> Result<Arc<Self>, StartError> {
+        let (tokens, usage) = match extras.tokens.clone() {
+            Some(shared) => (shared.tokens, Usage::shared(shared.counts)),
+            None => (Arc::new(Tokens::open(folder)?), Usage::open(folder).map_err(StartError::Usage)?),
+        };
         let store = Arc::new(match extras.registry.clone() {
             Some(registry) => Store::with_registry(folder, registry, limits.quota)?,
             None => Store::open(folder, limits.quota)?,
@@ -103,12 +125,8 @@ impl Service {
         let local = || Arc::new(Local::new(queue.clone(), keyring.clone())) as Arc<dyn Compute>;
         let service = Self {
             catalogue,
-            tokens: Tokens::open(extras.tokens.as_deref().unwrap_or(folder))?,
-            usage: match &extras.tokens {
-                Some(shared) => Usage::open_shared(shared),
-                None => Usage::open(folder),
-            }
-            .map_err(StartError::Usage)?,
+            tokens,
+            usage,
             compute: extras.compute.clone().unwrap_or_else(local),
             uploads: Places::new(limits.uploads, 0, limits.uploads_per_client, UPLOADS),
             metrics: Metrics::new(&keyring),
@@ -193,13 +211,25 @@ impl Service {
     /// The client that a token belongs to, and what is kept of the token.
     pub(crate) fn authenticate(&self, token: &str) -> Outcome<(ClientName, Entry)> {
         let refused = |detail: &str| Err(Refusal::new(Code::Unauthorized, detail));
-        let found = self.tokens.look_up(token).map_err(|error| Refusal::internal(&error))?;
+        let found = self.tokens.look_up(token).map_err(|error| {
+            tracing::error!(%error, "tokens");
+            Refusal::for_now(Code::Unavailable, "the server cannot look at its tokens just now: try again")
+        })?;
         let state = found.as_ref().map(|(_, entry)| entry.state(now()));
         match (found, state) {
             (Some(found), Some(State::Valid)) => Ok(found),
             (_, Some(State::Expired)) => refused("the token's time is over: ask for a new one"),
             _ => refused("the token is unknown or was revoked: ask for a new one"),
         }
+    }
+
+    /// Counts one inference under a token, if its rate and budget have room for it.
+    pub(crate) async fn charge(self: &Arc<Self>, token: &Entry) -> Outcome<Charge> {
+        if !self.usage.waits(token) {
+            return self.usage.charge(token);
+        }
+        let token = token.clone();
+        self.waiting(move |service| service.usage.charge(&token)).await
     }
 
     /// A model, where it is there for this token: one of others' looks as one that is not served.

@@ -1,18 +1,18 @@
 //! Who may ask: bearer tokens, hashed at rest.
 //!
-//! A token is 256 random bits, so a plain hash protects it as well as a slow one would. Tokens live in a file
-//! of their own, so that the command line can make and revoke them while the server, which owns the index,
-//! runs; the server reads the file again when it has changed.
+//! A token is 256 random bits, so a plain hash protects it as well as a slow one would. Tokens live in a
+//! document of their own, a file where nothing else is said, so that the command line can make and revoke them
+//! while the server, which owns the index, runs; the server reads the document again when it has changed.
 
+use crate::document::{Document, InFolder, Version};
 use crate::scope::Scope;
 use blindsight_protocol::Address;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -69,13 +69,13 @@ pub enum TokenError {
     /// The client has no token.
     #[error("{0} has no token")]
     Unknown(ClientName),
-    /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
+    /// A document that cannot be read or written.
+    #[error("cannot {action} {place}: {source}")]
+    Document {
         /// `read` or `write`.
         action: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// Where it lies.
+        place: String,
         /// What the system said.
         source: io::Error,
     },
@@ -84,21 +84,20 @@ pub enum TokenError {
     Randomness(getrandom::Error),
 }
 
-/// The file of tokens.
+/// The document of tokens.
 #[derive(Debug)]
 pub struct Tokens {
-    path: PathBuf,
+    document: Arc<dyn Document>,
     read: Mutex<Read>,
 }
 
-/// What was read, and the state of the file then.
+/// What was read, and the state of the document then.
 #[derive(Debug, Default)]
 struct Read {
-    stamp: Option<Stamp>,
+    version: Option<Version>,
     clients: Arc<Clients>,
 }
 
-type Stamp = (SystemTime, u64);
 type Clients = BTreeMap<ClientName, Entry>;
 
 impl FromStr for ClientName {
@@ -177,12 +176,20 @@ impl Entry {
 }
 
 impl Tokens {
-    /// The tokens in `folder`, which exists.
+    /// The tokens in `folder`, which exists: in its file `tokens.json`.
     ///
     /// # Errors
     /// Where the file is there and cannot be read.
     pub fn open(folder: &Path) -> Result<Self, TokenError> {
-        let tokens = Self { path: folder.join("tokens.json"), read: Mutex::default() };
+        Self::of(Arc::new(InFolder(folder.join("tokens.json"))))
+    }
+
+    /// The tokens in a document that other services may have, too.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn of(document: Arc<dyn Document>) -> Result<Self, TokenError> {
+        let tokens = Self { document, read: Mutex::default() };
         tokens.current()?;
         Ok(tokens)
     }
@@ -190,7 +197,7 @@ impl Tokens {
     /// Every client that ever had a token.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where they cannot be read.
     pub fn list(&self) -> Result<BTreeMap<ClientName, Entry>, TokenError> {
         Ok((*self.current()?).clone())
     }
@@ -213,7 +220,7 @@ impl Tokens {
     /// against it.
     ///
     /// # Errors
-    /// Where the client has one and `replace` is not said, and where the file cannot be written.
+    /// Where the client has one and `replace` is not said, and where they cannot be written.
     pub fn create_scoped(
         &self,
         client: &ClientName,
@@ -225,7 +232,7 @@ impl Tokens {
         self.change(|clients| match clients.get(client) {
             Some(entry) if !entry.revoked && !replace => Err(TokenError::Exists(client.clone())),
             _ => {
-                clients.insert(client.clone(), Entry::new(&token, expires, scope));
+                clients.insert(client.clone(), Entry::new(&token, expires, scope.clone()));
                 Ok(())
             }
         })?;
@@ -235,7 +242,7 @@ impl Tokens {
     /// Revokes a client's token, at once. The server will delete the client's keys.
     ///
     /// # Errors
-    /// Where the client has none, and where the file cannot be written.
+    /// Where the client has none, and where they cannot be written.
     pub fn revoke(&self, client: &ClientName) -> Result<(), TokenError> {
         self.change(|clients| match clients.get_mut(client) {
             Some(entry) if !entry.revoked => {
@@ -249,7 +256,7 @@ impl Tokens {
     /// The client that a token belongs to, and what is kept of the token.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where they cannot be read.
     pub fn look_up(&self, token: &str) -> Result<Option<(ClientName, Entry)>, TokenError> {
         let (hash, clients) = (hash(token), self.current()?);
         // Comparing hashes of what is random and long tells nothing about tokens.
@@ -265,57 +272,41 @@ impl Tokens {
         Ok(self.look_up(token)?.is_some_and(|(_, entry)| entry.state(now()) == State::Valid))
     }
 
-    /// What the file holds now.
+    /// What the document holds now.
     fn current(&self) -> Result<Arc<Clients>, TokenError> {
         let mut read = self.read.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let stamp = self.stamp()?;
-        if read.stamp != stamp {
-            *read = Read { stamp, clients: Arc::new(self.parse()?) };
+        let failed = |source| self.error("read", source);
+        let version = self.document.version().map_err(failed)?;
+        if read.version != version {
+            let bytes = self.document.read().map_err(failed)?;
+            *read = Read { version, clients: Arc::new(self.parse(bytes.as_deref())?) };
         }
         Ok(read.clients.clone())
     }
 
-    fn stamp(&self) -> Result<Option<Stamp>, TokenError> {
-        match fs::metadata(&self.path).and_then(|m| Ok((m.modified()?, inode(&m)))) {
-            Ok(stamp) => Ok(Some(stamp)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.error("read", source)),
-        }
+    fn parse(&self, bytes: Option<&[u8]>) -> Result<Clients, TokenError> {
+        let read = bytes.map_or(Ok(Clients::new()), serde_json::from_slice);
+        read.map_err(|error| self.error("read", error.into()))
     }
 
-    fn parse(&self) -> Result<Clients, TokenError> {
-        match fs::read(&self.path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| self.error("read", e.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Clients::new()),
-            Err(source) => Err(self.error("read", source)),
-        }
-    }
-
-    /// Changes the file as a whole, one process at a time.
-    fn change(&self, edit: impl FnOnce(&mut Clients) -> Result<(), TokenError>) -> Result<(), TokenError> {
-        let failed = |source| self.error("write", source);
-        let lock = File::create(self.path.with_extension("lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let mut clients = self.parse()?;
-        edit(&mut clients)?;
-        let text = serde_json::to_vec_pretty(&clients).map_err(|e| failed(e.into()))?;
-        crate::whole::write_whole(&self.path, &text).map_err(failed)
+    /// Changes the document as a whole, one process at a time.
+    fn change(&self, mut edit: impl FnMut(&mut Clients) -> Result<(), TokenError>) -> Result<(), TokenError> {
+        let mut edited = Ok(());
+        let mut attempt = |bytes: Option<&[u8]>| {
+            let mut clients = self.parse(bytes)?;
+            edit(&mut clients)?;
+            serde_json::to_vec_pretty(&clients).map_err(|error| self.error("write", error.into()))
+        };
+        let changed = self.document.change(&mut |bytes| {
+            let text = attempt(bytes);
+            text.map_err(|error| edited = Err(error)).ok()
+        });
+        edited.and(changed.map_err(|source| self.error("write", source)))
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> TokenError {
-        TokenError::File { action, path: self.path.clone(), source }
+        TokenError::Document { action, place: self.document.to_string(), source }
     }
-}
-
-/// Tells a file that was replaced from the one before, even within one tick of the clock.
-#[cfg(unix)]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    metadata.len()
 }
 
 fn hash(token: &str) -> String {

@@ -5,19 +5,28 @@
 //! it is written again*, and no count goes beyond that before the file says so. So a crash loses no use:
 //! after one, all that was set aside counts as used, just now. What is set aside is one inference of small
 //! bounds and 64 of large ones, and a token that rests for some seconds has none.
+//!
+//! Where several services [share](Counts) their tokens, each use of a bounded token is counted there at once.
+
+mod counter;
+mod shared;
+
+pub use counter::Counter;
+pub use shared::Counts;
 
 use crate::refusal::{Outcome, Refusal};
-use crate::scope::{Rate, Scope};
+use crate::scope::Scope;
 use crate::tokens::Entry;
 use crate::whole::write_whole;
-use blindsight_protocol::{Allowance, Code};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use blindsight_protocol::Code;
+use shared::SharedFile;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
 
 /// The most inferences that are set aside at a time.
 const MOST_SET_ASIDE: u64 = 64;
@@ -25,30 +34,23 @@ const MOST_SET_ASIDE: u64 = 64;
 /// The counts of all tokens.
 #[derive(Debug)]
 pub(crate) struct Usage {
-    path: PathBuf,
+    place: Place,
+    /// Of a file of its own all that it holds; otherwise what was used of tokens without bounds since the last
+    /// flush.
     counters: Mutex<Counters>,
-    /// Whether other services count in the same file. Then each use of a bounded token is counted there at
-    /// once.
-    shared: bool,
+}
+
+/// Where counts last.
+#[derive(Debug)]
+enum Place {
+    /// A file that nobody else writes.
+    Own(PathBuf),
+    /// Where others count, too.
+    Shared(Arc<dyn Counts>),
 }
 
 /// By the SHA-256 of the token: a new token of a client begins anew.
-type Counters = BTreeMap<String, Counter>;
-
-/// What is known of a token's use.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Counter {
-    /// Inferences.
-    used: u64,
-    /// So many may be used before the file is written again.
-    set_aside: u64,
-    /// When those of the last period of the rate were: milliseconds since 1970, rising.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    recent: VecDeque<u64>,
-    /// How many there were when the file was last brought up to date.
-    #[serde(skip)]
-    flushed: u64,
-}
+pub type Counters = BTreeMap<String, Counter>;
 
 /// One inference that is counted; it is taken back when this is dropped before its work began.
 pub(crate) struct Charge {
@@ -56,7 +58,8 @@ pub(crate) struct Charge {
     token: String,
     time: u64,
     stands: bool,
-    in_file: bool,
+    /// Where it was counted, if not in memory.
+    shared: Option<Arc<dyn Counts>>,
 }
 
 impl Charge {
@@ -76,14 +79,20 @@ impl Drop for Charge {
         if self.stands {
             return;
         }
-        let take_back = |counters: &mut Counters| {
-            counters.get_mut(&self.token).into_iter().for_each(|counter| counter.take_back(self.time));
+        let (token, time) = (std::mem::take(&mut self.token), self.time);
+        let Some(shared) = self.shared.take() else {
+            self.usage.lock().entry(token).and_modify(|counter| counter.take_back(time));
+            return;
         };
-        if !self.in_file {
-            return take_back(&mut self.usage.lock());
-        }
-        if let Err(error) = self.usage.change(take_back) {
-            tracing::warn!(%error, "a use that did not take place stays counted");
+        let take_back = move || {
+            if let Err(error) = shared.change(&token, &mut |counter| counter.take_back(time)) {
+                tracing::warn!(%error, "a use that did not take place stays counted");
+            }
+        };
+        // Nobody waits for it, and least of all those who serve connections.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(take_back)),
+            Err(_) => take_back(),
         }
     }
 }
@@ -103,17 +112,17 @@ impl Usage {
         let path = path(folder);
         let mut counters = read(&path)?;
         counters.values_mut().for_each(|counter| counter.settle_after_crash(milliseconds()));
-        Ok(Arc::new(Self { path, counters: Mutex::new(counters), shared: false }))
+        Ok(Arc::new(Self { place: Place::Own(path), counters: Mutex::new(counters) }))
     }
 
-    /// The counts in a folder that other services count in, too.
-    ///
-    /// # Errors
-    /// Where the file is there and cannot be read.
-    pub fn open_shared(folder: &Path) -> io::Result<Arc<Self>> {
-        let path = path(folder);
-        read(&path)?;
-        Ok(Arc::new(Self { path, counters: Mutex::default(), shared: true }))
+    /// Counts that other services share.
+    pub fn shared(counts: Arc<dyn Counts>) -> Arc<Self> {
+        Arc::new(Self { place: Place::Shared(counts), counters: Mutex::default() })
+    }
+
+    /// Whether counting one may wait for a disk or a network for long.
+    pub fn waits(&self, token: &Entry) -> bool {
+        matches!(self.place, Place::Shared(_)) && token.scope.is_bounded()
     }
 
     /// Counts one inference under a token, if its rate and budget have room for it.
@@ -122,91 +131,47 @@ impl Usage {
     }
 
     fn charge_at(self: &Arc<Self>, token: &Entry, now: u64) -> Outcome<Charge> {
+        let shared = match &self.place {
+            Place::Own(path) => self.charge_here(path, token, now).map(|()| None)?,
+            Place::Shared(counts) if token.scope.is_bounded() => {
+                charge_there(counts.as_ref(), token, now).map(|()| Some(counts.clone()))?
+            }
+            Place::Shared(_) => {
+                self.lock().entry(token.sha256.clone()).or_default().add(1);
+                None
+            }
+        };
+        Ok(Charge { usage: self.clone(), token: token.sha256.clone(), time: now, stands: false, shared })
+    }
+
+    /// Counts in memory, up to what the file says that may be.
+    fn charge_here(&self, path: &Path, token: &Entry, now: u64) -> Outcome<()> {
         let (key, scope) = (&token.sha256, &token.scope);
         let mut counters = self.lock();
         let counter = counters.entry(key.clone()).or_default();
-        if !self.shared {
-            counter.check(scope, now)?;
-        }
-        let limited = scope.rate.is_some() || scope.budget.is_some();
-        if limited && self.shared {
-            drop(counters);
-            return self.charge_in_file(token, now);
-        }
-        if limited && counter.used >= counter.set_aside {
+        counter.check(scope, now)?;
+        if scope.is_bounded() && counter.used >= counter.set_aside {
             let before = counter.set_aside;
             counter.set_aside = counter.used.saturating_add(scope.block(counter.used));
-            if let Err(error) = self.write(&counters) {
+            if let Err(error) = write(path, &counters) {
                 counters.entry(key.clone()).and_modify(|counter| counter.set_aside = before);
                 return Err(cannot_write(&error));
             }
         }
-        let counter = counters.entry(key.clone()).or_default();
-        counter.used = counter.used.saturating_add(1);
-        if scope.rate.is_some() {
-            counter.recent.push_back(now);
-        }
-        Ok(Charge { usage: self.clone(), token: key.clone(), time: now, stands: false, in_file: false })
-    }
-
-    /// Counts in the file itself, which no other service changes meanwhile.
-    fn charge_in_file(self: &Arc<Self>, token: &Entry, now: u64) -> Outcome<Charge> {
-        let counted = self.change(|counters| {
-            let counter = counters.entry(token.sha256.clone()).or_default();
-            let checked = counter.check(&token.scope, now);
-            if checked.is_ok() {
-                counter.used = counter.used.saturating_add(1);
-                counter.set_aside = counter.used;
-                counter.recent.extend(token.scope.rate.map(|_| now));
-            }
-            checked
-        });
-        counted.unwrap_or_else(|error| Err(cannot_write(&error)))?;
-        Ok(Charge {
-            usage: self.clone(),
-            token: token.sha256.clone(),
-            time: now,
-            stands: false,
-            in_file: true,
-        })
-    }
-
-    /// Changes the file as a whole, one service at a time.
-    fn change<T>(&self, edit: impl FnOnce(&mut Counters) -> T) -> io::Result<T> {
-        let lock = fs::File::create(self.path.with_extension("lock"))?;
-        lock.lock()?;
-        let mut counters = read(&self.path)?;
-        let before = counters.clone();
-        let done = edit(&mut counters);
-        if counters != before {
-            self.write(&counters)?;
-        }
-        Ok(done)
-    }
-
-    /// Adds what was used here of tokens without bounds.
-    fn flush_shared(&self) -> io::Result<()> {
-        let mut counters = self.lock();
-        if counters.is_empty() {
-            return Ok(());
-        }
-        self.change(|file| {
-            for (token, counter) in counters.iter() {
-                let counted = file.entry(token.clone()).or_default();
-                counted.used = counted.used.saturating_add(counter.used);
-                counted.set_aside = counted.used;
-            }
-        })?;
-        counters.clear();
+        counters.entry(key.clone()).or_default().count(scope, now);
         Ok(())
     }
 
-    /// Brings the file up to date. What is set aside for tokens that rested since the last time, or for all
+    /// Brings what lasts up to date. What is set aside for tokens that rested since the last time, or for all
     /// where the server `ends`, is free again.
     pub fn flush(&self, ends: bool) -> io::Result<()> {
-        if self.shared {
-            return self.flush_shared();
+        match &self.place {
+            Place::Own(path) => self.flush_here(path, ends),
+            Place::Shared(counts) => self.flush_there(counts.as_ref()),
         }
+    }
+
+    fn flush_here(&self, path: &Path, ends: bool) -> io::Result<()> {
         let mut counters = self.lock();
         let before = counters.clone();
         let mut changed = false;
@@ -217,25 +182,30 @@ impl Usage {
             }
             counter.flushed = counter.used;
         }
-        let written = if changed { self.write(&counters) } else { Ok(()) };
+        let written = if changed { write(path, &counters) } else { Ok(()) };
         if written.is_err() {
             *counters = before;
         }
         written
     }
 
-    /// Forgets tokens that are no more.
-    pub fn retain(&self, tokens: &HashSet<String>) {
-        if self.shared {
-            let retained = self.change(|counters| counters.retain(|token, _| tokens.contains(token)));
-            retained.unwrap_or_else(|error| tracing::warn!(%error, "counts of tokens that are no more stay"));
-            return;
-        }
-        self.lock().retain(|token, _| tokens.contains(token));
+    /// Adds what was used here of tokens without bounds. Requests go on meanwhile.
+    fn flush_there(&self, counts: &dyn Counts) -> io::Result<()> {
+        let mut uses = std::mem::take(&mut *self.lock());
+        let added = counts.add(&mut uses);
+        let mut counters = self.lock();
+        uses.into_iter().for_each(|(token, left)| counters.entry(token).or_default().add(left.used));
+        added
     }
 
-    fn write(&self, counters: &Counters) -> io::Result<()> {
-        write_whole(&self.path, &serde_json::to_vec_pretty(counters)?)
+    /// Forgets tokens that are no more.
+    pub fn retain(&self, tokens: &HashSet<String>) {
+        match &self.place {
+            Place::Own(_) => self.lock().retain(|token, _| tokens.contains(token)),
+            Place::Shared(counts) => counts
+                .retain(tokens)
+                .unwrap_or_else(|error| tracing::warn!(%error, "counts of tokens that are no more stay")),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
@@ -243,59 +213,19 @@ impl Usage {
     }
 }
 
-impl Counter {
-    /// Refuses one more than the scope allows.
-    fn check(&mut self, scope: &Scope, now: u64) -> Outcome<()> {
-        if let Some(budget) = scope.budget.filter(|budget| self.used >= *budget) {
-            let allowance = Allowance { limit: budget, period: None, remaining: 0, retry_after: None };
-            let detail = format!(
-                "all {budget} inferences of this token's budget are used: ask whoever runs the server for a \
-                 new token"
-            );
-            return Err(Refusal::exhausted(Code::BudgetExceeded, detail, allowance));
-        }
-        let Some(rate) = scope.rate else { return Ok(()) };
-        self.forget(rate, now);
-        let surplus = self.recent.len().checked_sub(rate.count() as usize);
-        let Some(wait) =
-            surplus.map(|index| self.recent[index].saturating_add(1000 * rate.seconds()).saturating_sub(now))
-        else {
-            return Ok(());
-        };
-        let seconds = wait.div_ceil(1000).max(1);
-        let (limit, period) = (rate.count(), Some(rate.seconds()));
-        let allowance = Allowance { limit, period, remaining: 0, retry_after: Some(seconds) };
-        let detail = format!(
-            "this token's rate of {rate} is used up: ask again after {seconds} s, or ask whoever runs the \
-             server for a higher rate"
-        );
-        Err(Refusal::exhausted(Code::RateExceeded, detail, allowance))
-    }
-
-    /// One that was counted at `time` did not take place.
-    fn take_back(&mut self, time: u64) {
-        self.used = self.used.saturating_sub(1);
-        if let Some(index) = self.recent.iter().rposition(|other| *other == time) {
-            self.recent.remove(index);
-        }
-    }
-
-    /// Drops what lies before the period. A clock that was set back makes nobody wait longer.
-    fn forget(&mut self, rate: Rate, now: u64) {
-        self.recent.iter_mut().rev().take_while(|time| **time > now).for_each(|time| *time = now);
-        while self.recent.front().is_some_and(|time| time.saturating_add(1000 * rate.seconds()) <= now) {
-            self.recent.pop_front();
-        }
-    }
-
-    fn settle_after_crash(&mut self, now: u64) {
-        let unsure = self.set_aside.saturating_sub(self.used);
-        self.recent.extend((0..unsure.min(MOST_SET_ASIDE)).map(|_| now));
-        self.used = self.used.max(self.set_aside);
-    }
+/// Counts where all services do.
+fn charge_there(counts: &dyn Counts, token: &Entry, now: u64) -> Outcome<()> {
+    let mut charged = Ok(());
+    let counted = counts.change(&token.sha256, &mut |counter| charged = counter.charge(&token.scope, now));
+    counted.map_err(|error| cannot_write(&error)).and(charged)
 }
 
 impl Scope {
+    /// Whether uses have to be counted before they take place.
+    fn is_bounded(&self) -> bool {
+        self.rate.is_some() || self.budget.is_some()
+    }
+
     /// How many inferences to set aside at a time: few of a small bound, as a crash may cost them.
     fn block(&self, used: u64) -> u64 {
         let of_budget = self.budget.map_or(MOST_SET_ASIDE, |budget| budget.saturating_sub(used) / 16);
@@ -317,10 +247,23 @@ impl Used {
         read(&path(folder)).map(Self)
     }
 
+    /// What services that share it counted.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn shared(counts: &dyn Counts) -> io::Result<Self> {
+        counts.all().map(Self)
+    }
+
     /// Inferences under a token.
     pub fn of(&self, token: &Entry) -> u64 {
         self.0.get(&token.sha256).map_or(0, |counter| counter.used)
     }
+}
+
+/// Counts in a file of a folder that other services have, too.
+pub(crate) fn in_folder(folder: &Path) -> Arc<dyn Counts> {
+    Arc::new(SharedFile(path(folder)))
 }
 
 fn path(folder: &Path) -> PathBuf {
@@ -335,6 +278,10 @@ fn read(path: &Path) -> io::Result<Counters> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Counters::new()),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn write(path: &Path, counters: &Counters) -> io::Result<()> {
+    write_whole(path, &serde_json::to_vec_pretty(counters)?)
 }
 
 fn milliseconds() -> u64 {
@@ -385,7 +332,7 @@ mod tests {
             let token = Entry { sha256: format!("{bound:064}"), ..token };
             let allowed: usize = std::thread::scope(|scope| {
                 let service = || {
-                    let usage = Usage::open_shared(&folder.0).expect("readable");
+                    let usage = Usage::shared(in_folder(&folder.0));
                     (0..10).filter(|_| used(&usage, &token, 1000).is_ok()).count()
                 };
                 let services: Vec<_> = (0..3).map(|_| scope.spawn(service)).collect();
@@ -394,7 +341,7 @@ mod tests {
             assert_eq!(allowed, bound);
             assert_eq!(Used::read(&folder.0).expect("readable").of(&token), bound as u64);
         }
-        let (usage, free) = (Usage::open_shared(&folder.0).expect("readable"), token(None, None));
+        let (usage, free) = (Usage::shared(in_folder(&folder.0)), token(None, None));
         (0..3).for_each(|_| used(&usage, &free, 1000).expect("no bound"));
         usage.flush(true).expect("written");
         assert_eq!(Used::read(&folder.0).expect("readable").of(&free), 3);

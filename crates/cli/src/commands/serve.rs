@@ -2,7 +2,7 @@
 
 use crate::arguments::{ModelArgument, PlanFlags};
 use crate::failure::{During, Failure, Outcome};
-use crate::fleet::FrontFlags;
+use crate::fleet::{FrontFlags, TokensPlace};
 use crate::page::{Facts, Page, Shown};
 use crate::report::{Output, emit};
 use crate::{configuration, plan_file, progress};
@@ -10,7 +10,7 @@ use blindsight_layout::DEFAULT_KEY_QUOTA;
 use blindsight_network::Model;
 use blindsight_planner::Plan;
 use blindsight_service::{
-    Audit, Catalogue, Extras, Identity, Limits, Listener, Service, Signer, Tokens, Transport,
+    Audit, Catalogue, Extras, Identity, Limits, Listener, Service, Signer, TokenError, Tokens, Transport,
 };
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -130,6 +130,12 @@ pub enum Log {
     Off,
 }
 
+/// Where things lie that last.
+struct Places {
+    folder: PathBuf,
+    tokens: TokensPlace,
+}
+
 /// What is said when the server stands.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -142,8 +148,8 @@ struct Report {
     models: Vec<String>,
     metrics: Option<SocketAddr>,
     folder: PathBuf,
-    /// The folder that tokens lie in.
-    tokens: PathBuf,
+    /// Where tokens lie: a folder, or a fleet's store.
+    tokens: TokensPlace,
     #[serde(skip)]
     token: Option<String>,
 }
@@ -170,14 +176,16 @@ impl Serve {
         }
         let identity = transport.then(|| self.transport.identity(&folder, self.address)).transpose()?;
         let mut extras = self.extras(identity.as_ref().map(Identity::fingerprint))?;
+        let mut tokens = TokensPlace::Folder(folder.clone());
         if let Some(joined) = fleet {
             extras.registry = Some(joined.fleet.registry());
-            extras.tokens = joined.tokens();
+            extras.tokens = Some(runtime.block_on(joined.tokens())?);
+            tokens = joined.tokens_place();
             extras.compute = Some(Arc::new(joined.fleet));
         }
         let service = Service::open_with(&folder, catalogue, limits, extras.clone())?;
         let names = models.into_iter().map(|model| model.name).collect();
-        runtime.block_on(self.serve(service, extras, identity, names, folder, output))
+        runtime.block_on(self.serve(service, extras, identity, names, Places { folder, tokens }, output))
     }
 
     async fn serve(
@@ -186,7 +194,7 @@ impl Serve {
         extras: Extras,
         identity: Option<Identity>,
         models: Vec<String>,
-        folder: PathBuf,
+        Places { folder, tokens }: Places,
         output: Output,
     ) -> Outcome {
         let stop = stop_signal()?;
@@ -196,8 +204,11 @@ impl Serve {
         let listener = Listener::bind(self.address, self.metrics, transport);
         let listener = listener.await.during(|| format!("cannot listen on {}", self.address))?;
         let address = self.transport.url(listener.address()?);
-        let tokens = extras.tokens.as_ref().unwrap_or(&folder).clone();
-        let token = first_token(&tokens, &address, fingerprint.as_deref())?;
+        let shared = extras.tokens.as_ref().map(|shared| shared.tokens.clone());
+        let own = || Tokens::open(&folder).map(Arc::new);
+        let accepted = shared.map_or_else(own, Ok)?;
+        // A fleet's tokens may lie behind a network.
+        let token = tokio::task::block_in_place(|| first_token(&accepted, &address, fingerprint.as_deref()))?;
         let page = match &token {
             Some(token) => format!("{address}/#token={token}"),
             None => format!("{address}/"),
@@ -308,14 +319,17 @@ impl Log {
 
 /// The token of this user for this server: made at the first start, and kept where `classify --server` finds
 /// it.
-fn first_token(folder: &Path, address: &str, fingerprint: Option<&str>) -> Outcome<Option<String>> {
-    let tokens = Tokens::open(folder)?;
+fn first_token(tokens: &Tokens, address: &str, fingerprint: Option<&str>) -> Outcome<Option<String>> {
     if !tokens.list()?.is_empty() {
         let known = configuration::servers()?.remove(address);
         let valid = |token: &String| tokens.accepts(token).unwrap_or(false);
         return Ok(known.map(|known| known.token).filter(valid));
     }
-    let token = tokens.create(&"local".parse()?, None, false)?.reveal().to_string();
+    let token = match tokens.create(&"local".parse()?, None, false) {
+        // Another front of a fleet was quicker.
+        Err(TokenError::Exists(_)) => return Ok(None),
+        made => made?.reveal().to_string(),
+    };
     let fingerprint = fingerprint.map(String::from);
     let known = configuration::KnownServer { token: token.clone(), fingerprint, ca: None, pin: None };
     configuration::remember_server(address, known)?;
@@ -375,8 +389,7 @@ impl Shown for Report {
         page.say("This user, on this machine:");
         page.command(&[format!("blindsight classify --server {address} digit.png")]);
         page.say("Others, each with a token of their own:");
-        let folder = format!("--folder {}", self.tokens.display());
-        page.command(&["blindsight token create NAME".into(), folder]);
+        page.command(&["blindsight token create NAME".into(), self.tokens.flag()]);
         let mut classify = vec![format!("BLINDSIGHT_TOKEN={token} blindsight classify digit.png")];
         classify.push(format!("--server {address}"));
         classify.extend(self.fingerprint.as_ref().map(|fingerprint| format!("--fingerprint {fingerprint}")));

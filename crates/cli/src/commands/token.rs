@@ -3,13 +3,16 @@
 use crate::configuration;
 use crate::failure::Outcome;
 use crate::figures::{count, milliseconds};
+use crate::fleet::BusFlags;
 use crate::page::{Facts, Page, Shown};
 use crate::report::{Output, emit};
 use crate::table::Table;
+use blindsight_fleet::{BusCounts, Depot, StoredTokens};
 use blindsight_service::{ClientName, Entry, Rate, Scope, State, Tokens, Used};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
 
 /// Makes, revokes and lists the tokens of a server
 ///
@@ -21,13 +24,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
   blindsight token create bob --model cryptonets-mnist \\
     --rate 10/min --budget 10000
   blindsight token revoke alice
-  blindsight token list")]
+  blindsight token list
+  blindsight token list --store s3://BUCKET/fleet \
+    --fleet tls://nats.example.org")]
 pub struct Token {
     #[command(subcommand)]
     action: Action,
     /// The server's folder [default: blindsight/server in the data folder]
     #[arg(long, value_name = "DIR", global = true)]
     folder: Option<PathBuf>,
+    /// In place of a folder, the store of a fleet: file:///FOLDER, or s3://BUCKET/PREFIX where that was built
+    /// in; its fronts take notice within seconds
+    #[arg(long, value_name = "URL", global = true, conflicts_with = "folder")]
+    store: Option<String>,
+    /// The fleet's NATS, where the uses of tokens are counted that lie in S3: `list` shows them
+    #[arg(long, value_name = "URL", global = true, requires = "store")]
+    fleet: Option<String>,
+    #[command(flatten)]
+    bus: BusFlags,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -97,16 +111,23 @@ struct Row {
     models: Vec<String>,
     rate: Option<Rate>,
     budget: Option<u64>,
-    /// Inferences so far.
-    used: u64,
+    /// Inferences so far; unknown where they are counted in a fleet's NATS, and it is not named.
+    used: Option<u64>,
     /// Inferences that are left of the budget.
     left: Option<u64>,
 }
 
+/// The tokens, and what was used of them where that is known.
+struct Opened {
+    tokens: Tokens,
+    used: Option<Used>,
+}
+
 impl Token {
     pub fn run(&self, output: Output) -> Outcome {
-        let folder = configuration::server_folder(self.folder.as_deref())?;
-        let tokens = Tokens::open(&folder)?;
+        // What lies behind a network is looked at from its threads.
+        let runtime = Runtime::new()?;
+        let Opened { tokens, used } = self.open(&runtime)?;
         match &self.action {
             Action::Create { name, days, models, rate, budget, replace } => {
                 let expires = days.map(|days| now() + u64::from(days) * 86_400);
@@ -120,17 +141,43 @@ impl Token {
                 emit(&Revoked { client: name.to_string() }, output)
             }
             Action::List => {
-                let used = Used::read(&folder)?;
-                let row = |(name, entry): (ClientName, Entry)| Row::new(&name, &entry, used.of(&entry));
+                let used = |entry: &Entry| used.as_ref().map(|used| used.of(entry));
+                let row = |(name, entry): (ClientName, Entry)| Row::new(&name, &entry, used(&entry));
                 let rows = tokens.list()?.into_iter().map(row);
                 emit(&List { tokens: rows.collect() }, output)
             }
         }
     }
+
+    fn open(&self, runtime: &Runtime) -> Outcome<Opened> {
+        let Some(address) = &self.store else {
+            return Opened::in_folder(&configuration::server_folder(self.folder.as_deref())?);
+        };
+        let depot = Depot::open(address)?;
+        match depot.folder() {
+            Some(folder) => Opened::in_folder(folder),
+            None => runtime.block_on(self.open_store(depot.clone())),
+        }
+    }
+
+    async fn open_store(&self, depot: Depot) -> Outcome<Opened> {
+        let tokens = Tokens::of(StoredTokens::open(depot).await?)?;
+        let Some(url) = &self.fleet else { return Ok(Opened { tokens, used: None }) };
+        let bus = self.bus.connect(url, "blindsight token").await?;
+        let counts = BusCounts::open(&bus).await?;
+        let used = tokio::task::block_in_place(|| Used::shared(&counts))?;
+        Ok(Opened { tokens, used: Some(used) })
+    }
+}
+
+impl Opened {
+    fn in_folder(folder: &Path) -> Outcome<Self> {
+        Ok(Self { tokens: Tokens::open(folder)?, used: Some(Used::read(folder)?) })
+    }
 }
 
 impl Row {
-    fn new(name: &ClientName, entry: &Entry, used: u64) -> Self {
+    fn new(name: &ClientName, entry: &Entry, used: Option<u64>) -> Self {
         let state = match entry.state(now()) {
             State::Valid => "valid",
             State::Expired => "expired",
@@ -146,7 +193,7 @@ impl Row {
             rate,
             budget,
             used,
-            left: budget.map(|budget| budget.saturating_sub(used)),
+            left: budget.zip(used).map(|(budget, used)| budget.saturating_sub(used)),
         }
     }
 }
@@ -182,9 +229,13 @@ impl Shown for List {
             });
             let made = format!("{} ago", time(now().saturating_sub(row.created)));
             let scope = good_for(&row.models, row.rate, row.budget);
-            table.row([row.client.clone(), row.state.into(), scope, made, ends, count(row.used)]);
+            let used = row.used.map_or("unknown".into(), count);
+            table.row([row.client.clone(), row.state.into(), scope, made, ends, used]);
         }
         page.table(&table);
+        if self.tokens.iter().any(|row| row.used.is_none()) {
+            page.say("What was used is counted in the fleet's NATS: name it with --fleet.");
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn infer(
         service.waiting(move |service| service.keyring.expect(&expected)).await?;
     }
     let place = service.queue.enter(&id.0)?;
-    let mut charge = service.usage.charge(&client.token)?;
+    let mut charge = service.charge(&client.token).await?;
     let start = Instant::now();
     let request = Pieces::new(body, length, &service.limits).whole().await?;
     let read = start.elapsed();
