@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use url::Url;
 
 /// The version of how things lie in the store.
@@ -40,6 +40,17 @@ pub struct Depot {
     passing: Arc<dyn ObjectStore>,
     prefix: Path,
     folder: Option<PathBuf>,
+}
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Where it lies.
+    pub path: String,
+    /// When it was changed last: seconds since 1970.
+    pub changed: u64,
+    /// Its length.
+    pub bytes: u64,
 }
 
 /// What is at a path, for somebody who knows an earlier state of it.
@@ -269,7 +280,21 @@ impl Depot {
     /// # Errors
     /// Where it cannot be read or written.
     pub async fn put_file(&self, path: &str, file: &std::path::Path) -> Result<(), DepotError> {
+        self.put_file_from(path, file, 0).await
+    }
+
+    /// Puts what a file holds from a byte on.
+    ///
+    /// # Errors
+    /// As [`put_file`](Self::put_file).
+    pub async fn put_file_from(
+        &self,
+        path: &str,
+        file: &std::path::Path,
+        begin: u64,
+    ) -> Result<(), DepotError> {
         let mut file = tokio::fs::File::open(file).await?;
+        file.seek(io::SeekFrom::Start(begin)).await?;
         let mut upload =
             WriteMultipart::new_with_chunk_size(self.objects.put_multipart(&self.path(path)).await?, PART);
         let mut piece = vec![0; 1 << 20];
@@ -295,16 +320,21 @@ impl Depot {
         }
     }
 
-    /// The paths below a folder, each with the time of its last change, in seconds since 1970.
+    /// What lies below a folder.
     ///
     /// # Errors
-    /// Where they cannot be listed.
-    pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, DepotError> {
+    /// Where it cannot be listed.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Object>, DepotError> {
         let (folder, length) = (self.path(folder), self.prefix.as_ref().len());
         let objects: Vec<_> = self.objects.list(Some(&folder)).try_collect().await?;
         let path = |path: &Path| path.as_ref()[length..].trim_start_matches('/').to_string();
         let time = |time: i64| u64::try_from(time).unwrap_or(0);
-        Ok(objects.iter().map(|o| (path(&o.location), time(o.last_modified.timestamp()))).collect())
+        let object = |o: &object_store::ObjectMeta| Object {
+            path: path(&o.location),
+            changed: time(o.last_modified.timestamp()),
+            bytes: o.size,
+        };
+        Ok(objects.iter().map(object).collect())
     }
 
     /// A document of ours, if it is there.

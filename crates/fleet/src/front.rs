@@ -267,10 +267,10 @@ impl Front {
     /// given up.
     async fn sweep(&self) {
         for (folder, age) in [("requests", 2 * GRACE), ("uploads", Duration::from_hours(24))] {
-            let Ok(paths) = self.depot.list(folder).await else { continue };
+            let Ok(objects) = self.depot.list(folder).await else { continue };
             let old = (milliseconds() / 1000).saturating_sub((self.wait + age).as_secs());
-            for (path, _) in paths.iter().filter(|(_, time)| *time < old) {
-                let _ = self.depot.remove(path).await;
+            for object in objects.iter().filter(|object| object.changed < old) {
+                let _ = self.depot.remove(&object.path).await;
             }
         }
     }

@@ -4,6 +4,7 @@
 //! knows, and never a record without its frame. Deleting goes the other way.
 
 use crate::depot::{Depot, DepotError};
+use crate::paused;
 use blindsight_protocol::Address;
 use blindsight_service::{ClientName, Id, Record, Registry, StoreError};
 use std::collections::HashMap;
@@ -69,9 +70,9 @@ impl StoredKeys {
 
     async fn records(&self, folder: &str) -> Result<Vec<(Id, Record)>, DepotError> {
         let mut found = vec![];
-        for (path, _) in self.depot.list(folder).await? {
-            let Some(id) = id(&path) else { continue };
-            if let Some(record) = self.depot.document(&path).await? {
+        for object in self.depot.list(folder).await? {
+            let Some(id) = id(&object.path) else { continue };
+            if let Some(record) = self.depot.document(&object.path).await? {
                 found.push((id, record));
             }
         }
@@ -119,7 +120,7 @@ impl Registry for StoredKeys {
         self.wait("registering keys", async {
             self.depot.put_file(&frame_path(id), file).await?;
             self.depot.put(&record_path(id), text).await?;
-            self.depot.remove(&paused_path(id)).await
+            paused::remove(&self.depot, id).await
         })?;
         self.remember(id, Some(*record));
         // What is left of it here is an upload of keys that are registered; it is swept after its time.
@@ -140,18 +141,12 @@ impl Registry for StoredKeys {
     }
 
     fn resume(&self, id: &Id, here: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = paused_path(id);
-        let there = self.wait("resuming an upload", self.depot.get(&path, MOST_KEYS))?;
-        Ok(there.filter(|bytes| bytes.len() as u64 > here))
+        self.wait("resuming an upload", paused::get(&self.depot, id, here))
     }
 
     fn pause(&self, id: &Id, file: &Path) -> Result<(), StoreError> {
-        self.wait("keeping an upload", self.depot.put_file(&paused_path(id), file))
+        self.wait("keeping an upload", paused::put(&self.depot, id, file))
     }
-}
-
-fn paused_path((client, address): &Id) -> String {
-    format!("uploads/{client}/{address}")
 }
 
 /// Reads a client's keys, of so many bytes, from the store, and checks that they are those of the address.

@@ -49,6 +49,7 @@ pub mod job;
 mod keys;
 pub mod models;
 mod monitor;
+mod paused;
 mod roster;
 pub mod seal;
 pub mod simulation;
@@ -59,7 +60,7 @@ mod worker;
 
 pub use bus::{Access, Bus, BusError};
 pub use counts::BusCounts;
-pub use depot::{Depot, DepotError, Shared};
+pub use depot::{Depot, DepotError, Object, Seen, Shared};
 pub use front::Fleet;
 pub use models::ModelError;
 pub use monitor::monitor;

@@ -29,7 +29,7 @@ async fn s3_process() {
     std::fs::remove_file(&file).expect("there");
     assert_eq!(depot.get("keys/a/c", 1 << 30).await.expect("read").map(|bytes| bytes.len()), Some(20 << 20));
     let mut paths: Vec<String> =
-        depot.list("keys").await.expect("two").into_iter().map(|(path, _)| path).collect();
+        depot.list("keys").await.expect("two").into_iter().map(|object| object.path).collect();
     paths.sort();
     assert_eq!(paths, ["keys/a/b", "keys/a/c"]);
     depot.remove("keys/a/b").await.expect("removed");
