@@ -18,8 +18,12 @@ BOUND_MARGIN = 1.5
 """The score bound is the largest |score| over the training set times this, rounded up."""
 
 
-def _nodes(layers):
-    """The graph's nodes and initialisers; a layer's output carries its name, the last one `OUTPUT`."""
+def _nodes(layers, halves):
+    """The graph's nodes and initialisers; a layer's output carries its name, the last one `OUTPUT`.
+
+    With `halves` the file holds weights in half precision, and nodes that make them floats again: a convolution's
+    operands must be of one type.
+    """
     nodes, initialisers, at, flat = [], [], INPUT, False
     for name, layer in zip(plain.names(layers), layers):
         out = OUTPUT if layer is layers[-1] else name
@@ -29,14 +33,22 @@ def _nodes(layers):
         if layer.kind == "square":
             nodes.append(helper.make_node("Mul", [at, at], [out], name))
         else:
-            weights = [f"{name}.weight", f"{name}.bias"]
+            weight, bias = f"{name}.weight", f"{name}.bias"
+            kept = layer.weight.half() if halves else layer.weight.float()
             initialisers += [
-                numpy_helper.from_array(values.float().numpy(), of)
-                for of, values in zip(weights, (layer.weight, layer.bias))
+                numpy_helper.from_array(kept.numpy(), weight),
+                numpy_helper.from_array(layer.bias.float().numpy(), bias),
             ]
-            nodes.append(helper.make_node(_operator(layer), [at, *weights], [out], name, **_attributes(layer)))
+            if halves:
+                nodes.append(_as_floats(weight))
+                weight = nodes[-1].output[0]
+            nodes.append(helper.make_node(_operator(layer), [at, weight, bias], [out], name, **_attributes(layer)))
         at = out
     return nodes, initialisers
+
+
+def _as_floats(weight):
+    return helper.make_node("Cast", [weight], [f"{weight}.float"], f"{weight}.float", to=TensorProto.FLOAT)
 
 
 def _operator(layer):
@@ -53,7 +65,7 @@ def _attributes(layer):
 def to_onnx(spec, layers):
     """The ONNX model of `layers`, the batch dimension symbolic, without metadata."""
     dataset = DATASETS[spec.dataset]
-    nodes, initialisers = _nodes(layers)
+    nodes, initialisers = _nodes(layers, spec.halves)
     graph = helper.make_graph(
         nodes,
         spec.name,

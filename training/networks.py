@@ -144,6 +144,7 @@ class NetworkSpec:
     dataset: str
     layers: tuple
     recipe: Recipe
+    halves: bool = False  # whether weights are kept in half precision, as those of large files are
     tail: float = 0.0  # share of values that encrypted runs need not be scaled for; with one, a sample is measured
     mean: tuple[float, ...] = field(default=(0.0,))  # per channel; normalised = (pixel / 255 - mean) / std
     std: tuple[float, ...] = field(default=(1.0,))
@@ -204,6 +205,7 @@ LENET_MNIST = NetworkSpec(
     name="lenet-mnist",
     description="LeNet: 5x5 convolutions to 32 and 64 maps, dense 512, dense 10, a square after each but the last",
     dataset="mnist",
+    halves=True,
     layers=(Conv(32, 5, 2, 2), Square(), Conv(64, 5, 2, 2), Square(), Dense(512), Square(), Dense(10)),
     recipe=replace(DIGITS, learning_rate=2e-3, dropout=0.2, bfloat16=True),
 )
@@ -251,6 +253,7 @@ LOLA_CIFAR10 = NetworkSpec(
     name="lola-cifar10",
     description="LoLa-CIFAR: 8x8 convolution to 83 maps, square, 10x10 convolution to 112 maps, square, dense 10",
     dataset="cifar10",
+    halves=True,
     layers=(Conv(83, 8, 2, 1), Square(), Conv(112, 10, 2, 4), Square(), Dense(10)),
     recipe=Recipe(
         epochs=40,
@@ -300,6 +303,7 @@ CIFAR10_FAST = NetworkSpec(
     name="cifar10-fast",
     description="six 3x3 convolutions to 32, 64, 64, 256, 256 and 512 maps, every other one of stride 2, and dense 10, squares between",
     dataset="cifar10",
+    halves=True,
     layers=(
         *(Conv(32, 3, 1, 1), Square(), Conv(64, 3, 2, 1), Square()),
         *(Conv(64, 3, 1, 1), Square(), Conv(256, 3, 2, 1), Square()),
@@ -333,6 +337,7 @@ CIFAR10 = replace(
     CIFAR10_FAST,
     name="cifar10",
     description="eight convolutions to 64, 64, 64, 256, 256, 256, 256 and 512 maps, the first of 5x5 and stride 2, and dense 10, squares between",
+    halves=True,
     layers=(
         *(Conv(64, 5, 2, 2), Square(), Conv(64, 3, 1, 1), Square(), Conv(64, 3, 1, 1), Square()),
         *(Conv(256, 3, 2, 1), Square(), Conv(256, 3, 1, 1), Square(), Conv(256, 3, 1, 1), Square()),

@@ -55,6 +55,14 @@ class PlainSquare:
         return x * x
 
 
+def halved(layers):
+    """The layers with weights that half precision holds, each the nearest; biases are few, and stay."""
+    return [
+        replace(layer, weight=layer.weight.half().to(layer.weight.dtype)) if hasattr(layer, "weight") else layer
+        for layer in layers
+    ]
+
+
 def names(layers):
     """A name for each layer: its kind and its number among its kind."""
     return [f"{layer.kind}{sum(other.kind == layer.kind for other in layers[: i + 1])}" for i, layer in enumerate(layers)]

@@ -90,6 +90,7 @@ def produce(spec, training, test, options):
         return
     images = normalise(spec, training.pixels[: SAMPLE if spec.tail else None])
     layers = plain.equalise(plain.without_dead_units(fold(network.cpu())), images, spec.tail)
+    layers = plain.halved(layers) if spec.halves else layers
     path, ranges = options.out / f"{spec.name}.onnx", plain.ranges(layers, images)
     bound = plain.exceeded(plain.scores(layers, images).flatten()[None], spec.tail).item()
     accuracy = export(spec, layers, ranges, bound, test, path)

@@ -94,6 +94,11 @@ def test_every_network_equals_its_export(name):
     layers = fold(model.eval())
     with torch.no_grad():
         expected = model(inputs)
+    if spec.halves:
+        layers = plain.halved(layers)
+        # Of random weights the scores are near zero, so rounding is told from their size.
+        torch.testing.assert_close(plain.scores(layers, inputs), expected, rtol=0, atol=2e-2 * expected.abs().max())
+        expected = plain.scores(layers, inputs)
     torch.testing.assert_close(onnx_scores(to_onnx(spec, layers), inputs), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -306,6 +311,18 @@ def test_the_same_layers_give_the_same_file():
     layers = fold(trained(CRYPTONETS_MNIST, synthetic(100)))
     first, second = (to_onnx(CRYPTONETS_MNIST, layers).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
+
+
+def test_weights_in_half_precision_halve_the_file_and_are_exact():
+    layers = plain.halved(fold(trained(TWO_CONVOLUTIONS, synthetic(100))))
+    whole = to_onnx(TWO_CONVOLUTIONS, layers)
+    half = to_onnx(dataclasses.replace(TWO_CONVOLUTIONS, halves=True), layers)
+    inputs = normalise(TWO_CONVOLUTIONS, synthetic(20).pixels)
+    assert torch.equal(onnx_scores(whole, inputs), onnx_scores(half, inputs))
+    stored = {initialiser.name: initialiser.data_type for initialiser in half.graph.initializer}
+    kinds = {stored[f"{name}.weight"] for name in ("conv1", "conv2", "dense1")}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert half.ByteSize() < 0.7 * whole.ByteSize()
 
 
 def test_onnx_takes_one_image_and_many():

@@ -55,7 +55,10 @@ fn lint() -> Vec<Step> {
         python("book", &["--check"]),
         python("figures", &["--check"]),
         python("dependencies", &["--check", "docs/dependencies.md"]),
-        step("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        step(
+            "cargo",
+            &["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        ),
     ]
 }
 

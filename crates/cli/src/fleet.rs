@@ -78,8 +78,8 @@ impl FrontFlags {
 }
 
 impl Joined {
-    /// The tokens that all fronts accept: in the store. Their uses are counted there, too, where it is a folder,
-    /// and otherwise in JetStream, which knows revisions.
+    /// The tokens that all fronts accept: in the store. Their uses are counted there, too, where it is a
+    /// folder, and otherwise in JetStream, which knows revisions.
     pub async fn tokens(&self) -> Outcome<SharedTokens> {
         if let Some(folder) = self.depot.folder() {
             return Ok(SharedTokens::in_folder(folder)?);

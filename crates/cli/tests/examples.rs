@@ -8,6 +8,8 @@ use common::{Colour, Folder, data, digit, even_png, text};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// What needs a server, or NATS, or minutes: that it parses is tested where the parser is.
@@ -137,9 +139,17 @@ fn examples_run_as_written() {
     };
     let exchange: Vec<Example> = examples(&first).into_iter().filter(is_step).collect();
     assert_eq!(exchange.len(), 5, "{first}");
-    let mut count = run_all("", &first, &exchange);
-    for command in folder.all_commands() {
-        count += run_all(&command, &folder.says(&format!("{command} --help")), &exchange);
-    }
+    let count = AtomicUsize::new(run_all("", &first, &exchange));
+    // Each command's examples have a folder of their own, and most use one core.
+    let commands = Mutex::new(folder.all_commands().into_iter());
+    let next = || commands.lock().expect("no panic before").next();
+    let worker = || {
+        while let Some(command) = next() {
+            let help = folder.says(&format!("{command} --help"));
+            count.fetch_add(run_all(&command, &help, &exchange), Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(worker))));
+    let count = count.into_inner();
     assert!(count > 40, "{count} examples were run");
 }

@@ -274,5 +274,5 @@ fn the_binary_is_small_enough_to_be_downloaded() {
     let models = models.filter(|path| path.extension().is_some_and(|extension| extension == "onnx"));
     let models: u64 = models.map(|path| path.metadata().expect("a model").len()).sum();
     println!("the binary has {bytes} bytes, {models} of them models");
-    assert!(bytes <= models + 28_000_000 && bytes <= 60_000_000, "{bytes} bytes, {models} of them models");
+    assert!(bytes <= models + 28_000_000 && bytes <= 45_000_000, "{bytes} bytes, {models} of them models");
 }

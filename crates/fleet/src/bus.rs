@@ -111,7 +111,9 @@ impl Bus {
         Ok(Self { client, jetstream })
     }
 
-    /// Makes what is missing of the streams, and of the consumers for a plan.
+    /// Makes what is missing of the streams, and of the consumers for a plan, and makes those anew that are
+    /// ahead of the stream. A server that was killed while the queue was empty may forget how far it had
+    /// counted, and consumers, which do not forget, would wait for numbers that come much later.
     ///
     /// # Errors
     /// Where JetStream refuses.
@@ -119,11 +121,19 @@ impl Bus {
         for config in [jobs(), dead()] {
             self.jetstream.get_or_create_stream(config).await.map_err(refused)?;
         }
-        let stream = self.jetstream.get_stream(JOBS).await.map_err(refused)?;
+        let mut stream = self.jetstream.get_stream(JOBS).await.map_err(refused)?;
+        let mut reached = vec![];
         for shard in 0..shards {
-            let config = consumer(plan, shard);
-            let name = config.durable_name.clone().expect("it has one");
-            stream.get_or_create_consumer::<pull::Config>(&name, config).await.map_err(refused)?;
+            let name = consumer_name(plan, shard);
+            let known = stream.get_or_create_consumer::<pull::Config>(&name, consumer(plan, shard)).await;
+            reached.push((shard, known.map_err(refused)?.cached_info().delivered.stream_sequence));
+        }
+        // Looked at last, so that what is published meanwhile is no sign of anything.
+        let last = stream.info().await.map_err(refused)?.state.last_sequence;
+        for (shard, _) in reached.into_iter().filter(|(_, reached)| *reached > last) {
+            tracing::warn!(shard, "NATS numbers jobs anew after a crash: their queue is made anew, too");
+            stream.delete_consumer(&consumer_name(plan, shard)).await.map_err(refused)?;
+            stream.create_consumer(consumer(plan, shard)).await.map_err(refused)?;
         }
         Ok(())
     }

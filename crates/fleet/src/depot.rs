@@ -214,8 +214,8 @@ impl Depot {
         Ok(Some(bounded(path, found, most).await?))
     }
 
-    /// What a path holds, where that is not in the state that is known; at most so many bytes. Not for folders:
-    /// their states are told by times.
+    /// What a path holds, where that is not in the state that is known; at most so many bytes. Not for
+    /// folders: their states are told by times.
     ///
     /// # Errors
     /// Where it is longer or cannot be read.

@@ -17,6 +17,7 @@ use blindsight_service::{Registry, Turnstile};
 use futures_util::StreamExt;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
@@ -50,6 +51,9 @@ struct Front {
     roster: Roster,
     waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
     models: Mutex<BTreeSet<String>>,
+    plans: Mutex<BTreeSet<[u8; 32]>>,
+    /// The number of the last job that it published.
+    newest: AtomicU64,
     start: Instant,
 }
 
@@ -78,6 +82,8 @@ impl Fleet {
             roster: Roster::default(),
             waiting: Mutex::default(),
             models: Mutex::default(),
+            plans: Mutex::default(),
+            newest: AtomicU64::new(0),
             start: Instant::now(),
         });
         front.clone().listen().await?;
@@ -91,6 +97,7 @@ impl Fleet {
     pub async fn offer(&self, model: &str, plan: &[u8; 32]) -> Result<(), BusError> {
         self.0.bus.prepare(plan, self.0.shared.shards).await?;
         self.0.models.lock().unwrap_or_else(PoisonError::into_inner).insert(model.into());
+        self.0.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(*plan);
         Ok(())
     }
 
@@ -195,15 +202,33 @@ impl Front {
         let shard = Job::shard(&job.client, self.shared.shards);
         let subject = bus::job_subject(&job.plan, shard);
         let message = PublishMessage::build().payload(payload).message_id(job.id.to_string());
+        let before = self.newest.load(Ordering::Relaxed);
         let acknowledged = self.bus.jetstream.send_publish(subject, message).await?;
         // The worker at home waits a moment for what comes right behind; so the bell need not.
         let rung = Instant::now();
         self.ring(&job.plan, shard).await;
         let place = acknowledged.await?;
-        if rung.elapsed() > bus::MOMENT {
+        let counts_anew = place.sequence <= before && !place.duplicate;
+        if counts_anew {
+            self.newest.store(place.sequence, Ordering::Relaxed);
+            self.mend().await;
+        } else {
+            self.newest.fetch_max(place.sequence, Ordering::Relaxed);
+        }
+        if counts_anew || rung.elapsed() > bus::MOMENT {
             self.ring(&job.plan, shard).await;
         }
         Ok(place.sequence)
+    }
+
+    /// The server lost count of jobs: workers find them only in queues that are made anew.
+    async fn mend(&self) {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for plan in plans {
+            if let Err(error) = self.bus.prepare(&plan, self.shared.shards).await {
+                tracing::warn!(%error, "the queue of jobs cannot be made anew");
+            }
+        }
     }
 
     /// Idle workers look at once. Where this is lost they do a little later.

@@ -1,7 +1,7 @@
 //! The tokens of a fleet whose store is no folder: a document in the store, as the service knows it.
 //!
-//! Every request asks for tokens, so they are kept in memory, and looked at in the store every other second. A
-//! token that was revoked is refused from then on. Where the store cannot be read for a minute, no token is
+//! Every request asks for tokens, so they are kept in memory, and looked at in the store every other second.
+//! A token that was revoked is refused from then on. Where the store cannot be read for a minute, no token is
 //! accepted: which ones were revoked meanwhile is not known.
 
 use crate::depot::{Depot, DepotError, Seen};

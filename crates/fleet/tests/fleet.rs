@@ -54,6 +54,15 @@ impl Setting {
         Some(setting)
     }
 
+    /// Another front in place of the one there was.
+    async fn join_anew(&mut self) {
+        let depot = depot(&self.store);
+        let shared = depot.agree(4).await.expect("agreed");
+        let bus = bus(&self.nats.url()).await;
+        self.fleet = Fleet::join(bus, depot.clone(), shared, WAIT).await.expect("joined");
+        self.fleet.offer(MODEL, &self.served.digest()).await.expect("offered");
+    }
+
     async fn register(&self, client: &str, frame: Vec<u8>) {
         let (registry, file) = (self.fleet.registry(), self.store.join(format!("{client}.upload")));
         let id = (name(client), self.keys);
@@ -220,6 +229,30 @@ async fn a_killed_worker_s_job_goes_to_another_and_a_restarted_bus_loses_none() 
     }
     setting.nats.kill();
     setting.nats.restart();
+    setting.assert_served("alice").await;
+}
+
+/// Consumers remember what number they delivered last, and would not look at lower ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_counts_anew_delivers_all_the_same() {
+    let Some(mut setting) = Setting::new("anew").await else { return };
+    let _worker = setting.worker();
+    for _ in 0..3 {
+        for _ in 0..5 {
+            setting.assert_served("alice").await;
+        }
+        setting.nats.kill();
+        setting.nats.lose_count("blindsight-jobs");
+        setting.nats.restart();
+    }
+    let start = std::time::Instant::now();
+    setting.assert_served("alice").await;
+    assert!(start.elapsed() < WAIT, "and not after all patience");
+    // A front that knows of no count finds it when it comes.
+    setting.nats.kill();
+    setting.nats.lose_count("blindsight-jobs");
+    setting.nats.restart();
+    setting.join_anew().await;
     setting.assert_served("alice").await;
 }
 

@@ -1,8 +1,9 @@
 //! Who may ask: bearer tokens, hashed at rest.
 //!
 //! A token is 256 random bits, so a plain hash protects it as well as a slow one would. Tokens live in a
-//! document of their own, a file where nothing else is said, so that the command line can make and revoke them
-//! while the server, which owns the index, runs; the server reads the document again when it has changed.
+//! document of their own, a file where nothing else is said, so that the command line can make and revoke
+//! them while the server, which owns the index, runs; the server reads the document again when it has
+//! changed.
 
 use crate::document::{Document, InFolder, Version};
 use crate::scope::Scope;

@@ -35,8 +35,8 @@ const MOST_SET_ASIDE: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Usage {
     place: Place,
-    /// Of a file of its own all that it holds; otherwise what was used of tokens without bounds since the last
-    /// flush.
+    /// Of a file of its own all that it holds; otherwise what was used of tokens without bounds since the
+    /// last flush.
     counters: Mutex<Counters>,
 }
 

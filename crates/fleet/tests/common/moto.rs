@@ -30,8 +30,9 @@ impl Drop for Moto {
     }
 }
 
-/// Runs an ignored test of this file in a process of its own, whose environment names a new S3 server with the
-/// bucket `fleet`: access to S3 is set by the environment, which a process with other tests must not change.
+/// Runs an ignored test of this file in a process of its own, whose environment names a new S3 server with
+/// the bucket `fleet`: access to S3 is set by the environment, which a process with other tests must not
+/// change.
 pub fn with_bucket(test: &str) {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let Some(_moto) = Moto::start(port) else { return };

@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-/// Where several services count the uses of tokens, by the SHA-256 of each. Its functions may wait for a disk or
-/// a network: they are called on threads that may wait.
+/// Where several services count the uses of tokens, by the SHA-256 of each. Its functions may wait for a disk
+/// or a network: they are called on threads that may wait.
 pub trait Counts: fmt::Debug + Send + Sync {
-    /// Changes what is known of a token's use, which nobody else changes meanwhile. Where somebody was quicker,
-    /// `edit` is called again, with what is known then: its last call holds.
+    /// Changes what is known of a token's use, which nobody else changes meanwhile. Where somebody was
+    /// quicker, `edit` is called again, with what is known then: its last call holds.
     ///
     /// # Errors
     /// Where it cannot be read or written. It may have been changed then.
