@@ -85,7 +85,8 @@ impl StoredTokens {
             };
             let Some(changed) = edit(bytes.as_deref()) else { return Ok(true) };
             if self.depot.replace(PATH, changed, state.as_deref()).await? {
-                self.look().await?;
+                // It is changed, whether or not it can be looked at just now.
+                let _ = self.look().await;
                 return Ok(true);
             }
         }
