@@ -1,46 +1,17 @@
 //! `serve`, `token` and `classify --server`: what a user does, and what a machine does to them.
 
 mod common;
+#[path = "common/party.rs"]
+mod party;
 
-use blindsight_client::Client;
 use blindsight_client::remote::{Error, Server};
-use blindsight_data::open_image;
-use blindsight_network::Shape;
-use blindsight_protocol::{Address, Code};
+use blindsight_protocol::Code;
 use common::serving::Serving;
 use common::{Folder, digit};
-use std::path::Path;
+use party::{MODEL, Party};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-const MODEL: &str = "cryptonets-mnist";
-
-/// What a client has: made once for each test.
-struct Party {
-    client: Client,
-    keys: Vec<u8>,
-    request: Vec<u8>,
-    address: Address,
-}
-
-impl Party {
-    fn new(server: &Server) -> Self {
-        let (plan, digest) = server.plan(MODEL).expect("a plan");
-        let client = Client::generate(plan, digest).expect("a client");
-        let keys = client.evaluation_keys(|_, _| {}).expect("keys");
-        let shape = Shape { channels: 1, height: 28, width: 28 };
-        let (image, _) = open_image(Path::new(&digit(6)), shape).expect("a drawn digit");
-        let request = client.encrypt(&image).expect("a request");
-        Self { address: Address::of(&keys), client, keys, request }
-    }
-
-    /// Asserts that the server gives the right answer.
-    fn assert_served(&self, server: &Server) {
-        let reply = server.infer(MODEL, self.address, self.request.clone()).expect("an answer");
-        assert_eq!(self.client.decrypt(&reply.frame[..]).expect("a reply").label, "6");
-    }
-}
 
 #[test]
 fn two_commands_classify_over_https() {
@@ -210,7 +181,7 @@ fn a_kill_during_an_upload_costs_the_client_only_time() {
             }
         });
         assert_eq!(registered.expect("registered"), party.address);
-        party.assert_served(&server);
+        party.is_served(&server).expect("an answer");
         server.delete_keys(party.address).expect("deleted");
     }
 }
@@ -232,7 +203,7 @@ fn a_kill_in_the_middle_of_a_body_leaves_a_part_that_is_gone_on_with() {
         serving.restart();
         assert_eq!(registering.join().expect("no panic").expect("registered"), party.address);
     });
-    party.assert_served(&server);
+    party.is_served(&server).expect("an answer");
 }
 
 #[test]
@@ -249,7 +220,7 @@ fn kills_during_inference_lose_nothing_and_change_no_answer() {
         for server in &servers {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    party.assert_served(server);
+                    party.is_served(server).expect("an answer");
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -303,7 +274,7 @@ fn kills_while_the_index_is_written_lose_no_acknowledged_key() {
             let there = server.keys().expect("a list").keys.len() == 1;
             assert!(known == Known::Unsure || there == (known == Known::There));
             if there {
-                party.assert_served(server);
+                party.is_served(server).expect("an answer");
             } else {
                 let refused = server.infer(MODEL, party.address, party.request.clone());
                 assert_eq!(refused.expect_err("no keys").code(), Some(Code::UnknownKeys));
@@ -394,12 +365,12 @@ fn full_disk(child: &mut std::process::Child) {
     for _ in 0..2 {
         let refused = bob.register_keys(&party.keys, |_, _| {}).expect_err("there is no room for two");
         assert_eq!(refused.code(), Some(Code::StorageFull), "{refused}");
-        party.assert_served(&alice);
+        party.is_served(&alice).expect("an answer");
     }
     // Room again: what had arrived is gone on with.
     alice.delete_keys(party.address).expect("deleted");
     bob.register_keys(&party.keys, |_, _| {}).expect("there is room again");
-    party.assert_served(&bob);
+    party.is_served(&bob).expect("an answer");
 }
 
 /// Everything that happened, in order, over a rotation; and nothing of what was sent or decrypted.

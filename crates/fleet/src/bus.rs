@@ -113,11 +113,12 @@ impl Bus {
 
     /// Makes what is missing of the streams, and of the consumers for a plan, and makes those anew that are
     /// ahead of the stream. A server that was killed while the queue was empty may forget how far it had
-    /// counted, and consumers, which do not forget, would wait for numbers that come much later.
+    /// counted, and consumers, which do not forget, would wait for numbers that come much later. Gives the
+    /// number of the last job.
     ///
     /// # Errors
     /// Where JetStream refuses.
-    pub async fn prepare(&self, plan: &[u8; 32], shards: u16) -> Result<(), BusError> {
+    pub async fn prepare(&self, plan: &[u8; 32], shards: u16) -> Result<u64, BusError> {
         for config in [jobs(), dead()] {
             self.jetstream.get_or_create_stream(config).await.map_err(refused)?;
         }
@@ -135,7 +136,7 @@ impl Bus {
             stream.delete_consumer(&consumer_name(plan, shard)).await.map_err(refused)?;
             stream.create_consumer(consumer(plan, shard)).await.map_err(refused)?;
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Makes what is missing of the counts of tokens.

@@ -9,18 +9,20 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 /// So often another front may be quicker, before one use is refused.
 const ATTEMPTS: u32 = 100;
+/// A token that is no more is forgotten when it was not used for so long; and so often that is looked for.
+const UNUSED: Duration = Duration::from_hours(1);
 
 /// The counts. Their functions wait for NATS: they are called on threads that may wait.
 pub struct BusCounts {
     store: Store,
     runtime: Handle,
-    /// The tokens that were there when all others were forgotten last.
-    retained: Mutex<Option<HashSet<String>>>,
+    /// When counts of tokens that are no more were forgotten last.
+    swept: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for BusCounts {
@@ -36,7 +38,7 @@ impl BusCounts {
     /// Where there are none, or JetStream refuses.
     pub async fn open(bus: &Bus) -> Result<Self, BusError> {
         let store = bus.counts().await?;
-        Ok(Self { store, runtime: Handle::current(), retained: Mutex::default() })
+        Ok(Self { store, runtime: Handle::current(), swept: Mutex::default() })
     }
 
     /// What is known of a token, and the revision that it is known by.
@@ -77,10 +79,19 @@ impl BusCounts {
         Ok(subjects.iter().filter_map(|(subject, _)| subject.rsplit('.').next()).map(Into::into).collect())
     }
 
-    async fn forget_others(&self, tokens: &HashSet<String>) -> io::Result<()> {
+    /// Forgets tokens that are not among these, and were not used for so long: a new token is used before
+    /// every front has heard of it.
+    ///
+    /// # Errors
+    /// Where they cannot be listed or forgotten.
+    pub async fn forget(&self, tokens: &HashSet<String>, unused: Duration) -> io::Result<()> {
+        let before = SystemTime::now() - unused;
         for token in self.tokens().await?.into_iter().filter(|token| !tokens.contains(token)) {
-            let subject = format!("{}{token}", self.store.prefix);
-            self.store.stream.purge().filter(subject).await.map_err(io::Error::other)?;
+            let entry = self.store.entry(&token).await.map_err(io::Error::other)?;
+            if entry.is_some_and(|entry| SystemTime::from(entry.created) <= before) {
+                let subject = format!("{}{token}", self.store.prefix);
+                self.store.stream.purge().filter(subject).await.map_err(io::Error::other)?;
+            }
         }
         Ok(())
     }
@@ -103,10 +114,10 @@ impl Counts for BusCounts {
     }
 
     fn retain(&self, tokens: &HashSet<String>) -> io::Result<()> {
-        let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
-        if retained.as_ref() != Some(tokens) {
-            self.runtime.block_on(self.forget_others(tokens))?;
-            *retained = Some(tokens.clone());
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_none_or(|time| time.elapsed() > UNUSED) {
+            self.runtime.block_on(self.forget(tokens, UNUSED))?;
+            *swept = Some(Instant::now());
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ struct Front {
     waiting: Mutex<HashMap<JobId, oneshot::Sender<Answered>>>,
     models: Mutex<BTreeSet<String>>,
     plans: Mutex<BTreeSet<[u8; 32]>>,
-    /// The number of the last job that it published.
+    /// The highest number of a job that it has seen.
     newest: AtomicU64,
     start: Instant,
 }
@@ -95,7 +95,8 @@ impl Fleet {
     /// # Errors
     /// Where JetStream refuses.
     pub async fn offer(&self, model: &str, plan: &[u8; 32]) -> Result<(), BusError> {
-        self.0.bus.prepare(plan, self.0.shared.shards).await?;
+        let last = self.0.bus.prepare(plan, self.0.shared.shards).await?;
+        self.0.newest.fetch_max(last, Ordering::Relaxed);
         self.0.models.lock().unwrap_or_else(PoisonError::into_inner).insert(model.into());
         self.0.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(*plan);
         Ok(())

@@ -58,7 +58,10 @@ impl StoredTokens {
     async fn look(&self) -> Result<(), DepotError> {
         let (when, state) = (Instant::now(), self.known().state.clone());
         match self.depot.newer(PATH, MOST, state.as_deref()).await? {
-            Seen::Unchanged => self.known().when = when,
+            Seen::Unchanged => {
+                let mut known = self.known();
+                known.when = known.when.max(when);
+            }
             Seen::Absent => self.learn(when, None, None),
             Seen::Changed { state, bytes } => self.learn(when, Some(state), Some(bytes)),
         }

@@ -380,8 +380,17 @@ async fn uses_that_several_fronts_count_add_up() {
         let expected = r#"{"used":180,"set_aside":180}"#;
         let all = || serde_json::to_value(counts[0].all().expect("read")).expect("JSON");
         let count: serde_json::Value = serde_json::from_str(expected).expect("JSON");
-        assert_eq!(all(), serde_json::json!({ &tokens[0]: &count, &tokens[1]: &count }));
-        counts[1].retain(&[tokens[1].clone()].into()).expect("forgotten");
+        let both = serde_json::json!({ &tokens[0]: &count, &tokens[1]: &count });
+        assert_eq!(all(), both);
+        let others = [tokens[1].clone()].into();
+        counts[1].retain(&others).expect("looked for");
+        assert_eq!(
+            all(),
+            both,
+            "they were used just now: another front may know of a token that this one does not"
+        );
+        let forget = counts[1].forget(&others, Duration::ZERO);
+        tokio::runtime::Handle::current().block_on(forget).expect("forgotten");
         assert_eq!(all(), serde_json::json!({ &tokens[1]: &count }));
     });
 }

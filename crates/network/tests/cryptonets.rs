@@ -1,4 +1,5 @@
-//! The shipped network on the real test images: its accuracy, and agreement with an independent runtime.
+//! A shipped network on the real test images: its accuracy, and agreement with an independent runtime, which
+//! all that ship have.
 //!
 //! Needs the model in `models/` and MNIST's files in `mnist/` below `BLINDSIGHT_DATA`, or else below
 //! `../shared/data` beside the repository; says so and passes where one is not there.
@@ -76,23 +77,57 @@ fn shipped_network_is_as_accurate_as_it_says() {
     }
 }
 
+/// What an independent runtime says.
+fn tract(path: &Path, shape: [usize; 3], inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let dims = [&[1], &shape[..]].concat();
+    let tract = tract_onnx::onnx().model_for_read(&mut Cursor::new(std::fs::read(path).unwrap())).unwrap();
+    let tract = tract.with_input_fact(0, f32::fact(&dims).into()).unwrap();
+    let tract = tract.into_optimized().unwrap().into_runnable().unwrap();
+    let run = |input: &Vec<f64>| {
+        let floats: Vec<f32> = input.iter().map(|v| *v as f32).collect();
+        let output = tract.run(tvec!(Tensor::from_shape(&dims, &floats).unwrap().into())).unwrap();
+        output[0].to_plain_array_view::<f32>().unwrap().iter().map(|score| f64::from(*score)).collect()
+    };
+    inputs.iter().map(run).collect()
+}
+
 #[test]
 fn shipped_network_agrees_with_tract() {
     let Some(path) = model_path() else { return };
     let model = Model::load(&path).unwrap();
     let Some(images) = mnist(&model) else { return };
-    let bytes = std::fs::read(&path).unwrap();
-    let tract = tract_onnx::onnx().model_for_read(&mut Cursor::new(bytes)).unwrap();
-    let tract = tract.with_input_fact(0, f32::fact([1, 1, 28, 28]).into()).unwrap();
-    let tract = tract.into_optimized().unwrap().into_runnable().unwrap();
-    for n in 0..100 {
-        let values = images.input(n).unwrap().values;
-        let input: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-        let output = tract.run(tvec!(Tensor::from_shape(&[1, 1, 28, 28], &input).unwrap().into())).unwrap();
-        let expected = output[0].to_plain_array_view::<f32>().unwrap();
-        let scores = model.graph.infer(&values).unwrap();
-        for (ours, theirs) in scores.iter().zip(expected.iter()) {
-            assert!((ours - f64::from(*theirs)).abs() < 1e-3, "image {n}: {ours}, tract {theirs}");
+    let (inputs, _) = images.inputs(0..100).unwrap();
+    for (n, (input, expected)) in inputs.iter().zip(tract(&path, [1, 28, 28], &inputs)).enumerate() {
+        let scores = model.graph.infer(input).unwrap();
+        for (ours, theirs) in scores.iter().zip(expected) {
+            assert!((ours - theirs).abs() < 1e-3, "image {n}: {ours}, tract {theirs}");
         }
     }
+}
+
+/// All that ship, those whose files hold weights in half precision among them, on smooth pictures.
+#[test]
+fn every_shipped_network_agrees_with_tract() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(repository().join("models")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "onnx") {
+            continue;
+        }
+        let model = Model::load(&path).unwrap();
+        let cifar = model.metadata.dataset.as_deref() == Some("cifar10");
+        let shape = if cifar { [3, 32, 32] } else { [1, 28, 28] };
+        let size = shape.iter().product::<usize>();
+        let smooth = |seed: usize| (0..size).map(|i| ((i + 97 * seed) as f64 / 60.0).sin() / 2.0).collect();
+        let inputs: Vec<Vec<f64>> = (0..2).map(smooth).collect();
+        for (input, expected) in inputs.iter().zip(tract(&path, shape, &inputs)) {
+            let scores = model.graph.infer(input).unwrap();
+            let largest = expected.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+            for (ours, theirs) in scores.iter().zip(&expected) {
+                assert!((ours - theirs).abs() < 1e-3 * largest, "{}: {ours}, tract {theirs}", path.display());
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen} networks");
 }

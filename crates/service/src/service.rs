@@ -141,6 +141,11 @@ impl Service {
         Ok(Arc::new(service))
     }
 
+    /// Whom it serves.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     /// The figures for Prometheus.
     pub fn metrics(&self) -> String {
         self.metrics.text(self.queue.taken(), self.keyring.cache.bytes())

@@ -14,6 +14,7 @@ mod shared;
 pub use counter::Counter;
 pub use shared::Counts;
 
+use crate::document::{Document, InFolder};
 use crate::refusal::{Outcome, Refusal};
 use crate::scope::Scope;
 use crate::tokens::Entry;
@@ -21,7 +22,6 @@ use crate::whole::write_whole;
 use blindsight_protocol::Code;
 use shared::SharedFile;
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -263,7 +263,7 @@ impl Used {
 
 /// Counts in a file of a folder that other services have, too.
 pub(crate) fn in_folder(folder: &Path) -> Arc<dyn Counts> {
-    Arc::new(SharedFile(path(folder)))
+    Arc::new(SharedFile(InFolder(path(folder))))
 }
 
 fn path(folder: &Path) -> PathBuf {
@@ -271,13 +271,15 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> io::Result<Counters> {
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Counters::new()),
-        Err(error) => Err(failed(error)),
-    }
+    InFolder(path.into()).read().and_then(|bytes| parse(bytes.as_deref())).map_err(|error| {
+        let text = format!("cannot read {}: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    })
+}
+
+/// The counts that a file holds; none where there is no file.
+fn parse(bytes: Option<&[u8]>) -> io::Result<Counters> {
+    Ok(bytes.map_or(Ok(Counters::new()), serde_json::from_slice)?)
 }
 
 fn write(path: &Path, counters: &Counters) -> io::Result<()> {
@@ -292,6 +294,7 @@ fn milliseconds() -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
 
     struct Folder(PathBuf);
 

@@ -204,11 +204,9 @@ impl Serve {
         let listener = Listener::bind(self.address, self.metrics, transport);
         let listener = listener.await.during(|| format!("cannot listen on {}", self.address))?;
         let address = self.transport.url(listener.address()?);
-        let shared = extras.tokens.as_ref().map(|shared| shared.tokens.clone());
-        let own = || Tokens::open(&folder).map(Arc::new);
-        let accepted = shared.map_or_else(own, Ok)?;
         // A fleet's tokens may lie behind a network.
-        let token = tokio::task::block_in_place(|| first_token(&accepted, &address, fingerprint.as_deref()))?;
+        let token =
+            tokio::task::block_in_place(|| first_token(service.tokens(), &address, fingerprint.as_deref()))?;
         let page = match &token {
             Some(token) => format!("{address}/#token={token}"),
             None => format!("{address}/"),

@@ -1,11 +1,10 @@
 //! Counts that several services share.
 
-use super::{Counter, Counters, read, write};
+use super::{Counter, Counters, parse};
+use crate::document::{Document, InFolder};
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 /// Where several services count the uses of tokens, by the SHA-256 of each. Its functions may wait for a disk
 /// or a network: they are called on threads that may wait.
@@ -44,17 +43,24 @@ pub trait Counts: fmt::Debug + Send + Sync {
 
 /// A file in a folder that all services have.
 #[derive(Debug)]
-pub(crate) struct SharedFile(pub PathBuf);
+pub(super) struct SharedFile(pub InFolder);
 
 impl SharedFile {
-    /// Changes the file as a whole, one service at a time.
-    fn edit(&self, edit: impl FnOnce(&mut Counters)) -> io::Result<()> {
-        let lock = File::create(self.0.with_extension("lock"))?;
-        lock.lock()?;
-        let mut counters = read(&self.0)?;
-        let before = counters.clone();
-        edit(&mut counters);
-        if counters != before { write(&self.0, &counters) } else { Ok(()) }
+    fn edit(&self, mut edit: impl FnMut(&mut Counters)) -> io::Result<()> {
+        let mut edited = Ok(());
+        let mut attempt = |bytes: Option<&[u8]>| -> io::Result<Option<Vec<u8>>> {
+            let mut counters = parse(bytes)?;
+            let before = counters.clone();
+            edit(&mut counters);
+            Ok(if counters == before { None } else { Some(serde_json::to_vec_pretty(&counters)?) })
+        };
+        self.0.change(&mut |bytes| {
+            attempt(bytes).unwrap_or_else(|error| {
+                edited = Err(error);
+                None
+            })
+        })?;
+        edited
     }
 }
 
@@ -75,7 +81,7 @@ impl Counts for SharedFile {
     }
 
     fn all(&self) -> io::Result<Counters> {
-        read(&self.0)
+        parse(self.0.read()?.as_deref())
     }
 
     fn retain(&self, tokens: &HashSet<String>) -> io::Result<()> {
