@@ -42,7 +42,7 @@ MODELS = {
     "mlp-mnist": (60, 50),
     "lenet-mnist": (20, 50),
     "lola-cifar10": (10, 200),
-    "cifar10-fast": (7, 200),
+    "cifar10-fast": (7, 1000),
     "cifar10": (5, 50),
 }
 SHAPES = {

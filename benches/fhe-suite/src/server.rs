@@ -3,7 +3,7 @@
 use crate::instance::{Instance, create, open};
 use crate::{During, Outcome, Size, Submission, memory};
 use blindsight_ckks::wire::Frames;
-use blindsight_server::{ClientKeys, Pool, PreparedModel};
+use blindsight_server::{ClientKeys, PreparedModel};
 use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -17,8 +17,7 @@ const LONG_WORK: u64 = 16 << 20;
 /// # Errors
 /// Where they do not.
 pub fn preprocess_model(submission: &Submission) -> Outcome {
-    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?, Pool::of_caller())
-        .map(drop)?)
+    Ok(PreparedModel::for_one_request(&submission.model()?, &submission.plan()?, 0).map(drop)?)
 }
 
 /// Answers the requests, one after the other.
@@ -49,7 +48,7 @@ pub fn encrypted_compute(instance: &Instance, submission: &Submission) -> Outcom
 fn prepare(instance: &Instance, submission: &Submission) -> Outcome<PreparedModel> {
     let (model, plan) = (submission.model()?, submission.plan()?);
     Ok(match instance.size() {
-        Size::Single => PreparedModel::for_one_request(&model, &plan, Pool::of_caller())?,
+        Size::Single => PreparedModel::for_one_request(&model, &plan, 0)?,
         _ => PreparedModel::new(&model, &plan)?,
     })
 }

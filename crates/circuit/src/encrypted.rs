@@ -7,7 +7,6 @@ use crate::interpret::{self, Executor, Live};
 use crate::plaintexts::{OfRun, Plaintexts};
 use crate::{Counts, Error, Plain};
 use blindsight_ckks::{Ciphertext, Context, Rescale, Unrelinearised};
-use blindsight_ring::parallel::Pool;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +36,8 @@ pub struct Run<C = Ciphertext, U = Unrelinearised> {
     /// The operations that were performed, counted as they were. Holds no [`Work`](crate::Work): that lies
     /// below.
     pub counts: Counts,
-    /// How long plaintexts were encoded, where that is done in each run; no operation ran meanwhile.
+    /// How long the run waited for plaintexts, where they are encoded in each run; no operation of it ran
+    /// meanwhile.
     pub encoding: Duration,
 }
 
@@ -63,14 +63,14 @@ impl<S: Scheme> Program<S> {
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 
-    /// Encodes chains only. Each run encodes other plaintexts at their first use, by `encoders` whatever
-    /// it runs on itself, and drops them after their last one: for whoever runs the circuit once,
-    /// and would not read again what it wrote to memory.
+    /// Encodes chains only. Each run encodes other plaintexts for their first use and drops them after their
+    /// last one: for whoever runs the circuit once, and would not read again what it wrote to memory. So
+    /// many helpers, threads beside those of the run, go ahead of it.
     ///
     /// # Errors
     /// Where a weight of a chain is too large. A run fails for what [`encode_by`](Self::encode_by) does.
-    pub fn encode_at_use(circuit: Circuit, scheme: &S, encoders: Pool) -> Result<Self, Error> {
-        let plaintexts = Plaintexts::at_use(&circuit, encoders);
+    pub fn encode_at_use(circuit: Circuit, scheme: &S, helpers: usize) -> Result<Self, Error> {
+        let plaintexts = Plaintexts::at_use(&circuit, helpers);
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 
@@ -107,7 +107,16 @@ impl<S: Scheme> Program<S> {
         if inputs.count() != expected {
             return Err(Error::Inputs { expected, actual: inputs.count() });
         }
-        let plaintexts = self.plaintexts.of_run();
+        self.plaintexts
+            .run(&self.circuit, backend.scheme(), |plaintexts| self.run_with(backend, inputs, plaintexts))
+    }
+
+    fn run_with<B: Backend<Scheme = S>, I: Inputs<S::Ciphertext> + ?Sized>(
+        &self,
+        backend: &B,
+        inputs: &I,
+        plaintexts: OfRun<'_, S>,
+    ) -> Result<Run<S::Ciphertext, S::Unrelinearised>, Error> {
         let (counts, encoding) = (Counts::default(), Duration::ZERO);
         let mut encrypted = Encrypted { program: self, plaintexts, backend, inputs, counts, encoding };
         let computed = interpret::run(&self.circuit, &mut encrypted)?;
@@ -194,8 +203,7 @@ impl<'a, B: Backend, I: Inputs<CiphertextOf<B>> + ?Sized> Executor for Encrypted
     }
 
     fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
-        self.encoding +=
-            self.plaintexts.make(&self.program.circuit, self.backend.scheme(), &node.operation)?;
+        self.encoding += self.plaintexts.make(&node.operation)?;
         let value = self.compute(&node.operation, values)?;
         self.plaintexts.release(&node.operation);
         Ok(value)

@@ -53,6 +53,7 @@
 //!
 //! Nothing here knows of tensors, layouts or networks: that is `layers`, which builds circuits.
 
+mod at_use;
 pub mod backend;
 mod builder;
 mod chain;
@@ -67,6 +68,7 @@ mod error;
 mod interpret;
 mod keys;
 mod plain;
+mod plaintext;
 mod plaintexts;
 mod predict;
 pub mod scalar;

@@ -1,35 +1,21 @@
-//! Encoded plaintexts: kept from before the first run, or made in each run for the operation that needs them.
+//! Encoded plaintexts: kept from before the first run, or made in each run for the operations that need them.
 
+use crate::at_use::{Made, Schedule};
 use crate::backend::Scheme;
 use crate::circuit::{Circuit, Operation};
-use crate::plain::{PlainSpec, Role};
+use crate::plaintext::{Encoded, Of, encode, numbers};
 use crate::{Error, Plain};
-use blindsight_ckks::Extension;
-use blindsight_ring::parallel::{self, Pool};
+use blindsight_ring::parallel;
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
-
-/// A plaintext to multiply by, or one to add.
-#[derive(PartialEq)]
-pub(crate) enum Encoded<F, A> {
-    Factor(F),
-    Summand(A),
-}
-
-type Of<S> = Encoded<<S as Scheme>::Factor, <S as Scheme>::Summand>;
+use std::time::Duration;
 
 /// When plaintexts are encoded.
 pub(crate) enum Plaintexts<S: Scheme> {
     /// Before the first run.
     Kept(Kept<S>),
-    /// In each run, at their first use.
-    AtUse {
-        /// How often the circuit uses each.
-        uses: Vec<usize>,
-        /// The threads that encode.
-        encoders: Pool,
-    },
+    /// In each run.
+    AtUse(Schedule),
 }
 
 /// All plaintexts of a circuit, equal ones once.
@@ -61,11 +47,8 @@ impl<S: Scheme> Plaintexts<S> {
     }
 
     /// Encodes none yet.
-    pub fn at_use(circuit: &Circuit, encoders: Pool) -> Self {
-        let mut uses = vec![0; circuit.plains().len()];
-        let plains = circuit.nodes().iter().flat_map(|node| node.operation.plains());
-        plains.for_each(|plain| uses[plain.index()] += 1);
-        Self::AtUse { uses, encoders }
+    pub fn at_use(circuit: &Circuit, helpers: usize) -> Self {
+        Self::AtUse(Schedule::new(circuit, helpers))
     }
 
     /// Bytes of memory of those that are kept.
@@ -76,18 +59,15 @@ impl<S: Scheme> Plaintexts<S> {
         };
         match self {
             Self::Kept(kept) => kept.encoded.iter().map(bytes).sum(),
-            Self::AtUse { .. } => 0,
+            Self::AtUse(_) => 0,
         }
     }
 
-    /// Those of one run.
-    pub fn of_run(&self) -> OfRun<'_, S> {
+    /// Does the work of one run with its plaintexts.
+    pub fn run<T>(&self, circuit: &Circuit, scheme: &S, work: impl FnOnce(OfRun<'_, S>) -> T) -> T {
         match self {
-            Self::Kept(kept) => OfRun::Kept(kept),
-            Self::AtUse { uses, encoders } => {
-                let none = uses.iter().map(|_| None).collect();
-                OfRun::Made { encoded: none, uses: uses.clone(), spare: vec![], encoders }
-            }
+            Self::Kept(kept) => work(OfRun::Kept(kept)),
+            Self::AtUse(schedule) => schedule.run(circuit, scheme, |made| work(OfRun::Made(made))),
         }
     }
 }
@@ -95,49 +75,22 @@ impl<S: Scheme> Plaintexts<S> {
 /// The plaintexts of one run.
 pub(crate) enum OfRun<'a, S: Scheme> {
     Kept(&'a Kept<S>),
-    /// Those that are there, and how often each is still used.
-    Made {
-        encoded: Vec<Option<Of<S>>>,
-        uses: Vec<usize>,
-        /// Those that are used no more: their memory is the next ones'. Fresh pages would cost a fault and a
-        /// zeroing each, about a fifth of all encoding. As each that is made takes one, there are never more
-        /// of both together than some operation needed.
-        spare: Vec<Of<S>>,
-        encoders: &'a Pool,
-    },
+    Made(Made<'a, S>),
 }
 
 impl<S: Scheme> OfRun<'_, S> {
-    /// Makes what an operation needs and is not there, and tells how long that took.
-    pub fn make(&mut self, circuit: &Circuit, scheme: &S, operation: &Operation) -> Result<Duration, Error> {
-        let Self::Made { encoded, spare, encoders, .. } = self else { return Ok(Duration::ZERO) };
-        let start = Instant::now();
-        let mut missing: Vec<usize> = operation.plains().iter().map(|plain| plain.index()).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing.retain(|index| encoded[*index].is_none());
-        let spares = std::iter::repeat_with(|| spare.pop());
-        let make = |(index, spare): (&usize, Option<Of<S>>)| {
-            // A polynomial that a thread drops is the memory of the next one that it makes.
-            drop(spare);
-            let spec = &circuit.plains()[*index];
-            encode(scheme, spec, &numbers(circuit, spec)?)
-        };
-        let made = encoders.run(|| parallel::map(missing.iter().zip(spares.take(missing.len())), make));
-        for (index, made) in missing.into_iter().zip(made) {
-            encoded[index] = Some(made?);
+    /// Sees to it that what an operation needs is there, and tells how long the run waited for that.
+    pub fn make(&mut self, operation: &Operation) -> Result<Duration, Error> {
+        match self {
+            Self::Kept(_) => Ok(Duration::ZERO),
+            Self::Made(made) => made.make(operation),
         }
-        Ok(start.elapsed())
     }
 
     /// Takes away what an operation was the last to use.
     pub fn release(&mut self, operation: &Operation) {
-        let Self::Made { encoded, uses, spare, .. } = self else { return };
-        for plain in operation.plains() {
-            uses[plain.index()] -= 1;
-            if uses[plain.index()] == 0 {
-                spare.extend(encoded[plain.index()].take());
-            }
+        if let Self::Made(made) = self {
+            made.release(operation);
         }
     }
 
@@ -160,9 +113,7 @@ impl<S: Scheme> OfRun<'_, S> {
     fn get(&self, plain: Plain) -> &Of<S> {
         match self {
             Self::Kept(kept) => &kept.encoded[kept.positions[plain.index()]],
-            Self::Made { encoded, .. } => {
-                encoded[plain.index()].as_ref().expect("what an operation needs is made before it")
-            }
+            Self::Made(made) => made.get(plain),
         }
     }
 }
@@ -186,24 +137,4 @@ fn hash(numbers: &[f64]) -> u64 {
     numbers.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
         ((hash ^ x.to_bits()).wrapping_mul(0x0000_0100_0000_01b3)).rotate_left(29)
     })
-}
-
-/// The numbers of a plaintext, which repeat as it says.
-fn numbers(circuit: &Circuit, spec: &PlainSpec) -> Result<Vec<f64>, Error> {
-    let numbers = spec.numbers.make();
-    if !spec.repeats_as_said(&numbers, circuit.slots()) {
-        return Err(Error::Repeats { expected: spec.repeats });
-    }
-    Ok(numbers)
-}
-
-/// A plaintext in the scheme's form for its role.
-fn encode<S: Scheme>(scheme: &S, spec: &PlainSpec, numbers: &[f64]) -> Result<Of<S>, Error> {
-    let (level, scale) = (spec.level, spec.scale);
-    let factor = |extension| Ok(Encoded::Factor(scheme.factor(numbers, level, scale, extension)?));
-    match spec.role {
-        Role::Factor => factor(Extension::Plain),
-        Role::ExtendedFactor => factor(Extension::Extended),
-        Role::Summand(encoding) => Ok(Encoded::Summand(scheme.summand(numbers, encoding, level, scale)?)),
-    }
 }

@@ -18,6 +18,7 @@ use crate::scalar::{ProductStage, SumStage};
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::pointwise::rounded_weight;
 use blindsight_ckks::{Rescale, Scale};
+use blindsight_ring::parallel;
 use std::collections::BTreeSet;
 
 /// What an output will be, and how wrong.
@@ -81,25 +82,17 @@ struct Lanes<'a> {
 
 impl Lanes<'_> {
     /// Sums of products with plaintexts in all lanes, giant step by giant step, each with its rotation; and
-    /// the mean square of each plaintext.
-    fn sums<'v>(&mut self, steps: &[(usize, Vec<Product<'v>>)]) -> Result<(Vec<Vec<f64>>, Vec<f64>), Error> {
-        let slots = self.checked.clear.slots();
-        let (mut sums, mut mean_squares) = (vec![vec![0.0; slots]; 1 + self.noisy.len()], vec![]);
-        for (rotation, products) in steps {
-            let mut parts = vec![vec![0.0; slots]; sums.len()];
-            let mut roundings = vec![0.0; slots];
-            for Product { plain, lanes, baby_step } in products {
-                let factor = self.checked.clear.plain(*plain)?;
-                mean_squares.push(mean_square(&factor));
-                for (part, value) in parts.iter_mut().zip(*lanes) {
-                    accumulate(part, &factor, value, *baby_step);
-                }
-                add_squares(&mut roundings, rounding(self.checked.circuit, *plain), &lanes[0], *baby_step);
-            }
-            roundings.iter_mut().for_each(|variance| *variance = variance.sqrt());
+    /// the mean square of each plaintext. Inside a rayon pool threads compute different giant steps.
+    fn sums(&mut self, steps: &[(usize, Vec<Product<'_>>)]) -> Result<(Vec<Vec<f64>>, Vec<f64>), Error> {
+        let lanes = 1 + self.noisy.len();
+        let computed = parallel::map(steps.iter(), |(_, products)| self.checked.step(products, lanes));
+        let (mut sums, mut mean_squares) = (vec![vec![0.0; self.checked.clear.slots()]; lanes], vec![]);
+        for ((rotation, _), step) in steps.iter().zip(computed) {
+            let Step { mut parts, deviations, mean_squares: of_step } = step?;
+            mean_squares.extend(of_step);
             for (noisy, part) in self.noisy.iter_mut().zip(&mut parts[1..]) {
                 part.iter_mut()
-                    .zip(&roundings)
+                    .zip(&deviations)
                     .for_each(|(z, deviation)| *z += deviation * noisy.random.next());
             }
             for (sum, part) in sums.iter_mut().zip(&mut parts) {
@@ -225,7 +218,34 @@ struct Checked<'a> {
     read_in_part: Vec<Option<BTreeSet<usize>>>,
 }
 
+/// A giant step, before it is rotated.
+struct Step {
+    /// Its sum in each lane, without the roundings of its plaintexts.
+    parts: Vec<Vec<f64>>,
+    /// The deviation that these have in each slot.
+    deviations: Vec<f64>,
+    /// The mean square of each of its plaintexts.
+    mean_squares: Vec<f64>,
+}
+
 impl Checked<'_> {
+    /// A giant step in so many lanes.
+    fn step(&self, products: &[Product<'_>], lanes: usize) -> Result<Step, Error> {
+        let slots = self.clear.slots();
+        let (mut parts, mut variances, mut mean_squares) =
+            (vec![vec![0.0; slots]; lanes], vec![0.0; slots], vec![]);
+        for Product { plain, lanes, baby_step } in products {
+            let factor = self.clear.plain(*plain)?;
+            mean_squares.push(mean_square(&factor));
+            for (part, value) in parts.iter_mut().zip(*lanes) {
+                accumulate(part, &factor, value, *baby_step);
+            }
+            add_squares(&mut variances, rounding(self.circuit, *plain), &lanes[0], *baby_step);
+        }
+        let deviations = variances.into_iter().map(f64::sqrt).collect();
+        Ok(Step { parts, deviations, mean_squares })
+    }
+
     /// The largest coefficient magnitude that must not wrap around: of all, or of those that are read. A
     /// coefficient is a mean of slots times cosines, so none exceeds the largest slot.
     fn magnitude(&self, value: Value, slots: &[f64]) -> f64 {

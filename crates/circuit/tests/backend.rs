@@ -4,16 +4,25 @@
 use blindsight_circuit::backend::{Backend, Scheme, Stage};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, Error, GiantStep, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, clear,
+    Builder, Circuit, Error, GiantStep, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, Value, clear,
 };
 use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale};
-use blindsight_ring::parallel::Pool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SLOTS: usize = 64;
 const SCALE: Scale = Scale((1u64 << 26) as f64);
 
+/// What numbers that are none get.
+const REFUSED: Error = Error::Repeats { expected: 77 };
+
 /// Slots at the level and scale that the circuit gives inputs; nothing looks at those of other values.
-struct Slots;
+#[derive(Default)]
+struct Slots {
+    /// How many sums of products were computed.
+    dots: AtomicUsize,
+}
 
 type Vector = Vec<f64>;
 
@@ -29,7 +38,7 @@ impl Scheme for Slots {
     }
 
     fn factor(&self, slots: &[f64], _: Level, _: Scale, _: Extension) -> Result<Vector, Error> {
-        Ok(slots.to_vec())
+        if slots[0].is_nan() { Err(REFUSED) } else { Ok(slots.to_vec()) }
     }
 
     fn summand(&self, numbers: &[f64], encoding: Encoding, _: Level, _: Scale) -> Result<Vector, Error> {
@@ -85,6 +94,7 @@ impl Backend for Slots {
     }
 
     fn dot(&self, terms: &[(&Vector, &Vector)], _: Rescale) -> Result<Vector, Error> {
+        self.dots.fetch_add(1, Ordering::SeqCst);
         Ok(total(terms.iter().map(|(a, b)| zip(a, b, |a, b| a * b))))
     }
 
@@ -170,15 +180,18 @@ fn numbers(seed: usize) -> Vector {
     (0..SLOTS).map(|slot| ((slot * 37 + seed * 11) % 17) as f64 / 17.0 - 0.5).collect()
 }
 
-/// A circuit of every operation.
-fn circuit() -> Result<Circuit, Error> {
-    let literal = ParametersLiteral {
+fn literal() -> ParametersLiteral {
+    ParametersLiteral {
         degree: SLOTS,
         moduli: vec![268369921, 67043329, 67239937, 66813953, 67502081, 66551809],
         special: vec![268271617, 268238849],
         digit_limbs: 2,
-    };
-    let mut builder = Builder::new(literal.validate_insecure().expect("parameters"));
+    }
+}
+
+/// A circuit of every operation.
+fn circuit() -> Result<Circuit, Error> {
+    let mut builder = Builder::new(literal().validate_insecure().expect("parameters"));
     let b = &mut builder;
     let plain = |b: &mut Builder, role, value, seed| {
         let (level, scale) = (b.level(value)?, b.scale_towards(value, SCALE)?);
@@ -216,9 +229,9 @@ fn circuit() -> Result<Circuit, Error> {
 #[test]
 fn a_backend_of_plain_slots_gives_the_clear_run() {
     let (circuit, inputs) = (circuit().unwrap(), [numbers(7), numbers(8)]);
-    let program = Program::encode_by(circuit.clone(), &Slots).unwrap();
+    let program = Program::encode_by(circuit.clone(), &Slots::default()).unwrap();
     assert_eq!(program.bytes(), 6 * SLOTS * size_of::<f64>());
-    let run = program.run(&Slots, &inputs).unwrap();
+    let run = program.run(&Slots::default(), &inputs).unwrap();
     let expected = clear::run(&circuit, &inputs).unwrap();
     let computed = run.outputs.iter().chain(&run.unrelinearised).flatten();
     assert_eq!([run.outputs.len(), run.unrelinearised.len()], [1, 1]);
@@ -226,10 +239,66 @@ fn a_backend_of_plain_slots_gives_the_clear_run() {
         assert!((value - expected).abs() < 1e-12 * expected.abs().max(1.0), "{value}: expected {expected}");
     }
     // Whenever plaintexts are encoded, they are the same.
-    let at_use = Program::encode_at_use(circuit, &Slots, Pool::new(2).unwrap()).unwrap();
-    assert_eq!(at_use.bytes(), 0);
-    for _ in 0..2 {
-        let again = at_use.run(&Slots, &inputs).unwrap();
-        assert_eq!((again.outputs, again.unrelinearised), (run.outputs.clone(), run.unrelinearised.clone()));
+    for helpers in [0, 1, 3] {
+        let at_use = Program::encode_at_use(circuit.clone(), &Slots::default(), helpers).unwrap();
+        assert_eq!(at_use.bytes(), 0);
+        for _ in 0..2 {
+            let again = at_use.run(&Slots::default(), &inputs).unwrap();
+            assert_eq!(again.outputs, run.outputs);
+            assert_eq!(again.unrelinearised, run.unrelinearised);
+        }
+    }
+}
+
+/// So many sums of products, each with three plaintexts of its own, whose numbers are those that `made` gives
+/// for the position of the sum.
+fn many_sums(count: usize, made: impl Fn(usize) -> Vector + Clone + Send + Sync + 'static) -> Circuit {
+    let mut b = Builder::new(literal().validate_insecure().expect("parameters"));
+    let input = b.input(Level(5), SCALE).unwrap();
+    let mut sums: Vec<Value> = vec![];
+    for position in 0..count {
+        let plain = |b: &mut Builder| {
+            let made = made.clone();
+            b.plain(Role::Factor, Level(5), SCALE, Numbers::new(move || made(position))).unwrap()
+        };
+        let terms = (0..3).map(|_| (input, plain(&mut b))).collect();
+        sums.push(b.dot(terms, Rescale::Yes).unwrap());
+    }
+    let sum = sums.into_iter().reduce(|a, c| b.add(a, c).unwrap()).unwrap();
+    b.finish(vec![Output { value: sum, reading: Reading::Slots }]).unwrap()
+}
+
+#[test]
+fn helpers_go_ahead_by_one_operation_and_no_further() {
+    for helpers in [0, 1, 3] {
+        let scheme = Arc::new(Slots::default());
+        let (counting, furthest) = (scheme.clone(), Arc::new(AtomicUsize::new(0)));
+        let seen = furthest.clone();
+        let circuit = many_sums(60, move |position| {
+            seen.fetch_max(position - counting.dots.load(Ordering::SeqCst).min(position), Ordering::SeqCst);
+            numbers(position)
+        });
+        let program = Program::encode_at_use(circuit, &*scheme, helpers).unwrap();
+        program.run(&*scheme, &[numbers(7)]).unwrap();
+        assert_eq!(scheme.dots.load(Ordering::SeqCst), 60);
+        // An operation counts as done at its start, where the one after it may be made.
+        let most = if helpers == 0 { 0 } else { 1 };
+        assert!(furthest.load(Ordering::SeqCst) <= most, "{helpers} helpers: {furthest:?}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_ahead_of_a_run_ends_it() {
+    for (helpers, bad) in [0, 1, 3].into_iter().flat_map(|helpers| [0, 20, 39].map(|bad| (helpers, bad))) {
+        let run = |made: fn(usize, usize) -> Vector| {
+            let circuit = many_sums(40, move |position| made(position, bad));
+            let program = Program::encode_at_use(circuit, &Slots::default(), helpers).unwrap();
+            program.run(&Slots::default(), &[numbers(7)]).map(|run| run.outputs)
+        };
+        let refused = run(|position, bad| if position == bad { vec![f64::NAN] } else { numbers(position) });
+        assert_eq!(refused.unwrap_err(), REFUSED);
+        let panicking =
+            || run(|position, bad| if position == bad { panic!("a bug") } else { numbers(position) });
+        assert!(std::panic::catch_unwind(panicking).is_err(), "{helpers} helpers, operation {bad}");
     }
 }

@@ -4,7 +4,7 @@ use crate::ciphertext::{Ciphertext, Reply, SeededCiphertext};
 use crate::keys::masked_error;
 use crate::{Context, Encoding, Error, Level, PlainSummand, PublicKey, Randomness, Scale, SecretKey};
 use blindsight_ring::sampler::{self, Seed};
-use blindsight_ring::{Basis, Modulus, Poly, Scalar, Values};
+use blindsight_ring::{Basis, Modulus, Poly, Scalar, Values, parallel};
 use zeroize::{Zeroize, Zeroizing};
 
 impl SecretKey {
@@ -21,10 +21,12 @@ impl SecretKey {
     ) -> Result<SeededCiphertext, Error> {
         let message = context.to_integers(slots, Encoding::Slots, level, scale)?;
         let secret = self.at(context, level);
-        Ok(encrypt_integers(context, &secret, message, level, scale, randomness))
+        // Its own generator, as each of many has: these may then be encrypted side by side.
+        Ok(encrypt_integers(context, &secret, message, level, scale, &mut randomness.fork()))
     }
 
     /// As [`encrypt`](Self::encrypt), for many ciphertexts: two at a time share one transform of the encoder.
+    /// Inside a rayon pool threads encrypt different ones.
     pub fn encrypt_all(
         &self,
         context: &Context,
@@ -34,15 +36,16 @@ impl SecretKey {
         randomness: &mut Randomness,
     ) -> Result<Vec<SeededCiphertext>, Error> {
         let secret = self.at(context, level);
-        let mut ciphertexts = Vec::with_capacity(slots.len());
-        for pair in slots.chunks(2) {
+        let mut forks: Vec<_> = slots.iter().map(|_| randomness.fork()).collect();
+        let encrypted = parallel::map(slots.chunks(2).zip(forks.chunks_mut(2)), |(pair, forks)| {
             let second: &[f64] = pair.get(1).map_or(&[], Vec::as_slice);
             let messages = context.pair_to_integers([&pair[0], second], level, scale)?;
-            for message in messages.into_iter().take(pair.len()) {
-                ciphertexts.push(encrypt_integers(context, &secret, message, level, scale, randomness));
-            }
-        }
-        Ok(ciphertexts)
+            let encrypt =
+                |(message, randomness)| encrypt_integers(context, &secret, message, level, scale, randomness);
+            Ok(messages.into_iter().zip(forks).map(encrypt).collect())
+        });
+        let encrypted = encrypted.into_iter().collect::<Result<Vec<Vec<_>>, Error>>()?;
+        Ok(encrypted.into_iter().flatten().collect())
     }
 
     /// Decrypts to real slots.

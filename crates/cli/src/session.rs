@@ -7,7 +7,8 @@ use crate::{configuration, machine, plan_file, progress};
 use blindsight_client::{Classification, Client, Warning, is_sealed};
 use blindsight_network::Model;
 use blindsight_planner::{Explanation, Plan};
-use blindsight_server::{ClientKeys, Pool, PreparedModel};
+use blindsight_ring::parallel::Pool;
+use blindsight_server::{ClientKeys, PreparedModel};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -18,6 +19,8 @@ pub struct Session {
     pub plan: Plan,
     client: Client,
     server: PreparedModel,
+    /// Where everything runs but what is measured as latency.
+    beside: Pool,
     keys: ClientKeys,
     pub setup: Setup,
 }
@@ -61,25 +64,25 @@ impl Session {
         Self::with_plan(model, plan?, plan_ms)
     }
 
-    /// The same for one round: the server encodes weights when it comes to them, and forgets them after
-    /// that, which takes a fraction of the memory.
+    /// The same for one round on one thread: the server encodes weights when it comes to them, and forgets
+    /// them after that, which takes a fraction of the memory. All other cores encode ahead of it.
     pub fn for_one_round(model: Model, flags: &PlanFlags) -> Outcome<Self> {
         let (plan, plan_ms) = timed(|| flags.plan(&model));
-        let encoders = Pool::new(machine::cores())?;
-        Self::prepared(model, plan?, plan_ms, |model, plan| {
-            PreparedModel::for_one_request(model, plan, encoders)
-        })
+        let helpers = machine::cores() - 1;
+        let prepare = |model: &_, plan: &_| PreparedModel::for_one_request(model, plan, helpers);
+        Self::prepared(model, plan?, plan_ms, Pool::new(machine::cores())?, prepare)
     }
 
     /// Generates keys and prepares the server for a plan of this model, which took `plan_ms` to make.
     pub fn with_plan(model: Model, plan: Plan, plan_ms: f64) -> Outcome<Self> {
-        Self::prepared(model, plan, plan_ms, PreparedModel::new)
+        Self::prepared(model, plan, plan_ms, Pool::of_caller(), PreparedModel::new)
     }
 
     fn prepared(
         model: Model,
         plan: Plan,
         plan_ms: f64,
+        beside: Pool,
         prepare: impl FnOnce(&Model, &Plan) -> Result<PreparedModel, blindsight_server::Error>,
     ) -> Outcome<Self> {
         let (server, prepare_model_ms) =
@@ -91,14 +94,15 @@ impl Session {
             timed(|| progress::spinning("reading the keys", || server.read_keys(&key_bytes[..])));
         let evaluation_key_bytes = key_bytes.len() as u64;
         let setup = Setup { plan_ms, keygen_ms, prepare_model_ms, prepare_keys_ms, evaluation_key_bytes };
-        Ok(Self { keys: keys?, model, plan, client, server, setup })
+        Ok(Self { keys: keys?, model, plan, client, server, beside, setup })
     }
 
     /// Encrypts inputs into one request, classifies them encrypted, decrypts the reply.
     pub fn classify(&self, inputs: &[Vec<f64>]) -> Outcome<Round> {
-        let (request, encrypt) = timed(|| self.client.encrypt_inputs(inputs));
+        let (request, encrypt) = timed(|| self.beside.run(|| self.client.encrypt_inputs(inputs)));
         let request = request?;
-        let (parsed, expand) = timed(|| self.server.read_request(&self.keys, &request[..]));
+        let (parsed, expand) =
+            timed(|| self.beside.run(|| self.server.read_request(&self.keys, &request[..])));
         let parsed = parsed?;
         let before = machine::processor_ms();
         let (answered, computing) = timed(|| -> Result<_, blindsight_server::Error> {

@@ -52,4 +52,4 @@ pub use blindsight_fit as fit;
 #[cfg(feature = "server")]
 pub use blindsight_planner::{Error as PlanError, Objective, Options, Plan, explain, notices, plan};
 #[cfg(feature = "server")]
-pub use blindsight_server::{ClientKeys, Error as ServerError, Pool, PreparedModel};
+pub use blindsight_server::{ClientKeys, Error as ServerError, PreparedModel};

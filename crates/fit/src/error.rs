@@ -1,3 +1,5 @@
+use crate::LOWEST_DEGREE;
+
 /// Why a network was not fitted. Every variant names the cause, the figures and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,10 +51,7 @@ pub enum Error {
         held_back: usize,
     },
     /// The fitted network has no plan.
-    #[error(
-        "no plan runs the network with degrees {degrees:?}: {source}; force a lower degree (--degree), or give \
-         more inputs like those it will see (--count)"
-    )]
+    #[error("no plan runs the network with degrees {degrees:?}: {source}; {}", without_plan(degrees))]
     NoPlan {
         /// The degrees, activation by activation.
         degrees: Vec<usize>,
@@ -73,4 +72,30 @@ pub enum Error {
     /// An error of the planner.
     #[error(transparent)]
     Planner(#[from] blindsight_planner::Error),
+}
+
+/// What helps where no plan runs a network with these degrees.
+fn without_plan(degrees: &[usize]) -> String {
+    let lower = match degrees.iter().max() {
+        Some(highest) if *highest > LOWEST_DEGREE => "force a lower degree (--degree)",
+        _ => "no degree is lower: train a network of fewer or narrower layers",
+    };
+    format!("{lower}, or give more inputs like those it will see (--count)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_is_one_that_can_be_tried() {
+        let of = |degrees: &[usize]| {
+            let text = |text: &str| text.to_string();
+            let source = Error::Data { what: text("a"), expected: text("b"), found: text("c") };
+            Error::NoPlan { degrees: degrees.to_vec(), source: Box::new(source) }.to_string()
+        };
+        assert!(of(&[2, 7]).contains("force a lower degree (--degree), or give more inputs"));
+        let lowest = of(&[2, 2]);
+        assert!(!lowest.contains("--degree)") && lowest.contains("fewer or narrower layers"), "{lowest}");
+    }
 }

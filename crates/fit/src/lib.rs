@@ -55,6 +55,8 @@ pub use error::Error;
 pub use findings::Finding;
 pub use report::{FittedActivation, Report, Trial};
 
+/// What is no line: an activation of a lower degree would be none.
+const LOWEST_DEGREE: usize = 2;
 /// How much larger a score may become than any that was seen.
 const BOUND_MARGIN: f64 = 1.5;
 
@@ -194,9 +196,9 @@ pub fn fit(
 }
 
 fn check(options: &Options) -> Result<(), Error> {
-    let most = Polynomial::MAX_DEGREE;
-    if let Some(degree) = options.degree.filter(|d| !(2..=most).contains(d)) {
-        let expected = format!("2 to {most}");
+    let (least, most) = (LOWEST_DEGREE, Polynomial::MAX_DEGREE);
+    if let Some(degree) = options.degree.filter(|d| !(least..=most).contains(d)) {
+        let expected = format!("{least} to {most}");
         return Err(Error::Option { what: "degree", expected, found: degree.to_string() });
     }
     if !(0.0..=100.0).contains(&options.max_drop) {

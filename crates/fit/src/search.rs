@@ -16,11 +16,11 @@ use crate::findings::{Finding, Findings};
 use crate::judgement::{Certainty, Judgement};
 use crate::prepare::activations;
 use crate::price::{Price, error_ratio, price};
-use crate::{Error, Options, Step, Trial, measured};
+use crate::{Error, LOWEST_DEGREE, Options, Step, Trial, measured};
 
 /// The degrees that are tried: for each number of levels the highest, and some between. Beyond them the
 /// powers' coefficients gain nothing over an encrypted run's errors.
-const RUNGS: [usize; 6] = [2, 3, 5, 7, 11, 15];
+const RUNGS: [usize; 6] = [LOWEST_DEGREE, 3, 5, 7, 11, 15];
 /// The most walks that lowering may take.
 const MOST_LOWERED: usize = 6;
 /// How many degrees in a row may be tried that no plan runs.

@@ -41,7 +41,6 @@
 pub mod calibration;
 mod error;
 
-pub use blindsight_ring::parallel::Pool;
 pub use error::Error;
 
 use blindsight_circuit::Circuit;
@@ -141,7 +140,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// How long weights were encoded while it was computed: none but of a model
+    /// How long computing it waited for weights to be encoded: none but of a model
     /// [for one request](PreparedModel::for_one_request).
     pub fn encoding(&self) -> Duration {
         self.encoding
@@ -164,14 +163,14 @@ impl PreparedModel {
         Self::encoded(model, plan, Program::encode)
     }
 
-    /// The same for a process that answers one request: weights are encoded when the circuit comes to them,
-    /// by `encoders` whatever the rest runs on, and forgotten after that. The first reply comes sooner, in a
-    /// fraction of the memory; every further one takes as long.
+    /// The same for a process that answers one request: weights are encoded for the operations that need
+    /// them and forgotten after that. So many helpers, threads beside those that compute, go ahead. The first
+    /// reply comes sooner, in a fraction of the memory; every further one takes as long.
     ///
     /// # Errors
     /// As [`new`](Self::new); for weights that cannot be encoded [`compute`](Self::compute) fails.
-    pub fn for_one_request(model: &Model, plan: &Plan, encoders: Pool) -> Result<Self, Error> {
-        let encode = |circuit, context: &_| Program::encode_at_use(circuit, context, encoders);
+    pub fn for_one_request(model: &Model, plan: &Plan, helpers: usize) -> Result<Self, Error> {
+        let encode = |circuit, context: &_| Program::encode_at_use(circuit, context, helpers);
         Self::encoded(model, plan, encode)
     }
 

@@ -6,11 +6,12 @@
 //! and its figures, and the first line that can be written again says how many are missing.
 
 use crate::ClientName;
+use crate::lock::lock;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -86,14 +87,14 @@ impl Audit {
     /// Where it cannot be opened; lines go on where they went then.
     pub fn reopen(&self) -> io::Result<()> {
         let file = append(&self.path)?;
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.log);
         (log.file, log.torn) = (file, false);
         Ok(())
     }
 
     /// Adds a line: whether it could be written.
     fn add(&self, line: &Line<'_>) -> bool {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.log);
         let written = log.catch_up().and_then(|()| log.line(line));
         if let Err(error) = written {
             if log.lost == 0 {

@@ -6,9 +6,10 @@
 //! is never closed. So connections that say nothing, or say it slowly, displace each other and nobody else,
 //! and clients that share an address with them lose their idle connections at most, which they open again.
 
+use crate::lock::lock;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -79,7 +80,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 

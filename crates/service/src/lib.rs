@@ -42,8 +42,10 @@ mod gate;
 mod keyring;
 mod limits;
 mod listener;
+mod lock;
 mod metrics;
 mod page;
+mod places;
 mod queue;
 mod refusal;
 mod registry;
@@ -57,6 +59,8 @@ mod strict;
 mod timing;
 mod tls;
 mod tokens;
+mod turns;
+mod turnstile;
 mod usage;
 mod whole;
 
@@ -67,7 +71,6 @@ pub use compute::{Compute, Computed, Inference, Later};
 pub use document::{Document, Edit, Version};
 pub use limits::Limits;
 pub use listener::{Listener, Transport, serve_stream};
-pub use queue::{Pass, Turnstile};
 pub use refusal::{Outcome, Refusal};
 pub use registry::{Id, Record, Registry};
 pub use scope::{NotARate, Rate, Scope};
@@ -78,6 +81,7 @@ pub use store_error::StoreError;
 pub use timing::Timing;
 pub use tls::{Identity, TlsError};
 pub use tokens::{ClientName, Entry, State, Token, TokenError, Tokens};
+pub use turnstile::{Pass, Turnstile};
 pub use usage::{Counter, Counters, Counts, Used};
 
 /// The OpenAPI document that the service answers by.

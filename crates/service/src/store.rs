@@ -5,6 +5,7 @@
 //! upload, whole, and it waits there for its client.
 
 use crate::files::{at, length, remove};
+use crate::lock::lock;
 use crate::registry::{Id, Local, Record, Registry, files, path};
 use crate::store_error::StoreError;
 use crate::tokens::{ClientName, now};
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Registered keys, and uploads that are not whole yet, which lie in a folder of this process's own.
@@ -201,7 +202,7 @@ impl Store {
     }
 
     fn registered_and_over(&self, gone: impl Fn(&ClientName) -> bool) -> Result<Vec<Id>, StoreError> {
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut swept = lock(&self.swept);
         if swept.elapsed() < self.registry.sweeps_every() {
             return Ok(vec![]);
         }
@@ -245,7 +246,7 @@ impl Store {
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<Id, Pending>> {
-        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.uploads)
     }
 }
 

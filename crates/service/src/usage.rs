@@ -15,6 +15,7 @@ pub use counter::Counter;
 pub use shared::Counts;
 
 use crate::document::{Document, InFolder};
+use crate::lock::lock;
 use crate::refusal::{Outcome, Refusal};
 use crate::scope::Scope;
 use crate::tokens::Entry;
@@ -24,7 +25,7 @@ use shared::SharedFile;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
@@ -209,7 +210,7 @@ impl Usage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counters)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{plan_file, progress};
 use blindsight_ckks::wire::Frames;
 use blindsight_client::Cost;
 use blindsight_planner::Plan;
-use blindsight_server::{ClientKeys, Pool, PreparedModel};
+use blindsight_server::{ClientKeys, PreparedModel};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fs;
@@ -69,7 +69,7 @@ impl Infer {
         let count = self.count(&plan)?;
         let prepare = || -> Outcome<_> {
             let server = match count {
-                0 | 1 => PreparedModel::for_one_request(&model, &plan, Pool::of_caller())?,
+                0 | 1 => PreparedModel::for_one_request(&model, &plan, 0)?,
                 _ => PreparedModel::new(&model, &plan)?,
             };
             let keys =
