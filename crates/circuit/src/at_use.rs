@@ -55,7 +55,8 @@ impl Schedule {
             let (sender, receiver) = channel();
             for _ in 0..self.helpers {
                 let sender = sender.clone();
-                scope.spawn(move || source.help(&sender));
+                // Where the system gives no more threads, the run encodes itself what these would have.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || source.help(&sender));
             }
             work(Made::new(source, receiver))
         })
@@ -144,13 +145,13 @@ impl<S: Scheme> Clone for Source<'_, S> {
 
 impl<S: Scheme> Copy for Source<'_, S> {}
 
-/// A plaintext, by its index, or why it is none.
-type Encoded<S> = (usize, Result<Of<S>, Error>);
+/// The index of a plaintext, and the plaintext or why it is none.
+type Indexed<S> = (usize, Result<Of<S>, Error>);
 /// The same from a helper, where a panic is none that anybody shall wait for.
-type Delivered<S> = thread::Result<Encoded<S>>;
+type Delivered<S> = thread::Result<Indexed<S>>;
 
 impl<S: Scheme> Source<'_, S> {
-    fn encode(&self, claim: Claim<Of<S>>) -> Encoded<S> {
+    fn encode(&self, claim: Claim<Of<S>>) -> Indexed<S> {
         // A polynomial that a thread drops is the memory of the next one that it makes.
         drop(claim.spare);
         let index = self.schedule.order[claim.place];
@@ -208,7 +209,7 @@ impl<'a, S: Scheme> Made<'a, S> {
     }
 
     /// What the run's own threads encode of all before a place.
-    fn encode_before(&self, end: usize) -> Vec<Vec<Encoded<S>>> {
+    fn encode_before(&self, end: usize) -> Vec<Vec<Indexed<S>>> {
         let source = self.source;
         parallel::map(0..parallel::threads(), |_| {
             std::iter::from_fn(|| Some(source.encode(source.claims.next_before(end)?))).collect()

@@ -10,8 +10,11 @@ use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral,
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const SLOTS: usize = 64;
+/// How many sums of products a circuit for helpers has.
+const SUMS: usize = 40;
 const SCALE: Scale = Scale((1u64 << 26) as f64);
 
 /// What numbers that are none get.
@@ -22,6 +25,20 @@ const REFUSED: Error = Error::Repeats { expected: 77 };
 struct Slots {
     /// How many sums of products were computed.
     dots: AtomicUsize,
+    /// Where each of these waits until plaintexts of the next one were made: the last of which they were.
+    made: Option<Arc<AtomicUsize>>,
+}
+
+impl Slots {
+    /// Fails where nobody makes any while it waits.
+    fn wait_for_helpers(&self, position: usize) {
+        let Some(made) = &self.made else { return };
+        let start = Instant::now();
+        while made.load(Ordering::SeqCst) < (position + 1).min(SUMS - 1) {
+            assert!(start.elapsed() < Duration::from_secs(60), "no helper goes ahead of sum {position}");
+            std::thread::yield_now();
+        }
+    }
 }
 
 type Vector = Vec<f64>;
@@ -94,7 +111,7 @@ impl Backend for Slots {
     }
 
     fn dot(&self, terms: &[(&Vector, &Vector)], _: Rescale) -> Result<Vector, Error> {
-        self.dots.fetch_add(1, Ordering::SeqCst);
+        self.wait_for_helpers(self.dots.fetch_add(1, Ordering::SeqCst));
         Ok(total(terms.iter().map(|(a, b)| zip(a, b, |a, b| a * b))))
     }
 
@@ -250,13 +267,13 @@ fn a_backend_of_plain_slots_gives_the_clear_run() {
     }
 }
 
-/// So many sums of products, each with three plaintexts of its own, whose numbers are those that `made` gives
-/// for the position of the sum.
-fn many_sums(count: usize, made: impl Fn(usize) -> Vector + Clone + Send + Sync + 'static) -> Circuit {
+/// [`SUMS`] sums of products, each with three plaintexts of its own, whose numbers are those that `made`
+/// gives for the position of the sum.
+fn many_sums(made: impl Fn(usize) -> Vector + Clone + Send + Sync + 'static) -> Circuit {
     let mut b = Builder::new(literal().validate_insecure().expect("parameters"));
     let input = b.input(Level(5), SCALE).unwrap();
     let mut sums: Vec<Value> = vec![];
-    for position in 0..count {
+    for position in 0..SUMS {
         let plain = |b: &mut Builder| {
             let made = made.clone();
             b.plain(Role::Factor, Level(5), SCALE, Numbers::new(move || made(position))).unwrap()
@@ -271,16 +288,19 @@ fn many_sums(count: usize, made: impl Fn(usize) -> Vector + Clone + Send + Sync 
 #[test]
 fn helpers_go_ahead_by_one_operation_and_no_further() {
     for helpers in [0, 1, 3] {
-        let scheme = Arc::new(Slots::default());
+        let made = Arc::new(AtomicUsize::new(0));
+        let waited_for = (helpers > 0).then(|| made.clone());
+        let scheme = Arc::new(Slots { made: waited_for, ..Slots::default() });
         let (counting, furthest) = (scheme.clone(), Arc::new(AtomicUsize::new(0)));
         let seen = furthest.clone();
-        let circuit = many_sums(60, move |position| {
-            seen.fetch_max(position - counting.dots.load(Ordering::SeqCst).min(position), Ordering::SeqCst);
+        let circuit = many_sums(move |position| {
+            made.fetch_max(position, Ordering::SeqCst);
+            seen.fetch_max(position.saturating_sub(counting.dots.load(Ordering::SeqCst)), Ordering::SeqCst);
             numbers(position)
         });
         let program = Program::encode_at_use(circuit, &*scheme, helpers).unwrap();
         program.run(&*scheme, &[numbers(7)]).unwrap();
-        assert_eq!(scheme.dots.load(Ordering::SeqCst), 60);
+        assert_eq!(scheme.dots.load(Ordering::SeqCst), SUMS);
         // An operation counts as done at its start, where the one after it may be made.
         let most = if helpers == 0 { 0 } else { 1 };
         assert!(furthest.load(Ordering::SeqCst) <= most, "{helpers} helpers: {furthest:?}");
@@ -291,7 +311,7 @@ fn helpers_go_ahead_by_one_operation_and_no_further() {
 fn what_goes_wrong_ahead_of_a_run_ends_it() {
     for (helpers, bad) in [0, 1, 3].into_iter().flat_map(|helpers| [0, 20, 39].map(|bad| (helpers, bad))) {
         let run = |made: fn(usize, usize) -> Vector| {
-            let circuit = many_sums(40, move |position| made(position, bad));
+            let circuit = many_sums(move |position| made(position, bad));
             let program = Program::encode_at_use(circuit, &Slots::default(), helpers).unwrap();
             program.run(&Slots::default(), &[numbers(7)]).map(|run| run.outputs)
         };

@@ -10,6 +10,7 @@ use blindsight_ckks::{
     Ciphertext, Context, Encoding, EvaluationKeys, Evaluator, GiantOrder, Level, ParametersLiteral,
     Randomness, Rescale, ScalarRow, Scale, SecretKey, SeededEvaluationKeys, most_repeats,
 };
+use blindsight_ring::parallel::Pool;
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -274,6 +275,8 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!(&predicted[0].values, &expected[0]);
+        let in_pool = Pool::new(3).unwrap().run(|| predict(&circuit, &inputs));
+        prop_assert!(in_pool.as_ref() == Ok(&predicted), "threads change no prediction");
         let (counts, errors) = measured(&circuit, &inputs, &expected, seed..seed + 16);
         prop_assert_eq!(Counts { work: Work::default(), ..dry_run(&circuit).totals }, counts);
         // Squares of squares and sums may leave an output that is wrong by one large slot's error, of which

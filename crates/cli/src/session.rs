@@ -19,7 +19,7 @@ pub struct Session {
     pub plan: Plan,
     client: Client,
     server: PreparedModel,
-    /// Where everything runs but what is measured as latency.
+    /// The threads that encrypt and that expand requests; what is measured as latency runs on the caller's.
     beside: Pool,
     keys: ClientKeys,
     pub setup: Setup,
@@ -50,7 +50,8 @@ pub struct Round {
 pub struct Times {
     pub encrypt: f64,
     pub expand: f64,
-    /// The server's work from expanded ciphertexts to the reply, without encoding weights.
+    /// The server's work from expanded ciphertexts to the reply, without waiting for weights to be encoded.
+    /// Where other cores encode meanwhile, it shares the memory with them, and is up to a fifth higher.
     pub latency: f64,
     /// What of it the processor was at work for, all threads together, where the system tells.
     pub processor: Option<f64>,

@@ -2,6 +2,7 @@
 
 use crate::common::{literal, random_slots};
 use blindsight_ckks::{Context, Encoding, Error, Extension, Level, Randomness, Scale, SecretKey, testing};
+use blindsight_ring::parallel::Pool;
 use blindsight_ring::{Coefficients, Kernel, Poly};
 use proptest::prelude::*;
 use std::f64::consts::PI;
@@ -248,6 +249,9 @@ fn ciphertexts_encrypted_together_are_those_encrypted_one_by_one() {
         let mut randomness = Randomness::from_test_seed(2);
         let one = |slots: &Vec<f64>| secret.encrypt(context, slots, level, scale, &mut randomness).unwrap();
         assert!(together == slots.iter().map(one).collect::<Vec<_>>(), "{count} ciphertexts");
+        let mut randomness = Randomness::from_test_seed(2);
+        let all = || secret.encrypt_all(context, &slots, level, scale, &mut randomness).unwrap();
+        assert!(together == Pool::new(3).unwrap().run(all), "{count} ciphertexts on three threads");
     }
 }
 
