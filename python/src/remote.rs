@@ -2,7 +2,7 @@
 
 use crate::arrays::rows;
 use crate::client::{answer, facts, normalised};
-use crate::errors::{DamagedError, ServerError, of_remote};
+use crate::errors::{DamagedError, InputError, ServerError, of_remote};
 use crate::network::json;
 use crate::progress::Progress;
 use blindsight_client::remote::{RemoteClient, Secrets, Server, Trust};
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use serde_json::json as value;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// A client whose keys are registered at a server.
 #[pyclass(frozen, module = "blindsight._engine")]
@@ -49,12 +50,17 @@ impl Remote {
         fingerprint: Option<&str>,
         ca: Option<PathBuf>,
         max_key_bytes: u64,
+        retry_for: f64,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let trust = trust(fingerprint, ca)?;
+        let retry_for = Duration::try_from_secs_f64(retry_for).map_err(|_| {
+            InputError::new_err(format!("retry_for is {retry_for}: expected seconds, zero or more"))
+        })?;
         let mut progress = Progress::new(progress);
         let opened = py.detach(|| {
             let server = Server::connect(url.trim_end_matches('/'), token, &trust)?;
+            let server = server.with_retry_budget(retry_for);
             let agree = |cost: &blindsight_client::Cost| cost.key_bytes <= max_key_bytes;
             let tell = |sent, all| progress.tell(sent, all, "registering keys");
             RemoteClient::open(server, model, Secrets::from(&folder), agree, tell)

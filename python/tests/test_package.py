@@ -291,7 +291,9 @@ def test_a_running_server_and_one_that_goes_away(serving, digit, tmp_path):
     process.kill()
     process.wait()
     with pytest.raises(bs.ServerError):
-        bs.connect(url, token, fingerprint=fingerprint, folder=folder)
+        bs.connect(url, token, fingerprint=fingerprint, folder=folder, retry_for=1.0)
+    with pytest.raises(bs.InputError, match="retry_for"):
+        bs.connect(url, token, fingerprint=fingerprint, folder=folder, retry_for=-1.0)
 
 
 def test_the_command_line_is_there():

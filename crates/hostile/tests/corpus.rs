@@ -112,7 +112,7 @@ macro_rules! targets {
             }
 
             #[test]
-            #[ignore = "takes 20 s; CI runs it"]
+            #[ignore = "takes 20 s: .ci/slow runs it"]
             fn many_mutated_inputs_are_refused_or_used() {
                 super::feed_mutations(stringify!($name), 20 * $cases);
             }
@@ -126,7 +126,7 @@ macro_rules! targets {
 }
 
 targets! {
-    acceptance: 40, audit: 400, documents: 250_000, evaluation_keys: 100, fleet: 50_000, http: 400, image: 100_000,
+    acceptance: 40, audit: 400, documents: 250_000, evaluation_keys: 100, fleet: 50_000, http: 400, image: 20_000,
     inputs: 2_000, onnx: 25_000, plans: 600, reply: 10_000, request: 200, sealed: 15, server_files: 3_000,
     suite_inputs: 250_000
 }

@@ -79,6 +79,7 @@ class Remote:
         fingerprint: str | None,
         ca: str | None,
         max_key_bytes: int,
+        retry_for: float,
         progress: Progress | None,
     ) -> None: ...
     def facts(self) -> str: ...

@@ -41,6 +41,7 @@ def connect(
     ca: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
     max_key_bytes: int = DEFAULT_KEY_BYTES,
+    retry_for: float = 60.0,
     progress_of: progress.Progress | None = None,
 ) -> RemoteClient:
     """Connects to a server. The first time a secret key is made and kept, and evaluation keys are registered.
@@ -48,7 +49,8 @@ def connect(
     ``token``: default the environment's BLINDSIGHT_TOKEN. ``model``: may be left out where the server has one.
     ``fingerprint``: SHA-256 of the server's certificate, as ``blindsight serve`` prints it; or ``ca``, a PEM
     file of authorities; else those of this system. ``folder``: where secret keys lie (default
-    ``~/.config/blindsight/keys``, as for the command line). Raises :class:`ServerError`.
+    ``~/.config/blindsight/keys``, as for the command line). ``retry_for``: for how many seconds what fails for
+    the moment, as a server that is not there, is tried again. Raises :class:`ServerError`.
     """
     token = token or os.environ.get("BLINDSIGHT_TOKEN")
     if not token:
@@ -64,6 +66,7 @@ def connect(
         fingerprint,
         None if ca is None else os.fspath(ca),
         max_key_bytes,
+        retry_for,
         progress.chosen(progress_of),
     )
     return RemoteClient(engine)

@@ -62,6 +62,8 @@ impl DiagonalAssignment {
     }
 
     /// The row and column whose weight belongs to `slot` on `diagonal`; those of the ones follow the others.
+    /// The offset is that of the block and the replica that lie there: next to each other mostly the same
+    /// two, so that what is looked up stays in the cache.
     pub(super) fn visit(
         &self,
         to: usize,
@@ -71,8 +73,8 @@ impl DiagonalAssignment {
     ) -> Option<(usize, usize)> {
         let slots = self.to.slots;
         let (block, row) = self.to.at(to * slots + slot)?;
-        let (_, column) = self.from.at(from * slots + ((slot + diagonal) & (slots - 1)))?;
-        let offset = self.from.base[column].wrapping_sub(self.to.base[row]) & (slots - 1);
+        let (replica, column) = self.from.at(from * slots + ((slot + diagonal) & (slots - 1)))?;
+        let offset = (diagonal + self.to.shifts[block]).wrapping_sub(self.from.shifts[replica]) & (slots - 1);
         let chosen = self.pairs[to][from].chosen(offset);
         chosen.contains(&(block as u32, diagonal as u32)).then_some((row, column))
     }
