@@ -9,6 +9,7 @@
 
 use crate::circuit::{Circuit, Node, Operation, Value};
 pub use crate::sums::{ProductStage, ScalarRows, SumStage};
+use blindsight_ckks::pointwise::{rounded_weight, sum_bytes};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -85,9 +86,11 @@ impl Circuit {
         let limbs = self.parameters.limbs(*level);
         match operation {
             Operation::Sum { stage, .. } => {
-                let pattern = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, 1)).collect();
-                let pattern: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(pattern).collect();
-                blindsight_ckks::pointwise::sum_bytes(&pattern, limbs)
+                // One that is too large to be encoded takes no less.
+                let rounded = |w: f64| rounded_weight(w, stage.scale, *level).unwrap_or(i32::MAX);
+                let row = |row| stage.rows.row(row).terms.iter().map(|t| (t.0, rounded(t.1))).collect();
+                let matrix: Vec<Vec<(u32, i32)>> = (0..stage.rows.count()).map(row).collect();
+                sum_bytes(&matrix, limbs)
             }
             Operation::Product { stage, .. } => {
                 stage.rows.len() * stage.inputs.len() * limbs * self.slots() * size_of::<u32>()

@@ -201,10 +201,10 @@ impl Pointwise {
     }
 }
 
-/// Bytes of memory that sums with this pattern of weights take at a level of so many limbs.
-pub fn sum_bytes(pattern: &[Vec<(u32, i32)>], limbs: usize) -> usize {
-    let blocks: usize = IntegerRows::blocks(pattern).iter().map(IntegerRows::bytes).sum();
-    blocks + limbs * pattern.len() * size_of::<u32>()
+/// Bytes of memory that sums with these weights, [rounded](rounded_weight), take at a level of so many limbs.
+pub fn sum_bytes(matrix: &[Vec<(u32, i32)>], limbs: usize) -> usize {
+    let blocks: usize = IntegerRows::blocks(matrix).iter().map(IntegerRows::bytes).sum();
+    blocks + limbs * matrix.len() * size_of::<u32>()
 }
 
 /// The integer that a constant is at a scale.

@@ -73,22 +73,25 @@ fn sums_of_products(c: &mut Criterion) {
     }
 }
 
-/// A dense layer of 845 inputs and 96 rows over 64 words of three parts.
+/// A dense layer of 845 inputs and 96 rows over 64 words of three parts, with weights of three sizes.
 fn sums_of_integer_multiples(c: &mut Criterion) {
     let (m, inputs, rows, width) = (modulus(PRIME), 845, 96, 192);
-    let row = |r: i32| (0..inputs as u32).map(|i| (i, (r * 31 + i as i32 * 17) % 8000 - 4000)).collect();
-    let blocks = IntegerRows::blocks(&(0..rows as i32).map(row).collect::<Vec<_>>());
     let [x, mut out] = [limb(PRIME, inputs * width, 1), limb(PRIME, rows * width, 2)];
     let constants = [0; IntegerRows::MOST];
-    for kernel in Kernel::available() {
-        c.bench_function(&format!("{}/sum_rows", kernel.name()), |b| {
-            b.iter(|| {
-                for block in &blocks {
-                    let constants = (&constants[..block.rows().len()], 0);
-                    kernels::sum_rows(kernel, m, block, constants, x.words(), out.words_mut(), width);
-                }
+    for bits in [10, 12, 13, 15] {
+        let weight = |r: i32, i: i32| ((r * 31 + i * 17) % 8000 - 4000) << 3 >> (15 - bits);
+        let row = |r: i32| (0..inputs as u32).map(|i| (i, weight(r, i as i32))).collect();
+        let blocks = IntegerRows::blocks(&(0..rows as i32).map(row).collect::<Vec<_>>());
+        for kernel in Kernel::available() {
+            c.bench_function(&format!("{}/sum_rows, {bits} bits", kernel.name()), |b| {
+                b.iter(|| {
+                    for block in &blocks {
+                        let constants = (&constants[..block.rows().len()], 0);
+                        kernels::sum_rows(kernel, m, block, constants, x.words(), out.words_mut(), width);
+                    }
+                });
             });
-        });
+        }
     }
 }
 

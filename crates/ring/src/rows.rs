@@ -11,6 +11,56 @@ pub struct IntegerRows {
     /// For each input the weight in each row, each as wide as the lane it is multiplied in.
     weights: Vec<i64>,
     largest: u32,
+    pairs: Option<Pairs>,
+}
+
+/// Small weights, those of two inputs in one word: vector instructions multiply two numbers of 16 bits each
+/// and add the products.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pairs {
+    /// Two inputs each; of an odd number the last one twice.
+    pub inputs: Vec<[u32; 2]>,
+    /// For each pair the weights of both in each row, that of the first in the low half; zero for an input
+    /// that is there for the second time.
+    pub weights: Vec<u32>,
+    /// For each row the sum of its weights.
+    pub totals: Vec<i64>,
+    /// How many pairs' products with signed halves of words a sum of 32 bits holds.
+    pub batch: usize,
+}
+
+impl Pairs {
+    /// Sums of fewer pairs are widened too often: of two they would take as long as products of 64 bits.
+    const LEAST_BATCH: u32 = 4;
+    /// So many inputs at most, and a weight of 13 bits times a word of 30 for each fits 62 bits.
+    const MOST_INPUTS: usize = 1 << 20;
+
+    /// For inputs and their weights, where these are small enough.
+    fn new(inputs: &[u32], weights: &[i64], rows: usize, largest: u32) -> Option<Self> {
+        // A pair's product with halves of words is at most 2^16 times the largest weight.
+        let batch = (i32::MAX as u32 >> 16) / largest.max(1);
+        if batch < Self::LEAST_BATCH || inputs.is_empty() || inputs.len() > Self::MOST_INPUTS {
+            return None;
+        }
+        let both = |weights: &[i64]| -> Vec<u32> {
+            let (first, second) = weights.split_at(rows);
+            let halves = |r: usize| {
+                let second = second.get(r).map_or(0, |weight| *weight as u16);
+                u32::from(first[r] as u16) | u32::from(second) << 16
+            };
+            (0..rows).map(halves).collect()
+        };
+        Some(Self {
+            inputs: inputs.chunks(2).map(|pair| [pair[0], pair[pair.len() - 1]]).collect(),
+            weights: weights.chunks(2 * rows).flat_map(both).collect(),
+            totals: (0..rows).map(|r| weights.iter().skip(r).step_by(rows).sum()).collect(),
+            batch: batch as usize,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.inputs[..]) + size_of_val(&self.weights[..]) + size_of_val(&self.totals[..])
+    }
 }
 
 /// A row of a sparse matrix: pairs of an input and its weight, in rising order of the inputs.
@@ -46,7 +96,8 @@ impl IntegerRows {
             }
         }
         let largest = weights.iter().map(|w| w.unsigned_abs() as u32).max().unwrap_or(0);
-        Self { rows: rows.iter().map(|&r| r as u32).collect(), inputs, weights, largest }
+        let pairs = Pairs::new(&inputs, &weights, rows.len(), largest);
+        Self { rows: rows.iter().map(|&r| r as u32).collect(), inputs, weights, largest, pairs }
     }
 
     /// The indices of its rows in the matrix.
@@ -67,9 +118,15 @@ impl IntegerRows {
         &self.weights
     }
 
+    /// The weights of two inputs at a time, where all are small.
+    pub(crate) fn pairs(&self) -> Option<&Pairs> {
+        self.pairs.as_ref()
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.rows[..]) + size_of_val(&self.inputs[..]) + size_of_val(&self.weights[..])
+        let pairs = self.pairs.as_ref().map_or(0, Pairs::bytes);
+        size_of_val(&self.rows[..]) + size_of_val(&self.inputs[..]) + size_of_val(&self.weights[..]) + pairs
     }
 
     /// How many products of a weight and a residue a signed sum of so many bits holds, beside a word.

@@ -32,9 +32,18 @@ fn prime_and_degree() -> impl Strategy<Value = (Modulus, usize)> {
     })
 }
 
-/// Rows over 40 inputs, alike or not, with weights of all sizes and signs.
+/// Rows over 40 inputs, alike or not, with weights of all sizes and signs, or with none beyond a bound: that
+/// of 16 bits, of what is multiplied by halves of words, or of what is summed longest.
 fn sparse_matrix() -> impl Strategy<Value = Vec<Vec<(u32, i32)>>> {
-    let weight = prop_oneof![-8i32..8, -20_000i32..20_000, Just(i32::MIN), Just(i32::MAX), any::<i32>()];
+    let any_weight = prop_oneof![-8i32..8, -20_000i32..20_000, Just(i32::MIN), Just(i32::MAX), any::<i32>()];
+    let bounded = prop_oneof![Just(1 << 15), Just(8192), Just(8191), Just(1000), Just(3), Just(1), Just(0)];
+    let bounded = bounded
+        .prop_flat_map(|most: i32| rows_with(prop_oneof![Just(most), Just(-most), -most..=most].boxed()));
+    prop_oneof![rows_with(any_weight.boxed()), bounded]
+}
+
+/// Rows over 40 inputs, alike or not, with such weights.
+fn rows_with(weight: BoxedStrategy<i32>) -> impl Strategy<Value = Vec<Vec<(u32, i32)>>> {
     let list = prop::collection::btree_set(0u32..40, 0..40);
     prop::collection::vec((list, 1usize..8, prop::collection::vec(weight, 40 * 8)), 1..4).prop_map(|groups| {
         let rows = groups.into_iter().flat_map(|(list, rows, weights)| {

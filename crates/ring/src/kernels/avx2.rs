@@ -39,7 +39,7 @@ macro_rules! instructions {
     )*};
 }
 
-/// The odd lanes, for a merge of even and odd results.
+/// The odd lanes, for a merge of even and odd results, or the high halves of words.
 const ODD: i32 = 0b1010_1010;
 
 impl Simd for Avx2 {
@@ -141,6 +141,9 @@ impl Simd for Avx2 {
         decrement_if_less(count, a, b) = _mm256_add_epi64(count, _mm256_cmpgt_epi64(b, a));
         mul_wide_signed(a, b) = _mm256_mul_epi32(a, b);
         mul_wide(a, b) = _mm256_mul_epu32(a, b);
+        low_halves(a, b) = _mm256_blend_epi16::<ODD>(a, _mm256_slli_epi32::<16>(b));
+        high_halves(a, b) = _mm256_blend_epi16::<ODD>(_mm256_srli_epi32::<16>(a), b);
+        mul_add_halves(a, b) = _mm256_madd_epi16(a, b);
         odd_lanes(v) = _mm256_srli_epi64::<32>(v);
         high_words(even, odd) = _mm256_blend_epi32::<ODD>(_mm256_srli_epi64::<32>(even), odd);
         correct(x, multiples, _q) =

@@ -57,6 +57,8 @@ macro_rules! instructions {
 
 /// The even lanes, for a merge of even and odd results.
 const EVEN: __mmask16 = 0x5555;
+/// The high halves of words.
+const HIGH_HALVES: __mmask32 = 0xaaaa_aaaa;
 
 impl<const IFMA: bool> Simd for Avx512<IFMA> {
     type Vector = __m512i;
@@ -160,6 +162,9 @@ impl<const IFMA: bool> Simd for Avx512<IFMA> {
             _mm512_mask_add_epi64(count, _mm512_cmplt_epi64_mask(a, b), count, _mm512_set1_epi64(-1));
         mul_wide_signed(a, b) = _mm512_mul_epi32(a, b);
         mul_wide(a, b) = _mm512_mul_epu32(a, b);
+        low_halves(a, b) = _mm512_mask_blend_epi16(HIGH_HALVES, a, _mm512_slli_epi32::<16>(b));
+        high_halves(a, b) = _mm512_mask_blend_epi16(HIGH_HALVES, _mm512_srli_epi32::<16>(a), b);
+        mul_add_halves(a, b) = _mm512_madd_epi16(a, b);
         odd_lanes(v) = _mm512_srli_epi64::<32>(v);
         high_words(even, odd) = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, EVEN, even);
         correct(x, multiples, _q) =

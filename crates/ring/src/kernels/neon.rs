@@ -211,6 +211,13 @@ impl Simd for Neon {
         sub(a, b) = vsubq_u32(a, b);
         min(a, b) = vminq_u32(a, b);
         xor(a, b) = veorq_u32(a, b);
+        low_halves(a, b) = vsliq_n_u32::<16>(a, b);
+        high_halves(a, b) = vsriq_n_u32::<16>(b, a);
+        mul_add_halves(a, b) = {
+            let (a, b) = (vreinterpretq_s16_u32(a), vreinterpretq_s16_u32(b));
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            unsigned(vpaddq_s32(low, vmull_high_s16(a, b)))
+        };
         mul_low(a, b) = vmulq_u32(a, b);
         add_wide(a, b) = narrow(vaddq_u64(wide(a), wide(b)));
         decrement_if_less(count, a, b) = {

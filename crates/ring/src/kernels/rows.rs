@@ -2,7 +2,7 @@
 
 use super::field::{Field, Wide};
 use super::simd::{Fused, Simd};
-use crate::rows::positive;
+use crate::rows::{Pairs, positive};
 use crate::{IntegerRows, Modulus};
 
 /// No vector has more lanes.
@@ -65,7 +65,11 @@ pub(super) fn sum_rows<S: Simd>(
     out: &mut [u32],
     width: usize,
 ) {
-    Task { m, rows, batch: rows.unreduced(m, 64), constants, x, width }.run::<S, Whole>(simd, out);
+    let task = Task { m, rows, batch: rows.unreduced(m, 64), constants, x, width };
+    match rows.pairs() {
+        Some(pairs) => task.run_paired(simd, pairs, out),
+        None => task.run::<S, Whole>(simd, out),
+    }
 }
 
 /// The same by fused multiplications: for weights so small that sums of many products fit 52 bits.
@@ -166,6 +170,66 @@ impl Task<'_> {
                         simd.store(out, if batch == 0 { sum } else { field.add(simd.load(out), sum) });
                     }
                 }
+            }
+        }
+    }
+
+    /// All rows, two inputs at a time.
+    #[inline(always)]
+    fn run_paired<S: Simd>(self, simd: S, pairs: &Pairs, out: &mut [u32]) {
+        match self.rows.rows().len() {
+            1 => self.paired::<S, 1>(simd, pairs, out),
+            2 => self.paired::<S, 2>(simd, pairs, out),
+            3 => self.paired::<S, 3>(simd, pairs, out),
+            4 => self.paired::<S, 4>(simd, pairs, out),
+            5 => self.paired::<S, 5>(simd, pairs, out),
+            6 => self.paired::<S, 6>(simd, pairs, out),
+            more => unreachable!("a block has at most {} rows, not {more}", IntegerRows::MOST),
+        }
+    }
+
+    /// A word is `2^16 high + low + 2^15`, with a signed `low` of 16 bits. What two words' halves come to,
+    /// times their weights, one instruction sums in 32 bits; batches of that are widened, and what `2^15`
+    /// comes to is the same for all words.
+    #[inline(always)]
+    fn paired<S: Simd, const ROWS: usize>(self, simd: S, pairs: &Pairs, out: &mut [u32]) {
+        let field = Field::new(simd, self.m);
+        let (weights, _) = pairs.weights.as_chunks::<ROWS>();
+        let sign = simd.splat(0x8000_8000);
+        let units = [simd.splat_weight(1), simd.splat_weight(1 << 16)];
+        for start in (0..self.width).step_by(S::LANES) {
+            let mut wide = [[[0; MOST_LANES]; 2]; ROWS];
+            for (inputs, weights) in pairs.inputs.chunks(pairs.batch).zip(weights.chunks(pairs.batch)) {
+                let mut sums = [[simd.splat(0); 2]; ROWS];
+                for (&[first, second], weights) in inputs.iter().zip(weights) {
+                    let first = simd.load(&self.x[first as usize * self.width + start..]);
+                    let second = simd.load(&self.x[second as usize * self.width + start..]);
+                    let low = simd.xor(simd.low_halves(first, second), sign);
+                    let high = simd.high_halves(first, second);
+                    for r in 0..ROWS {
+                        let weight = simd.splat(weights[r]);
+                        sums[r][0] = simd.add(sums[r][0], simd.mul_add_halves(low, weight));
+                        sums[r][1] = simd.add(sums[r][1], simd.mul_add_halves(high, weight));
+                    }
+                }
+                for r in 0..ROWS {
+                    let [low, high] = sums[r];
+                    let odd = [simd.odd_lanes(low), simd.odd_lanes(high)];
+                    for (h, [low, high]) in [[low, high], odd].into_iter().enumerate() {
+                        let low = simd.mul_wide_signed(low, units[0]);
+                        let sum = simd.add_wide(low, simd.mul_wide_signed(high, units[1]));
+                        let sum = simd.add_wide(simd.load(&wide[r][h]), sum);
+                        simd.store(&mut wide[r][h], sum);
+                    }
+                }
+            }
+            for r in 0..ROWS {
+                let offset = positive(self.m) + self.constant(r, start);
+                let offset = simd.splat_wide(offset.wrapping_add_signed(pairs.totals[r] << 15));
+                let even = simd.add_wide(simd.load(&wide[r][0]), offset);
+                let odd = simd.add_wide(simd.load(&wide[r][1]), offset);
+                let sum = field.montgomery_reduce(Wide { even, odd });
+                simd.store(&mut out[self.rows.rows()[r] as usize * self.width + start..], sum);
             }
         }
     }

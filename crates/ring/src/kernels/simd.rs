@@ -68,6 +68,12 @@ pub(super) trait Simd: Copy {
     fn mul_wide_signed(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The wide products of the even lanes as unsigned words.
     fn mul_wide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The low halves of words: the first one's, and above it the second one's.
+    fn low_halves(self, first: Self::Vector, second: Self::Vector) -> Self::Vector;
+    /// The same of the high halves.
+    fn high_halves(self, first: Self::Vector, second: Self::Vector) -> Self::Vector;
+    /// The products of the words' low halves and of their high halves, all signed, added up in each word.
+    fn mul_add_halves(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The odd lanes moved to where the even ones are.
     fn odd_lanes(self, v: Self::Vector) -> Self::Vector;
     /// The high words of wide results for the even and the odd lanes, put back in order.
