@@ -1,6 +1,6 @@
 //! What steps cost by an objective.
 
-use crate::objective::{KEY_COST, Objective, StepCost};
+use crate::objective::{KEY_COST, Objective, REQUEST_COST, StepCost};
 use crate::options::Options;
 use crate::sizes;
 use blindsight_ckks::{KeyRequirements, Level, Parameters};
@@ -16,6 +16,8 @@ pub(crate) struct Costs<'a> {
     key_surcharge: f64,
     /// Bytes of a rotation's key at each level.
     key_bytes: Vec<f64>,
+    /// Bytes of an input ciphertext, as sent.
+    input_bytes: f64,
     /// What a mebibyte of the encoded model costs, in the units of the objective.
     model_cost: f64,
 }
@@ -34,6 +36,7 @@ impl<'a> Costs<'a> {
             key_cost: KEY_COST,
             key_surcharge: 0.0,
             key_bytes: key_bytes(parameters),
+            input_bytes: input_bytes(parameters),
             model_cost: if is_time { MODEL_COST } else { 0.0 },
         }
     }
@@ -41,6 +44,11 @@ impl<'a> Costs<'a> {
     /// The same where a kilobyte of keys costs something else.
     pub fn with_key_cost(&self, key_cost: f64) -> Self {
         Self { key_cost, key_bytes: self.key_bytes.clone(), ..*self }
+    }
+
+    /// The same where the encoded model costs so many times as much.
+    pub fn with_dearer_model(&self, times: f64) -> Self {
+        Self { model_cost: times * self.model_cost, key_bytes: self.key_bytes.clone(), ..*self }
     }
 
     /// The same where a kilobyte of keys costs so much beside.
@@ -57,7 +65,8 @@ impl CostFunction for Costs<'_> {
         let time = model.microseconds(&counts.work, degree)
             + model.expansion_microseconds(limbs, degree)
             + self.model_cost * model_bytes / (1 << 20) as f64
-            + self.key_cost * key_bytes / 1024.0;
+            + self.key_cost * key_bytes / 1024.0
+            + REQUEST_COST * input_ciphertexts as f64 * self.input_bytes / 1024.0;
         self.options.objective.cost(&StepCost {
             time,
             keys: key_bytes,
@@ -82,4 +91,10 @@ fn key_bytes(parameters: &Parameters) -> Vec<f64> {
         (sizes::evaluation_keys(parameters, &one) - none) as f64
     };
     (0..=parameters.max_level().0).map(at).collect()
+}
+
+/// Bytes of an input ciphertext, as sent at the highest level.
+fn input_bytes(parameters: &Parameters) -> f64 {
+    let of = |count| sizes::upload(parameters, parameters.max_level(), count);
+    (of(1) - of(0)) as f64
 }

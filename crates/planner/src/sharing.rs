@@ -9,8 +9,8 @@ use crate::costs::Costs;
 use crate::search::Search;
 use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale};
 use blindsight_layers::{
-    Choice, CostFunction, DiagonalSet, LayerChoice, Resources, Shapes, Split, Units, VisitMarks,
-    diagonal_set, hoisted, products, spans, strides, units,
+    Choice, CostFunction, DiagonalSet, LayerChoice, Shapes, Split, Units, VisitMarks, diagonal_set, hoisted,
+    resources, spans, strides, units,
 };
 use blindsight_layout::Layout;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,8 +139,7 @@ impl Layer {
         let own = diagonals.giant_steps(split.origin, split.span, &mut marks).ordered(split.order);
         let shapes = own.shapes(split.stride, &mut marks).hoisted(split.hoisting);
         let cost = |shapes: &Shapes, keys: f64| {
-            let counts = products(parameters, shapes, self.level, self.rescale);
-            costs.cost(&Resources::of(counts).with_keys(keys))
+            costs.cost(&resources(parameters, shapes, self.level, self.rescale).with_keys(keys))
         };
         let mut best = (cost(&shapes, self.added(&split, costs, others)), split);
         let own = BTreeSet::from([split.origin]);
@@ -189,16 +188,20 @@ mod tests {
     use crate::tests::{check_search, figures, options};
     use crate::{Objective, sizes};
     use blindsight_circuit::dry_run;
-    use blindsight_layers::{Network, assemble};
+    use blindsight_layers::{Network, Resources, assemble};
     use proptest::prelude::*;
 
-    /// Time and keys of a choice, in the units by which keys are weighed against time.
+    /// Time, keys and encoded weights of a choice, as they are weighed against each other.
     fn cost(search: &Search<'_>, choice: &Choice) -> f64 {
         let Network { graph, parameters, bound, .. } = search.network;
         let circuit = assemble(graph, parameters, choice, bound).unwrap().circuit;
-        let keys = sizes::evaluation_keys(parameters, &circuit.keys()) as f64 / 1024.0;
-        let work = dry_run(&circuit).totals.work;
-        search.options.cost.microseconds(&work, parameters.degree()) + search.costs.key_cost * keys
+        let resources = Resources {
+            counts: dry_run(&circuit).totals,
+            key_bytes: sizes::evaluation_keys(parameters, &circuit.keys()) as f64,
+            model_bytes: sizes::encoded_model(&circuit) as f64,
+            ..Resources::default()
+        };
+        search.costs.cost(&resources).0[0]
     }
 
     proptest! {

@@ -28,7 +28,8 @@ use blindsight_network::{Model, probe};
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 
 /// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes
-/// too much memory, the plan of the fewest operations is tried: the fewest products have the fewest weights.
+/// too much memory, the best is tried at a higher price of memory, and then the plan of the fewest
+/// operations: the fewest products have the fewest weights.
 ///
 /// # Errors
 /// As [`crate::plan`].
@@ -75,7 +76,7 @@ pub(crate) fn plan_without(
     packing: Packing,
 ) -> Result<Plan, Error> {
     let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    Task { model, expected, graph, parameters, options }.searched(vec![packing])
+    Task { model, expected, graph, parameters, options, weights: Weights::Usual }.searched(vec![packing])
 }
 
 /// What a plan of these parameters costs by the objective.
@@ -114,7 +115,7 @@ fn best_plan(
     options: &Options,
 ) -> Result<Plan, Error> {
     let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    let task = Task { model, expected, graph, parameters, options };
+    let task = Task { model, expected, graph, parameters, options, weights: Weights::Usual };
     let fixed = match options.packing {
         Packing::Lola(lola) => Some(Recipe::Lola(lola)),
         Packing::Keyless => Some(Recipe::Keyless),
@@ -127,7 +128,7 @@ fn best_plan(
     let is_private = options.reply.kappa().is_some();
     // The search costs what these levels have: that there are enough is asked first.
     input_level(graph, parameters)?;
-    match task.searched(vec![]) {
+    match task.searched_for_memory() {
         Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto && !is_private => {
             task.literature().ok_or(error)
         }
@@ -143,11 +144,38 @@ struct Task<'a> {
     graph: &'a LayerGraph,
     parameters: &'a Parameters,
     options: &'a Options,
+    weights: Weights,
 }
+
+/// What the memory of encoded weights costs.
+#[derive(Clone, Copy)]
+enum Weights {
+    Usual,
+    /// Many times as much.
+    Dear,
+}
+
+/// How many times as much.
+const DEAR: f64 = 10.0;
 
 impl<'a> Task<'a> {
     fn search(&self) -> Search<'a> {
-        Search::new(self.graph, self.parameters, self.options, self.expected.bound)
+        let search = Search::new(self.graph, self.parameters, self.options, self.expected.bound);
+        match self.weights {
+            Weights::Usual => search,
+            Weights::Dear => search.at(search.costs.with_dearer_model(DEAR)),
+        }
+    }
+
+    /// The best plan that the search finds; where its memory is over the limit, the best where weights are
+    /// dear.
+    fn searched_for_memory(&self) -> Result<Plan, Error> {
+        match self.searched(vec![]) {
+            Err(error) if error.is_beyond(Limit::Memory) => {
+                Self { weights: Weights::Dear, ..*self }.searched(vec![])
+            }
+            plan => plan,
+        }
     }
 
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
@@ -355,7 +383,8 @@ fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<O
     Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
 }
 
-/// What a finished plan of this cost costs, in the units of [`Objective::value`].
+/// What a finished plan of this cost costs, in the units of [`Objective::value`]; less by the price of its
+/// memory, where weights have special limbs.
 fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
     let parameters = search.network.parameters;
     match search.options.objective {

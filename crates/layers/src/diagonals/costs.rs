@@ -127,7 +127,8 @@ impl<'a> DiagonalCosts<'a> {
         }
         let terms = factors.count as usize;
         let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
-        let cost = |counts| self.costs.cost(&Resources::of(counts));
+        let model_bytes = special_bytes(self.network.parameters, hoisting, factors);
+        let cost = |counts| self.costs.cost(&Resources { model_bytes, ..Resources::of(counts) });
         let (order, mut least) = (GiantOrder::Apart, Cost::NEVER);
         for giant_steps in 1..=terms {
             let shape = TransformShape {
@@ -209,7 +210,8 @@ impl<'a> DiagonalCosts<'a> {
         let (level, parameters) = (step.layer.level, self.network.parameters);
         let product = |rescale| products(parameters, shapes, level, rescale);
         let found = CheapestSum::find(self.costs, parameters, (level, &step.to.partial), bias, product)?;
-        let (resources, key_bytes) = (Resources::of(found.counts), self.costs.key_bytes(level));
+        let (key_bytes, model_bytes) = (self.costs.key_bytes(level), special_limbs(parameters, shapes));
+        let resources = Resources { model_bytes, ..Resources::of(found.counts) };
         let pre_rotated = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
         let least_pre_rotated = self.costs.cost(&pre_rotated.with_keys(found.key_bytes + key_bytes));
         let keys = found.key_bytes + shapes.keys as f64 * key_bytes;
@@ -262,24 +264,36 @@ const HOISTINGS: [Hoisting; 2] = [Hoisting::Twice, Hoisting::Once];
 
 /// A split in the cheapest way to hoist it: what is hoisted once has encoded weights without special limbs.
 pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shapes, level: Level) -> Shapes {
-    let tally = Tally::new(parameters, level);
-    let counts = |shapes: &Shapes| -> Counts {
-        shapes.transforms.iter().map(|shape| tally.transform(shape, Rescale::Yes)).sum()
-    };
+    let cost = |shapes: &Shapes| costs.cost(&resources(parameters, shapes, level, Rescale::Yes));
     let once = shapes.clone().hoisted(Hoisting::Once);
-    let parts: u64 = shapes.transforms.iter().map(|shape| shape.factors.parts).sum();
-    let special_bytes = (parameters.special().len() * parameters.slots() * size_of::<u32>()) as f64;
-    let model_bytes = special_bytes * parts as f64 / MOST_REPEATS as f64;
-    let twice = Resources { counts: counts(shapes), model_bytes, ..Resources::default() };
-    let is_once = costs.cost(&Resources::of(counts(&once))) < costs.cost(&twice);
-    if is_once { once } else { shapes.clone() }
+    if cost(&once) < cost(shapes) { once } else { shapes.clone() }
+}
+
+/// What a split takes beside keys: its products, and the special limbs of its encoded weights, by which ways
+/// to hoist it differ.
+pub fn resources(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Resources {
+    let counts = products(parameters, shapes, level, rescale);
+    Resources { model_bytes: special_limbs(parameters, shapes), ..Resources::of(counts) }
 }
 
 /// The products of a split, and the rotations of its inputs that baby steps are made of.
-pub fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
+fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
     let tally = Tally::new(parameters, level);
     let transforms: Counts = shapes.transforms.iter().map(|shape| tally.transform(shape, rescale)).sum();
     transforms + tally.rotate(1) * shapes.pre_rotated
+}
+
+/// Bytes of the special limbs of a split's encoded weights.
+fn special_limbs(parameters: &Parameters, shapes: &Shapes) -> f64 {
+    let transforms = shapes.transforms.iter();
+    transforms.map(|shape| special_bytes(parameters, shape.hoisting, shape.factors)).sum()
+}
+
+/// Bytes of the special limbs of factors that are hoisted so.
+fn special_bytes(parameters: &Parameters, hoisting: Hoisting, factors: Factors) -> f64 {
+    let special = if hoisting == Hoisting::Twice { parameters.special().len() } else { 0 };
+    let bytes = special * parameters.slots() * size_of::<u32>();
+    bytes as f64 * factors.parts as f64 / MOST_REPEATS as f64
 }
 
 /// For each layer the first that has its pattern. The last one is like no other: it may have the reply's

@@ -6,9 +6,9 @@ use crate::search::Map;
 use crate::search::Search;
 use crate::{Objective, Options, Packing, parameters};
 use blindsight_circuit::encrypted::Program;
-use blindsight_circuit::{Counts, Work, clear, dry_run, predict};
+use blindsight_circuit::{Circuit, Counts, Role, Work, clear, dry_run, predict};
 use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
-use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
+use blindsight_layers::{Assembly, Choice, Cost, CostFunction, LayerGraph, Resources, assemble};
 use blindsight_layout::Verdict;
 use blindsight_network::{
     Affine, Bias, Convolution, Dense, Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Padding,
@@ -218,6 +218,13 @@ fn found(graph: &LayerGraph, parameters: &Parameters, options: &Options) -> Opti
     Some((cost, choice, assembly))
 }
 
+/// Bytes of the special limbs of encoded weights.
+fn special_bytes(circuit: &Circuit) -> f64 {
+    let extended = circuit.plains().iter().filter(|plain| plain.role == Role::ExtendedFactor);
+    let words: usize = extended.map(|plain| circuit.slots() / plain.repeats).sum();
+    (words * circuit.parameters().special().len() * size_of::<u32>()) as f64
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -242,17 +249,21 @@ proptest! {
             _ => [cost[2], cost[3]],
         };
         prop_assert_eq!([hops, switches], counted);
-        let [time, keys] = match options.objective {
-            Objective::Operations | Objective::KeySwitches => [cost[2], cost[3]],
-            Objective::Upload => [cost[1], cost[2]],
-            _ => [cost[0], cost[1]],
+        let (time, keys) = match options.objective {
+            Objective::Operations | Objective::KeySwitches => (2, cost[3]),
+            Objective::Upload => (1, cost[2]),
+            _ => (0, cost[1]),
         };
-        let (search, degree) = (Search::new(&graph, &parameters, &options, 64.0), parameters.degree());
-        let limbs = assembly.input.ciphertexts() * parameters.limbs(parameters.max_level());
-        let read = Work { ntts: 1, ..Work::default() };
+        let resources = Resources {
+            counts: totals,
+            key_bytes: keys,
+            input_ciphertexts: assembly.input.ciphertexts(),
+            model_bytes: special_bytes(&assembly.circuit),
+        };
+        let search = Search::new(&graph, &parameters, &options, 64.0);
         // The reply's transform is always there, so no cost has it.
-        let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);
-        let ran = ran + options.cost.expansion_microseconds(limbs, degree) + search.costs.key_cost * keys / 1024.0;
+        let read = options.cost.microseconds(&Work { ntts: 1, ..Work::default() }, parameters.degree());
+        let (time, ran) = (cost[time], search.costs.cost(&resources).0[time] - read);
         prop_assert!((time - ran).abs() < 1e-6 * ran, "{} for {}: {:?}", time, ran, choice);
     }
 }
