@@ -383,8 +383,8 @@ fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<O
     Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
 }
 
-/// What a finished plan of this cost costs, in the units of [`Objective::value`]; less by the price of its
-/// memory, where weights have special limbs.
+/// What a finished plan of this cost costs, in the units of [`Objective::value`]. Where weights have special
+/// limbs it is a little less: the search has a price for their memory, finished plans have none.
 fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
     let parameters = search.network.parameters;
     match search.options.objective {

@@ -270,7 +270,7 @@ impl Report {
     fn apart(&self, ratio: f64) -> String {
         let counted = match self.objective {
             Objective::Latency => {
-                " (the time to expand a request and compute, 0.3 ms for each MB of keys, 0.5 ms for each of the request)"
+                " (the time to expand a request and compute, and 0.3 ms for each MB of keys, 0.5 of a request)"
             }
             _ => "",
         };

@@ -127,7 +127,7 @@ impl<'a> DiagonalCosts<'a> {
         }
         let terms = factors.count as usize;
         let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
-        let model_bytes = special_bytes(self.network.parameters, hoisting, factors);
+        let model_bytes = special_bytes_of(self.network.parameters, hoisting, factors);
         let cost = |counts| self.costs.cost(&Resources { model_bytes, ..Resources::of(counts) });
         let (order, mut least) = (GiantOrder::Apart, Cost::NEVER);
         for giant_steps in 1..=terms {
@@ -210,7 +210,7 @@ impl<'a> DiagonalCosts<'a> {
         let (level, parameters) = (step.layer.level, self.network.parameters);
         let product = |rescale| products(parameters, shapes, level, rescale);
         let found = CheapestSum::find(self.costs, parameters, (level, &step.to.partial), bias, product)?;
-        let (key_bytes, model_bytes) = (self.costs.key_bytes(level), special_limbs(parameters, shapes));
+        let (key_bytes, model_bytes) = (self.costs.key_bytes(level), special_bytes(parameters, shapes));
         let resources = Resources { model_bytes, ..Resources::of(found.counts) };
         let pre_rotated = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
         let least_pre_rotated = self.costs.cost(&pre_rotated.with_keys(found.key_bytes + key_bytes));
@@ -273,7 +273,7 @@ pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shape
 /// to hoist it differ.
 pub fn resources(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Resources {
     let counts = products(parameters, shapes, level, rescale);
-    Resources { model_bytes: special_limbs(parameters, shapes), ..Resources::of(counts) }
+    Resources { model_bytes: special_bytes(parameters, shapes), ..Resources::of(counts) }
 }
 
 /// The products of a split, and the rotations of its inputs that baby steps are made of.
@@ -284,13 +284,13 @@ fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Res
 }
 
 /// Bytes of the special limbs of a split's encoded weights.
-fn special_limbs(parameters: &Parameters, shapes: &Shapes) -> f64 {
+fn special_bytes(parameters: &Parameters, shapes: &Shapes) -> f64 {
     let transforms = shapes.transforms.iter();
-    transforms.map(|shape| special_bytes(parameters, shape.hoisting, shape.factors)).sum()
+    transforms.map(|shape| special_bytes_of(parameters, shape.hoisting, shape.factors)).sum()
 }
 
-/// Bytes of the special limbs of factors that are hoisted so.
-fn special_bytes(parameters: &Parameters, hoisting: Hoisting, factors: Factors) -> f64 {
+/// The same of factors that are hoisted so.
+fn special_bytes_of(parameters: &Parameters, hoisting: Hoisting, factors: Factors) -> f64 {
     let special = if hoisting == Hoisting::Twice { parameters.special().len() } else { 0 };
     let bytes = special * parameters.slots() * size_of::<u32>();
     bytes as f64 * factors.parts as f64 / MOST_REPEATS as f64

@@ -4,11 +4,11 @@ use super::equality::assert_close;
 use super::{Machine, Random, options};
 use crate::search::Map;
 use crate::search::Search;
-use crate::{Objective, Options, Packing, parameters};
+use crate::{Objective, Options, Packing, parameters, sizes};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{Circuit, Counts, Role, Work, clear, dry_run, predict};
 use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
-use blindsight_layers::{Assembly, Choice, Cost, CostFunction, LayerGraph, Resources, assemble};
+use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
 use blindsight_layout::Verdict;
 use blindsight_network::{
     Affine, Bias, Convolution, Dense, Fused, FusedNode, FusedOperation, LinearMap, LinearTerm, Padding,
@@ -249,21 +249,24 @@ proptest! {
             _ => [cost[2], cost[3]],
         };
         prop_assert_eq!([hops, switches], counted);
-        let (time, keys) = match options.objective {
-            Objective::Operations | Objective::KeySwitches => (2, cost[3]),
-            Objective::Upload => (1, cost[2]),
-            _ => (0, cost[1]),
+        let [time, keys] = match options.objective {
+            Objective::Operations | Objective::KeySwitches => [cost[2], cost[3]],
+            Objective::Upload => [cost[1], cost[2]],
+            _ => [cost[0], cost[1]],
         };
-        let resources = Resources {
-            counts: totals,
-            key_bytes: keys,
-            input_ciphertexts: assembly.input.ciphertexts(),
-            model_bytes: special_bytes(&assembly.circuit),
+        let (count, level, degree) =
+            (assembly.input.ciphertexts(), parameters.max_level(), parameters.degree());
+        let sent = sizes::upload(&parameters, level, count) - sizes::upload(&parameters, level, 0);
+        let special = match options.objective {
+            Objective::Latency | Objective::Throughput => special_bytes(&assembly.circuit),
+            _ => 0.0,
         };
-        let search = Search::new(&graph, &parameters, &options, 64.0);
+        let read = Work { ntts: 1, ..Work::default() };
         // The reply's transform is always there, so no cost has it.
-        let read = options.cost.microseconds(&Work { ntts: 1, ..Work::default() }, parameters.degree());
-        let (time, ran) = (cost[time], search.costs.cost(&resources).0[time] - read);
+        let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);
+        let ran = ran + options.cost.expansion_microseconds(count * parameters.limbs(level), degree);
+        // Microseconds for a kilobyte of keys, one of the request, and a megabyte of weights.
+        let ran = ran + 0.3 * keys / 1024.0 + 0.5 * sent as f64 / 1024.0 + 20.0 * special / 1048576.0;
         prop_assert!((time - ran).abs() < 1e-6 * ran, "{} for {}: {:?}", time, ran, choice);
     }
 }
