@@ -119,6 +119,30 @@ impl Bus {
     /// # Errors
     /// Where JetStream refuses.
     pub async fn prepare(&self, plan: &[u8; 32], shards: u16) -> Result<u64, BusError> {
+        let (last, reached) = self.reached(plan, shards).await?;
+        for (shard, _) in reached.into_iter().filter(|(_, reached)| *reached > last) {
+            self.replace_consumer(plan, shard).await?;
+        }
+        Ok(last)
+    }
+
+    /// As [`prepare`](Self::prepare), where a job was numbered anew: all consumers that have delivered
+    /// anything are made anew. How far they are says nothing then, as new numbers soon reach the old ones. A
+    /// job that is being computed comes a second time.
+    ///
+    /// # Errors
+    /// Where JetStream refuses.
+    pub async fn recount(&self, plan: &[u8; 32], shards: u16) -> Result<(), BusError> {
+        let (_, reached) = self.reached(plan, shards).await?;
+        for (shard, _) in reached.into_iter().filter(|(_, reached)| *reached > 0) {
+            self.replace_consumer(plan, shard).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is missing of the streams, and of the consumers for a plan. Gives the number of the last
+    /// job, and for each shard the number that its consumer has come to.
+    async fn reached(&self, plan: &[u8; 32], shards: u16) -> Result<(u64, Vec<(u16, u64)>), BusError> {
         for config in [jobs(), dead()] {
             self.jetstream.get_or_create_stream(config).await.map_err(refused)?;
         }
@@ -130,13 +154,15 @@ impl Bus {
             reached.push((shard, known.map_err(refused)?.cached_info().delivered.stream_sequence));
         }
         // Looked at last, so that what is published meanwhile is no sign of anything.
-        let last = stream.info().await.map_err(refused)?.state.last_sequence;
-        for (shard, _) in reached.into_iter().filter(|(_, reached)| *reached > last) {
-            tracing::warn!(shard, "NATS numbers jobs anew after a crash: their queue is made anew, too");
-            stream.delete_consumer(&consumer_name(plan, shard)).await.map_err(refused)?;
-            stream.create_consumer(consumer(plan, shard)).await.map_err(refused)?;
-        }
-        Ok(last)
+        Ok((stream.info().await.map_err(refused)?.state.last_sequence, reached))
+    }
+
+    async fn replace_consumer(&self, plan: &[u8; 32], shard: u16) -> Result<(), BusError> {
+        tracing::warn!(shard, "NATS numbers jobs anew after a crash: their queue is made anew, too");
+        let stream = self.jetstream.get_stream_no_info(JOBS).await.map_err(refused)?;
+        stream.delete_consumer(&consumer_name(plan, shard)).await.map_err(refused)?;
+        stream.create_consumer(consumer(plan, shard)).await.map_err(refused)?;
+        Ok(())
     }
 
     /// Makes what is missing of the counts of tokens.

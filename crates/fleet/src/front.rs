@@ -54,6 +54,8 @@ struct Front {
     plans: Mutex<BTreeSet<[u8; 32]>>,
     /// The highest number of a job that it has seen.
     newest: AtomicU64,
+    /// Held while queues are made anew.
+    recounts: tokio::sync::Mutex<()>,
     start: Instant,
 }
 
@@ -84,6 +86,7 @@ impl Fleet {
             models: Mutex::default(),
             plans: Mutex::default(),
             newest: AtomicU64::new(0),
+            recounts: tokio::sync::Mutex::default(),
             start: Instant::now(),
         });
         front.clone().listen().await?;
@@ -181,8 +184,9 @@ impl Front {
     async fn publish(&self, job: &Job, request: &[u8], start: Instant) -> Outcome<u64> {
         let payload: bytes::Bytes =
             job.write(&self.shared.key, if job.stored { &[] } else { request }).into();
+        let newest = self.newest.load(Ordering::Relaxed);
         loop {
-            let error = match self.send(job, payload.clone()).await {
+            let error = match self.send(job, payload.clone(), newest).await {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
@@ -199,37 +203,41 @@ impl Front {
         }
     }
 
-    async fn send(&self, job: &Job, payload: bytes::Bytes) -> Result<u64, PublishError> {
+    /// Publishes a job, where the newest had this number before it was first tried.
+    async fn send(&self, job: &Job, payload: bytes::Bytes, newest: u64) -> Result<u64, PublishError> {
         let shard = Job::shard(&job.client, self.shared.shards);
         let subject = bus::job_subject(&job.plan, shard);
         let message = PublishMessage::build().payload(payload).message_id(job.id.to_string());
-        let before = self.newest.load(Ordering::Relaxed);
         let acknowledged = self.bus.jetstream.send_publish(subject, message).await?;
         // The worker at home waits a moment for what comes right behind; so the bell need not.
         let rung = Instant::now();
         self.ring(&job.plan, shard).await;
-        let place = acknowledged.await?;
-        let counts_anew = place.sequence <= before && !place.duplicate;
-        if counts_anew {
-            self.newest.store(place.sequence, Ordering::Relaxed);
-            self.mend().await;
-        } else {
-            self.newest.fetch_max(place.sequence, Ordering::Relaxed);
+        let sequence = acknowledged.await?.sequence;
+        if sequence <= newest {
+            self.recount(sequence, newest).await?;
         }
-        if counts_anew || rung.elapsed() > bus::MOMENT {
+        self.newest.fetch_max(sequence, Ordering::Relaxed);
+        if rung.elapsed() > bus::MOMENT {
             self.ring(&job.plan, shard).await;
         }
-        Ok(place.sequence)
+        Ok(sequence)
     }
 
-    /// The server lost count of jobs: workers find them only in queues that are made anew.
-    async fn mend(&self) {
+    /// The server lost count of jobs, and gave one this number: workers find them only in queues that are
+    /// made anew, which whoever comes first sees to.
+    async fn recount(&self, sequence: u64, before: u64) -> Result<(), PublishError> {
+        let _one = self.recounts.lock().await;
+        if self.newest.load(Ordering::Relaxed) < before {
+            return Ok(());
+        }
         let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for plan in plans {
-            if let Err(error) = self.bus.prepare(&plan, self.shared.shards).await {
-                tracing::warn!(%error, "the queue of jobs cannot be made anew");
+            if let Err(error) = self.bus.recount(&plan, self.shared.shards).await {
+                return Err(PublishError::with_source(PublishErrorKind::Other, error));
             }
         }
+        self.newest.store(sequence, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Idle workers look at once. Where this is lost they do a little later.
