@@ -43,7 +43,7 @@ MODELS = {
     "lenet-mnist": (20, 50),
     "lola-cifar10": (10, 200),
     "cifar10-fast": (7, 1000),
-    "cifar10": (5, 50),
+    "cifar10": (5, 1000),
 }
 SHAPES = {
     "lola-small-mnist": "conv 5x5, dense 10",

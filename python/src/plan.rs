@@ -24,7 +24,7 @@ pub fn options(
         options.objective = objective.parse::<Objective>().map_err(of_plan)?;
     }
     options.max_key_bytes = max_key_bytes.unwrap_or(options.max_key_bytes);
-    options.max_memory = memory.unwrap_or(options.max_memory);
+    options.max_memory = memory;
     Ok(options)
 }
 

@@ -43,6 +43,8 @@ pub struct Work {
     pub passes: u64,
     /// Limbs of plaintexts, of keys and of the ciphertexts of sums of products that are read, once each.
     pub streamed: u64,
+    /// Limbs of the plaintexts among them that ciphertexts are multiplied with: what weights take in memory.
+    pub factors: u64,
     /// Multiply-accumulates by scalars in a chain, whose words lie in the cache.
     pub scalar_products: u64,
 }
@@ -85,6 +87,7 @@ impl Work {
             conversions: f(self.conversions, other.conversions),
             passes: f(self.passes, other.passes),
             streamed: f(self.streamed, other.streamed),
+            factors: f(self.factors, other.factors),
             scalar_products: f(self.scalar_products, other.scalar_products),
         }
     }

@@ -163,6 +163,7 @@ impl<'a> Tally<'a> {
         let work = Work {
             multiply_accumulates: 2 * terms * self.limbs,
             streamed: 2 * terms * self.limbs + factors.read(self.limbs),
+            factors: factors.read(self.limbs),
             ..Work::default()
         };
         let sum =
@@ -268,7 +269,7 @@ impl<'a> Tally<'a> {
         let terms = shape.factors.count;
         let limbs = if shape.hoisting == Hoisting::Twice { self.extended } else { self.limbs };
         let (products, read) = (2 * terms * limbs, shape.factors.read(limbs));
-        let inner = Work { multiply_accumulates: products, streamed: read, ..Work::default() };
+        let inner = Work { multiply_accumulates: products, streamed: read, factors: read, ..Work::default() };
         let products = Counts {
             plaintext_multiplications: terms,
             additions: terms - 1,

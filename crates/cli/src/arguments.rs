@@ -6,9 +6,7 @@ use crate::threads::on_threads;
 use crate::{configuration, machine, progress, shipped};
 use blindsight_ckks::Security;
 use blindsight_network::{Examination, Model};
-use blindsight_planner::{
-    DEFAULT_KEY_LIMIT, DEFAULT_MEMORY_LIMIT, Objective, Options, Packing, Plan, ReplyKind,
-};
+use blindsight_planner::{DEFAULT_KEY_LIMIT, Objective, Options, Packing, Plan, ReplyKind};
 use std::str::FromStr;
 
 /// A model: the path of an ONNX file, or the name of a shipped one.
@@ -76,7 +74,7 @@ pub struct PlanFlags {
     #[arg(long, value_name = "BYTES")]
     pub max_key_bytes: Option<u64>,
     /// The most bytes of the server's memory that the encoded model and the values of an inference may take
-    /// (default: 20 GiB)
+    /// (default: 20 GiB; and where it would be more than 8 GiB, a plan of less if that costs little time)
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
     /// Plan anew, though the plan of the same file and flags was kept (in blindsight/plans of the cache
@@ -116,7 +114,7 @@ impl PlanFlags {
             reply: self.reply.with_kappa(self.kappa)?,
             security: self.security,
             max_key_bytes: self.max_key_bytes.unwrap_or(DEFAULT_KEY_LIMIT),
-            max_memory: self.memory.unwrap_or(DEFAULT_MEMORY_LIMIT),
+            max_memory: self.memory,
             max_error: None,
             cost: configuration::costs()?,
         })

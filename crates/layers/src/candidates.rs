@@ -78,8 +78,11 @@ fn layouts(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout
             _ => found.push(base),
         }
     }
-    if setting.index.is_some() && !setting.im2col && shape.is_vector() {
-        found.extend(segmented(shape, setting.slots));
+    if setting.index.is_some() && !setting.im2col {
+        match shape.is_vector() {
+            true => found.extend(segmented(shape, setting.slots)),
+            false => found.extend(parts_in_gaps(graph, shape, setting)),
+        }
     }
     let mut seen = HashSet::new();
     found.retain(|layout| seen.insert(layout.clone()) && layout.validate().is_ok());
@@ -243,11 +246,34 @@ fn gap(graph: &LayerGraph, first: usize, tensor: usize) -> Option<[usize; 2]> {
 /// Maps interleaved in the gaps of a plane, as many as there is room for; the others in further planes, and
 /// where a ciphertext is full, in further ciphertexts.
 fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
+    interleaved(shape, grid, grid.gap, slots)
+}
+
+/// Partial sums in all gaps between two columns or two rows of a plane, where otherwise maps would lie: what
+/// a window sees in an input with maps in its gaps lies at neighbouring places, and on one diagonal each
+/// partial sum meets the next of them. The sums are whole in the first place only.
+fn parts_in_gaps(graph: &LayerGraph, shape: Shape, setting: Setting<'_>) -> Vec<Layout> {
+    let mut found = vec![];
+    for grid in grids(graph, setting) {
+        let [gy, gx] = grid.gap;
+        for (parts, spacing, maps) in [(gx, 1, [gy, 1]), (gy, grid.row, [1, gx])] {
+            if parts > 1 && parts <= setting.shares {
+                let blocks = Blocks { count: parts, spacing, parts };
+                let base = interleaved(shape, grid, maps, setting.slots);
+                found.extend(base.map(|base| base.with_blocks(blocks)));
+            }
+        }
+    }
+    found
+}
+
+/// So many maps in rows and columns of the gaps of a plane, the others in further planes and ciphertexts.
+fn interleaved(shape: Shape, grid: Grid, [my, mx]: [usize; 2], slots: usize) -> Option<Layout> {
     let Grid { row, plane, gap: [gy, gx] } = grid;
     if shape.width * gx > row + gx - 1 || (shape.height * gy).saturating_mul(row) > plane + (gy - 1) * row {
         return None;
     }
-    let planes = shape.channels.div_ceil(gy * gx);
+    let planes = shape.channels.div_ceil(my * mx);
     let (each, ciphertexts) = match slots / plane {
         0 => return None,
         room => (planes.min(room), planes.div_ceil(room)),
@@ -257,8 +283,8 @@ fn multiplexed(shape: Shape, grid: Grid, slots: usize) -> Option<Layout> {
     let mut digits = vec![
         Digit { axis: Axis::Column, count: shape.width, stride: gx },
         Digit { axis: Axis::Row, count: shape.height, stride: gy * row },
-        channel(gx, 1),
-        channel(gy, row),
+        channel(mx, 1),
+        channel(my, row),
         channel(each, plane),
         channel(ciphertexts, slots),
     ];

@@ -14,8 +14,6 @@ pub struct Resources {
     pub key_bytes: f64,
     /// How many ciphertexts the client sends for it.
     pub input_ciphertexts: usize,
-    /// Bytes of encoded weights, as far as one way differs from another.
-    pub model_bytes: f64,
 }
 
 impl Resources {

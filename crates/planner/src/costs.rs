@@ -1,6 +1,6 @@
 //! What steps cost by an objective.
 
-use crate::objective::{KEY_COST, Objective, REQUEST_COST, StepCost};
+use crate::objective::{KEY_COST, MODEL_COST, REQUEST_COST, StepCost};
 use crate::options::Options;
 use crate::sizes;
 use blindsight_ckks::{KeyRequirements, Level, Parameters};
@@ -22,14 +22,9 @@ pub(crate) struct Costs<'a> {
     model_cost: f64,
 }
 
-/// What a mebibyte of the encoded model costs, in microseconds: less than it takes to read it, for all
-/// clients share it.
-const MODEL_COST: f64 = 20.0;
-
 impl<'a> Costs<'a> {
     /// Those of plans whose keys are not limited.
     pub fn new(parameters: &'a Parameters, options: &'a Options) -> Self {
-        let is_time = matches!(options.objective, Objective::Latency | Objective::Throughput);
         Self {
             parameters,
             options,
@@ -37,7 +32,7 @@ impl<'a> Costs<'a> {
             key_surcharge: 0.0,
             key_bytes: key_bytes(parameters),
             input_bytes: input_bytes(parameters),
-            model_cost: if is_time { MODEL_COST } else { 0.0 },
+            model_cost: if options.objective.is_time() { MODEL_COST } else { 0.0 },
         }
     }
 
@@ -59,9 +54,10 @@ impl<'a> Costs<'a> {
 
 impl CostFunction for Costs<'_> {
     fn cost(&self, resources: &Resources) -> Cost {
-        let Resources { counts, key_bytes, input_ciphertexts, model_bytes } = *resources;
+        let Resources { counts, key_bytes, input_ciphertexts } = *resources;
         let (model, degree) = (&self.options.cost, self.parameters.degree());
         let limbs = input_ciphertexts * self.parameters.limbs(self.parameters.max_level());
+        let model_bytes = counts.work.factors as f64 * (self.parameters.slots() * size_of::<u32>()) as f64;
         let time = model.microseconds(&counts.work, degree)
             + model.expansion_microseconds(limbs, degree)
             + self.model_cost * model_bytes / (1 << 20) as f64

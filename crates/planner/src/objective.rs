@@ -62,6 +62,10 @@ pub(crate) const KEY_COST: f64 = 0.3;
 /// equally fast, the one that is sent sooner is better.
 pub(crate) const REQUEST_COST: f64 = 0.5;
 
+/// What a mebibyte of the encoded model costs, in microseconds: less than it takes to read it, for all
+/// clients share it.
+pub(crate) const MODEL_COST: f64 = 20.0;
+
 /// What a step costs, figure by figure.
 pub(crate) struct StepCost {
     /// Microseconds, what keys cost among them.
@@ -116,6 +120,11 @@ impl PlanCost {
 }
 
 impl Objective {
+    /// Whether it is about time, for which memory is weighed against time.
+    pub(crate) fn is_time(self) -> bool {
+        matches!(self, Self::Latency | Self::Throughput)
+    }
+
     /// A step's costs in the order in which they matter: the first decides, the others break ties.
     pub(crate) fn cost(self, cost: &StepCost) -> Cost {
         let StepCost { time, keys, hops, key_switches, inputs, surcharge } = *cost;
@@ -127,13 +136,14 @@ impl Objective {
         })
     }
 
-    /// What a whole plan costs, the less the better. Latency is that of a request from its bytes on; keys
-    /// and requests cost a little.
+    /// What a whole plan costs, the less the better. Latency is that of a request from its bytes on; keys,
+    /// requests and the encoded model cost a little.
     pub fn value(self, cost: &PlanCost) -> f64 {
         let kilobytes = |bytes: u64| bytes as f64 / 1024.0;
         let sent = KEY_COST * kilobytes(cost.key_bytes) + REQUEST_COST * kilobytes(cost.upload_bytes);
+        let kept = MODEL_COST * kilobytes(cost.model_bytes) / 1024.0;
         match self {
-            Self::Latency => cost.inference_ms + cost.expand_ms + sent / 1e3,
+            Self::Latency => cost.inference_ms + cost.expand_ms + (sent + kept) / 1e3,
             Self::Operations => cost.hops as f64,
             Self::KeySwitches => cost.key_switches as f64,
             Self::Upload => cost.upload_bytes as f64,

@@ -158,7 +158,9 @@ pub struct Options {
     /// The most bytes that evaluation keys may take.
     pub max_key_bytes: u64,
     /// The most bytes of the server's memory that the encoded model and the values of an inference may take.
-    pub max_memory: u64,
+    /// Without it 20 GiB; and plans that would take more than 8 GiB are made with less where that costs
+    /// little time.
+    pub max_memory: Option<u64>,
     /// The largest predicted error (root mean square) of a score; an eighth of what the zero checks of the
     /// reply tolerate is never exceeded.
     pub max_error: Option<f64>,
@@ -181,7 +183,7 @@ impl Default for Options {
             reply: ReplyKind::Clean,
             security: Security::default(),
             max_key_bytes: DEFAULT_KEY_LIMIT,
-            max_memory: DEFAULT_MEMORY_LIMIT,
+            max_memory: None,
             max_error: None,
             cost: CostModel::default(),
         }

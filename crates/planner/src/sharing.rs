@@ -198,7 +198,6 @@ mod tests {
         let resources = Resources {
             counts: dry_run(&circuit).totals,
             key_bytes: sizes::evaluation_keys(parameters, &circuit.keys()) as f64,
-            model_bytes: sizes::encoded_model(&circuit) as f64,
             ..Resources::default()
         };
         search.costs.cost(&resources).0[0]

@@ -12,7 +12,7 @@ use crate::errors::runs;
 use crate::expected::Expected;
 use crate::literature::{Chain, Lola};
 use crate::objective::{Objective, PlanCost};
-use crate::options::{Options, Packing};
+use crate::options::{DEFAULT_MEMORY_LIMIT, Options, Packing};
 use crate::parameters::parameters_of;
 use crate::search::{Map, Search};
 use crate::sharing::share_keys;
@@ -28,8 +28,8 @@ use blindsight_network::{Model, probe};
 const TOLERANCE_IN_DEVIATIONS: f64 = 8.0;
 
 /// The best plan for a model with these parameters; [`Options::ring_degree`] is not looked at. Where it takes
-/// too much memory, the best is tried at a higher price of memory, and then the plan of the fewest
-/// operations: the fewest products have the fewest weights.
+/// too much memory, the best is tried at higher prices of memory, and then the plan of the fewest operations:
+/// the fewest products have the fewest weights.
 ///
 /// # Errors
 /// As [`crate::plan`].
@@ -76,7 +76,8 @@ pub(crate) fn plan_without(
     packing: Packing,
 ) -> Result<Plan, Error> {
     let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    Task { model, expected, graph, parameters, options, weights: Weights::Usual }.searched(vec![packing])
+    let task = Task { model, expected, graph, parameters, options, weights: 1.0 };
+    task.searched_for_memory(&[packing])
 }
 
 /// What a plan of these parameters costs by the objective.
@@ -99,13 +100,16 @@ fn score_bound_error(model: &Model, expected: &Expected, reached: f64) -> Error 
     Error::ScoreBound { layer, reached, bound: expected.bound, suggested }
 }
 
-/// Of two reasons to refuse, the one that takes less memory; else the first.
+/// Of two reasons to refuse the first; where both are memory, the one of less.
 fn smaller(error: Error, other: Error) -> Error {
     let bytes = |error: &Error| match error {
-        Error::Limit { limit: Limit::Memory, actual, .. } => *actual,
-        _ => f64::INFINITY,
+        Error::Limit { limit: Limit::Memory, actual, .. } => Some(*actual),
+        _ => None,
     };
-    if bytes(&other) < bytes(&error) { other } else { error }
+    match (bytes(&error), bytes(&other)) {
+        (Some(first), Some(second)) if second < first => other,
+        _ => error,
+    }
 }
 
 fn best_plan(
@@ -115,7 +119,7 @@ fn best_plan(
     options: &Options,
 ) -> Result<Plan, Error> {
     let graph = &LayerGraph::new(&model.graph, &model.metadata)?;
-    let task = Task { model, expected, graph, parameters, options, weights: Weights::Usual };
+    let task = Task { model, expected, graph, parameters, options, weights: 1.0 };
     let fixed = match options.packing {
         Packing::Lola(lola) => Some(Recipe::Lola(lola)),
         Packing::Keyless => Some(Recipe::Keyless),
@@ -123,12 +127,14 @@ fn best_plan(
         _ => None,
     };
     if let Some(recipe) = fixed {
-        return task.first_sound(vec![recipe]);
+        let max_memory = Some(options.max_memory.unwrap_or(DEFAULT_MEMORY_LIMIT));
+        let options = &Options { max_memory, ..options.clone() };
+        return Task { options, ..task }.first_sound(vec![recipe]);
     }
     let is_private = options.reply.kappa().is_some();
     // The search costs what these levels have: that there are enough is asked first.
     input_level(graph, parameters)?;
-    match task.searched_for_memory() {
+    match task.searched_for_memory(&[]) {
         Err(error) if error.is_beyond(Limit::Error) && options.packing == Packing::Auto && !is_private => {
             task.literature().ok_or(error)
         }
@@ -144,38 +150,59 @@ struct Task<'a> {
     graph: &'a LayerGraph,
     parameters: &'a Parameters,
     options: &'a Options,
-    weights: Weights,
+    /// How many times as much as usual the memory of encoded weights costs.
+    weights: f64,
 }
 
-/// What the memory of encoded weights costs.
-#[derive(Clone, Copy)]
-enum Weights {
-    Usual,
-    /// Many times as much.
-    Dear,
-}
+/// How many times as much as usual the memory of encoded weights costs where it is scarce, and where that is
+/// not enough.
+const DEAR: [f64; 2] = [15.0, 100.0];
 
-/// How many times as much.
-const DEAR: f64 = 10.0;
+/// So much memory is taken without a thought where no limit is said: half of what a small server has.
+const AMPLE_MEMORY: u64 = 8 << 30;
 
 impl<'a> Task<'a> {
     fn search(&self) -> Search<'a> {
         let search = Search::new(self.graph, self.parameters, self.options, self.expected.bound);
-        match self.weights {
-            Weights::Usual => search,
-            Weights::Dear => search.at(search.costs.with_dearer_model(DEAR)),
+        search.at(search.costs.with_dearer_model(self.weights))
+    }
+
+    /// The best plan that the search finds, those of these packings aside; where its memory is over the
+    /// limit, the best where weights are dearer and dearer.
+    fn searched_for_memory(&self, without: &[Packing]) -> Result<Plan, Error> {
+        let mut plan = self.searched(without.to_vec());
+        for weights in DEAR {
+            match plan {
+                Err(error) if error.is_beyond(Limit::Memory) => {
+                    let other = Self { weights, ..*self }.searched(without.to_vec());
+                    plan = other.map_err(|other| smaller(error, other));
+                }
+                done => return done,
+            }
+        }
+        plan
+    }
+
+    /// The best plan of a packing where weights are dear, as the best of all takes much memory and nobody
+    /// said how much it may. Another packing is not looked for: a server's memory is no reason to send more.
+    fn spared(&self, packing: Packing) -> Result<Plan, Error> {
+        let options = &Options { packing, max_memory: Some(DEFAULT_MEMORY_LIMIT), ..self.options.clone() };
+        let task = |weights| Task { options, weights, ..*self };
+        match task(DEAR[0]).searched(vec![]) {
+            Err(Error::Limit { .. }) => task(1.0).searched_for_memory(&[]),
+            plan => plan,
         }
     }
 
-    /// The best plan that the search finds; where its memory is over the limit, the best where weights are
-    /// dear.
-    fn searched_for_memory(&self) -> Result<Plan, Error> {
-        match self.searched(vec![]) {
-            Err(error) if error.is_beyond(Limit::Memory) => {
-                Self { weights: Weights::Dear, ..*self }.searched(vec![])
-            }
-            plan => plan,
-        }
+    /// Whether a plan is refused for its memory though nobody said how much it may take.
+    fn may_spare(&self, error: &Error) -> bool {
+        self.options.max_memory.is_none() && error.is_beyond(Limit::Memory)
+    }
+
+    /// So much memory is taken without looking for plans of less.
+    fn max_memory(&self) -> u64 {
+        let default = if self.options.objective.is_time() { AMPLE_MEMORY } else { DEFAULT_MEMORY_LIMIT };
+        self.options.max_memory.unwrap_or(default)
     }
 
     fn cost(&self, plan: &Plan) -> Result<f64, Error> {
@@ -203,6 +230,7 @@ impl<'a> Task<'a> {
             match (Task { options, ..*self }).sound(&found.choice) {
                 Ok(plan) if named || (best.plan.is_none() && plan.is_of(&found.choice)) => return Ok(plan),
                 Ok(plan) => best.consider(self.cost(&plan)?, plan),
+                Err(error) if best.plan.is_none() && self.may_spare(&error) => return self.spared(packing),
                 Err(error) => best.refused.push(error),
             }
             without.push(packing);
@@ -252,7 +280,7 @@ impl<'a> Task<'a> {
         let mut best: Option<((ReplyErrors, Option<Masking>), Recipe, Assembly)> = None;
         for recipe in recipes {
             let assembly = recipe.assemble(self.graph, self.parameters, bound)?;
-            check_sizes(&assembly, self.options)?;
+            check_sizes(&assembly, self.options.max_key_bytes, self.max_memory())?;
             let mut runs = runs(&assembly, &image).map_err(|error| self.named(error, &assembly.circuit))?;
             let ratio = model.metadata.error_ratio.unwrap_or(1.0);
             runs.iter_mut().flatten().for_each(|error| *error *= ratio);
@@ -334,9 +362,9 @@ impl Best {
         }
     }
 
-    /// The cheapest plan, or why there is none of the first packing.
+    /// The cheapest plan, or why there is none of the first packing, or of that of the least memory.
     fn result(self) -> Result<Plan, Error> {
-        let refusal = || self.refused.into_iter().next().expect("what brings no plan is refused");
+        let refusal = || self.refused.into_iter().reduce(smaller).expect("what brings no plan is refused");
         self.plan.map(|(_, plan)| plan).ok_or_else(refusal)
     }
 }
@@ -383,8 +411,7 @@ fn within_key_limit(map: &Map<'_>, without: &[Packing], best: &Best) -> Result<O
     Err(Error::Limit { limit: Limit::KeyBytes, actual: least_keys as f64, allowed: limit as f64 })
 }
 
-/// What a finished plan of this cost costs, in the units of [`Objective::value`]. Where weights have special
-/// limbs it is a little less: the search has a price for their memory, finished plans have none.
+/// What a finished plan of this cost costs, in the units of [`Objective::value`].
 fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
     let parameters = search.network.parameters;
     match search.options.objective {
@@ -395,7 +422,7 @@ fn at_this_cost(Cost([first, ..]): Cost, search: &Search<'_>) -> f64 {
 }
 
 /// Checks that keys and memory are within their limits, before any of them exists.
-fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
+fn check_sizes(assembly: &Assembly, max_key_bytes: u64, max_memory: u64) -> Result<(), Error> {
     let check = |limit, actual: u64, allowed: u64| match actual > allowed {
         true => Err(Error::Limit { limit, actual: actual as f64, allowed: allowed as f64 }),
         false => Ok(()),
@@ -407,6 +434,31 @@ fn check_sizes(assembly: &Assembly, options: &Options) -> Result<(), Error> {
         true => 0,
         false => sizes::evaluation_keys(circuit.parameters(), &keys),
     };
-    check(Limit::KeyBytes, key_bytes, options.max_key_bytes)?;
-    check(Limit::Memory, sizes::memory(circuit), options.max_memory)
+    check(Limit::KeyBytes, key_bytes, max_key_bytes)?;
+    check(Limit::Memory, sizes::memory(circuit), max_memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::plans::of_two_convolutions;
+
+    #[test]
+    fn what_is_spared_is_of_the_same_packing() {
+        let model = of_two_convolutions();
+        let (expected, options) = (&Expected::of(&model).unwrap(), &Options::default());
+        let graph = &LayerGraph::new(&model.graph, &model.metadata).unwrap();
+        let parameters = &parameters_of(8192, graph.depth(), options.security).unwrap();
+        let task = Task { model: &model, expected, graph, parameters, options, weights: 1.0 };
+        let best = task.searched(vec![]).unwrap();
+        let packing = |plan: &Plan| match plan.recipe() {
+            Recipe::Layers(choice) => Packing::of(choice),
+            _ => panic!("it was searched"),
+        };
+        let spared = task.spared(packing(&best)).unwrap();
+        assert_eq!(packing(&spared), packing(&best));
+        let memory = |plan: &Plan| sizes::memory(&plan.circuit_for(&model, parameters).unwrap());
+        assert!(memory(&spared) < memory(&best), "{} {}", memory(&spared), memory(&best));
+        assert!(task.cost(&best).unwrap() < task.cost(&spared).unwrap());
+    }
 }

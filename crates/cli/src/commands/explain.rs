@@ -12,7 +12,7 @@ use blindsight_network::Model;
 use blindsight_planner as planner;
 use blindsight_planner::CountFields;
 use blindsight_planner::Objective;
-use blindsight_planner::{Explanation, Options, Plan, ReplyKind};
+use blindsight_planner::{DEFAULT_MEMORY_LIMIT, Explanation, Plan, ReplyKind};
 use serde::Serialize;
 
 /// Shows what the encrypted run will do and cost; nothing is encrypted
@@ -135,14 +135,14 @@ impl Explain {
         let objective_value = explanation.cost(objective);
         let warnings = PlanFlags::notices(&model, &plan)?;
         let clean = self.clean(&model, &explanation)?;
-        let Options { max_key_bytes, max_memory, .. } = options;
+        let max_memory = options.max_memory.unwrap_or(DEFAULT_MEMORY_LIMIT);
         let report = Report {
             explanation,
             objective_value,
             runner_up,
             clean,
             warnings,
-            max_key_bytes,
+            max_key_bytes: options.max_key_bytes,
             max_memory,
             objective,
         };

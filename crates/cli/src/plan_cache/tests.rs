@@ -78,7 +78,7 @@ fn whatever_a_plan_depends_on_is_part_of_the_key() {
         Options { packing: "image".parse().expect("a packing"), ..options.clone() },
         Options { ring_degree: Some(16384), ..options.clone() },
         Options { max_key_bytes: 1 << 30, ..options.clone() },
-        Options { max_memory: 1 << 30, ..options.clone() },
+        Options { max_memory: Some(1 << 30), ..options.clone() },
         Options { max_error: Some(1.0), ..options.clone() },
         Options { cost: dearer, ..options.clone() },
     ] {

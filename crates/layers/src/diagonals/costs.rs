@@ -127,8 +127,7 @@ impl<'a> DiagonalCosts<'a> {
         }
         let terms = factors.count as usize;
         let read = || row.iter().map(|factors| factors.count as usize).filter(|terms| *terms > 0);
-        let model_bytes = special_bytes_of(self.network.parameters, hoisting, factors);
-        let cost = |counts| self.costs.cost(&Resources { model_bytes, ..Resources::of(counts) });
+        let cost = |counts| self.costs.cost(&Resources::of(counts));
         let (order, mut least) = (GiantOrder::Apart, Cost::NEVER);
         for giant_steps in 1..=terms {
             let shape = TransformShape {
@@ -210,12 +209,11 @@ impl<'a> DiagonalCosts<'a> {
         let (level, parameters) = (step.layer.level, self.network.parameters);
         let product = |rescale| products(parameters, shapes, level, rescale);
         let found = CheapestSum::find(self.costs, parameters, (level, &step.to.partial), bias, product)?;
-        let (key_bytes, model_bytes) = (self.costs.key_bytes(level), special_bytes(parameters, shapes));
-        let resources = Resources { model_bytes, ..Resources::of(found.counts) };
+        let key_bytes = self.costs.key_bytes(level);
         let pre_rotated = Resources::of(found.counts + Tally::new(parameters, level).rotate(1));
         let least_pre_rotated = self.costs.cost(&pre_rotated.with_keys(found.key_bytes + key_bytes));
         let keys = found.key_bytes + shapes.keys as f64 * key_bytes;
-        Some((self.costs.cost(&resources.with_keys(keys)), found.sum, least_pre_rotated))
+        Some((self.costs.cost(&Resources::of(found.counts).with_keys(keys)), found.sum, least_pre_rotated))
     }
 }
 
@@ -269,11 +267,9 @@ pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shape
     if cost(&once) < cost(shapes) { once } else { shapes.clone() }
 }
 
-/// What a split takes beside keys: its products, and the special limbs of its encoded weights, by which ways
-/// to hoist it differ.
+/// What a split takes beside keys.
 pub fn resources(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Resources {
-    let counts = products(parameters, shapes, level, rescale);
-    Resources { model_bytes: special_bytes(parameters, shapes), ..Resources::of(counts) }
+    Resources::of(products(parameters, shapes, level, rescale))
 }
 
 /// The products of a split, and the rotations of its inputs that baby steps are made of.
@@ -281,19 +277,6 @@ fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Res
     let tally = Tally::new(parameters, level);
     let transforms: Counts = shapes.transforms.iter().map(|shape| tally.transform(shape, rescale)).sum();
     transforms + tally.rotate(1) * shapes.pre_rotated
-}
-
-/// Bytes of the special limbs of a split's encoded weights.
-fn special_bytes(parameters: &Parameters, shapes: &Shapes) -> f64 {
-    let transforms = shapes.transforms.iter();
-    transforms.map(|shape| special_bytes_of(parameters, shape.hoisting, shape.factors)).sum()
-}
-
-/// The same of factors that are hoisted so.
-fn special_bytes_of(parameters: &Parameters, hoisting: Hoisting, factors: Factors) -> f64 {
-    let special = if hoisting == Hoisting::Twice { parameters.special().len() } else { 0 };
-    let bytes = special * parameters.slots() * size_of::<u32>();
-    bytes as f64 * factors.parts as f64 / MOST_REPEATS as f64
 }
 
 /// For each layer the first that has its pattern. The last one is like no other: it may have the reply's

@@ -175,6 +175,8 @@ fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
     let is_im2col = |output: &Layout| InputLayout::Im2col(im2col(&small.layers[0], output).unwrap().0);
     let deep = chain(Shape::new(1, 8, 8), &[(1, 2, 2), (4, 2, 2)], &[2]);
     let multiplexed = form(candidates::outputs(&deep, 1, false, 32), is_multiplexed);
+    let in_gaps =
+        form(candidates::outputs(&deep, 1, false, 32), |l| l.blocks.parts == 2 && l.blocks.spacing == 1);
     let wide = chain(Shape::new(1, 4, 4), &[(1, 3, 1)], &[2]);
     let displaced = form(candidates::images(&wide, 64), |l| l.blocks.count == 2 && !l.is_cyclic());
     let rows = chain(Shape::new(1, 4, 4), &[(2, 2, 2)], &[8, 2, 2]);
@@ -200,6 +202,7 @@ fn drawings() -> Vec<(&'static str, &'static str, Vec<Row>)> {
         ("im2col-shared", "Im2col, two kernel positions in each ciphertext", written(&is_im2col(&shared))),
         ("replicas", "Replicas at a stride, with a bias slot", layout(&apart.sums())),
         ("multiplexed", "Multiplexed", layout(&multiplexed.clone().with_blocks(Blocks::ONE))),
+        ("partial-gaps", "Partial sums in the gaps", layout(&in_gaps)),
         ("displaced", "Displaced copies", layout(&displaced)),
         ("partial", "Partial sums", layout(&partial)),
         ("periodic", "Periodic: the sums of partial sums", layout(&partial.sums())),

@@ -6,7 +6,7 @@ use crate::search::Map;
 use crate::search::Search;
 use crate::{Objective, Options, Packing, parameters, sizes};
 use blindsight_circuit::encrypted::Program;
-use blindsight_circuit::{Circuit, Counts, Role, Work, clear, dry_run, predict};
+use blindsight_circuit::{Circuit, Counts, PlainSpec, Role, Work, clear, dry_run, predict};
 use blindsight_ckks::{Context, Parameters, ParametersLiteral, SecretKey};
 use blindsight_layers::{Assembly, Choice, Cost, LayerGraph, assemble};
 use blindsight_layout::Verdict;
@@ -218,11 +218,18 @@ fn found(graph: &LayerGraph, parameters: &Parameters, options: &Options) -> Opti
     Some((cost, choice, assembly))
 }
 
-/// Bytes of the special limbs of encoded weights.
-fn special_bytes(circuit: &Circuit) -> f64 {
-    let extended = circuit.plains().iter().filter(|plain| plain.role == Role::ExtendedFactor);
-    let words: usize = extended.map(|plain| circuit.slots() / plain.repeats).sum();
-    (words * circuit.parameters().special().len() * size_of::<u32>()) as f64
+/// The limbs of encoded weights, those that repeat as the parts of a limb that they are.
+fn limbs_of_weights(circuit: &Circuit) -> f64 {
+    let limbs = |plain: &PlainSpec| {
+        let parameters = circuit.parameters();
+        let own = parameters.limbs(plain.level);
+        match plain.role {
+            Role::Factor => own,
+            Role::ExtendedFactor => own + parameters.special().len(),
+            Role::Summand(_) => 0,
+        }
+    };
+    circuit.plains().iter().map(|plain| limbs(plain) as f64 / plain.repeats as f64).sum()
 }
 
 proptest! {
@@ -257,8 +264,12 @@ proptest! {
         let (count, level, degree) =
             (assembly.input.ciphertexts(), parameters.max_level(), parameters.degree());
         let sent = sizes::upload(&parameters, level, count) - sizes::upload(&parameters, level, 0);
-        let special = match options.objective {
-            Objective::Latency | Objective::Throughput => special_bytes(&assembly.circuit),
+        // Each sum of products rounds them up.
+        let (limbs, weights) = (totals.work.factors as f64, limbs_of_weights(&assembly.circuit));
+        let sums = (assembly.circuit.layers().len() * 16) as f64;
+        prop_assert!((weights..weights + sums).contains(&limbs), "{} of {}", limbs, weights);
+        let model = match options.objective {
+            Objective::Latency | Objective::Throughput => limbs * (degree * size_of::<u32>()) as f64,
             _ => 0.0,
         };
         let read = Work { ntts: 1, ..Work::default() };
@@ -266,7 +277,7 @@ proptest! {
         let ran = options.cost.microseconds(&totals.work, degree) - options.cost.microseconds(&read, degree);
         let ran = ran + options.cost.expansion_microseconds(count * parameters.limbs(level), degree);
         // Microseconds for a kilobyte of keys, one of the request, and a megabyte of weights.
-        let ran = ran + 0.3 * keys / 1024.0 + 0.5 * sent as f64 / 1024.0 + 20.0 * special / 1048576.0;
+        let ran = ran + 0.3 * keys / 1024.0 + 0.5 * sent as f64 / 1024.0 + 20.0 * model / 1048576.0;
         prop_assert!((time - ran).abs() < 1e-6 * ran, "{} for {}: {:?}", time, ran, choice);
     }
 }

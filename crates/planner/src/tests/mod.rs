@@ -9,7 +9,7 @@ mod graphs;
 mod keyless;
 mod linear;
 mod literature;
-mod plans;
+pub(crate) mod plans;
 mod private;
 mod words;
 

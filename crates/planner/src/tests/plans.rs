@@ -296,7 +296,7 @@ fn a_family_that_may_stay_as_it_is_found_can_be_cheaper() {
 #[test]
 fn a_limit_on_memory_is_kept_or_refused_with_the_least_that_was_found() {
     let model = model(&CRYPTONETS).unwrap();
-    let capped = |limit| crate::plan(&model, &Options { max_memory: limit, ..Options::default() });
+    let capped = |limit| crate::plan(&model, &Options { max_memory: Some(limit), ..Options::default() });
     let bytes = |plan: &Plan| {
         let explained = explain(plan, &model, &CostModel::default()).unwrap();
         explained.server_bytes + explained.working_bytes
@@ -314,10 +314,8 @@ fn a_limit_on_memory_is_kept_or_refused_with_the_least_that_was_found() {
     assert!(said.contains(&format!("{actual:.0}")) && said.contains("1024"), "{said}");
 }
 
-/// Where the best plan has weights with special limbs, one without them takes a quarter less memory, and less
-/// time than the one of the fewest operations.
-#[test]
-fn memory_is_saved_at_the_least_cost() {
+/// A network whose best plan has weights with special limbs.
+pub(crate) fn of_two_convolutions() -> Model {
     let f = Figures {
         input: Shape::new(1, 16, 16),
         outputs: 8,
@@ -325,7 +323,14 @@ fn memory_is_saved_at_the_least_cost() {
         hidden: None,
         ..CRYPTONETS
     };
-    let model = model(&f).unwrap();
+    model(&f).unwrap()
+}
+
+/// Where the best plan has weights with special limbs, one without them takes a quarter less memory, and less
+/// time than the one of the fewest operations.
+#[test]
+fn memory_is_saved_at_the_least_cost() {
+    let model = of_two_convolutions();
     let explained = |options: &Options| {
         let plan = crate::plan(&model, options).unwrap();
         explain(&plan, &model, &CostModel::default()).unwrap()
@@ -333,7 +338,7 @@ fn memory_is_saved_at_the_least_cost() {
     let memory = |of: &Explanation| of.server_bytes + of.working_bytes;
     let [best, fewest] = [Objective::Latency, Objective::Operations]
         .map(|objective| explained(&Options { objective, ..Options::default() }));
-    let capped = explained(&Options { max_memory: memory(&best) - 1, ..Options::default() });
+    let capped = explained(&Options { max_memory: Some(memory(&best) - 1), ..Options::default() });
     assert!(4 * memory(&capped) < 3 * memory(&best), "{} {}", memory(&capped), memory(&best));
     let [best, capped, fewest] = [best, capped, fewest].map(|plan| plan.cost(Objective::Latency));
     assert!(best <= capped && capped < fewest, "{best} {capped} {fewest}");
