@@ -112,8 +112,7 @@ impl Im2colCosts<'_> {
         let at = (layer.level, output);
         let found = CheapestSum::find(self.costs, self.network.parameters, at, bias, product)?;
         let (counts, key_bytes) = (found.counts, found.key_bytes);
-        let resources =
-            Resources { counts, key_bytes, input_ciphertexts: im2col.ciphertexts(), ..Resources::default() };
+        let resources = Resources { counts, key_bytes, input_ciphertexts: im2col.ciphertexts() };
         let choice = LayerChoice::Im2col { output: output.clone(), sum: found.sum };
         Some((self.costs.cost(&resources), choice))
     }
