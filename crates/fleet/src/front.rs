@@ -213,11 +213,12 @@ impl Front {
         let rung = Instant::now();
         self.ring(&job.plan, shard).await;
         let sequence = acknowledged.await?.sequence;
-        if sequence <= newest {
+        let counts_anew = sequence <= newest;
+        if counts_anew {
             self.recount(sequence, newest).await?;
         }
         self.newest.fetch_max(sequence, Ordering::Relaxed);
-        if rung.elapsed() > bus::MOMENT {
+        if counts_anew || rung.elapsed() > bus::MOMENT {
             self.ring(&job.plan, shard).await;
         }
         Ok(sequence)

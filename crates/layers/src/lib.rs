@@ -70,7 +70,7 @@ pub use coefficients::{CoefficientKernel, coefficient_factor};
 pub use cost::{Cost, CostFunction, Resources};
 pub use diagonals::DiagonalKernel;
 pub use diagonals::build::diagonal_set;
-pub use diagonals::costs::{hoisted, resources};
+pub use diagonals::costs::{hoisted, products};
 pub use diagonals::giant_steps::{GiantSteps, Shapes, VisitMarks};
 pub use diagonals::set::DiagonalSet;
 pub use diagonals::split::{Preference, Split};

@@ -9,8 +9,8 @@ use crate::costs::Costs;
 use crate::search::Search;
 use blindsight_ckks::{GiantOrder, Level, Parameters, Rescale};
 use blindsight_layers::{
-    Choice, CostFunction, DiagonalSet, LayerChoice, Shapes, Split, Units, VisitMarks, diagonal_set, hoisted,
-    resources, spans, strides, units,
+    Choice, CostFunction, DiagonalSet, LayerChoice, Resources, Shapes, Split, Units, VisitMarks,
+    diagonal_set, hoisted, products, spans, strides, units,
 };
 use blindsight_layout::Layout;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,7 +139,8 @@ impl Layer {
         let own = diagonals.giant_steps(split.origin, split.span, &mut marks).ordered(split.order);
         let shapes = own.shapes(split.stride, &mut marks).hoisted(split.hoisting);
         let cost = |shapes: &Shapes, keys: f64| {
-            costs.cost(&resources(parameters, shapes, self.level, self.rescale).with_keys(keys))
+            let products = products(parameters, shapes, self.level, self.rescale);
+            costs.cost(&Resources::of(products).with_keys(keys))
         };
         let mut best = (cost(&shapes, self.added(&split, costs, others)), split);
         let own = BTreeSet::from([split.origin]);
@@ -188,7 +189,7 @@ mod tests {
     use crate::tests::{check_search, figures, options};
     use crate::{Objective, sizes};
     use blindsight_circuit::dry_run;
-    use blindsight_layers::{Network, Resources, assemble};
+    use blindsight_layers::{Network, assemble};
     use proptest::prelude::*;
 
     /// Time, keys and encoded weights of a choice, as they are weighed against each other.

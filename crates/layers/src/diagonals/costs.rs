@@ -262,18 +262,14 @@ const HOISTINGS: [Hoisting; 2] = [Hoisting::Twice, Hoisting::Once];
 
 /// A split in the cheapest way to hoist it: what is hoisted once has encoded weights without special limbs.
 pub fn hoisted(costs: &dyn CostFunction, parameters: &Parameters, shapes: &Shapes, level: Level) -> Shapes {
-    let cost = |shapes: &Shapes| costs.cost(&resources(parameters, shapes, level, Rescale::Yes));
+    let cost =
+        |shapes: &Shapes| costs.cost(&Resources::of(products(parameters, shapes, level, Rescale::Yes)));
     let once = shapes.clone().hoisted(Hoisting::Once);
     if cost(&once) < cost(shapes) { once } else { shapes.clone() }
 }
 
-/// What a split takes beside keys.
-pub fn resources(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Resources {
-    Resources::of(products(parameters, shapes, level, rescale))
-}
-
 /// The products of a split, and the rotations of its inputs that baby steps are made of.
-fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
+pub fn products(parameters: &Parameters, shapes: &Shapes, level: Level, rescale: Rescale) -> Counts {
     let tally = Tally::new(parameters, level);
     let transforms: Counts = shapes.transforms.iter().map(|shape| tally.transform(shape, rescale)).sum();
     transforms + tally.rotate(1) * shapes.pre_rotated

@@ -264,9 +264,9 @@ proptest! {
         let (count, level, degree) =
             (assembly.input.ciphertexts(), parameters.max_level(), parameters.degree());
         let sent = sizes::upload(&parameters, level, count) - sizes::upload(&parameters, level, 0);
-        // Each sum of products rounds them up.
+        // Each sum of products rounds them up, and is rescaled, or the last one of all.
         let (limbs, weights) = (totals.work.factors as f64, limbs_of_weights(&assembly.circuit));
-        let sums = (assembly.circuit.layers().len() * 16) as f64;
+        let sums = totals.rescales as f64 + 1.0;
         prop_assert!((weights..weights + sums).contains(&limbs), "{} of {}", limbs, weights);
         let model = match options.objective {
             Objective::Latency | Objective::Throughput => limbs * (degree * size_of::<u32>()) as f64,
