@@ -326,8 +326,8 @@ pub(crate) fn of_two_convolutions() -> Model {
     model(&f).unwrap()
 }
 
-/// Where the best plan has weights with special limbs, one without them takes a quarter less memory, and less
-/// time than the one of the fewest operations.
+/// Where the best plan has weights with special limbs, one without them takes a quarter less memory for these,
+/// and less time than the one of the fewest operations.
 #[test]
 fn memory_is_saved_at_the_least_cost() {
     let model = of_two_convolutions();
@@ -338,8 +338,10 @@ fn memory_is_saved_at_the_least_cost() {
     let memory = |of: &Explanation| of.server_bytes + of.working_bytes;
     let [best, fewest] = [Objective::Latency, Objective::Operations]
         .map(|objective| explained(&Options { objective, ..Options::default() }));
-    let capped = explained(&Options { max_memory: Some(memory(&best) - 1), ..Options::default() });
-    assert!(4 * memory(&capped) < 3 * memory(&best), "{} {}", memory(&capped), memory(&best));
+    let nine_tenths = memory(&best) * 9 / 10;
+    let capped = explained(&Options { max_memory: Some(nine_tenths), ..Options::default() });
+    assert!(memory(&capped) <= nine_tenths);
+    assert!(4 * capped.server_bytes < 3 * best.server_bytes, "{} {}", capped.server_bytes, best.server_bytes);
     let [best, capped, fewest] = [best, capped, fewest].map(|plan| plan.cost(Objective::Latency));
     assert!(best <= capped && capped < fewest, "{best} {capped} {fewest}");
 }
