@@ -55,3 +55,29 @@ pub(crate) fn each_block_of<'a>(
     };
     parallel::for_each((0..degree * limbs).step_by(words).map(next), |(block, all)| body(&block, all));
 }
+
+/// Blocks of both halves of several polynomials, a cache line further apart than they are long: blocks of
+/// 4 KiB side by side would meet in the same few sets of the first cache, word by word.
+pub(crate) struct Staggered {
+    halves: Poly<Values>,
+    words: usize,
+}
+
+impl Staggered {
+    /// So many pairs of blocks as long as `block`, each written in full by `write`.
+    pub fn filled(pairs: usize, block: &Block, write: impl Fn(usize, [&mut [u32]; 2])) -> Self {
+        const LINE: usize = 16;
+        let words = block.words.len();
+        let mut halves = Poly::scratch(words + LINE, 2 * pairs);
+        let mut blocks = halves.iter_mut().map(|half| &mut half[..words]);
+        for pair in 0..pairs {
+            write(pair, [(); 2].map(|()| blocks.next().expect("two halves for each pair")));
+        }
+        Self { halves, words }
+    }
+
+    /// One pair.
+    pub fn pair(&self, pair: usize) -> [&[u32]; 2] {
+        [0, 1].map(|half| &self.halves.limb(2 * pair + half)[..self.words])
+    }
+}

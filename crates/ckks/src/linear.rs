@@ -1,13 +1,13 @@
 //! Linear maps of slots: baby-step giant-step transforms, hoisted once or twice, and hoisted rotate-and-sum.
 
-use crate::blocks::{Block, Halves, each_block, each_block_of};
+use crate::blocks::{Block, Halves, Staggered, each_block, each_block_of};
 use crate::ciphertext::Ciphertext;
 use crate::evaluator::{same_level, same_scale};
 use crate::keys::RotationKey;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
 use blindsight_ring::kernels::{self, Pair};
-use blindsight_ring::{Poly, Values, parallel};
+use blindsight_ring::parallel;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -205,9 +205,13 @@ impl Evaluator<'_> {
             }
             let terms = terms_of(group, map);
             each_block_of(&mut sums, |block, outs| {
+                let blocks = Staggered::filled(rotated.len(), block, |baby_step, [first, second]| {
+                    first.copy_from_slice(block.of(&rotated[baby_step].c0));
+                    second.copy_from_slice(block.of(&rotated[baby_step].c1));
+                });
                 for (terms, out) in terms.iter().zip(outs) {
                     let pairs = terms.iter().map(|(baby_step, factor)| Pair {
-                        left: [block.of(&rotated[*baby_step].c0), block.of(&rotated[*baby_step].c1)],
+                        left: blocks.pair(*baby_step),
                         shared: factor.block(block),
                     });
                     let (kernel, m) = (basis.kernel(), basis.modulus(block.limb));
@@ -257,12 +261,12 @@ impl Evaluator<'_> {
     ) {
         let extended = self.context.extended_basis(baby_steps[0].input.level);
         each_block_of(sums, |block, outs| {
-            let mut rotated = Poly::<Values>::scratch(block.words.len(), 2 * baby_steps.len());
-            let halves = rotated.words_mut().chunks_exact_mut(2 * block.words.len());
-            baby_steps.iter().zip(halves).for_each(|(baby_step, out)| self.baby_block(baby_step, block, out));
+            let rotated = Staggered::filled(baby_steps.len(), block, |baby_step, out| {
+                self.baby_block(&baby_steps[baby_step], block, out);
+            });
             for (terms, out) in terms.iter().zip(outs) {
                 let pairs = terms.iter().map(|(baby_step, factor)| Pair {
-                    left: [rotated.limb(2 * baby_step), rotated.limb(2 * baby_step + 1)],
+                    left: rotated.pair(*baby_step),
                     shared: factor.block(block),
                 });
                 let (kernel, m, pairs) =
@@ -277,8 +281,7 @@ impl Evaluator<'_> {
     }
 
     /// A block of both halves of a baby step, in the extended basis.
-    fn baby_block(&self, baby_step: &Rotated<'_>, block: &Block, out: &mut [u32]) {
-        let (first, second) = out.split_at_mut(block.words.len());
+    fn baby_block(&self, baby_step: &Rotated<'_>, block: &Block, [first, second]: [&mut [u32]; 2]) {
         let Ciphertext { c0, c1, level, .. } = baby_step.input;
         let multiple = |half, block: &Block, out: &mut [u32]| {
             add_special_multiple(self.context, *level, half, block, out)

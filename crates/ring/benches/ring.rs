@@ -29,10 +29,10 @@ fn pair(limbs: &[Poly<Values>]) -> Pair<'_> {
 
 fn transforms(c: &mut Criterion) {
     for kernel in Kernel::available() {
-        for (degree, q) in
-            [(4096, PRIME), (8192, PRIME), (8192, PRIMES[1]), (8192, PRIMES[2]), (16384, PRIME)]
+        let others = [(8192, PRIMES[1]), (8192, PRIMES[2])];
+        for (degree, q) in [4096, 8192, 16384, 32768].map(|degree| (degree, PRIME)).into_iter().chain(others)
         {
-            // At 16384 the nearest prime to 2^26 is another one.
+            // From 16384 on the nearest prime to 2^26 is another one.
             let q = if q % (4 * degree as u32) == 1 {
                 q
             } else {

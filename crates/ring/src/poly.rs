@@ -30,9 +30,10 @@ impl Form for Factor {}
 ///
 /// A dropped polynomial leaves its memory to the next one on its thread. Whoever holds a secret one wraps it
 /// in `Zeroizing`, which wipes it first.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Poly<F: Form> {
+    /// Its words, and behind them what its memory holds besides: nothing is written to shrink or to reuse it.
     lines: Vec<Line>,
+    limbs: usize,
     degree: usize,
     form: PhantomData<F>,
 }
@@ -48,7 +49,7 @@ impl<F: Form> Poly<F> {
     /// A polynomial whose words are whatever the memory held: for results that are written in full.
     pub fn scratch(degree: usize, limbs: usize) -> Self {
         assert!(degree.is_multiple_of(16) && degree > 0, "degree {degree}: expected a multiple of 16");
-        Self { lines: recycled(limbs * degree / 16), degree, form: PhantomData }
+        Self { lines: recycled(limbs * degree / 16), limbs, degree, form: PhantomData }
     }
 
     /// Words in a limb.
@@ -58,7 +59,7 @@ impl<F: Form> Poly<F> {
 
     /// How many limbs there are.
     pub fn limbs(&self) -> usize {
-        self.lines.len() * 16 / self.degree
+        self.limbs
     }
 
     /// The words of limb `index`.
@@ -74,12 +75,18 @@ impl<F: Form> Poly<F> {
 
     /// All words, limb after limb.
     pub fn words(&self) -> &[u32] {
-        bytemuck::cast_slice(&self.lines)
+        bytemuck::cast_slice(&self.lines[..self.used()])
     }
 
     /// All words, to be written.
     pub fn words_mut(&mut self) -> &mut [u32] {
-        bytemuck::cast_slice_mut(&mut self.lines)
+        let used = self.used();
+        bytemuck::cast_slice_mut(&mut self.lines[..used])
+    }
+
+    /// How many lines its words are.
+    fn used(&self) -> usize {
+        self.limbs * self.degree / 16
     }
 
     /// The limbs one after the other.
@@ -95,32 +102,47 @@ impl<F: Form> Poly<F> {
 
     /// Drops the limbs from `limbs` on.
     pub fn truncate(&mut self, limbs: usize) {
-        self.lines.truncate(limbs * self.degree / 16);
+        self.limbs = limbs.min(self.limbs);
     }
 
     /// Moves it to memory of just its size, where it has more: of limbs that were dropped, or of the
     /// polynomial that had the memory before. For one of thousands that are kept for long.
     pub fn settle(&mut self) {
-        if self.lines.capacity() > self.lines.len() {
-            let mut lines = Vec::with_capacity(self.lines.len());
-            lines.extend_from_slice(&self.lines);
+        if self.lines.capacity() > self.used() {
+            let lines = self.lines[..self.used()].to_vec();
             recycle(std::mem::replace(&mut self.lines, lines));
         }
     }
 
     /// The same words read in another form: only where the arithmetic around it makes that true.
     pub fn assume<G: Form>(mut self) -> Poly<G> {
-        Poly { lines: std::mem::take(&mut self.lines), degree: self.degree, form: PhantomData }
+        let Self { limbs, degree, .. } = self;
+        Poly { lines: std::mem::take(&mut self.lines), limbs, degree, form: PhantomData }
+    }
+}
+
+impl<F: Form> std::fmt::Debug for Poly<F> {
+    /// Its words; not what its memory holds besides, which was another's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
 impl<F: Form> Clone for Poly<F> {
     fn clone(&self) -> Self {
-        let mut lines = recycled(self.lines.len());
-        lines.copy_from_slice(&self.lines);
-        Self { lines, ..*self }
+        let mut clone = Self::scratch(self.degree, self.limbs);
+        clone.words_mut().copy_from_slice(self.words());
+        clone
     }
 }
+
+impl<F: Form> PartialEq for Poly<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.degree == other.degree && self.words() == other.words()
+    }
+}
+
+impl<F: Form> Eq for Poly<F> {}
 
 impl<F: Form> Drop for Poly<F> {
     fn drop(&mut self) {
@@ -135,14 +157,15 @@ struct Recycler {
     lines: usize,
 }
 
-/// How much memory a thread keeps: what a key-switch at a large degree needs at once.
-const RECYCLED_LINES: usize = (64 << 20) / size_of::<Line>();
+/// How much memory a thread keeps: what a key-switch at a large degree needs at once, and a good part of what
+/// the sums of a large transform do.
+const RECYCLED_LINES: usize = (128 << 20) / size_of::<Line>();
 
 thread_local! {
     static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { buffers: Vec::new(), lines: 0 }) };
 }
 
-/// A buffer of so many lines, of any content.
+/// A buffer of so many lines or more, of any content.
 fn recycled(lines: usize) -> Vec<Line> {
     let found = RECYCLER.with_borrow_mut(|recycler| {
         let fits = |buffer: &Vec<Line>| (lines..=2 * lines).contains(&buffer.capacity());
@@ -152,8 +175,10 @@ fn recycled(lines: usize) -> Vec<Line> {
         Some(buffer)
     });
     let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(lines));
-    // Writes only what is missing: nothing where the last user had as many lines.
-    buffer.resize(lines, Line([0; 16]));
+    // Writes only what is missing: nothing where a user before had as many lines.
+    if buffer.len() < lines {
+        buffer.resize(lines, Line([0; 16]));
+    }
     buffer
 }
 
@@ -170,6 +195,41 @@ fn recycle(buffer: Vec<Line>) {
 
 impl<F: Form> Zeroize for Poly<F> {
     fn zeroize(&mut self) {
-        self.words_mut().zeroize();
+        bytemuck::cast_slice_mut::<_, u32>(&mut self.lines).zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A polynomial of one limb in memory that held two: what lies behind its words is not compared, printed,
+    /// copied or kept, but it is wiped.
+    #[test]
+    fn what_lies_behind_the_words_is_not_of_the_polynomial() {
+        let poly = |second: u32| {
+            let mut poly = Poly::<Values>::zero(16, 2);
+            poly.limb_mut(0).fill(7);
+            poly.limb_mut(1).fill(second);
+            poly.truncate(1);
+            poly
+        };
+        let (mut a, b) = (poly(1), poly(2));
+        assert_eq!((a.limbs(), a.words(), a.iter().count()), (1, &[7; 16][..], 1));
+        assert_eq!(a, b);
+        assert_eq!(format!("{a:?}"), format!("{:?}", [[7; 16]]));
+        assert_eq!(a.clone().lines[0], Line([7; 16]));
+        assert_ne!(a, poly_of_two());
+        a.zeroize();
+        assert!(a.lines.iter().all(|line| *line == Line([0; 16])), "{:?}", a.lines);
+        let mut b = b.assume::<Factor>();
+        b.settle();
+        assert_eq!((b.lines.len(), b.words()), (1, &[7; 16][..]));
+    }
+
+    fn poly_of_two() -> Poly<Values> {
+        let mut poly = Poly::zero(16, 2);
+        poly.words_mut().fill(7);
+        poly
     }
 }

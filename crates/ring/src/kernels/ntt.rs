@@ -156,11 +156,12 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
     #[inline(always)]
     fn split_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
         let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
-        for mut quarters in quarters(block, UNROLL * S::LANES) {
+        let mut quarters = quarters(block);
+        for start in (0..quarters[0].len()).step_by(UNROLL * S::LANES) {
             let mut units = [[self.simd.splat(0); 4]; UNROLL];
             for (i, unit) in units.iter_mut().enumerate() {
                 for (v, quarter) in unit.iter_mut().zip(&quarters) {
-                    *v = self.simd.load(&quarter[i * S::LANES..]);
+                    *v = self.simd.load(&quarter[start + i * S::LANES..]);
                 }
             }
             for v in &mut units {
@@ -173,7 +174,7 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
             }
             for (i, unit) in units.iter().enumerate() {
                 for (&v, quarter) in unit.iter().zip(&mut quarters) {
-                    self.simd.store(&mut quarter[i * S::LANES..], v);
+                    self.simd.store(&mut quarter[start + i * S::LANES..], v);
                 }
             }
         }
@@ -186,15 +187,28 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
             self.forward_leaf_in_registers(words, node, last);
         } else {
             self.split_twice_all(words, node / 2, 64);
-            for (group, last) in words.chunks_exact_mut(32).zip(last) {
-                for (i, pair) in group.chunks_exact_mut(16).enumerate() {
-                    let w = self.splat(last.values[i], last.quotients[i]);
-                    let (x, y) = self.split(self.simd.load(pair), self.simd.load(&pair[8..]), w, true);
-                    let [(x, y)] = self.forward_pairs([(x, y)], [last], i);
-                    self.simd.store(pair, x);
-                    self.simd.store(&mut pair[8..], y);
-                }
+            for (groups, last) in words.as_chunks_mut::<64>().0.iter_mut().zip(last.as_chunks().0) {
+                self.forward_halves(groups, last, 0);
+                self.forward_halves(groups, last, 1);
             }
+        }
+    }
+
+    /// The last four layers of the first or the second half of two groups, in vectors of 8 lanes: two pairs
+    /// at once, so that one has something to do while the other's results arrive.
+    #[inline(always)]
+    fn forward_halves(self, groups: &mut [u32; 64], last: &[LastTwiddles; 2], half: usize) {
+        let mut pairs = [(self.simd.splat(0), self.simd.splat(0)); 2];
+        for k in 0..2 {
+            let words = &groups[32 * k + 16 * half..];
+            let w = self.splat(last[k].values[half], last[k].quotients[half]);
+            pairs[k] = self.split(self.simd.load(words), self.simd.load(&words[8..]), w, true);
+        }
+        let pairs = self.forward_pairs(pairs, last.each_ref(), half);
+        for k in 0..2 {
+            let words = &mut groups[32 * k + 16 * half..];
+            self.simd.store(words, pairs[k].0);
+            self.simd.store(&mut words[8..], pairs[k].1);
         }
     }
 
@@ -236,18 +250,18 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
         index: usize,
     ) -> [(S::Vector, S::Vector); COUNT] {
         let s = self.simd;
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.interleave(*x, *y);
-            (*x, *y) = self.split(*x, *y, self.last(last, 4, index), false);
+        for k in 0..COUNT {
+            let (x, y) = s.interleave(pairs[k].0, pairs[k].1);
+            pairs[k] = self.split(x, y, self.last(last[k], 4, index), false);
         }
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.interleave(*x, *y);
-            (*x, *y) = self.split(*x, *y, self.last(last, 8, index), false);
+        for k in 0..COUNT {
+            let (x, y) = s.interleave(pairs[k].0, pairs[k].1);
+            pairs[k] = self.split(x, y, self.last(last[k], 8, index), false);
         }
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.interleave(*x, *y);
-            (*x, *y) = self.split_finally(*x, *y, self.last(last, 16, index));
-            (*x, *y) = s.interleave(*x, *y);
+        for k in 0..COUNT {
+            let (x, y) = s.interleave(pairs[k].0, pairs[k].1);
+            let (x, y) = self.split_finally(x, y, self.last(last[k], 16, index));
+            pairs[k] = s.interleave(x, y);
         }
         pairs
     }
@@ -346,11 +360,12 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
     #[inline(always)]
     fn join_twice<const UNROLL: usize>(self, block: &mut [u32], node: usize) {
         let w = [self.node(node), self.node(2 * node), self.node(2 * node + 1)];
-        for mut quarters in quarters(block, UNROLL * S::LANES) {
+        let mut quarters = quarters(block);
+        for start in (0..quarters[0].len()).step_by(UNROLL * S::LANES) {
             let mut units = [[self.simd.splat(0); 4]; UNROLL];
             for (i, unit) in units.iter_mut().enumerate() {
                 for (v, quarter) in unit.iter_mut().zip(&quarters) {
-                    *v = self.simd.load(&quarter[i * S::LANES..]);
+                    *v = self.simd.load(&quarter[start + i * S::LANES..]);
                 }
             }
             for v in &mut units {
@@ -363,7 +378,7 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
             }
             for (i, unit) in units.iter().enumerate() {
                 for (&v, quarter) in unit.iter().zip(&mut quarters) {
-                    self.simd.store(&mut quarter[i * S::LANES..], v);
+                    self.simd.store(&mut quarter[start + i * S::LANES..], v);
                 }
             }
         }
@@ -375,17 +390,31 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
         if S::LANES == 16 {
             self.inverse_leaf_in_registers(words, node, last);
         } else {
-            for (group, last) in words.chunks_exact_mut(32).zip(last) {
-                for (i, pair) in group.chunks_exact_mut(16).enumerate() {
-                    let w = self.splat(last.values[i], last.quotients[i]);
-                    let pairs = [(self.simd.load(pair), self.simd.load(&pair[8..]))];
-                    let [(x, y)] = self.inverse_pairs(pairs, [last], i);
-                    let (x, y) = self.join(x, y, w, true);
-                    self.simd.store(pair, x);
-                    self.simd.store(&mut pair[8..], y);
-                }
+            for (groups, last) in words.as_chunks_mut::<64>().0.iter_mut().zip(last.as_chunks().0) {
+                self.inverse_halves(groups, last, 0);
+                self.inverse_halves(groups, last, 1);
             }
             self.join_twice_all(words, node / 2, 64);
+        }
+    }
+
+    /// The first four layers of the first or the second half of two groups: see [`Self::forward_halves`].
+    #[inline(always)]
+    fn inverse_halves(self, groups: &mut [u32; 64], last: &[LastTwiddles; 2], half: usize) {
+        let mut pairs = [(self.simd.splat(0), self.simd.splat(0)); 2];
+        for k in 0..2 {
+            let words = &groups[32 * k + 16 * half..];
+            pairs[k] = (self.simd.load(words), self.simd.load(&words[8..]));
+        }
+        let mut pairs = self.inverse_pairs(pairs, last.each_ref(), half);
+        for k in 0..2 {
+            let w = self.splat(last[k].values[half], last[k].quotients[half]);
+            pairs[k] = self.join(pairs[k].0, pairs[k].1, w, true);
+        }
+        for k in 0..2 {
+            let words = &mut groups[32 * k + 16 * half..];
+            self.simd.store(words, pairs[k].0);
+            self.simd.store(&mut words[8..], pairs[k].1);
         }
     }
 
@@ -426,18 +455,18 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
         index: usize,
     ) -> [(S::Vector, S::Vector); COUNT] {
         let s = self.simd;
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.deinterleave(*x, *y);
-            (*x, *y) = self.join(*x, *y, self.last(last, 16, index), false);
+        for k in 0..COUNT {
+            let (x, y) = s.deinterleave(pairs[k].0, pairs[k].1);
+            pairs[k] = self.join(x, y, self.last(last[k], 16, index), false);
         }
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.deinterleave(*x, *y);
-            (*x, *y) = self.join(*x, *y, self.last(last, 8, index), PASS);
+        for k in 0..COUNT {
+            let (x, y) = s.deinterleave(pairs[k].0, pairs[k].1);
+            pairs[k] = self.join(x, y, self.last(last[k], 8, index), PASS);
         }
-        for ((x, y), last) in pairs.iter_mut().zip(last) {
-            (*x, *y) = s.deinterleave(*x, *y);
-            (*x, *y) = self.join(*x, *y, self.last(last, 4, index), false);
-            (*x, *y) = s.deinterleave(*x, *y);
+        for k in 0..COUNT {
+            let (x, y) = s.deinterleave(pairs[k].0, pairs[k].1);
+            let (x, y) = self.join(x, y, self.last(last[k], 4, index), false);
+            pairs[k] = s.deinterleave(x, y);
         }
         pairs
     }
@@ -501,13 +530,13 @@ impl<S: Simd, const PASS: bool, const LAYER: bool> Lazy<'_, S, PASS, LAYER> {
     }
 }
 
-/// `width` words of each quarter of a block at a time.
+/// The quarters of a block. (Iterators over their vectors, zipped, would be made by a call and four
+/// divisions, which for blocks of 64 words is a tenth of a transform.)
 #[inline(always)]
-fn quarters(block: &mut [u32], width: usize) -> impl Iterator<Item = [&mut [u32]; 4]> {
-    let (low, high) = block.split_at_mut(block.len() / 2);
-    let (first, second) = low.split_at_mut(low.len() / 2);
-    let (third, fourth) = high.split_at_mut(high.len() / 2);
-    let low = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
-    let high = third.chunks_exact_mut(width).zip(fourth.chunks_exact_mut(width));
-    low.zip(high).map(|((first, second), (third, fourth))| [first, second, third, fourth])
+fn quarters(block: &mut [u32]) -> [&mut [u32]; 4] {
+    let quarter = block.len() / 4;
+    let (first, rest) = block.split_at_mut(quarter);
+    let (second, rest) = rest.split_at_mut(quarter);
+    let (third, rest) = rest.split_at_mut(quarter);
+    [first, second, third, &mut rest[..quarter]]
 }

@@ -5,164 +5,247 @@ use super::field::{Field, Halves, ScalarVector, Wide};
 use super::simd::Simd;
 use crate::Modulus;
 
-/// How far ahead of its use a word is asked for: so many streams are more than the hardware follows by
-/// itself.
+/// Words of a cache line.
+const LINE: usize = 16;
+
+/// How many lines a tile has, whose unreduced sums stay in the first cache from one group of terms to the
+/// next; and one of what is left, or of shorter blocks.
+const TILE: usize = 32;
+const SMALL_TILE: usize = 8;
+
+/// How many terms are added in one pass over a tile: so few streams the hardware follows, and their sums stay
+/// in registers.
+const GROUP: usize = 4;
+
+/// How far ahead of their use the words of a key are asked for.
 const PREFETCH_WORDS: usize = 64;
 
-/// How many terms are summed in one pass where there are more than twice as many: so few streams the hardware
-/// follows, and so few pages it has at hand.
-const GROUP: usize = 8;
-
-/// How many steps of the loop a tile has, whose unreduced sums stay in the first cache from one group to the
-/// next.
-const TILE: usize = 32;
-
-/// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
+/// `out_k = sum of left_k * shared / 2^32`, or (`add`) that added to `out_k`: batches of terms whose sums fit
+/// 64 bits, added up.
 #[inline(always)]
-pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
-    if out[0].len().is_multiple_of(2 * S::LANES) {
-        dot_batches::<S, 2, false>(simd, m, terms, out);
-    } else {
-        dot_batches::<S, 1, false>(simd, m, terms, out);
+pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2], add: bool) {
+    let (field, [out_0, out_1]) = (Field::new(simd, m), out);
+    let (mut rest, mut add) = (terms, add);
+    loop {
+        let (batch, after) = rest.split_at(rest.len().min(m.max_unreduced_products()));
+        dot_batch(field, batch, [out_0, out_1], add);
+        (rest, add) = (after, true);
+        if rest.is_empty() {
+            return;
+        }
     }
 }
 
-/// `out_k += sum of left_k * shared / 2^32`.
+/// The sums of one batch, tile by tile.
 #[inline(always)]
-pub(super) fn dot_pair_add<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
-    if out[0].len().is_multiple_of(2 * S::LANES) {
-        dot_batches::<S, 2, true>(simd, m, terms, out);
-    } else {
-        dot_batches::<S, 1, true>(simd, m, terms, out);
+fn dot_batch<S: Simd>(field: Field<S>, terms: &[Pair<'_>], [out_0, out_1]: [&mut [u32]; 2], add: bool) {
+    let mut start = 0;
+    while start < out_0.len() {
+        let out = [&mut out_0[start..], &mut out_1[start..]];
+        let lines = out[0].len() / LINE;
+        let reduced = Reduced { field, out, add };
+        // The number of words is known to each copy, so that its loads have no bounds to check.
+        start += match (lines, S::LANES) {
+            (TILE.., 16) => dot_lines::<S, TILE, 1>(reduced, terms, start),
+            (TILE.., _) => dot_lines::<S, TILE, 2>(reduced, terms, start),
+            (SMALL_TILE.., 16) => dot_lines::<S, SMALL_TILE, 1>(reduced, terms, start),
+            (SMALL_TILE.., _) => dot_lines::<S, SMALL_TILE, 2>(reduced, terms, start),
+            (_, 16) => dot_lines::<S, 1, 1>(reduced, terms, start),
+            (_, _) => dot_lines::<S, 1, 2>(reduced, terms, start),
+        };
     }
 }
 
-/// [`dot_pair`] or (`ADD`) [`dot_pair_add`] on `UNROLL` vectors at a time.
+/// The sums of `LINES` lines of `UNITS` vectors from `start` on. Returns how many words that are.
 #[inline(always)]
-fn dot_batches<S: Simd, const UNROLL: usize, const ADD: bool>(
+fn dot_lines<S: Simd, const LINES: usize, const UNITS: usize>(
+    mut reduced: Reduced<'_, S>,
+    terms: &[Pair<'_>],
+    start: usize,
+) -> usize {
+    if LINES == TILE && dot_few::<S, LINES, UNITS>(&mut reduced, terms, start) {
+        return LINES * LINE;
+    }
+    let simd = reduced.field.simd;
+    let mut kept = Kept([[[Wide::zero(simd); 2]; UNITS]; LINES]);
+    let mut groups =
+        terms.chunk_by(|a, b| a.log_repeats() == b.log_repeats()).flat_map(|alike| alike.chunks(GROUP));
+    let mut group = groups.next();
+    while let Some(terms) = group {
+        group = groups.next();
+        let ahead = group.map_or((terms, start + LINES * LINE), |next| (next, start));
+        add_group::<S, LINES, UNITS>(simd, terms, start, ahead, &mut kept);
+    }
+    for line in 0..LINES {
+        for unit in 0..UNITS {
+            reduced.put(line, unit, kept.0[line][unit]);
+        }
+    }
+    LINES * LINE
+}
+
+/// What key-switches are made of: so few terms that nothing has to be kept. Returns whether it was that.
+#[inline(always)]
+fn dot_few<S: Simd, const LINES: usize, const UNITS: usize>(
+    reduced: &mut Reduced<'_, S>,
+    terms: &[Pair<'_>],
+    start: usize,
+) -> bool {
+    let simd = reduced.field.simd;
+    if !all_whole(terms) {
+        return false;
+    }
+    match *terms {
+        [a] => add_products::<S, _, LINES, UNITS, 1, 1>(simd, [a], start, None, reduced),
+        [a, b] => add_products::<S, _, LINES, UNITS, 1, 2>(simd, [a, b], start, None, reduced),
+        [a, b, c] => add_products::<S, _, LINES, UNITS, 1, 3>(simd, [a, b, c], start, None, reduced),
+        [a, b, c, d] => add_products::<S, _, LINES, UNITS, 1, 4>(simd, [a, b, c, d], start, None, reduced),
+        _ => return false,
+    }
+    true
+}
+
+/// Whether no shared word stands for several.
+#[inline(always)]
+fn all_whole(terms: &[Pair<'_>]) -> bool {
+    let mut log = 0;
+    for term in terms {
+        log |= term.log_repeats();
+    }
+    log == 0
+}
+
+/// Where the unreduced sums of both halves for the words of a vector come from and go to.
+trait Sums<S: Simd> {
+    /// Those of vector `unit` of line `line` so far.
+    fn get(&self, simd: S, line: usize, unit: usize) -> [Wide<S>; 2];
+    fn put(&mut self, line: usize, unit: usize, sums: [Wide<S>; 2]);
+}
+
+/// Kept as they are, for the next group of terms.
+struct Kept<S: Simd, const LINES: usize, const UNITS: usize>([[[Wide<S>; 2]; UNITS]; LINES]);
+
+impl<S: Simd, const LINES: usize, const UNITS: usize> Sums<S> for Kept<S, LINES, UNITS> {
+    #[inline(always)]
+    fn get(&self, _: S, line: usize, unit: usize) -> [Wide<S>; 2] {
+        self.0[line][unit]
+    }
+
+    #[inline(always)]
+    fn put(&mut self, line: usize, unit: usize, sums: [Wide<S>; 2]) {
+        self.0[line][unit] = sums;
+    }
+}
+
+/// Begun with nothing; reduced, and written to `out` or (`add`) added to it.
+struct Reduced<'a, S: Simd> {
+    field: Field<S>,
+    out: [&'a mut [u32]; 2],
+    add: bool,
+}
+
+impl<S: Simd> Sums<S> for Reduced<'_, S> {
+    #[inline(always)]
+    fn get(&self, simd: S, _: usize, _: usize) -> [Wide<S>; 2] {
+        [Wide::zero(simd); 2]
+    }
+
+    #[inline(always)]
+    fn put(&mut self, line: usize, unit: usize, sums: [Wide<S>; 2]) {
+        let (field, simd) = (self.field, self.field.simd);
+        for (sum, out) in sums.into_iter().zip(&mut self.out) {
+            let out = &mut out[line * LINE + unit * S::LANES..];
+            let reduced = field.montgomery_reduce(sum);
+            simd.store(out, if self.add { field.add(simd.load(out), reduced) } else { reduced });
+        }
+    }
+}
+
+/// Terms, and the word from which on their shared words come next.
+type Ahead<'t, 'a> = (&'t [Pair<'a>], usize);
+
+/// Adds the products of up to [`GROUP`] terms whose shared words repeat alike.
+#[inline(always)]
+fn add_group<S: Simd, const LINES: usize, const UNITS: usize>(
     simd: S,
-    m: Modulus,
     terms: &[Pair<'_>],
-    out: [&mut [u32]; 2],
+    start: usize,
+    ahead: Ahead<'_, '_>,
+    sums: &mut Kept<S, LINES, UNITS>,
 ) {
-    let field = Field::new(simd, m);
-    let [out_0, out_1] = out;
-    let (first, rest) = terms.split_at(terms.len().min(m.max_unreduced_products()));
-    dot_batch::<S, UNROLL, ADD>(field, first, out_0, out_1);
-    for batch in rest.chunks(m.max_unreduced_products()) {
-        dot_batch::<S, UNROLL, true>(field, batch, out_0, out_1);
+    // The number of repeats is known to each copy, so that its loads have no branches.
+    match terms[0].log_repeats() {
+        0 => add_alike::<S, LINES, UNITS, 1>(simd, terms, start, ahead, sums),
+        1 => add_alike::<S, LINES, UNITS, 2>(simd, terms, start, ahead, sums),
+        2 => add_alike::<S, LINES, UNITS, 4>(simd, terms, start, ahead, sums),
+        3 => add_alike::<S, LINES, UNITS, 8>(simd, terms, start, ahead, sums),
+        // From 16 on the lanes are one word's.
+        _ => add_alike::<S, LINES, UNITS, 16>(simd, terms, start, ahead, sums),
     }
 }
 
-/// The sums of one batch, written to `out` or (`ADD`) added to it.
+/// As [`add_group`], where a shared word stands for `REPEATS` words: at 16, for as many or more.
 #[inline(always)]
-fn dot_batch<S: Simd, const UNROLL: usize, const ADD: bool>(
-    field: Field<S>,
+fn add_alike<S: Simd, const LINES: usize, const UNITS: usize, const REPEATS: usize>(
+    simd: S,
     terms: &[Pair<'_>],
-    out_0: &mut [u32],
-    out_1: &mut [u32],
+    start: usize,
+    ahead: Ahead<'_, '_>,
+    sums: &mut Kept<S, LINES, UNITS>,
 ) {
-    if terms.len() > 2 * GROUP {
-        return dot_groups::<S, UNROLL, ADD>(field, terms, out_0, out_1);
+    if let [a, b, c, d] = *terms {
+        add_products::<S, _, LINES, UNITS, REPEATS, 4>(simd, [a, b, c, d], start, Some(ahead), sums);
+        return;
     }
-    for start in (0..out_0.len()).step_by(UNROLL * S::LANES) {
-        let mut sums = [[Wide::zero(field.simd); 2]; UNROLL];
-        add_products(field.simd, terms, start, &mut sums);
-        reduce::<S, UNROLL, ADD>(field, sums, [&mut out_0[start..], &mut out_1[start..]]);
+    for &term in terms {
+        add_products::<S, _, LINES, UNITS, REPEATS, 1>(simd, [term], start, Some(ahead), sums);
     }
 }
 
-/// As [`dot_batch`], group after group of terms: a pass over a tile for each.
+/// Adds the products of so many terms. Meanwhile it asks for the shared words that are `ahead`; where there
+/// are none, for the other ones of these terms, which lie in a key.
 #[inline(always)]
-fn dot_groups<S: Simd, const UNROLL: usize, const ADD: bool>(
-    field: Field<S>,
-    terms: &[Pair<'_>],
-    out_0: &mut [u32],
-    out_1: &mut [u32],
+fn add_products<
+    S: Simd,
+    K: Sums<S>,
+    const LINES: usize,
+    const UNITS: usize,
+    const REPEATS: usize,
+    const TERMS: usize,
+>(
+    simd: S,
+    terms: [Pair<'_>; TERMS],
+    start: usize,
+    ahead: Option<Ahead<'_, '_>>,
+    sums: &mut K,
 ) {
-    let (before, last) = terms.split_at((terms.len() - 1) / GROUP * GROUP);
-    let mut tile = [[[Wide::zero(field.simd); 2]; UNROLL]; TILE];
-    for start in (0..out_0.len()).step_by(TILE * UNROLL * S::LANES) {
-        let starts = (start..out_0.len()).step_by(UNROLL * S::LANES);
-        for (index, group) in before.chunks(GROUP).enumerate() {
-            for (sums, start) in tile.iter_mut().zip(starts.clone()) {
-                let mut group_sums = if index == 0 { [[Wide::zero(field.simd); 2]; UNROLL] } else { *sums };
-                add_products(field.simd, group, start, &mut group_sums);
-                *sums = group_sums;
+    let (words, log) = (LINES * LINE, if REPEATS < 16 { REPEATS.ilog2() } else { terms[0].log_repeats() });
+    let (mut left, mut shared) = ([[&[0; 0][..]; 2]; TERMS], [&[0; 0][..]; TERMS]);
+    for t in 0..TERMS {
+        left[t] = [&terms[t].left[0][start..][..words], &terms[t].left[1][start..][..words]];
+        shared[t] = &terms[t].shared[start >> log..][..(words >> log).max(1)];
+    }
+    for line in 0..LINES {
+        if let Some((terms, start)) = ahead {
+            for term in terms {
+                simd.prefetch(term.shared, (start + line * LINE) >> term.log_repeats());
+            }
+        } else {
+            for half in left.as_flattened() {
+                simd.prefetch(half, line * LINE + PREFETCH_WORDS);
             }
         }
-        for (&sums, start) in tile.iter().zip(starts) {
-            let mut sums = sums;
-            add_products(field.simd, last, start, &mut sums);
-            reduce::<S, UNROLL, ADD>(field, sums, [&mut out_0[start..], &mut out_1[start..]]);
-        }
-    }
-}
-
-/// Adds the terms' products at `UNROLL` vectors from `start` on.
-#[inline(always)]
-fn add_products<S: Simd, const UNROLL: usize>(
-    simd: S,
-    terms: &[Pair<'_>],
-    start: usize,
-    sums: &mut [[Wide<S>; 2]; UNROLL],
-) {
-    for term in terms {
-        // The number of repeats is known to each copy, so that its loads have no branches.
-        match term.log_repeats() {
-            0 => add_product::<S, UNROLL, 1>(simd, term, start, start, sums),
-            1 => add_product::<S, UNROLL, 2>(simd, term, start, start >> 1, sums),
-            2 => add_product::<S, UNROLL, 4>(simd, term, start, start >> 2, sums),
-            3 => add_product::<S, UNROLL, 8>(simd, term, start, start >> 3, sums),
-            // Up to 16 lanes are one word's.
-            4 => add_product::<S, UNROLL, 16>(simd, term, start, start >> 4, sums),
-            log => add_product::<S, UNROLL, 32>(simd, term, start, start >> log, sums),
-        }
-    }
-}
-
-/// Adds a term's products at `UNROLL` vectors from `start` on, where a shared word, from `shared` on, stands
-/// for `REPEATS` words: at 32, for as many as are added here, or more.
-#[inline(always)]
-fn add_product<S: Simd, const UNROLL: usize, const REPEATS: usize>(
-    simd: S,
-    term: &Pair<'_>,
-    start: usize,
-    shared: usize,
-    sums: &mut [[Wide<S>; 2]; UNROLL],
-) {
-    let width = UNROLL * S::LANES;
-    for line in (0..width).step_by(16) {
-        simd.prefetch(term.left[0], start + line + PREFETCH_WORDS);
-        simd.prefetch(term.left[1], start + line + PREFETCH_WORDS);
-        if line % (16 * REPEATS) == 0 {
-            simd.prefetch(term.shared, shared + line / REPEATS + PREFETCH_WORDS);
-        }
-    }
-    let left = [&term.left[0][start..][..width], &term.left[1][start..][..width]];
-    let shared = &term.shared[shared..][..(width / REPEATS).max(1)];
-    for (unit, sums) in sums.iter_mut().enumerate() {
-        let at = unit * S::LANES;
-        let shared = Halves::load_repeated(simd, &shared[at / REPEATS..], REPEATS);
-        sums[0] = sums[0].plus_product(simd, Halves::load(simd, &left[0][at..]), shared);
-        sums[1] = sums[1].plus_product(simd, Halves::load(simd, &left[1][at..]), shared);
-    }
-}
-
-/// Writes reduced sums to the front of `out` or (`ADD`) adds them to it.
-#[inline(always)]
-fn reduce<S: Simd, const UNROLL: usize, const ADD: bool>(
-    field: Field<S>,
-    sums: [[Wide<S>; 2]; UNROLL],
-    out: [&mut [u32]; 2],
-) {
-    let simd = field.simd;
-    let [out_0, out_1] = out;
-    for (unit, sums) in sums.into_iter().enumerate() {
-        for (sum, out) in sums.into_iter().zip([&mut *out_0, &mut *out_1]) {
-            let out = &mut out[unit * S::LANES..];
-            let reduced = field.montgomery_reduce(sum);
-            simd.store(out, if ADD { field.add(simd.load(out), reduced) } else { reduced });
+        for unit in 0..UNITS {
+            let at = line * LINE + unit * S::LANES;
+            let mut sum = sums.get(simd, line, unit);
+            for t in 0..TERMS {
+                let factor = Halves::load_repeated(simd, &shared[t][at >> log..], REPEATS);
+                for half in 0..2 {
+                    let words = Halves::load(simd, &left[t][half][at..]);
+                    sum[half] = sum[half].plus_product(simd, words, factor);
+                }
+            }
+            sums.put(line, unit, sum);
         }
     }
 }

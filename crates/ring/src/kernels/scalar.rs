@@ -145,14 +145,12 @@ pub fn sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
     }
 }
 
-/// `out_k = sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
-pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2]) {
-    out.iter_mut().for_each(|out| out.fill(0));
-    dot_pair_add(m, terms, out);
-}
-
-/// `out_k += sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
-pub fn dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
+/// `out_k = sum of left_k * shared / 2^32`, or (`add`) that added to `out_k`, for both `k`, the sums
+/// unreduced in 64 bits.
+pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2], add: bool) {
+    if !add {
+        out.iter_mut().for_each(|out| out.fill(0));
+    }
     let [out_0, out_1] = out;
     let batch = m.max_unreduced_products();
     for (j, (o_0, o_1)) in out_0.iter_mut().zip(out_1).enumerate() {

@@ -178,8 +178,9 @@ macro_rules! entry_points {
             words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) -> ();
             words::add_mul_scalar as add_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
-            products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
-            products::dot_pair_add as dot_pair_add(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
+            products::dot_pair as dot_pair(
+                m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2], add: bool
+            ) -> ();
             products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();
             rows::sum_rows as sum_rows(
                 m: Modulus, rows: &IntegerRows, constants: (&[u32], usize), x: &[u32], out: &mut [u32], width: usize
