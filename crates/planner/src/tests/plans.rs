@@ -326,8 +326,8 @@ pub(crate) fn of_two_convolutions() -> Model {
     model(&f).unwrap()
 }
 
-/// Where the best plan has weights with special limbs, one without them takes a quarter less memory for these,
-/// and less time than the one of the fewest operations.
+/// Where the best plan has weights with special limbs, one without them takes a quarter less memory for
+/// these, and less time than the one of the fewest operations.
 #[test]
 fn memory_is_saved_at_the_least_cost() {
     let model = of_two_convolutions();
