@@ -25,9 +25,6 @@ pub fn working_bytes(circuit: &Circuit) -> u64 {
     live.most
 }
 
-/// How many rotated inputs a transform holds at a time, unless it makes more of a single one.
-const ROTATED: usize = 128;
-
 /// What a node holds for itself while it is computed, where it is a linear transform.
 fn transform_bytes(circuit: &Circuit, node: usize) -> u64 {
     let Operation::Transform { values, giant_steps, .. } = &circuit.nodes[node].operation else { return 0 };
@@ -39,9 +36,17 @@ fn transform_bytes(circuit: &Circuit, node: usize) -> u64 {
         giant_steps.len() * (limbs + special)
     } else {
         let rotated = terms().filter(|term| term.baby_step != 0).map(|term| (term.input, term.baby_step));
-        (giant_steps.len() + rotated.collect::<BTreeSet<_>>().len().min(ROTATED)) * limbs
+        (giant_steps.len() + at_a_time(&rotated.collect())) * limbs
     };
     (2 * limbs * parameters.degree() * size_of::<u32>()) as u64
+}
+
+/// How many of these rotated inputs (of which, by what) a transform holds at a time: those of whole inputs,
+/// no more than 128 unless one input has more, as `blindsight_ckks::LinearTransform` is computed.
+fn at_a_time(rotated: &BTreeSet<(usize, usize)>) -> usize {
+    let rotated: Vec<_> = rotated.iter().collect();
+    let of_one_input = rotated.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).max();
+    rotated.len().min(128.max(of_one_input.unwrap_or(0)))
 }
 
 /// What is held at some point of a run.
@@ -113,6 +118,15 @@ mod tests {
         };
         assert_eq!(bytes(Role::Factor), 2 * LIMBS + (2 + 2) * 2 * LIMBS);
         assert_eq!(bytes(Role::ExtendedFactor), 2 * LIMBS + 2 * 3 * LIMBS);
+    }
+
+    #[test]
+    fn rotated_inputs_come_in_groups_unless_they_are_of_one_input() {
+        let rotated =
+            |inputs: usize, each: usize| (0..inputs).flat_map(|i| (0..each).map(move |k| (i, k))).collect();
+        let counts =
+            [(0, 0), (3, 40), (4, 40), (2, 200)].map(|(inputs, each)| at_a_time(&rotated(inputs, each)));
+        assert_eq!(counts, [0, 120, 128, 200]);
     }
 
     /// Bytes of a limb of both halves of a ciphertext.
