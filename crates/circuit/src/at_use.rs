@@ -1,10 +1,11 @@
 //! Plaintexts that each run encodes for itself: by the threads that it runs on when an operation needs them,
 //! and by helpers that go ahead of it meanwhile.
 
+use crate::Error;
 use crate::backend::Scheme;
-use crate::circuit::{Circuit, Operation};
-use crate::plaintext::{Of, encoded};
-use crate::{Error, Plain};
+use crate::circuit::{Circuit, Value};
+use crate::parts::Parts;
+use crate::plaintext::Encoded;
 use blindsight_ring::parallel;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,16 +13,12 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The order in which the plaintexts of a circuit are encoded, and who does it.
+/// Who encodes the parts of a circuit, in their order, and how far ahead.
 pub(crate) struct Schedule {
-    /// The plaintexts in the order of their first use.
-    order: Vec<usize>,
-    /// For each plaintext its place in the order.
-    places: Vec<usize>,
-    /// How often the circuit uses each.
+    /// How often the circuit uses each part.
     uses: Vec<usize>,
-    /// How many may lie ready that no operation has asked for: as many as some operation needs, so that
-    /// helpers have work while any operation runs, and memory is no more than about twice what that one
+    /// How many plaintexts may lie ready that no operation has asked for: as many as some operation needs, so
+    /// that helpers have work while any operation runs, and memory is no more than about twice what that one
     /// takes.
     ahead: usize,
     /// Threads that encode beside those of the run.
@@ -29,28 +26,29 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub fn new(circuit: &Circuit, helpers: usize) -> Self {
-        let count = circuit.plains().len();
-        let (mut order, mut places, mut uses) = (vec![], vec![0; count], vec![0; count]);
-        let mut ahead = 0;
-        for node in circuit.nodes() {
-            let before = order.len();
-            for index in node.operation.plains().iter().map(|plain| plain.index()) {
-                if uses[index] == 0 {
-                    places[index] = order.len();
-                    order.push(index);
-                }
-                uses[index] += 1;
-            }
-            ahead = ahead.max(order.len() - before);
+    pub fn new(circuit: &Circuit, parts: &Parts, helpers: usize) -> Self {
+        let mut uses = vec![0; parts.all().len()];
+        let (mut ahead, mut known) = (0, 0);
+        for (index, node) in circuit.nodes().iter().enumerate() {
+            let of_node = parts.of_node(Value(index), &node.operation);
+            let end = of_node.iter().max().map_or(known, |last| known.max(last + 1));
+            ahead = ahead.max(parts.plains_before(end) - parts.plains_before(known));
+            known = end;
+            of_node.into_iter().for_each(|part| uses[part] += 1);
         }
-        Self { order, places, uses, ahead, helpers }
+        Self { uses, ahead, helpers }
     }
 
     /// Does the work of one run, while helpers encode what it will ask for.
-    pub fn run<S: Scheme, T>(&self, circuit: &Circuit, scheme: &S, work: impl FnOnce(Made<'_, S>) -> T) -> T {
-        let claims = Claims::new(self.ahead);
-        let source = Source { schedule: self, circuit, scheme, claims: &claims };
+    pub fn run<S: Scheme, T>(
+        &self,
+        circuit: &Circuit,
+        scheme: &S,
+        parts: &Parts,
+        work: impl FnOnce(Made<'_, S>) -> T,
+    ) -> T {
+        let claims = Claims::new(parts.after(self.ahead));
+        let source = Source { schedule: self, parts, circuit, scheme, claims: &claims };
         thread::scope(|scope| {
             let (sender, receiver) = channel();
             for _ in 0..self.helpers {
@@ -71,7 +69,7 @@ struct Claims<P> {
 }
 
 struct State<P> {
-    /// How far in the order plaintexts have been claimed, each by who encodes it.
+    /// How many parts have been claimed, each by who encodes it.
     claimed: usize,
     /// How far helpers may claim.
     allowed: usize,
@@ -80,9 +78,9 @@ struct State<P> {
     spare: Vec<P>,
 }
 
-/// A plaintext to be encoded: its place in the order, and memory that may be taken for it.
+/// A part to be encoded, and memory that may be taken for it.
 struct Claim<P> {
-    place: usize,
+    part: usize,
     spare: Option<P>,
 }
 
@@ -96,22 +94,22 @@ impl<P> Claims<P> {
         self.state.lock().expect("nothing panics while it is locked")
     }
 
-    /// The next plaintext before this place, if it is not claimed yet.
+    /// The next part before this one, if it is not claimed yet.
     fn next_before(&self, end: usize) -> Option<Claim<P>> {
         let mut state = self.lock();
         (state.claimed < end).then(|| state.claim())
     }
 
-    /// The next plaintext, as soon as helpers may encode it; none after the last of so many.
+    /// The next part, as soon as helpers may encode it; none after the last of so many.
     fn next_ahead(&self, count: usize) -> Option<Claim<P>> {
         let waiting = |state: &mut State<P>| state.claimed < count && state.claimed >= state.allowed;
         let mut state = self.changed.wait_while(self.lock(), waiting).expect("nothing panics with it");
         (state.claimed < count).then(|| state.claim())
     }
 
-    /// Lets helpers go on up to a place.
-    fn allow(&self, place: usize) {
-        self.lock().allowed = place;
+    /// Lets helpers go on up to a part.
+    fn allow(&self, part: usize) {
+        self.lock().allowed = part;
         self.changed.notify_all();
     }
 
@@ -125,16 +123,17 @@ impl<P> Claims<P> {
 impl<P> State<P> {
     fn claim(&mut self) -> Claim<P> {
         self.claimed += 1;
-        Claim { place: self.claimed - 1, spare: self.spare.pop() }
+        Claim { part: self.claimed - 1, spare: self.spare.pop() }
     }
 }
 
 /// What encodes the plaintexts of a run.
 struct Source<'a, S: Scheme> {
     schedule: &'a Schedule,
+    parts: &'a Parts,
     circuit: &'a Circuit,
     scheme: &'a S,
-    claims: &'a Claims<Of<S>>,
+    claims: &'a Claims<Encoded<S>>,
 }
 
 impl<S: Scheme> Clone for Source<'_, S> {
@@ -145,22 +144,21 @@ impl<S: Scheme> Clone for Source<'_, S> {
 
 impl<S: Scheme> Copy for Source<'_, S> {}
 
-/// The index of a plaintext, and the plaintext or why it is none.
-type Indexed<S> = (usize, Result<Of<S>, Error>);
+/// The index of a part, and the part or why it is none.
+type Indexed<S> = (usize, Result<Encoded<S>, Error>);
 /// The same from a helper, where a panic is none that anybody shall wait for.
 type Delivered<S> = thread::Result<Indexed<S>>;
 
 impl<S: Scheme> Source<'_, S> {
-    fn encode(&self, claim: Claim<Of<S>>) -> Indexed<S> {
-        // A polynomial that a thread drops is the memory of the next one that it makes.
+    fn encode(&self, claim: Claim<Encoded<S>>) -> Indexed<S> {
+        // A polynomial that is dropped is the memory of the next one that is made.
         drop(claim.spare);
-        let index = self.schedule.order[claim.place];
-        (index, encoded(self.circuit, self.scheme, index))
+        (claim.part, Encoded::new(self.circuit, self.scheme, self.parts.all()[claim.part]))
     }
 
     /// Encodes ahead of the run, until there is nothing left or the run has ended.
     fn help(&self, made: &Sender<Delivered<S>>) {
-        while let Some(claim) = self.claims.next_ahead(self.schedule.order.len()) {
+        while let Some(claim) = self.claims.next_ahead(self.parts.all().len()) {
             let encoded = catch_unwind(AssertUnwindSafe(|| self.encode(claim)));
             if made.send(encoded).is_err() {
                 return;
@@ -173,8 +171,8 @@ impl<S: Scheme> Source<'_, S> {
 pub(crate) struct Made<'a, S: Scheme> {
     source: Source<'a, S>,
     receiver: Receiver<Delivered<S>>,
-    encoded: Vec<Option<Of<S>>>,
-    /// How far in the order all have come.
+    encoded: Vec<Option<Encoded<S>>>,
+    /// Up to which part all have come.
     ready: usize,
     /// How often each is still used.
     uses: Vec<usize>,
@@ -186,18 +184,17 @@ impl<'a, S: Scheme> Made<'a, S> {
         Self { source, receiver, encoded: uses.iter().map(|_| None).collect(), ready: 0, uses }
     }
 
-    /// Makes what an operation needs and is not there, and tells how long the run waited for it.
-    pub fn make(&mut self, operation: &Operation) -> Result<Duration, Error> {
-        let (start, schedule) = (Instant::now(), self.source.schedule);
-        let places = operation.plains().into_iter().map(|plain| schedule.places[plain.index()]);
-        // Those of earlier operations come before it in the order.
-        let Some(end) = places.max().map(|last| last + 1) else { return Ok(Duration::ZERO) };
-        self.source.claims.allow(end + schedule.ahead);
+    /// Makes those parts that are not there, and tells how long the run waited for them.
+    pub fn make(&mut self, needed: &[usize]) -> Result<Duration, Error> {
+        let (start, source) = (Instant::now(), self.source);
+        // Those of earlier operations come before them.
+        let Some(end) = needed.iter().max().map(|last| last + 1) else { return Ok(Duration::ZERO) };
+        source.claims.allow(source.parts.after(source.parts.plains_before(end) + source.schedule.ahead));
         for (index, made) in self.encode_before(end).into_iter().flatten() {
             self.encoded[index] = Some(made?);
         }
         while self.ready < end {
-            if self.encoded[schedule.order[self.ready]].is_some() {
+            if self.encoded[self.ready].is_some() {
                 self.ready += 1;
                 continue;
             }
@@ -208,7 +205,7 @@ impl<'a, S: Scheme> Made<'a, S> {
         Ok(start.elapsed())
     }
 
-    /// What the run's own threads encode of all before a place.
+    /// What the run's own threads encode of all before a part.
     fn encode_before(&self, end: usize) -> Vec<Vec<Indexed<S>>> {
         let source = self.source;
         parallel::map(0..parallel::threads(), |_| {
@@ -216,19 +213,19 @@ impl<'a, S: Scheme> Made<'a, S> {
         })
     }
 
-    /// Takes away what an operation was the last to use.
-    pub fn release(&mut self, operation: &Operation) {
-        for index in operation.plains().iter().map(|plain| plain.index()) {
-            self.uses[index] -= 1;
-            if self.uses[index] == 0 {
-                self.source.claims.lock().spare.extend(self.encoded[index].take());
+    /// Takes away what was used for the last time.
+    pub fn release(&mut self, used: &[usize]) {
+        for part in used {
+            self.uses[*part] -= 1;
+            if self.uses[*part] == 0 {
+                self.source.claims.lock().spare.extend(self.encoded[*part].take());
             }
         }
     }
 
     /// One that an operation needs, which was made before it.
-    pub fn get(&self, plain: Plain) -> &Of<S> {
-        self.encoded[plain.index()].as_ref().expect("what an operation needs is made before it")
+    pub fn get(&self, part: usize) -> &Encoded<S> {
+        self.encoded[part].as_ref().expect("what an operation needs is made before it")
     }
 }
 

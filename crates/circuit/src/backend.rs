@@ -7,10 +7,10 @@
 //!
 //! The builder has checked levels, scales and rotations of all operands before a backend sees them.
 
-use crate::{Error, GiantStep, Plain};
+use crate::Error;
 use blindsight_ckks::{
-    Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, Level, LinearTransform, PlainFactor,
-    PlainSummand, Pointwise, Rescale, ScalarRow, Scale, Unrelinearised,
+    Ciphertext, Context, Encoding, Evaluator, Extension, GiantOrder, GiantStep, Level, LinearTransform,
+    PlainFactor, PlainSummand, Pointwise, Rescale, ScalarRow, Scale, Term, Unrelinearised,
 };
 
 /// The types of a backend, and how plaintexts come to be in its form.
@@ -23,6 +23,8 @@ pub trait Scheme: Sync {
     type Factor: PartialEq + Send;
     /// What is added to a ciphertext.
     type Summand: PartialEq + Send;
+    /// A giant step of a linear transform, with its factors.
+    type GiantStep: Send;
     /// A chain's weights and constants.
     type Chain;
 
@@ -40,6 +42,18 @@ pub trait Scheme: Sync {
         scale: Scale,
         extension: Extension,
     ) -> Result<Self::Factor, Error>;
+
+    /// For each rotation and its terms the giant step with the factors that `factor` gives, by the position
+    /// of the giant step and of the term, each asked for once. What of a transform is made together may lie
+    /// together. Inside a rayon pool threads may ask for one each.
+    ///
+    /// # Errors
+    /// Those of `factor`.
+    fn giant_steps(
+        &self,
+        shapes: &[(usize, Vec<Term>)],
+        factor: impl Fn(usize, usize) -> Result<Self::Factor, Error> + Sync + Send,
+    ) -> Result<Vec<Self::GiantStep>, Error>;
 
     /// Slots or coefficients as a summand; errors as for [`factor`](Self::factor).
     fn summand(
@@ -64,6 +78,8 @@ pub trait Scheme: Sync {
 
     /// Bytes of memory of a factor.
     fn factor_bytes(factor: &Self::Factor) -> usize;
+    /// Bytes of memory of a giant step.
+    fn giant_step_bytes(giant_step: &Self::GiantStep) -> usize;
     /// Bytes of memory of a summand.
     fn summand_bytes(summand: &Self::Summand) -> usize;
     /// Bytes of memory of a chain.
@@ -116,17 +132,14 @@ pub trait Backend {
     /// The rotation to the left.
     fn rotate(&self, a: &Of<Self>, steps: usize) -> Result<Of<Self>, Error>;
 
-    /// A linear transform, where `factor` gives the plaintexts that terms name.
-    fn transform<'f>(
+    /// A linear transform.
+    fn transform(
         &self,
         inputs: &[&Of<Self>],
-        giant_steps: &[GiantStep],
-        factor: impl Fn(Plain) -> &'f FactorOf<Self>,
+        giant_steps: &[&<Self::Scheme as Scheme>::GiantStep],
         order: GiantOrder,
         rescale: Rescale,
-    ) -> Result<Of<Self>, Error>
-    where
-        FactorOf<Self>: 'f;
+    ) -> Result<Of<Self>, Error>;
 
     /// For each stage in turn `a = a + sum of a rotated by each of the stage's steps`.
     fn rotate_and_sum(&self, a: Of<Self>, stages: &[Vec<usize>], rescale: Rescale)
@@ -167,6 +180,7 @@ impl Scheme for Context {
     type Unrelinearised = Unrelinearised;
     type Factor = PlainFactor;
     type Summand = PlainSummand;
+    type GiantStep = GiantStep;
     type Chain = Pointwise;
 
     fn level_and_scale(ciphertext: &Ciphertext) -> (Level, Scale) {
@@ -181,6 +195,14 @@ impl Scheme for Context {
         extension: Extension,
     ) -> Result<PlainFactor, Error> {
         Ok(self.encode_factor(slots, level, scale, extension)?)
+    }
+
+    fn giant_steps(
+        &self,
+        shapes: &[(usize, Vec<Term>)],
+        factor: impl Fn(usize, usize) -> Result<PlainFactor, Error> + Sync + Send,
+    ) -> Result<Vec<GiantStep>, Error> {
+        GiantStep::together(shapes, factor)
     }
 
     fn summand(
@@ -213,6 +235,10 @@ impl Scheme for Context {
 
     fn factor_bytes(factor: &PlainFactor) -> usize {
         factor.bytes()
+    }
+
+    fn giant_step_bytes(giant_step: &GiantStep) -> usize {
+        giant_step.bytes()
     }
 
     fn summand_bytes(summand: &PlainSummand) -> usize {
@@ -255,25 +281,14 @@ impl Backend for Evaluator<'_> {
         Ok(self.rotate(a, steps)?)
     }
 
-    fn transform<'f>(
+    fn transform(
         &self,
         inputs: &[&Ciphertext],
-        giant_steps: &[GiantStep],
-        factor: impl Fn(Plain) -> &'f PlainFactor,
+        giant_steps: &[&GiantStep],
         order: GiantOrder,
         rescale: Rescale,
     ) -> Result<Ciphertext, Error> {
-        let term = |term: &crate::Term| blindsight_ckks::Term {
-            input: term.input,
-            baby_step: term.baby_step,
-            factor: factor(term.plain),
-        };
-        let giant_step = |giant_step: &GiantStep| blindsight_ckks::GiantStep {
-            rotation: giant_step.rotation,
-            terms: giant_step.terms.iter().map(term).collect(),
-        };
-        let map = LinearTransform { giant_steps: giant_steps.iter().map(giant_step).collect(), order };
-        Ok(self.transform(inputs, &map, rescale)?)
+        Ok(self.transform(inputs, &LinearTransform { giant_steps: giant_steps.to_vec(), order }, rescale)?)
     }
 
     fn rotate_and_sum(

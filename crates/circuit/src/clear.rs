@@ -162,7 +162,12 @@ impl Executor for Clear<'_> {
         Ok(self.inputs[index].clone())
     }
 
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
+    fn evaluate(
+        &mut self,
+        _value: Value,
+        node: &Node,
+        values: &mut Live<Vec<f64>>,
+    ) -> Result<Vec<f64>, Error> {
         self.compute(&node.operation, |v| values.get(v).as_slice(), |p| self.plain(p))
     }
 }
@@ -180,8 +185,13 @@ impl Executor for Trace<'_> {
         self.clear.input(index, node)
     }
 
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Vec<f64>>) -> Result<Vec<f64>, Error> {
-        self.clear.evaluate(node, values)
+    fn evaluate(
+        &mut self,
+        value: Value,
+        node: &Node,
+        values: &mut Live<Vec<f64>>,
+    ) -> Result<Vec<f64>, Error> {
+        self.clear.evaluate(value, node, values)
     }
 
     fn observe(&mut self, _value: Value, _node: &Node, computed: &Vec<f64>) -> Result<(), Error> {

@@ -59,7 +59,7 @@ impl<S: Scheme> Program<S> {
     /// Where a plaintext cannot be encoded: too many numbers, none finite, too large for its level, or
     /// numbers that do not repeat as it says.
     pub fn encode_by(circuit: Circuit, scheme: &S) -> Result<Self, Error> {
-        let plaintexts = Plaintexts::kept(&circuit, scheme)?;
+        let plaintexts = Plaintexts::before(&circuit, scheme)?;
         Self::with_plaintexts(circuit, scheme, plaintexts)
     }
 
@@ -202,11 +202,16 @@ impl<'a, B: Backend, I: Inputs<CiphertextOf<B>> + ?Sized> Executor for Encrypted
         Ok(Held::Ciphertext(input))
     }
 
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
-        self.encoding += self.plaintexts.make(&node.operation)?;
-        let value = self.compute(&node.operation, values)?;
-        self.plaintexts.release(&node.operation);
-        Ok(value)
+    fn evaluate(
+        &mut self,
+        value: Value,
+        node: &Node,
+        values: &mut Live<Self::Value>,
+    ) -> Result<Self::Value, Error> {
+        self.encoding += self.plaintexts.make(value, &node.operation)?;
+        let computed = self.compute(value, &node.operation, values)?;
+        self.plaintexts.release(value, &node.operation);
+        Ok(computed)
     }
 
     fn chain(&mut self, start: usize, values: &Live<Self::Value>) -> Result<Option<Vec<Self::Value>>, Error> {
@@ -224,6 +229,7 @@ impl<'a, B: Backend, I: Inputs<CiphertextOf<B>> + ?Sized> Executor for Encrypted
 impl<'a, B: Backend, I: ?Sized> Encrypted<'a, B, I> {
     fn compute(
         &mut self,
+        value: Value,
         operation: &Operation,
         values: &mut Live<HeldBy<'a, B>>,
     ) -> Result<HeldBy<'a, B>, Error> {
@@ -250,9 +256,9 @@ impl<'a, B: Backend, I: ?Sized> Encrypted<'a, B, I> {
             Operation::Sub(a, b) => backend.sub(get(*a), get(*b))?,
             Operation::Multiply { a, b, rescale } => backend.multiply(get(*a), get(*b), *rescale)?,
             Operation::Rotate(value, steps) => backend.rotate(get(*value), *steps)?,
-            Operation::Transform { values: inputs, giant_steps, order, rescale } => {
+            Operation::Transform { values: inputs, order, rescale, .. } => {
                 let inputs: Vec<_> = inputs.iter().map(|v| get(*v)).collect();
-                backend.transform(&inputs, giant_steps, |plain| plaintexts.factor(plain), *order, *rescale)?
+                backend.transform(&inputs, &plaintexts.giant_steps(value), *order, *rescale)?
             }
             Operation::RotateAndSum { value, stages, rescale } => {
                 backend.rotate_and_sum(values.take(*value).into_ciphertext(), stages, *rescale)?

@@ -13,7 +13,12 @@ pub(crate) trait Executor {
     fn input(&mut self, index: usize, node: &Node) -> Result<Self::Value, Error>;
 
     /// The value of any other node.
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error>;
+    fn evaluate(
+        &mut self,
+        value: Value,
+        node: &Node,
+        values: &mut Live<Self::Value>,
+    ) -> Result<Self::Value, Error>;
 
     /// The values that a chain beginning at this node ends in, where the executor computes all of its nodes
     /// together.
@@ -81,8 +86,8 @@ where
             continue;
         }
         let value = match node.operation {
-            Operation::Input(index) => executor.input(index, node)?,
-            _ => executor.evaluate(node, &mut live)?,
+            Operation::Input(input) => executor.input(input, node)?,
+            _ => executor.evaluate(Value(index), node, &mut live)?,
         };
         executor.observe(Value(index), node, &value)?;
         live.values.push((live.uses[index] > 0).then_some(value));

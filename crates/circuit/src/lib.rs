@@ -67,6 +67,7 @@ pub mod encrypted;
 mod error;
 mod interpret;
 mod keys;
+mod parts;
 mod plain;
 mod plaintext;
 mod plaintexts;

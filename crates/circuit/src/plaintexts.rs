@@ -2,125 +2,171 @@
 
 use crate::at_use::{Made, Schedule};
 use crate::backend::Scheme;
-use crate::circuit::{Circuit, Operation};
-use crate::plaintext::{Encoded, Of, encode, numbers};
+use crate::circuit::{Circuit, Operation, Value};
+use crate::parts::{Part, Parts, giant_steps};
+use crate::plaintext::{Encoded, numbers};
 use crate::{Error, Plain};
 use blindsight_ring::parallel;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+/// The plaintexts of a circuit.
+pub(crate) struct Plaintexts<S: Scheme> {
+    parts: Parts,
+    when: When<S>,
+}
+
 /// When plaintexts are encoded.
-pub(crate) enum Plaintexts<S: Scheme> {
+enum When<S: Scheme> {
     /// Before the first run.
-    Kept(Kept<S>),
+    Before(Kept<S>),
     /// In each run.
     AtUse(Schedule),
 }
 
-/// All plaintexts of a circuit, equal ones once.
+/// All parts of a circuit, equal plaintexts once.
 pub(crate) struct Kept<S: Scheme> {
-    encoded: Vec<Of<S>>,
-    /// For each plaintext of the circuit its position among the encoded ones.
+    encoded: Vec<Encoded<S>>,
+    /// For each part its position among the encoded ones.
     positions: Vec<usize>,
 }
 
 /// Plaintexts as they come, equal ones once.
-struct Store<F, A> {
-    encoded: Vec<Encoded<F, A>>,
+struct Store<S: Scheme> {
+    encoded: Vec<Encoded<S>>,
     /// The positions of plaintexts by a hash of their numbers.
     by_hash: HashMap<u64, Vec<usize>>,
 }
 
 impl<S: Scheme> Plaintexts<S> {
-    /// Encodes all, each thread of the rayon pool it is called in one at a time.
-    pub fn kept(circuit: &Circuit, scheme: &S) -> Result<Self, Error> {
-        let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
-        let positions = parallel::map(circuit.plains().iter(), |spec| {
-            let numbers = numbers(circuit, spec)?;
-            let encoded = encode(scheme, spec, &numbers)?;
-            Ok(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded))
-        });
-        let positions = positions.into_iter().collect::<Result<_, Error>>()?;
-        let store = store.into_inner().expect("nothing panics while it is locked");
-        Ok(Self::Kept(Kept { encoded: store.encoded, positions }))
+    /// Encodes all. Of the rayon pool it is called in each thread encodes one plaintext at a time.
+    pub fn before(circuit: &Circuit, scheme: &S) -> Result<Self, Error> {
+        let parts = Parts::new(circuit);
+        let kept = Kept::new(circuit, scheme, parts.all())?;
+        Ok(Self { parts, when: When::Before(kept) })
     }
 
     /// Encodes none yet.
     pub fn at_use(circuit: &Circuit, helpers: usize) -> Self {
-        Self::AtUse(Schedule::new(circuit, helpers))
+        let parts = Parts::new(circuit);
+        let schedule = Schedule::new(circuit, &parts, helpers);
+        Self { parts, when: When::AtUse(schedule) }
     }
 
     /// Bytes of memory of those that are kept.
     pub fn bytes(&self) -> usize {
-        let bytes = |encoded: &Of<S>| match encoded {
-            Encoded::Factor(factor) => S::factor_bytes(factor),
-            Encoded::Summand(summand) => S::summand_bytes(summand),
-        };
-        match self {
-            Self::Kept(kept) => kept.encoded.iter().map(bytes).sum(),
-            Self::AtUse(_) => 0,
+        match &self.when {
+            When::Before(kept) => kept.encoded.iter().map(Encoded::bytes).sum(),
+            When::AtUse(_) => 0,
         }
     }
 
     /// Does the work of one run with its plaintexts.
     pub fn run<T>(&self, circuit: &Circuit, scheme: &S, work: impl FnOnce(OfRun<'_, S>) -> T) -> T {
-        match self {
-            Self::Kept(kept) => work(OfRun::Kept(kept)),
-            Self::AtUse(schedule) => schedule.run(circuit, scheme, |made| work(OfRun::Made(made))),
+        let parts = &self.parts;
+        match &self.when {
+            When::Before(kept) => work(OfRun { parts, source: Source::Kept(kept) }),
+            When::AtUse(schedule) => {
+                schedule.run(circuit, scheme, parts, |made| work(OfRun { parts, source: Source::Made(made) }))
+            }
         }
     }
 }
 
+impl<S: Scheme> Kept<S> {
+    fn new(circuit: &Circuit, scheme: &S, parts: &[Part]) -> Result<Self, Error> {
+        let store = Mutex::new(Store { encoded: vec![], by_hash: HashMap::new() });
+        let plains = parallel::map(parts.iter(), |part| {
+            let Part::Plain(index) = part else { return Ok(None) };
+            let spec = &circuit.plains()[*index];
+            let numbers = numbers(circuit, spec)?;
+            let encoded = Encoded::plain(scheme, spec, &numbers)?;
+            Ok(Some(store.lock().expect("nothing panics while it is locked").insert(hash(&numbers), encoded)))
+        });
+        let plains = plains.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        let mut encoded = store.into_inner().expect("nothing panics while it is locked").encoded;
+        // One transform after the other: of each threads make a factor each.
+        let mut positions = Vec::with_capacity(parts.len());
+        for (part, position) in parts.iter().zip(plains) {
+            match (part, position) {
+                (_, Some(position)) => positions.push(position),
+                (Part::GiantStep { node, index: 0 }, None) => {
+                    let steps = Encoded::giant_steps(circuit, scheme, giant_steps(circuit, *node))?;
+                    positions.extend(encoded.len()..encoded.len() + steps.len());
+                    encoded.extend(steps);
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { encoded, positions })
+    }
+}
+
 /// The plaintexts of one run.
-pub(crate) enum OfRun<'a, S: Scheme> {
+pub(crate) struct OfRun<'a, S: Scheme> {
+    parts: &'a Parts,
+    source: Source<'a, S>,
+}
+
+/// Where they come from.
+enum Source<'a, S: Scheme> {
     Kept(&'a Kept<S>),
     Made(Made<'a, S>),
 }
 
 impl<S: Scheme> OfRun<'_, S> {
-    /// Sees to it that what an operation needs is there, and tells how long the run waited for that.
-    pub fn make(&mut self, operation: &Operation) -> Result<Duration, Error> {
-        match self {
-            Self::Kept(_) => Ok(Duration::ZERO),
-            Self::Made(made) => made.make(operation),
+    /// Sees to it that what a node needs is there, and tells how long the run waited for that.
+    pub fn make(&mut self, value: Value, operation: &Operation) -> Result<Duration, Error> {
+        match &mut self.source {
+            Source::Kept(_) => Ok(Duration::ZERO),
+            Source::Made(made) => made.make(&self.parts.of_node(value, operation)),
         }
     }
 
-    /// Takes away what an operation was the last to use.
-    pub fn release(&mut self, operation: &Operation) {
-        if let Self::Made(made) = self {
-            made.release(operation);
+    /// Takes away what a node was the last to use.
+    pub fn release(&mut self, value: Value, operation: &Operation) {
+        if let Source::Made(made) = &mut self.source {
+            made.release(&self.parts.of_node(value, operation));
         }
     }
 
-    /// A plaintext that the builder has checked to be a factor.
+    /// A plaintext that the builder has checked to be a factor, of no transform.
     pub fn factor(&self, plain: Plain) -> &S::Factor {
-        match self.get(plain) {
+        match self.get(self.parts.of_plain(plain)) {
             Encoded::Factor(factor) => factor,
-            Encoded::Summand(_) => unreachable!("products are of factors, by construction"),
+            _ => unreachable!("products are of factors, by construction"),
         }
     }
 
     /// A plaintext that the builder has made to be added.
     pub fn summand(&self, plain: Plain) -> &S::Summand {
-        match self.get(plain) {
+        match self.get(self.parts.of_plain(plain)) {
             Encoded::Summand(summand) => summand,
-            Encoded::Factor(_) => unreachable!("sums are of summands, by construction"),
+            _ => unreachable!("sums are of summands, by construction"),
         }
     }
 
-    fn get(&self, plain: Plain) -> &Of<S> {
-        match self {
-            Self::Kept(kept) => &kept.encoded[kept.positions[plain.index()]],
-            Self::Made(made) => made.get(plain),
+    /// The giant steps of a transform.
+    pub fn giant_steps(&self, value: Value) -> Vec<&S::GiantStep> {
+        let giant_step = |part| match self.get(part) {
+            Encoded::GiantStep(giant_step) => giant_step,
+            _ => unreachable!("parts of transforms are giant steps, by construction"),
+        };
+        self.parts.of_transform(value).map(giant_step).collect()
+    }
+
+    fn get(&self, part: usize) -> &Encoded<S> {
+        match &self.source {
+            Source::Kept(kept) => &kept.encoded[kept.positions[part]],
+            Source::Made(made) => made.get(part),
         }
     }
 }
 
-impl<F: PartialEq, A: PartialEq> Store<F, A> {
+impl<S: Scheme> Store<S> {
     /// Where the plaintext is, or else is put.
-    fn insert(&mut self, hash: u64, plaintext: Encoded<F, A>) -> usize {
+    fn insert(&mut self, hash: u64, plaintext: Encoded<S>) -> usize {
         let alike = self.by_hash.entry(hash).or_default();
         if let Some(same) = alike.iter().find(|i| self.encoded[**i] == plaintext) {
             return *same;

@@ -184,7 +184,12 @@ impl Executor for Lanes<'_> {
         Ok(std::iter::once(exact.to_vec()).chain(noisy).collect())
     }
 
-    fn evaluate(&mut self, node: &Node, values: &mut Live<Self::Value>) -> Result<Self::Value, Error> {
+    fn evaluate(
+        &mut self,
+        _value: Value,
+        node: &Node,
+        values: &mut Live<Self::Value>,
+    ) -> Result<Self::Value, Error> {
         if let Some(steps) = Self::products(&node.operation, values) {
             let (mut sums, mean_squares) = self.sums(&steps)?;
             for (noisy, sum) in self.noisy.iter_mut().zip(&mut sums[1..]) {

@@ -4,10 +4,11 @@
 use blindsight_circuit::backend::{Backend, Scheme, Stage};
 use blindsight_circuit::encrypted::Program;
 use blindsight_circuit::{
-    Builder, Circuit, Error, GiantStep, Numbers, Output, Plain, Reading, Role, ScalarRows, Term, Value, clear,
+    Builder, Circuit, Error, GiantStep, Numbers, Output, Reading, Role, ScalarRows, Value, clear,
 };
-use blindsight_ckks::{Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale};
-
+use blindsight_ckks::{
+    Encoding, Extension, GiantOrder, Level, ParametersLiteral, Rescale, ScalarRow, Scale, Term,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -48,6 +49,7 @@ impl Scheme for Slots {
     type Unrelinearised = Vector;
     type Factor = Vector;
     type Summand = Vector;
+    type GiantStep = (usize, Vec<(Term, Vector)>);
     type Chain = Vec<Stage<Vector>>;
 
     fn level_and_scale(_: &Vector) -> (Level, Scale) {
@@ -56,6 +58,22 @@ impl Scheme for Slots {
 
     fn factor(&self, slots: &[f64], _: Level, _: Scale, _: Extension) -> Result<Vector, Error> {
         if slots[0].is_nan() { Err(REFUSED) } else { Ok(slots.to_vec()) }
+    }
+
+    fn giant_steps(
+        &self,
+        shapes: &[(usize, Vec<Term>)],
+        factor: impl Fn(usize, usize) -> Result<Vector, Error>,
+    ) -> Result<Vec<Self::GiantStep>, Error> {
+        let step = |(step, (rotation, terms)): (usize, &(usize, Vec<Term>))| {
+            let terms = terms.iter().enumerate().map(|(term, shape)| Ok((*shape, factor(step, term)?)));
+            Ok((*rotation, terms.collect::<Result<_, Error>>()?))
+        };
+        shapes.iter().enumerate().map(step).collect()
+    }
+
+    fn giant_step_bytes((_, terms): &Self::GiantStep) -> usize {
+        terms.iter().map(|(_, factor)| size_of_val(&factor[..])).sum()
     }
 
     fn summand(&self, numbers: &[f64], encoding: Encoding, _: Level, _: Scale) -> Result<Vector, Error> {
@@ -135,20 +153,19 @@ impl Backend for Slots {
         Ok(rotated(a, steps))
     }
 
-    fn transform<'f>(
+    fn transform(
         &self,
         inputs: &[&Vector],
-        giant_steps: &[GiantStep],
-        factor: impl Fn(Plain) -> &'f Vector,
+        giant_steps: &[&(usize, Vec<(Term, Vector)>)],
         _: GiantOrder,
         _: Rescale,
     ) -> Result<Vector, Error> {
-        let term = |t: &Term| zip(&rotated(inputs[t.input], t.baby_step), factor(t.plain), |a, b| a * b);
-        Ok(total(
-            giant_steps
-                .iter()
-                .map(|giant_step| rotated(&total(giant_step.terms.iter().map(term)), giant_step.rotation)),
-        ))
+        let product = |(term, factor): &(Term, Vector)| {
+            zip(&rotated(inputs[term.input], term.baby_step), factor, |a, b| a * b)
+        };
+        let sum =
+            |(rotation, terms): &&(usize, Vec<_>)| rotated(&total(terms.iter().map(product)), *rotation);
+        Ok(total(giant_steps.iter().map(sum)))
     }
 
     fn rotate_and_sum(&self, a: Vector, stages: &[Vec<usize>], _: Rescale) -> Result<Vector, Error> {
@@ -220,7 +237,7 @@ fn circuit() -> Result<Circuit, Error> {
     let rotated = b.rotate(v, 5)?;
     let u = b.sub(v, rotated)?;
     let v = b.add(v, u)?;
-    let term = |input, baby_step, plain| Term { input, baby_step, plain };
+    let term = |input, baby_step, plain| blindsight_circuit::Term { input, baby_step, plain };
     let factors = [plain(b, Role::ExtendedFactor, v, 3)?, plain(b, Role::ExtendedFactor, v, 4)?];
     let terms = vec![term(0, 3, factors[0]), term(1, 0, factors[1])];
     let giant_steps = vec![GiantStep { rotation: 8, terms }];

@@ -1,7 +1,7 @@
 //! Homomorphic operations at the shipped parameters (N = 8192, six primes, two special ones), on one thread.
 
 use blindsight_ckks::{
-    Ciphertext, Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
+    Ciphertext, Context, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
     LinearTransform, ParametersLiteral, PlainFactor, Randomness, Rescale, Scale, SecretKey,
     SeededEvaluationKeys, Term,
 };
@@ -89,14 +89,11 @@ fn products(c: &mut Criterion) {
     });
     let a = evaluator.drop_level(inputs[0].clone(), Level(3)).unwrap();
     for baby_steps in [4, 8, 16] {
-        let factors: Vec<_> = (0..16).map(|_| bench.factor(Level(3), Extension::Extended)).collect();
-        let term = |g, b| Term { input: 0, baby_step: b, factor: &factors[g * baby_steps + b] };
-        let giant_step =
-            |g| GiantStep { rotation: g * baby_steps, terms: (0..baby_steps).map(|b| term(g, b)).collect() };
-        let map = LinearTransform {
-            giant_steps: (0..16 / baby_steps).map(giant_step).collect(),
-            order: GiantOrder::Apart,
-        };
+        let terms: Vec<_> = (0..baby_steps).map(|b| Term { input: 0, baby_step: b, repeats: 1 }).collect();
+        let factor = |_, _| Ok::<_, Error>(bench.factor(Level(3), Extension::Extended));
+        let shapes: Vec<_> = (0..16 / baby_steps).map(|g| (g * baby_steps, terms.clone())).collect();
+        let giant_steps = GiantStep::together(&shapes, factor).unwrap();
+        let map = LinearTransform { giant_steps: giant_steps.iter().collect(), order: GiantOrder::Apart };
         c.bench_function(
             &format!("transform of 16 diagonals, {baby_steps} baby steps, and rescale, 4 limbs"),
             |b| {
@@ -119,13 +116,11 @@ fn repeats(c: &mut Criterion) {
             c.bench_function(&format!("dot product of {count} terms, {repeats} repeats, 6 limbs"), |b| {
                 b.iter(|| evaluator.dot(black_box(&terms), Rescale::No).unwrap());
             });
-            let term = |k: usize| Term { input: 0, baby_step: k % 16, factor: &factors[k] };
-            let giant_step =
-                |g: usize| GiantStep { rotation: 0, terms: (16 * g..16 * g + 16).map(term).collect() };
-            let map = LinearTransform {
-                giant_steps: (0..count / 16).map(giant_step).collect(),
-                order: GiantOrder::Apart,
-            };
+            let term = |baby_step| Term { input: 0, baby_step, repeats: repeats as usize };
+            let shape: Vec<_> = (0..16).map(term).collect();
+            let factor = |g: usize, k: usize| Ok::<_, Error>(factors[16 * g + k].clone());
+            let giant_steps = GiantStep::together(&vec![(0, shape); count / 16], factor).unwrap();
+            let map = LinearTransform { giant_steps: giant_steps.iter().collect(), order: GiantOrder::Apart };
             c.bench_function(&format!("transform of {count} terms, {repeats} repeats, 6 limbs"), |b| {
                 b.iter(|| evaluator.transform(&[black_box(&a)], &map, Rescale::No).unwrap());
             });

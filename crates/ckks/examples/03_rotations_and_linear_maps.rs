@@ -5,7 +5,7 @@
 
 use blindsight_ckks::{
     Context, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform,
-    ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
+    MOST_REPEATS, ParametersLiteral, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
 };
 use blindsight_ring::Kernel;
 use std::error::Error;
@@ -75,17 +75,11 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             (0..slots).map(|slot| matrix(row(slot), (row(slot) + giant_step + baby_step) % SIZE)).collect();
         context.encode_factor(&diagonal, level, factor_scale, Extension::Extended)
     };
-    let factors = (0..16).map(factor).collect::<Result<Vec<_>, blindsight_ckks::Error>>()?;
-    let term = |giant_step: usize, baby_step: usize| Term {
-        input: 0,
-        baby_step,
-        factor: &factors[giant_step + baby_step],
-    };
-    let giant_step = |rotation: usize| GiantStep {
-        rotation,
-        terms: (0..4).map(|baby_step| term(rotation, baby_step)).collect(),
-    };
-    let map = LinearTransform { giant_steps: [0, 4, 8, 12].map(giant_step).into(), order: GiantOrder::Apart };
+    let repeats = MOST_REPEATS.min(slots / SIZE);
+    let terms = [0, 1, 2, 3].map(|baby_step| Term { input: 0, baby_step, repeats });
+    let shapes = [0, 4, 8, 12].map(|rotation| (rotation, terms.to_vec()));
+    let giant_steps = GiantStep::together(&shapes, |giant_step, term| factor(4 * giant_step + term))?;
+    let map = LinearTransform { giant_steps: giant_steps.iter().collect(), order: GiantOrder::Apart };
 
     // The whole map ends with one division: the mod-down of the last key-switch and the rescale are one.
     let product = evaluator.transform(&[&a], &map, Rescale::Yes)?;

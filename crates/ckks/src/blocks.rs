@@ -31,19 +31,21 @@ impl Block {
 
 /// Calls `body` for each block, with that block of both halves.
 pub(crate) fn each_block(halves: &mut Halves, body: impl Fn(&Block, [&mut [u32]; 2]) + Sync + Send) {
-    each_block_of(std::slice::from_mut(halves), |block, mut all| {
+    each_block_of(std::slice::from_mut(halves), WORDS, |block, mut all| {
         body(block, all.pop().expect("one pair of halves gives one pair of blocks"));
     });
 }
 
-/// Calls `body` for each block, with that block of both halves of all of them, which have the same limbs.
+/// Calls `body` for each block of so many words, with that block of both halves of all of them, which have
+/// the same limbs.
 pub(crate) fn each_block_of<'a>(
     all: &'a mut [Halves],
+    words: usize,
     body: impl Fn(&Block, Vec<[&'a mut [u32]; 2]>) + Sync + Send,
 ) {
     let Some([first, _]) = all.first() else { return };
     let (degree, limbs) = (first.degree(), first.limbs());
-    let words = WORDS.min(degree);
+    let words = words.min(degree);
     let chunks =
         |halves: &'a mut Halves| halves.each_mut().map(|half| half.words_mut().chunks_exact_mut(words));
     let mut chunks: Vec<_> = all.iter_mut().map(chunks).collect();
@@ -76,8 +78,9 @@ impl Staggered {
         Self { halves, words }
     }
 
-    /// One pair.
-    pub fn pair(&self, pair: usize) -> [&[u32]; 2] {
-        [0, 1].map(|half| &self.halves.limb(2 * pair + half)[..self.words])
+    /// One after the other.
+    pub fn pairs(&self) -> impl Iterator<Item = [&[u32]; 2]> {
+        (0..self.halves.limbs() / 2)
+            .map(|pair| [0, 1].map(|half| &self.halves.limb(2 * pair + half)[..self.words]))
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::blocks::Block;
 use crate::{Context, Error, Level, Scale};
+use blindsight_ring::kernels::LINE;
 use blindsight_ring::{Basis, Factor, Modulus, Poly, Values};
 use rustfft::num_complex::Complex;
 use std::borrow::Cow;
@@ -31,8 +32,9 @@ pub enum Extension {
     Extended,
 }
 
-/// As how few equal parts slots are looked at that repeat, and how often a factor's words repeat at most.
-pub const MOST_REPEATS: usize = 64;
+/// As how few equal parts slots are looked at that repeat, and how often a factor's words repeat at most: a
+/// word for each cache line.
+pub const MOST_REPEATS: usize = LINE;
 
 /// How often a factor's words can repeat at this degree, at most: a limb has so many words at least as a
 /// vector.
@@ -75,6 +77,25 @@ impl PlainFactor {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         size_of_val(self.poly.words())
+    }
+    /// The degree of the ring.
+    pub(crate) fn degree(&self) -> usize {
+        self.poly.degree() * self.repeats
+    }
+    /// How many primes it is modulo.
+    pub(crate) fn limbs(&self) -> usize {
+        self.poly.limbs()
+    }
+    /// Writes a line of a limb: one of its words for as many as `out` is shorter than a line, which its slots
+    /// repeat, or more often.
+    pub(crate) fn write_line(&self, limb: usize, line: usize, out: &mut [u32]) {
+        let (words, start, step) = (self.poly.limb(limb), line * LINE, LINE / out.len());
+        debug_assert!(self.repeats >= step, "slots that repeat less often than was said");
+        if step == self.repeats {
+            out.copy_from_slice(&words[start / step..][..out.len()]);
+        } else {
+            out.iter_mut().enumerate().for_each(|(j, out)| *out = words[(start + j * step) / self.repeats]);
+        }
     }
     /// The same with other words.
     #[cfg(feature = "testing")]

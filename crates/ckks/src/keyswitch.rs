@@ -36,7 +36,6 @@ impl<'a> Digits<'a> {
         });
         let own: Vec<_> =
             (0..context.parameters().digits(level)).map(|j| context.parameters().digit(level, j)).collect();
-        // The memory is taken on the thread that will give it back: see `Poly`.
         let lifted = |own: &Range<usize>| Poly::scratch(basis.degree(), extended.len() - own.len());
         let mut lifted: Vec<_> = own.iter().map(lifted).collect();
         parallel::for_each(lifted.iter_mut().zip(&own).enumerate(), |(j, (lifted, own))| {

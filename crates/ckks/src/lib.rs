@@ -43,6 +43,7 @@ mod random;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;
+mod woven;
 
 pub use ciphertext::{Ciphertext, Parts, Reply, SeededCiphertext, Unrelinearised};
 pub use context::Context;

@@ -5,9 +5,10 @@ use crate::ciphertext::Ciphertext;
 use crate::evaluator::{same_level, same_scale};
 use crate::keys::RotationKey;
 use crate::keyswitch::{Digits, Rotation, add_special_multiple};
+use crate::woven::Woven;
 use crate::{Error, Evaluator, Extension, Level, PlainFactor, Rescale, Scale};
-use blindsight_ring::kernels::{self, Pair};
-use blindsight_ring::parallel;
+use blindsight_ring::kernels::{self, Run};
+use blindsight_ring::{Basis, parallel};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearTransform<'a> {
     /// The giant steps.
-    pub giant_steps: Vec<GiantStep<'a>>,
+    pub giant_steps: Vec<&'a GiantStep>,
     /// How their rotations are made.
     pub order: GiantOrder,
 }
@@ -56,24 +57,74 @@ impl GiantOrder {
     }
 }
 
-/// One giant step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GiantStep<'a> {
-    /// The rotation of the sum.
-    pub rotation: usize,
-    /// What is summed.
-    pub terms: Vec<Term<'a>>,
+/// One giant step, with the factors of its sum in the order in which they are read.
+#[derive(Clone, PartialEq)]
+pub struct GiantStep {
+    rotation: usize,
+    /// In ascending order.
+    terms: Vec<Term>,
+    factors: Woven,
 }
 
 /// One product of a giant step: an input, rotated, times a factor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Term<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term {
     /// Which input.
     pub input: usize,
     /// Its rotation.
     pub baby_step: usize,
-    /// What multiplies it; extended in all terms of a map, or in none.
-    pub factor: &'a PlainFactor,
+    /// How often the slots of its factor repeat at least; 1 where that is not known. Memory is taken for what
+    /// does not repeat by this: [`most_repeats`](crate::most_repeats) at most.
+    pub repeats: usize,
+}
+
+impl GiantStep {
+    /// For each rotation and its terms the rotation of the sum of their products with the factors that
+    /// `factor` gives, by the position of the giant step and of the term. The factors of all these giant
+    /// steps lie together in memory: those of a map are made together, where there is time. Few factors are
+    /// there twice meanwhile; inside a rayon pool threads make one each.
+    ///
+    /// # Errors
+    /// Those of `factor`.
+    ///
+    /// # Panics
+    /// Where a giant step has no terms, factors differ in level or extension, or one repeats less often than
+    /// its term says.
+    pub fn together<E: Send>(
+        shapes: &[(usize, Vec<Term>)],
+        factor: impl Fn(usize, usize) -> Result<PlainFactor, E> + Sync + Send,
+    ) -> Result<Vec<Self>, E> {
+        // Ascending terms, each with its position among those that are given.
+        let sort = |(_, terms): &(usize, Vec<Term>)| {
+            let mut terms: Vec<(Term, usize)> = terms.iter().copied().zip(0..).collect();
+            terms.sort_unstable();
+            terms
+        };
+        let sorted: Vec<Vec<(Term, usize)>> = shapes.iter().map(sort).collect();
+        let repeats = |terms: &Vec<(Term, usize)>| terms.iter().map(|(term, _)| term.repeats).collect();
+        let repeats: Vec<Vec<usize>> = sorted.iter().map(repeats).collect();
+        let factors =
+            Woven::new(&repeats, |giant_step, term| factor(giant_step, sorted[giant_step][term].1))?;
+        let step = |(index, factors): (usize, Woven)| Self {
+            rotation: shapes[index].0,
+            terms: sorted[index].iter().map(|(term, _)| *term).collect(),
+            factors,
+        };
+        Ok(factors.into_iter().enumerate().map(step).collect())
+    }
+
+    /// Bytes of memory of its factors.
+    pub fn bytes(&self) -> usize {
+        self.factors.bytes()
+    }
+}
+
+impl std::fmt::Debug for GiantStep {
+    /// Rotation and terms: weights are not printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut printed = f.debug_struct("GiantStep");
+        printed.field("rotation", &self.rotation).field("terms", &self.terms).finish_non_exhaustive()
+    }
 }
 
 /// A rotation that a map makes of an input, and its key; none where it is by zero.
@@ -98,6 +149,10 @@ struct Rotated<'a> {
 
 /// How many baby steps are worked on at a time: a block of both halves of each fits the second cache.
 const BABY_STEPS: usize = 128;
+
+/// Words of a block of sums: so few that the rotated inputs and the sums of many giant steps fit the second
+/// cache together.
+const SUM_WORDS: usize = 256;
 
 /// From how many inputs they may come: each has its digits in memory.
 const INPUTS: usize = 8;
@@ -181,7 +236,7 @@ impl Evaluator<'_> {
                         .map(|(digits, key)| Rotation::new(digits, key)),
                 })
             });
-            self.add_products(&rotated.collect::<Vec<_>>(), &terms_of(group, map), &mut sums, index == 0);
+            self.add_products(&rotated.collect::<Vec<_>>(), &shares(group, map), &mut sums, index == 0);
         }
         sums
     }
@@ -203,21 +258,13 @@ impl Evaluator<'_> {
             for of_input in group.chunk_by(|a, b| a.input == b.input) {
                 rotated.extend(self.rotations(inputs[of_input[0].input], of_input)?);
             }
-            let terms = terms_of(group, map);
-            each_block_of(&mut sums, |block, outs| {
+            let shares = shares(group, map);
+            each_block_of(&mut sums, SUM_WORDS, |block, outs| {
                 let blocks = Staggered::filled(rotated.len(), block, |baby_step, [first, second]| {
                     first.copy_from_slice(block.of(&rotated[baby_step].c0));
                     second.copy_from_slice(block.of(&rotated[baby_step].c1));
                 });
-                for (terms, out) in terms.iter().zip(outs) {
-                    let pairs = terms.iter().map(|(baby_step, factor)| Pair {
-                        left: blocks.pair(*baby_step),
-                        shared: factor.block(block),
-                    });
-                    let (kernel, m) = (basis.kernel(), basis.modulus(block.limb));
-                    let sum = if index == 0 { kernels::dot_pair } else { kernels::dot_pair_add };
-                    sum(kernel, m, &pairs.collect::<Vec<_>>(), out);
-                }
+                add_shares(basis, block, &blocks, &shares, outs, index == 0);
             });
         }
         Ok(sums)
@@ -255,28 +302,16 @@ impl Evaluator<'_> {
     fn add_products(
         &self,
         baby_steps: &[Rotated<'_>],
-        terms: &[Vec<(usize, &PlainFactor)>],
+        shares: &[Share<'_>],
         sums: &mut [Halves],
         first: bool,
     ) {
         let extended = self.context.extended_basis(baby_steps[0].input.level);
-        each_block_of(sums, |block, outs| {
+        each_block_of(sums, SUM_WORDS, |block, outs| {
             let rotated = Staggered::filled(baby_steps.len(), block, |baby_step, out| {
                 self.baby_block(&baby_steps[baby_step], block, out);
             });
-            for (terms, out) in terms.iter().zip(outs) {
-                let pairs = terms.iter().map(|(baby_step, factor)| Pair {
-                    left: rotated.pair(*baby_step),
-                    shared: factor.block(block),
-                });
-                let (kernel, m, pairs) =
-                    (extended.kernel(), extended.modulus(block.limb), pairs.collect::<Vec<_>>());
-                if first {
-                    kernels::dot_pair(kernel, m, &pairs, out);
-                } else {
-                    kernels::dot_pair_add(kernel, m, &pairs, out);
-                }
-            }
+            add_shares(extended, block, &rotated, shares, outs, first);
         });
     }
 
@@ -305,7 +340,7 @@ impl Evaluator<'_> {
     ) -> Result<Halves, Error> {
         let (rotated, still): (Vec<_>, Vec<_>) =
             sums.into_iter().zip(&map.giant_steps).partition(|(_, giant_step)| giant_step.rotation != 0);
-        let with_key = |(sum, giant_step): (Inner, &GiantStep<'_>)| {
+        let with_key = |(sum, giant_step): (Inner, &&GiantStep)| {
             Ok((sum, self.keys.rotation(giant_step.rotation, level)?))
         };
         let mut rotated = rotated.into_iter().map(with_key).collect::<Result<Vec<_>, Error>>()?;
@@ -458,15 +493,17 @@ fn check_transform(
     inputs: &[&Ciphertext],
     map: &LinearTransform<'_>,
 ) -> Result<(Level, Scale, Extension), Error> {
-    let mut terms = map.giant_steps.iter().flat_map(|giant_step| &giant_step.terms).peekable();
-    let product = |term: &Term<'_>| Scale(inputs[term.input].scale.0 * term.factor.scale.0);
-    let first = terms.peek().expect("a linear map has terms");
-    let (level, scale, extension) = (inputs[first.input].level, product(first), first.factor.extension);
-    for term in terms {
-        assert_eq!(term.factor.extension, extension, "factors of a linear map are all extended, or none");
-        same_level(level, inputs[term.input].level)?;
-        same_level(level, term.factor.level)?;
-        same_scale(scale, product(term))?;
+    let first = map.giant_steps.first().expect("a linear map has giant steps");
+    let product = |term: &Term, scale: &Scale| Scale(inputs[term.input].scale.0 * scale.0);
+    let (level, extension) = (inputs[first.terms[0].input].level, first.factors.extension());
+    let scale = product(&first.terms[0], &first.factors.scales()[0]);
+    for GiantStep { terms, factors, .. } in &map.giant_steps {
+        assert_eq!(factors.extension(), extension, "factors of a linear map are all extended, or none");
+        same_level(level, factors.level())?;
+        for (term, factor) in terms.iter().zip(factors.scales()) {
+            same_level(level, inputs[term.input].level)?;
+            same_scale(scale, product(term, factor))?;
+        }
     }
     Ok((level, scale, extension))
 }
@@ -490,11 +527,42 @@ fn groups<'b, 'a>(baby_steps: &'b [Baby<'a>]) -> Vec<&'b [Baby<'a>]> {
     groups
 }
 
-/// For each giant step its terms that read one of these baby steps, with the baby step's position.
-fn terms_of<'f>(baby_steps: &[Baby<'_>], map: &LinearTransform<'f>) -> Vec<Vec<(usize, &'f PlainFactor)>> {
-    let find = |term: &Term<'f>| {
-        let position = baby_steps.binary_search_by_key(&(term.input, term.baby_step), |b| (b.input, b.steps));
-        Some((position.ok()?, term.factor))
+/// What a giant step sums of a group of baby steps: some terms in a row.
+struct Share<'a> {
+    factors: &'a Woven,
+    first: usize,
+    /// For each term the baby step that it reads, by its position in the group.
+    left: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+/// What each giant step sums of these baby steps.
+fn shares<'a>(group: &[Baby<'_>], map: &LinearTransform<'a>) -> Vec<Share<'a>> {
+    let share = |giant_step: &&'a GiantStep| {
+        let position = |term: &Term| {
+            group.binary_search_by_key(&(term.input, term.baby_step), |baby| (baby.input, baby.steps)).ok()
+        };
+        let GiantStep { terms, factors, .. } = giant_step;
+        let first = terms.iter().position(|term| position(term).is_some()).unwrap_or(0);
+        let left: Vec<u32> = terms[first..].iter().map_while(|term| Some(position(term)? as u32)).collect();
+        Share { factors, first, runs: factors.runs(first..first + left.len()), left }
     };
-    map.giant_steps.iter().map(|giant_step| giant_step.terms.iter().filter_map(find).collect()).collect()
+    map.giant_steps.iter().map(share).collect()
+}
+
+/// Writes a block of the sums of these shares, or (unless `first`) adds to it.
+fn add_shares(
+    basis: &Basis,
+    block: &Block,
+    rotated: &Staggered,
+    shares: &[Share<'_>],
+    outs: Vec<[&mut [u32]; 2]>,
+    first: bool,
+) {
+    let left: Vec<_> = rotated.pairs().collect();
+    let sums = shares.iter().zip(outs);
+    let sums =
+        sums.map(|(share, out)| share.factors.sum(block, share.first, (&share.left, &share.runs), out));
+    let mut sums: Vec<_> = sums.collect();
+    kernels::dot_woven(basis.kernel(), basis.modulus(block.limb), &left, &mut sums, !first);
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::sync::{Mutex, MutexGuard};
 use zeroize::Zeroize;
 
 /// A cache line of words; polynomials are aligned to it, so that vector loads do not straddle lines.
@@ -28,7 +29,7 @@ impl Form for Factor {}
 
 /// A polynomial modulo each prime of a basis: one limb of `degree` words for each, in the basis's order.
 ///
-/// A dropped polynomial leaves its memory to the next one on its thread. Whoever holds a secret one wraps it
+/// A dropped polynomial leaves its memory to the next one. Whoever holds a secret one wraps it
 /// in `Zeroizing`, which wipes it first.
 pub struct Poly<F: Form> {
     /// Its words, and behind them what its memory holds besides: nothing is written to shrink or to reuse it.
@@ -154,27 +155,55 @@ impl<F: Form> Drop for Poly<F> {
 /// much as the arithmetic on them.
 struct Recycler {
     buffers: Vec<Vec<Line>>,
+    /// How much memory they have, and how much they may have.
     lines: usize,
+    most: usize,
 }
 
-/// How much memory a thread keeps: what a key-switch at a large degree needs at once, and a good part of what
-/// the sums of a large transform do.
-const RECYCLED_LINES: usize = (128 << 20) / size_of::<Line>();
+/// From where on a buffer is any thread's: it takes longer to fill one than to ask the others.
+const SHARED_LINES: usize = (1 << 18) / size_of::<Line>();
 
 thread_local! {
-    static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { buffers: Vec::new(), lines: 0 }) };
+    /// Small buffers: what the blocks of an operation need.
+    static OWN: RefCell<Recycler> = const { RefCell::new(Recycler::of_mebibytes(8)) };
+}
+
+/// Large ones: what the sums of a large transform do, for a few inferences at once.
+static SHARED: Mutex<Recycler> = Mutex::new(Recycler::of_mebibytes(160));
+
+impl Recycler {
+    /// An empty one for so much memory at most.
+    const fn of_mebibytes(most: usize) -> Self {
+        Self { buffers: Vec::new(), lines: 0, most: (most << 20) / size_of::<Line>() }
+    }
+
+    /// The one that fits best, of these the most recent one.
+    fn take(&mut self, lines: usize) -> Option<Vec<Line>> {
+        let capacities = self.buffers.iter().map(Vec::capacity).enumerate().rev();
+        let fitting = capacities.filter(|(_, capacity)| (lines..=2 * lines).contains(capacity));
+        let (index, _) = fitting.min_by_key(|(_, capacity)| *capacity)?;
+        let buffer = self.buffers.swap_remove(index);
+        self.lines -= buffer.capacity();
+        Some(buffer)
+    }
+
+    /// Keeps a buffer, or gives it back where there is no room.
+    fn keep(&mut self, buffer: Vec<Line>) -> Option<Vec<Line>> {
+        if self.lines + buffer.capacity() > self.most {
+            return Some(buffer);
+        }
+        self.lines += buffer.capacity();
+        self.buffers.push(buffer);
+        None
+    }
 }
 
 /// A buffer of so many lines or more, of any content.
 fn recycled(lines: usize) -> Vec<Line> {
-    let found = RECYCLER.with_borrow_mut(|recycler| {
-        let fits = |buffer: &Vec<Line>| (lines..=2 * lines).contains(&buffer.capacity());
-        let index = recycler.buffers.iter().rposition(fits)?;
-        let buffer = recycler.buffers.swap_remove(index);
-        recycler.lines -= buffer.capacity();
-        Some(buffer)
-    });
-    let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(lines));
+    let found =
+        if lines < SHARED_LINES { OWN.with_borrow_mut(|own| own.take(lines)) } else { shared().take(lines) };
+    // Zeros of the system's own: memory that has not been written yet is not.
+    let mut buffer = found.unwrap_or_else(|| bytemuck::zeroed_vec(lines));
     // Writes only what is missing: nothing where a user before had as many lines.
     if buffer.len() < lines {
         buffer.resize(lines, Line([0; 16]));
@@ -183,14 +212,19 @@ fn recycled(lines: usize) -> Vec<Line> {
 }
 
 fn recycle(buffer: Vec<Line>) {
-    // The thread may be ending: then its memory goes back to the system.
-    let _ = RECYCLER.try_with(|recycler| {
-        let mut recycler = recycler.borrow_mut();
-        if buffer.capacity() > 0 && recycler.lines + buffer.capacity() <= RECYCLED_LINES {
-            recycler.lines += buffer.capacity();
-            recycler.buffers.push(buffer);
+    // What is given back goes to the system when no lock is held.
+    let _rest = match buffer.capacity() {
+        0 => None,
+        small if small < SHARED_LINES => {
+            // The thread may be ending: then its memory goes back, too.
+            OWN.try_with(|own| own.borrow_mut().keep(buffer)).unwrap_or(None)
         }
-    });
+        _ => shared().keep(buffer),
+    };
+}
+
+fn shared() -> MutexGuard<'static, Recycler> {
+    SHARED.lock().expect("nothing panics while it is locked")
 }
 
 impl<F: Form> Zeroize for Poly<F> {

@@ -2,9 +2,10 @@
 
 mod common;
 
-use blindsight_ring::kernels::{self, KERNEL_VARIABLE, Pair};
+use blindsight_ring::kernels::{self, KERNEL_VARIABLE, LINE, Pair, Run, WovenSum};
 use blindsight_ring::{Automorphism, IntegerRows, Kernel, Modulus, NttTable, primes};
 use common::Words;
+use proptest::collection;
 use proptest::prelude::*;
 
 /// Primes of all sizes at a degree; around powers of two, so the least and the largest possible ones are
@@ -102,6 +103,41 @@ fn transforms_of_images_of_extremes() {
     }
 }
 
+/// A sum of products, woven and with all the words of its terms.
+struct Sum {
+    left: Vec<u32>,
+    runs: Vec<Run>,
+    shared: Vec<u32>,
+    stride: usize,
+    full: Vec<Vec<u32>>,
+}
+
+impl Sum {
+    /// Of so many terms, with the largest residues among their words.
+    fn random(words: &mut Words, m: Modulus, degree: usize, count: usize) -> Self {
+        let random = words.residues(u32::MAX, 16 * (count + 1));
+        let runs: Vec<Run> = (0..count)
+            .map(|k| Run { terms: 1 + random[k] as usize % 3, repeats: 1 << ((random[k] >> 8) % 5) })
+            .collect();
+        let repeats: Vec<usize> = runs.iter().flat_map(|run| vec![run.repeats; run.terms]).collect();
+        let left = (0..repeats.len()).map(|k| random[count + k] % 7).collect();
+        let stride = repeats.iter().map(|repeats| LINE / repeats).sum::<usize>() + random[count] as usize % 5;
+        let edge = 1 + random[count] as usize % 3;
+        let shared = words.edge_residues(m.value(), (degree / LINE * stride).max(1), edge);
+        let full = |k: usize| {
+            let before: usize = repeats[..k].iter().map(|repeats| LINE / repeats).sum();
+            (0..degree).map(|j| shared[j / LINE * stride + before + j % LINE / repeats[k]]).collect()
+        };
+        let full = (0..repeats.len()).map(full).collect();
+        Self { left, runs, shared, stride, full }
+    }
+
+    fn woven<'a>(&'a self, out: &'a mut [Vec<u32>; 2]) -> WovenSum<'a> {
+        let out = out.each_mut().map(Vec::as_mut_slice);
+        WovenSum { left: &self.left, runs: &self.runs, shared: &self.shared, stride: self.stride, out }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -159,6 +195,30 @@ proptest! {
                 (added, out)
             };
             prop_assert_eq!(dot(&wide), dot(&compact));
+        }
+    }
+
+    /// Woven or not, sums of products are the same: with some left sides each, runs of repeats, and further
+    /// words between the lines of a sum.
+    #[test]
+    fn woven_sums_of_products((m, degree) in prime_and_degree(), seed: u64, counts in collection::vec(0usize..20, 0..5)) {
+        let mut words = Words(seed);
+        let halves: Vec<Vec<u32>> = (0..2 * 7).map(|_| words.residues(m.value(), degree)).collect();
+        let left: Vec<[&[u32]; 2]> = halves.chunks(2).map(|h| [&h[0][..], &h[1][..]]).collect();
+        let sums: Vec<Sum> = counts.iter().map(|count| Sum::random(&mut words, m, degree, *count)).collect();
+        for (kernel, add) in Kernel::available().into_iter().flat_map(|kernel| [(kernel, false), (kernel, true)]) {
+            let mut outs: Vec<_> = sums.iter().map(|_| [halves[0].clone(), halves[1].clone()]).collect();
+            let mut woven: Vec<_> = sums.iter().zip(&mut outs).map(|(sum, out)| sum.woven(out)).collect();
+            kernels::dot_woven(kernel, m, &left, &mut woven, add);
+            for (sum, out) in sums.iter().zip(&outs) {
+                let full = |(term, shared): (&u32, &Vec<u32>)| (left[*term as usize], shared.clone());
+                let full: Vec<_> = sum.left.iter().zip(&sum.full).map(full).collect();
+                let terms: Vec<_> = full.iter().map(|(left, shared)| Pair { left: *left, shared }).collect();
+                let mut expected = [halves[0].clone(), halves[1].clone()];
+                let dot = if add { kernels::dot_pair_add } else { kernels::dot_pair };
+                dot(Kernel::Scalar, m, &terms, expected.each_mut().map(Vec::as_mut_slice));
+                prop_assert_eq!(&expected, out);
+            }
         }
     }
 

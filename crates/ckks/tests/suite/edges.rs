@@ -1,6 +1,6 @@
 //! Where operations end: the last level, the largest numbers, operands that do not match.
 
-use crate::common::{Setup, random_slots, rotated};
+use crate::common::{Setup, giant_step, map_of, random_slots, rotated};
 use blindsight_ckks::{
     Ciphertext, Encoding, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
     LinearTransform, PlainFactor, Rescale, Scale, Term,
@@ -24,11 +24,12 @@ fn ones(setup: &Setup, level: usize, bits: f64) -> PlainFactor {
 }
 
 /// The first input rotated by one, times a factor.
-fn one_term(factor: &PlainFactor) -> LinearTransform<'_> {
-    LinearTransform {
-        giant_steps: vec![GiantStep { rotation: 0, terms: vec![Term { input: 0, baby_step: 1, factor }] }],
-        order: GiantOrder::Apart,
-    }
+fn one_term(factor: PlainFactor) -> GiantStep {
+    giant_step(0, &[(0, 1, factor)])
+}
+
+fn apart(step: &GiantStep) -> LinearTransform<'_> {
+    map_of(std::slice::from_ref(step), GiantOrder::Apart)
 }
 
 fn assert_near(setup: &Setup, ciphertext: &Ciphertext, expected: &[f64], tolerance: f64) {
@@ -49,7 +50,7 @@ fn nothing_is_rescaled_at_level_zero() {
     assert_eq!(evaluator.multiply(&a, &a, Rescale::Yes), Err(Error::NoLevelLeft));
     assert_eq!(evaluator.square(&a, Rescale::Yes), Err(Error::NoLevelLeft));
     assert_eq!(
-        evaluator.transform(&[&a], &one_term(&ones(&setup, 0, 12.0)), Rescale::Yes),
+        evaluator.transform(&[&a], &apart(&one_term(ones(&setup, 0, 12.0))), Rescale::Yes),
         Err(Error::NoLevelLeft)
     );
     assert_eq!(evaluator.rotate_and_sum(a.clone(), &[vec![1]], Rescale::Yes), Err(Error::NoLevelLeft));
@@ -87,7 +88,7 @@ fn operands_of_different_levels_are_refused() {
     assert_eq!(evaluator.sub(&a, &b), mismatch);
     assert_eq!(evaluator.add_plain(a.clone(), &summand), mismatch);
     assert_eq!(evaluator.multiply(&a, &b, Rescale::No), mismatch);
-    assert_eq!(evaluator.transform(&[&a], &one_term(&ones(&setup, 2, 26.0)), Rescale::No), mismatch);
+    assert_eq!(evaluator.transform(&[&a], &apart(&one_term(ones(&setup, 2, 26.0))), Rescale::No), mismatch);
     let mismatch = Err(Error::LevelMismatch { left: Level(2), right: Level(3) });
     assert_eq!(evaluator.multiply_plain(&a, &plain, Rescale::No), mismatch);
     assert_eq!(evaluator.drop_level(b.clone(), Level(3)), mismatch);
@@ -117,14 +118,12 @@ fn operands_of_different_scales_are_refused() {
     // It is the products that must agree.
     assert!(evaluator.dot(&[(&a, &plain(20.0)), (&b, &plain(21.0))], Rescale::No).is_ok());
     let (one, other) = (ones(&setup, 2, 26.0), factor(&setup, &[1.0], 2, 25.0, Extension::Extended));
-    let mut map = one_term(&one);
-    map.giant_steps[0].terms.push(Term { input: 0, baby_step: 0, factor: &other });
-    let transformed = evaluator.transform(&[&a], &map, Rescale::No);
+    let two_terms = |input| giant_step(0, &[(0, 1, one.clone()), (input, 2, other.clone())]);
+    let transformed = evaluator.transform(&[&a], &apart(&two_terms(0)), Rescale::No);
     assert_eq!(transformed, Err(Error::ScaleMismatch { left: Scale::bits(52.0), right: Scale::bits(51.0) }));
     // Here too it is the products: the second input's scale is twice the first's.
-    map.giant_steps[0].terms[1].input = 1;
     let twice = setup.encrypt(&[1.0], Level(2), Scale::bits(27.0));
-    assert!(evaluator.transform(&[&a, &twice], &map, Rescale::No).is_ok());
+    assert!(evaluator.transform(&[&a, &twice], &apart(&two_terms(1)), Rescale::No).is_ok());
     // What the rounding of f64 does to a scale is forgiven.
     let near = setup.encrypt(&[1.0], Level(2), Scale(2f64.powi(26) * (1.0 + 1e-14)));
     assert!(evaluator.add(&a, &near).is_ok());
@@ -254,17 +253,18 @@ fn dropped_levels_are_those_of_an_encryption_there() {
 }
 
 #[test]
-fn a_giant_step_without_terms_adds_nothing() {
+#[should_panic(expected = "a sum has factors")]
+fn a_giant_step_has_terms() {
+    giant_step(0, &[]);
+}
+
+#[test]
+#[should_panic(expected = "1 repeats: expected 2")]
+fn a_factor_repeats_as_often_as_was_said() {
     let setup = setup();
-    let evaluator = Evaluator::new(&setup.context, &setup.keys);
-    let x = random_slots(N, 9);
-    let a = setup.encrypt(&x, Level(2), Scale::bits(26.0));
-    let factor = ones(&setup, 2, 26.0);
-    let mut map = one_term(&factor);
-    for rotation in [0, 2] {
-        map.giant_steps.push(GiantStep { rotation, terms: vec![] });
-    }
-    assert_near(&setup, &evaluator.transform(&[&a], &map, Rescale::Yes).unwrap(), &rotated(&x, 1), 1e-3);
+    let terms = vec![Term { input: 0, baby_step: 0, repeats: 2 }];
+    let factor = factor(&setup, &random_slots(N, 1), 2, 26.0, Extension::Plain);
+    let _ = GiantStep::together(&[(0, terms)], |_, _| Ok::<_, Error>(factor.clone()));
 }
 
 /// More inputs and more baby steps than are worked on at a time, spread unevenly over giant steps.
@@ -281,17 +281,32 @@ fn a_transform_of_many_inputs_and_babies() {
     let diagonals: Vec<_> = (0..steps.len()).map(|k| random_slots(N, 100 + k as u64)).collect();
     for extension in [Extension::Extended, Extension::Plain] {
         let factors: Vec<_> = diagonals.iter().map(|d| factor(&setup, d, 1, 20.0, extension)).collect();
-        let mut giant_steps = [0, 7, 100].map(|rotation| GiantStep { rotation, terms: vec![] });
+        let mut giant_steps = [0, 7, 100].map(|rotation| (rotation, vec![]));
         let mut expected = vec![0.0; N];
-        for (k, (&(input, baby_step), factor)) in steps.iter().zip(&factors).enumerate() {
-            let giant_step = &mut giant_steps[k % 3];
-            giant_step.terms.push(Term { input, baby_step, factor });
+        for (k, (&(input, baby_step), factor)) in steps.iter().zip(factors).enumerate() {
+            let (rotation, terms) = &mut giant_steps[k % 3];
+            terms.push((input, baby_step, factor));
             let moved = rotated(&slots[input], baby_step);
             let products: Vec<f64> = moved.iter().zip(&diagonals[k]).map(|(x, d)| x * d).collect();
-            expected.iter_mut().zip(rotated(&products, giant_step.rotation)).for_each(|(e, p)| *e += p);
+            expected.iter_mut().zip(rotated(&products, *rotation)).for_each(|(e, p)| *e += p);
         }
         let inputs: Vec<&Ciphertext> = inputs.iter().collect();
-        let map = LinearTransform { giant_steps: giant_steps.into(), order: GiantOrder::Apart };
-        assert_near(&setup, &evaluator.transform(&inputs, &map, Rescale::No).unwrap(), &expected, 1e-2);
+        let bytes: usize = giant_steps.iter().flat_map(|(_, terms)| terms).map(|term| term.2.bytes()).sum();
+        let of_one = giant_steps.each_ref().map(|(rotation, terms)| giant_step(*rotation, terms));
+        let shape = |(input, baby_step, _): &(usize, usize, PlainFactor)| Term {
+            input: *input,
+            baby_step: *baby_step,
+            repeats: 1,
+        };
+        let shapes =
+            giant_steps.each_ref().map(|(rotation, terms)| (*rotation, terms.iter().map(shape).collect()));
+        let factor = |step: usize, term: usize| Ok::<_, Error>(giant_steps[step].1[term].2.clone());
+        let together = GiantStep::together(&shapes, factor).unwrap();
+        assert_eq!(together.iter().map(GiantStep::bytes).sum::<usize>(), bytes);
+        let of = |steps: &[GiantStep]| {
+            evaluator.transform(&inputs, &map_of(steps, GiantOrder::Apart), Rescale::No).unwrap()
+        };
+        assert_near(&setup, &of(&of_one), &expected, 1e-2);
+        assert_eq!(of(&of_one), of(&together), "wherever factors lie");
     }
 }

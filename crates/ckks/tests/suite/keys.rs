@@ -1,9 +1,9 @@
 //! Which keys serve what, and what keys show of themselves.
 
-use crate::common::{Setup, literal, random_slots, rotated};
+use crate::common::{Setup, giant_step, literal, map_of, random_slots, rotated};
 use blindsight_ckks::{
-    Context, Error, Evaluator, Extension, GiantOrder, GiantStep, KeyPurpose, KeyRequirements, Level,
-    LinearTransform, Randomness, Rescale, Scale, SecretKey, SeededEvaluationKeys, Term,
+    Context, Error, Evaluator, Extension, GiantOrder, KeyPurpose, KeyRequirements, Level, Randomness,
+    Rescale, Scale, SecretKey, SeededEvaluationKeys,
 };
 use blindsight_ring::Kernel;
 use std::sync::Arc;
@@ -91,13 +91,13 @@ fn missing_keys_are_named_with_their_level() {
 
     let scale = Scale::bits(12.0);
     let factor = setup.context.encode_factor(&[1.0], Level(1), scale, Extension::Extended).unwrap();
-    let map = |baby_step, rotation| LinearTransform {
-        giant_steps: vec![GiantStep { rotation, terms: vec![Term { input: 0, baby_step, factor: &factor }] }],
-        order: GiantOrder::Apart,
+    let transform = |baby_step, rotation| {
+        let step = giant_step(rotation, &[(0, baby_step, factor.clone())]);
+        evaluator.transform(&[&at(1)], &map_of(&[step], GiantOrder::Apart), Rescale::No)
     };
-    assert!(evaluator.transform(&[&at(1)], &map(1, 1), Rescale::No).is_ok());
-    assert_eq!(evaluator.transform(&[&at(1)], &map(2, 0), Rescale::No), Err(missing("rotation by 2", 1)));
-    assert_eq!(evaluator.transform(&[&at(1)], &map(0, 3), Rescale::No), Err(missing("rotation by 3", 1)));
+    assert!(transform(1, 1).is_ok());
+    assert_eq!(transform(2, 0), Err(missing("rotation by 2", 1)));
+    assert_eq!(transform(0, 3), Err(missing("rotation by 3", 1)));
     let message = evaluator.rotate(&at(3), 1).unwrap_err().to_string();
     assert_eq!(message, "no key for rotation by 1 at level 3: generate it with the evaluation keys");
 }

@@ -1,9 +1,8 @@
 //! Every homomorphic operation at every level: the right result, with the error that was predicted.
 
-use crate::common::{Setup, assert_variance, mean_square, random_slots, rotated};
+use crate::common::{Setup, assert_variance, giant_step, map_of, mean_square, random_slots, rotated};
 use blindsight_ckks::{
-    Encoding, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, LinearTransform, Rescale,
-    Scale, Term, noise,
+    Encoding, Evaluator, Extension, GiantOrder, KeyRequirements, Level, Rescale, Scale, noise,
 };
 
 const N: usize = 2048;
@@ -198,11 +197,11 @@ fn transforms_with_every_split() {
                 let shifted = rotated(&diagonal(4 * g + b), N - 4 * g);
                 setup.context.encode_factor(&shifted, level, scale, extension).unwrap()
             };
-            let splits = (0..giant_steps).flat_map(|g| (0..baby_steps).map(move |b| (g, b)));
-            let factors: Vec<_> = splits.map(factor).collect();
-            let term = |g, b| Term { input: 0, baby_step: b, factor: &factors[g * baby_steps + b] };
-            let giant_step =
-                |g| GiantStep { rotation: 4 * g, terms: (0..baby_steps).map(|b| term(g, b)).collect() };
+            let giant_step = |g| {
+                let terms: Vec<_> = (0..baby_steps).map(|b| (0, b, factor((g, b)))).collect();
+                giant_step(4 * g, &terms)
+            };
+            let steps: Vec<_> = (0..giant_steps).map(giant_step).collect();
             let mut expected = vec![0.0; N];
             for (g, b) in (0..giant_steps).flat_map(|g| (0..baby_steps).map(move |b| (g, b))) {
                 let (d, v) = (diagonal(4 * g + b), rotated(&x, 4 * g + b));
@@ -224,7 +223,7 @@ fn transforms_with_every_split() {
             let q = parameters.modulus(level);
             let predicted = sum / q / q + noise::division(parameters);
             for order in [GiantOrder::Apart, GiantOrder::Chained] {
-                let map = LinearTransform { giant_steps: (0..giant_steps).map(giant_step).collect(), order };
+                let map = map_of(&steps, order);
                 let result = evaluator.transform(&[&a], &map, Rescale::Yes).unwrap();
                 assert_variance(setup.error_variance(&result, &expected), predicted, "transform");
                 let result = evaluator.transform(&[&a], &map, Rescale::No).unwrap();

@@ -1,7 +1,7 @@
 //! AVX2: 8 lanes of 32 bits.
 
-use super::Pair;
 use super::simd::{Simd, entry_points};
+use super::{Pair, WovenSum};
 use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};

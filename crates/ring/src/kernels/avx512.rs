@@ -1,7 +1,7 @@
 //! AVX-512: 16 lanes of 32 bits.
 
-use super::Pair;
 use super::simd::{Fused, Simd, entry_points};
+use super::{Pair, WovenSum};
 use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};

@@ -92,10 +92,43 @@ impl<S: Simd> Field<S> {
         self.sub(self.reduce_word(self.simd.high_words(x.even, x.odd)), self.montgomery_correction(x))
     }
 
+    /// `x / 2^32` for a sum of products within a bound.
+    #[inline(always)]
+    pub(super) fn montgomery_reduce_within(self, x: Wide<S>, bound: Bound) -> S::Vector {
+        match bound {
+            Bound::Single => self.montgomery_reduce_small(x),
+            Bound::Triple => self.montgomery_reduce_triple(x),
+            Bound::Any => self.montgomery_reduce(x),
+        }
+    }
+
     /// The high words of `m q`, `m = x / q mod 2^32`.
     #[inline(always)]
     fn montgomery_correction(self, x: Wide<S>) -> S::Vector {
         self.simd.montgomery_correction(x.even, x.odd, self.q_inverse, self.q)
+    }
+}
+
+/// What sums of products of residues are below: the less, the sooner they are reduced.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    /// `2^32 q`.
+    Single,
+    /// `3 * 2^32 q`.
+    Triple,
+    /// Nothing but `2^64`.
+    Any,
+}
+
+impl Bound {
+    /// That of so many products, each below `q^2`.
+    #[inline(always)]
+    pub(super) fn of(m: Modulus, products: usize) -> Self {
+        match products as u64 * u64::from(m.value()) {
+            below if below <= 1 << 32 => Self::Single,
+            below if below <= 3 << 32 => Self::Triple,
+            _ => Self::Any,
+        }
     }
 }
 

@@ -134,6 +134,55 @@ impl Pair<'_> {
     }
 }
 
+/// Words of a cache line.
+pub const LINE: usize = 16;
+
+/// One of the sums of [`dot_woven`].
+///
+/// What is its own of all terms is woven: line by line the words that each term has there, so that they are
+/// read as they lie. A term whose words stand for several each has less of them in a line, one at least.
+#[derive(Debug)]
+pub struct WovenSum<'a> {
+    /// For each term which of the left sides it multiplies.
+    pub left: &'a [u32],
+    /// How the words of terms repeat, in the same order.
+    pub runs: &'a [Run],
+    /// The words, from its first one of the first line on.
+    pub shared: &'a [u32],
+    /// How far apart its lines begin.
+    pub stride: usize,
+    /// Where the sums of both halves go.
+    pub out: [&'a mut [u32]; 2],
+}
+
+/// So many terms in a row whose shared words stand for so many words each: a power of two up to [`LINE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// How many terms.
+    pub terms: usize,
+    /// How many words one of theirs stands for.
+    pub repeats: usize,
+}
+
+impl Run {
+    /// The words of one of its terms in a line.
+    pub const fn words(self) -> usize {
+        LINE >> self.repeats.trailing_zeros()
+    }
+}
+
+impl<'a> WovenSum<'a> {
+    /// Its words from line `index` on; none after the last.
+    fn line(&self, index: usize) -> &'a [u32] {
+        self.shared.get(index * self.stride..).unwrap_or(&[])
+    }
+
+    /// The words of a line.
+    fn line_words(&self) -> usize {
+        self.runs.iter().map(|run| run.terms * run.words()).sum()
+    }
+}
+
 /// The source block of an entry of a permutation's block table, modulo a number of blocks that is a power of
 /// two.
 #[inline(always)]
@@ -252,6 +301,22 @@ pub fn dot_pair(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]
 pub fn dot_pair_add(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     check_pairs(terms, &out);
     dispatch!(kernel, dot_pair(m, terms, out, true));
+}
+
+/// For each of several sums `out_k = sum over terms of left_k * shared / 2^32`, or (`add`) that added to
+/// `out_k`, for both `k`, as [`dot_pair`]; a sum of no terms is zero.
+pub fn dot_woven(kernel: Kernel, m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool) {
+    let Some(words) = sums.first().map(|sum| sum.out[0].len()).filter(|words| *words > 0) else { return };
+    left.iter().for_each(|halves| check_lengths(words, &halves.map(<[u32]>::len)));
+    for sum in &*sums {
+        check_lengths(words, &[sum.out[0].len(), sum.out[1].len()]);
+        let repeats = |run: &Run| run.repeats.is_power_of_two() && run.repeats <= LINE;
+        assert!(sum.runs.iter().all(repeats), "{:?}: expected repeats in a line", sum.runs);
+        assert_eq!(sum.runs.iter().map(|run| run.terms).sum::<usize>(), sum.left.len(), "terms of runs");
+        let needed = (words / LINE - 1) * sum.stride + sum.line_words();
+        assert!(sum.shared.len() >= needed, "{} shared words: expected {needed}", sum.shared.len());
+    }
+    dispatch!(kernel, dot_woven(m, left, sums, add));
 }
 
 fn check_pairs(terms: &[Pair<'_>], out: &[&mut [u32]; 2]) {

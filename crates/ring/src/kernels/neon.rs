@@ -5,8 +5,8 @@
 //! and a permutation of 16 words is two look-ups. There are 32 registers, so 16 such vectors, as many as
 //! AVX2 has.
 
-use super::Pair;
 use super::simd::{Simd, entry_points};
+use super::{Pair, WovenSum};
 use crate::ntt::LazyConstants;
 use crate::seed::Seed;
 use crate::{IntegerRows, Modulus, NttTable, Scalar};

@@ -1,12 +1,9 @@
 //! Generic vector kernels for sums of products.
 
-use super::Pair;
-use super::field::{Field, Halves, ScalarVector, Wide};
+use super::field::{Bound, Field, Halves, ScalarVector, Wide};
 use super::simd::Simd;
+use super::{LINE, Pair, WovenSum};
 use crate::Modulus;
-
-/// Words of a cache line.
-const LINE: usize = 16;
 
 /// How many lines a tile has, whose unreduced sums stay in the first cache from one group of terms to the
 /// next; and one of what is left, or of shorter blocks.
@@ -28,7 +25,7 @@ pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&
     let (mut rest, mut add) = (terms, add);
     loop {
         let (batch, after) = rest.split_at(rest.len().min(m.max_unreduced_products()));
-        dot_batch(field, batch, [out_0, out_1], add);
+        dot_batch(field, Bound::of(m, batch.len()), batch, [out_0, out_1], add);
         (rest, add) = (after, true);
         if rest.is_empty() {
             return;
@@ -38,12 +35,18 @@ pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&
 
 /// The sums of one batch, tile by tile.
 #[inline(always)]
-fn dot_batch<S: Simd>(field: Field<S>, terms: &[Pair<'_>], [out_0, out_1]: [&mut [u32]; 2], add: bool) {
+fn dot_batch<S: Simd>(
+    field: Field<S>,
+    bound: Bound,
+    terms: &[Pair<'_>],
+    [out_0, out_1]: [&mut [u32]; 2],
+    add: bool,
+) {
     let mut start = 0;
     while start < out_0.len() {
         let out = [&mut out_0[start..], &mut out_1[start..]];
         let lines = out[0].len() / LINE;
-        let reduced = Reduced { field, out, add };
+        let reduced = Reduced { field, bound, out, add };
         // The number of words is known to each copy, so that its loads have no bounds to check.
         start += match (lines, S::LANES) {
             (TILE.., 16) => dot_lines::<S, TILE, 1>(reduced, terms, start),
@@ -63,7 +66,7 @@ fn dot_lines<S: Simd, const LINES: usize, const UNITS: usize>(
     terms: &[Pair<'_>],
     start: usize,
 ) -> usize {
-    if LINES == TILE && dot_few::<S, LINES, UNITS>(&mut reduced, terms, start) {
+    if LINES > 1 && dot_few::<S, LINES, UNITS>(&mut reduced, terms, start) {
         return LINES * LINE;
     }
     let simd = reduced.field.simd;
@@ -140,6 +143,7 @@ impl<S: Simd, const LINES: usize, const UNITS: usize> Sums<S> for Kept<S, LINES,
 /// Begun with nothing; reduced, and written to `out` or (`add`) added to it.
 struct Reduced<'a, S: Simd> {
     field: Field<S>,
+    bound: Bound,
     out: [&'a mut [u32]; 2],
     add: bool,
 }
@@ -155,7 +159,7 @@ impl<S: Simd> Sums<S> for Reduced<'_, S> {
         let (field, simd) = (self.field, self.field.simd);
         for (sum, out) in sums.into_iter().zip(&mut self.out) {
             let out = &mut out[line * LINE + unit * S::LANES..];
-            let reduced = field.montgomery_reduce(sum);
+            let reduced = field.montgomery_reduce_within(sum, self.bound);
             simd.store(out, if self.add { field.add(simd.load(out), reduced) } else { reduced });
         }
     }
@@ -248,6 +252,98 @@ fn add_products<
             sums.put(line, unit, sum);
         }
     }
+}
+
+/// As [`dot_pair`], for sums that share their left sides. A line is computed for all sums before the next
+/// one is: its left sides stay in the first cache, and of what each sum alone has, memory gives long runs.
+#[inline(always)]
+pub(super) fn dot_woven<S: Simd>(
+    simd: S,
+    m: Modulus,
+    left: &[[&[u32]; 2]],
+    sums: &mut [WovenSum<'_>],
+    add: bool,
+) {
+    let words = sums.first().map_or(0, |sum| sum.out[0].len());
+    let field = Field::new(simd, m);
+    let mut lines = Vec::with_capacity(left.len());
+    for line in 0..words / LINE {
+        lines.clear();
+        lines.extend(left.iter().map(|halves| halves.map(|half| &half.as_chunks().0[line])));
+        for sum in 0..sums.len() {
+            let next = if sum + 1 < sums.len() { (sum + 1, line) } else { (0, line + 1) };
+            let ahead = sums[next.0].line(next.1);
+            match S::LANES {
+                16 => dot_line::<S, 1>(field, m, &lines, (&mut sums[sum], line), ahead, add),
+                _ => dot_line::<S, 2>(field, m, &lines, (&mut sums[sum], line), ahead, add),
+            }
+        }
+    }
+}
+
+/// A line of both halves.
+type Lines<'a> = [&'a [u32; LINE]; 2];
+
+/// One line of one sum, in `UNITS` vectors. Meanwhile it asks for the words that come next.
+#[inline(always)]
+fn dot_line<S: Simd, const UNITS: usize>(
+    field: Field<S>,
+    m: Modulus,
+    left: &[Lines<'_>],
+    (sum, line): (&mut WovenSum<'_>, usize),
+    mut ahead: &[u32],
+    mut add: bool,
+) {
+    let (mut shared, mut terms, at) = (sum.line(line), sum.left, line * LINE);
+    for run in sum.runs {
+        let (of_run, rest) = terms.split_at(run.terms);
+        terms = rest;
+        for batch in of_run.chunks(m.max_unreduced_products()) {
+            let words = batch.len() * run.words();
+            let these = (batch, &shared[..words], ahead);
+            // The number of repeats is known to each copy, so that its loads have no branches.
+            let sums = match run.repeats {
+                1 => add_line::<S, UNITS, 1>(field.simd, left, these),
+                2 => add_line::<S, UNITS, 2>(field.simd, left, these),
+                4 => add_line::<S, UNITS, 4>(field.simd, left, these),
+                8 => add_line::<S, UNITS, 8>(field.simd, left, these),
+                _ => add_line::<S, UNITS, 16>(field.simd, left, these),
+            };
+            let [out_0, out_1] = &mut sum.out;
+            let out = [&mut out_0[at..], &mut out_1[at..]];
+            let mut reduced = Reduced { field, bound: Bound::of(m, batch.len()), out, add };
+            for (unit, sums) in sums.into_iter().enumerate() {
+                reduced.put(0, unit, sums);
+            }
+            reduced.out.iter().for_each(|out| field.simd.prefetch(out, LINE));
+            (shared, ahead, add) = (&shared[words..], ahead.get(words..).unwrap_or(&[]), true);
+        }
+    }
+    if !add {
+        sum.out.iter_mut().for_each(|out| out[at..][..LINE].fill(0));
+    }
+}
+
+/// The unreduced sums of a line for terms whose shared words each stand for `REPEATS` words.
+#[inline(always)]
+fn add_line<S: Simd, const UNITS: usize, const REPEATS: usize>(
+    simd: S,
+    left: &[Lines<'_>],
+    (terms, shared, ahead): (&[u32], &[u32], &[u32]),
+) -> [[Wide<S>; 2]; UNITS] {
+    let mut sums = [[Wide::zero(simd); 2]; UNITS];
+    for (index, (&term, shared)) in terms.iter().zip(shared.chunks_exact(LINE / REPEATS)).enumerate() {
+        simd.prefetch(ahead, index * (LINE / REPEATS));
+        let halves = left[term as usize];
+        for (unit, sums) in sums.iter_mut().enumerate() {
+            let at = unit * S::LANES;
+            let factor = Halves::load_repeated(simd, &shared[at / REPEATS..], REPEATS);
+            for (sum, half) in sums.iter_mut().zip(halves) {
+                *sum = sum.plus_product(simd, Halves::load(simd, &half[at..]), factor);
+            }
+        }
+    }
+    sums
 }
 
 /// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`.

@@ -1,6 +1,6 @@
 //! The reference kernels: plain Rust, used on every target, and what the vector kernels are tested against.
 
-use super::Pair;
+use super::{LINE, Pair, WovenSum};
 use crate::rows::positive;
 use crate::seed::{Generator, Seed};
 use crate::{IntegerRows, Modulus, NttTable, Scalar};
@@ -166,6 +166,27 @@ pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2], add: b
             total_1 = m.add(total_1, m.montgomery_reduce(sum_1));
         }
         (*o_0, *o_1) = (total_0, total_1);
+    }
+}
+
+/// As [`dot_pair`], for sums that share their left sides.
+pub fn dot_woven(m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool) {
+    for sum in sums {
+        for j in 0..sum.out[0].len() {
+            let mut at = j / LINE * sum.stride;
+            let mut totals = sum.out.each_ref().map(|out| if add { out[j] } else { 0 });
+            let mut terms = sum.left.iter();
+            for run in sum.runs {
+                for &term in terms.by_ref().take(run.terms) {
+                    let shared = sum.shared[at + j % LINE / run.repeats];
+                    for (total, half) in totals.iter_mut().zip(left[term as usize]) {
+                        *total = m.add(*total, m.montgomery_reduce(u64::from(half[j]) * u64::from(shared)));
+                    }
+                    at += LINE / run.repeats;
+                }
+            }
+            sum.out.iter_mut().zip(totals).for_each(|(out, total)| out[j] = total);
+        }
     }
 }
 

@@ -181,6 +181,9 @@ macro_rules! entry_points {
             products::dot_pair as dot_pair(
                 m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2], add: bool
             ) -> ();
+            products::dot_woven as dot_woven(
+                m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool
+            ) -> ();
             products::tensor as tensor(m: Modulus, a: [&[u32]; 2], b: [&[u32]; 2], out: [&mut [u32]; 3]) -> ();
             rows::sum_rows as sum_rows(
                 m: Modulus, rows: &IntegerRows, constants: (&[u32], usize), x: &[u32], out: &mut [u32], width: usize

@@ -1,10 +1,10 @@
 //! Every operation of the evaluator once, with what it should give and how large its error should be.
 
-use super::{Setup, assert_variance, mean_square, random_slots, rotated};
+use super::{Setup, assert_variance, giant_step, map_of, mean_square, random_slots, rotated};
 use blindsight_ckks::noise::{self, Variance};
 use blindsight_ckks::{
-    Ciphertext, Encoding, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level,
-    LinearTransform, Parameters, PlainFactor, PublicKey, Rescale, Scale, Term,
+    Ciphertext, Encoding, Evaluator, Extension, GiantOrder, GiantStep, KeyRequirements, Level, Parameters,
+    PublicKey, Rescale, Scale,
 };
 
 /// A result, the slots it should have, and the predicted variance of its error.
@@ -198,8 +198,8 @@ impl<'a> Run<'a> {
                 self.add("rotation", ciphertext, rotated(&self.slots[0], k), variance);
             }
         }
-        let factors = self.linear_factors();
-        let (map, expected) = self.linear_map(&factors);
+        let (giant_steps, expected) = self.linear_map();
+        let map = map_of(&giant_steps, GiantOrder::Apart);
         let (terms, product) = (6.0, noise::plain_product(parameters, self.operand(), self.factor()));
         let baby_steps = 4.0 * switched * self.factor().0 * self.scale.0 * self.scale.0;
         let sum = terms * product + baby_steps + noise::key_switch(parameters, self.level);
@@ -222,30 +222,21 @@ impl<'a> Run<'a> {
         (1.0 / 3.0, self.scale)
     }
 
-    /// The diagonals of the linear map, each rotated back by its giant step.
-    fn linear_factors(&self) -> Vec<PlainFactor> {
-        let n = self.slots[0].len();
-        let factor = |(_, rotation, baby_step): (usize, usize, usize)| {
-            let shifted = rotated(&diagonal(n, rotation + baby_step), n - rotation);
-            let context = &self.setup.context;
-            context.encode_factor(&shifted, self.level, self.scale, Extension::Extended).unwrap()
-        };
-        LINEAR_TERMS.into_iter().map(factor).collect()
-    }
-
-    /// Six diagonals of two inputs as two giant steps (0 and 8) of three baby steps (0, 1 and 2), and the
-    /// image of the slots.
-    fn linear_map<'f>(&self, factors: &'f [PlainFactor]) -> (LinearTransform<'f>, Vec<f64>) {
+    /// Six diagonals of two inputs as two giant steps (0 and 8) of three baby steps (0, 1 and 2), each
+    /// rotated back by its giant step, and the image of the slots.
+    fn linear_map(&self) -> ([GiantStep; 2], Vec<f64>) {
         let n = self.slots[0].len();
         let mut expected = vec![0.0; n];
-        let mut giant_steps = [0, 8].map(|rotation| GiantStep { rotation, terms: vec![] });
-        for ((input, rotation, baby_step), factor) in LINEAR_TERMS.into_iter().zip(factors) {
+        let mut terms = [0, 8].map(|rotation| (rotation, vec![]));
+        for (input, rotation, baby_step) in LINEAR_TERMS {
             let moved = rotated(&self.slots[input], (rotation + baby_step) % n);
             let diagonal = diagonal(n, rotation + baby_step);
             expected.iter_mut().zip(diagonal.iter().zip(&moved)).for_each(|(e, (d, x))| *e += d * x);
-            giant_steps[rotation / 8].terms.push(Term { input, baby_step, factor });
+            let (context, shifted) = (&self.setup.context, rotated(&diagonal, n - rotation));
+            let factor = context.encode_factor(&shifted, self.level, self.scale, Extension::Extended);
+            terms[rotation / 8].1.push((input, baby_step, factor.unwrap()));
         }
-        (LinearTransform { giant_steps: giant_steps.into(), order: GiantOrder::Apart }, expected)
+        (terms.map(|(rotation, terms)| giant_step(rotation, &terms)), expected)
     }
 }
 

@@ -3,8 +3,9 @@
 pub mod every;
 
 use blindsight_ckks::{
-    Ciphertext, Context, EvaluationKeys, KeyRequirements, Level, Parameters, ParametersLiteral, Randomness,
-    Scale, SecretKey, SeededEvaluationKeys,
+    Ciphertext, Context, Error, EvaluationKeys, GiantOrder, GiantStep, KeyRequirements, Level,
+    LinearTransform, Parameters, ParametersLiteral, PlainFactor, Randomness, Scale, SecretKey,
+    SeededEvaluationKeys, Term,
 };
 use blindsight_ring::{Kernel, primes};
 use std::cell::RefCell;
@@ -16,6 +17,23 @@ pub struct Setup {
     pub secret: SecretKey,
     pub keys: EvaluationKeys,
     pub randomness: RefCell<Randomness>,
+}
+
+/// A giant step of these inputs, baby steps and factors.
+pub fn giant_step(rotation: usize, terms: &[(usize, usize, PlainFactor)]) -> GiantStep {
+    let term = |&(input, baby_step, ref factor): &(usize, usize, PlainFactor)| Term {
+        input,
+        baby_step,
+        repeats: factor.repeats(),
+    };
+    let shape: Vec<Term> = terms.iter().map(term).collect();
+    let steps = GiantStep::together(&[(rotation, shape)], |_, term| Ok::<_, Error>(terms[term].2.clone()));
+    steps.unwrap().pop().unwrap()
+}
+
+/// A map of these giant steps.
+pub fn map_of(giant_steps: &[GiantStep], order: GiantOrder) -> LinearTransform<'_> {
+    LinearTransform { giant_steps: giant_steps.iter().collect(), order }
 }
 
 /// The chain that fits LoLa-MNIST into `N = 8192` at 128 bits of security.
