@@ -168,7 +168,7 @@ impl<S: Scheme> Store<S> {
     /// Where the plaintext is, or else is put.
     fn insert(&mut self, hash: u64, plaintext: Encoded<S>) -> usize {
         let alike = self.by_hash.entry(hash).or_default();
-        if let Some(same) = alike.iter().find(|i| self.encoded[**i] == plaintext) {
+        if let Some(same) = alike.iter().find(|i| self.encoded[**i].is_same_plaintext(&plaintext)) {
             return *same;
         }
         alike.push(self.encoded.len());

@@ -73,8 +73,8 @@ pub struct Term {
     pub input: usize,
     /// Its rotation.
     pub baby_step: usize,
-    /// How often the slots of its factor repeat at least; 1 where that is not known. Memory is taken for what
-    /// does not repeat by this: [`most_repeats`](crate::most_repeats) at most.
+    /// How often the slots of its factor repeat at least, a power of two up to
+    /// [`most_repeats`](crate::most_repeats): it takes so much less memory. 1 where that is not known.
     pub repeats: usize,
 }
 
@@ -89,7 +89,7 @@ impl GiantStep {
     ///
     /// # Panics
     /// Where a giant step has no terms, factors differ in level or extension, or one repeats less often than
-    /// its term says.
+    /// its term says or factors can.
     pub fn together<E: Send>(
         shapes: &[(usize, Vec<Term>)],
         factor: impl Fn(usize, usize) -> Result<PlainFactor, E> + Sync + Send,
@@ -173,7 +173,7 @@ impl Evaluator<'_> {
     /// 0, [`Error::NoLevelLeft`].
     ///
     /// # Panics
-    /// Where there are no terms at all, a term reads an input that is not there, or some factors are extended
+    /// Where there are no giant steps, a term reads an input that is not there, or some factors are extended
     /// and others are not.
     pub fn transform(
         &self,

@@ -18,8 +18,7 @@ pub(crate) struct Woven {
 /// The factors of several sums, woven: of each limb line by line what each of them has there.
 ///
 /// Sums that share their rotated inputs are computed a line at a time, for these stay in the first cache
-/// then. Factors that lie apart, megabytes each, are read at half the speed that memory has for what lies
-/// together.
+/// then, and memory gives what lies together sooner than a part of a page each from megabytes apart.
 #[derive(PartialEq)]
 struct Factors {
     words: Poly<Factor>,

@@ -1,7 +1,7 @@
 //! What each kernel costs: `cargo bench -p blindsight-ring`, with a filter such as `avx512/forward` if need
 //! be.
 
-use blindsight_ring::kernels::{self, Pair};
+use blindsight_ring::kernels::{self, LINE, Pair, Run, WovenSum};
 use blindsight_ring::sampler::{ErrorDistribution, Generator, SIGMA, ternary, uniform_limb};
 use blindsight_ring::{Automorphism, Conversion, IntegerRows, Kernel, Modulus, NttTable, Poly, Values};
 use chacha20::rand_core::SeedableRng;
@@ -68,6 +68,46 @@ fn sums_of_products(c: &mut Criterion) {
             bench.iter(|| {
                 let out = [low.words_mut(), middle.words_mut(), high.words_mut()];
                 kernels::tensor(kernel, m, [a.words(), b.words()], [b.words(), a.words()], out);
+            });
+        });
+    }
+}
+
+/// A block of the sums of a transform whose weights no cache holds, 24 giant steps of 24 baby steps: with the
+/// weights of each product apart, and woven.
+fn sums_of_a_transform(c: &mut Criterion) {
+    const STEPS: usize = 24;
+    const WORDS: usize = 256;
+    let (m, degree) = (modulus(PRIME), 32768);
+    let halves: Vec<Poly<Values>> = (0..2 * STEPS as u8).map(|i| limb(PRIME, WORDS, i)).collect();
+    let left: Vec<[&[u32]; 2]> = halves.chunks(2).map(|half| [half[0].words(), half[1].words()]).collect();
+    let weights: Vec<_> = (0..STEPS * STEPS).map(|i| limb(PRIME, degree, i as u8)).collect();
+    let woven = limb(PRIME, STEPS * STEPS * degree, 1);
+    let mut outs: Vec<[Vec<u32>; 2]> = vec![[vec![0; WORDS], vec![0; WORDS]]; STEPS];
+    let (order, runs): (Vec<u32>, _) = ((0..STEPS as u32).collect(), [Run { terms: STEPS, repeats: 1 }]);
+    for kernel in Kernel::available() {
+        let mut starts = (0..degree).step_by(WORDS).cycle();
+        c.bench_function(&format!("{}/weights apart", kernel.name()), |b| {
+            b.iter(|| {
+                let start = starts.next().expect("they go around");
+                for (weights, out) in weights.chunks(STEPS).zip(&mut outs) {
+                    let words = weights.iter().map(|weights| &weights.words()[start..start + WORDS]);
+                    let terms = left.iter().zip(words).map(|(left, shared)| Pair { left: *left, shared });
+                    let terms: Vec<_> = terms.collect();
+                    kernels::dot_pair(kernel, m, &terms, out.each_mut().map(Vec::as_mut_slice));
+                }
+            });
+        });
+        let stride = STEPS * STEPS * LINE;
+        c.bench_function(&format!("{}/weights woven", kernel.name()), |b| {
+            b.iter(|| {
+                let words = &woven.words()[starts.next().expect("they go around") / LINE * stride..];
+                let sums = outs.iter_mut().enumerate().map(|(step, out)| {
+                    let (shared, out) =
+                        (&words[step * STEPS * LINE..], out.each_mut().map(Vec::as_mut_slice));
+                    WovenSum { left: &order, runs: &runs, shared, stride, out }
+                });
+                kernels::dot_woven(kernel, m, &left, &mut sums.collect::<Vec<_>>(), false);
             });
         });
     }
@@ -143,6 +183,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50).warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(500));
-    targets = transforms, sums_of_products, sums_of_integer_multiples, words, samplers
+    targets = transforms, sums_of_products, sums_of_a_transform, sums_of_integer_multiples, words, samplers
 }
 criterion_main!(benches);

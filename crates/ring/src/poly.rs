@@ -29,7 +29,7 @@ impl Form for Factor {}
 
 /// A polynomial modulo each prime of a basis: one limb of `degree` words for each, in the basis's order.
 ///
-/// A dropped polynomial leaves its memory to the next one. Whoever holds a secret one wraps it
+/// A dropped polynomial leaves its memory to the next one, on any thread. Whoever holds a secret one wraps it
 /// in `Zeroizing`, which wipes it first.
 pub struct Poly<F: Form> {
     /// Its words, and behind them what its memory holds besides: nothing is written to shrink or to reuse it.
@@ -168,7 +168,8 @@ thread_local! {
     static OWN: RefCell<Recycler> = const { RefCell::new(Recycler::of_mebibytes(8)) };
 }
 
-/// Large ones: what the sums of a large transform do, for a few inferences at once.
+/// Large ones: a good part of what the sums of a large transform take, and as much again would be missed
+/// elsewhere, for it stays with the process.
 static SHARED: Mutex<Recycler> = Mutex::new(Recycler::of_mebibytes(160));
 
 impl Recycler {

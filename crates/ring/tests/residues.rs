@@ -2,6 +2,7 @@
 
 mod common;
 
+use blindsight_ring::kernels::{LINE, Run, WovenSum};
 use blindsight_ring::{Basis, Coefficients, Conversion, Kernel, Modulus, Poly, kernels, primes};
 use common::Words;
 use num_bigint::BigInt;
@@ -154,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn tensor_and_dot_pair_equal_big_integers(seed: u64, count in 1usize..40) {
+    fn tensors_and_sums_of_products_equal_big_integers(seed: u64, count in 1usize..40) {
         let mut words = Words(seed);
         for kernel in Kernel::available() {
             for m in basis(3, kernel).moduli() {
@@ -180,10 +181,15 @@ proptest! {
                     prop_assert_eq!(reduced(&(at(&low, j) << 32), &q), reduced(&sum(0), &q));
                     prop_assert_eq!(reduced(&(at(&high, j) << 32), &q), reduced(&sum(1), &q));
                 }
-                let once = low;
-                kernels::dot_pair_add(kernel, m, &terms, [&mut low, &mut high]);
+                let (once, left) = ([low, high], terms.iter().map(|term| term.left).collect::<Vec<_>>());
+                let line = |at: usize| terms.iter().flat_map(move |term| &term.shared[at..at + LINE]);
+                let shared: Vec<u32> = (0..DEGREE).step_by(LINE).flat_map(line).copied().collect();
+                let (of, runs) = ((0..terms.len() as u32).collect::<Vec<_>>(), [Run { terms: terms.len(), repeats: 1 }]);
+                let (stride, out) = (LINE * terms.len(), [&mut low[..], &mut high[..]]);
+                let woven = WovenSum { left: &of, runs: &runs, shared: &shared, stride, out };
+                kernels::dot_woven(kernel, m, &left, &mut [woven], true);
                 for j in 0..DEGREE {
-                    prop_assert_eq!(low[j], m.add(once[j], once[j]));
+                    prop_assert_eq!([low[j], high[j]], once.map(|once| m.add(once[j], once[j])));
                 }
             }
         }

@@ -294,13 +294,7 @@ pub fn sub_mul_scalar(kernel: Kernel, m: Modulus, a: &mut [u32], b: &[u32], w: S
 /// Sums are kept unreduced in 64 bits for as many terms as [`Modulus::max_unreduced_products`] allows.
 pub fn dot_pair(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     check_pairs(terms, &out);
-    dispatch!(kernel, dot_pair(m, terms, out, false));
-}
-
-/// `out_k += sum over terms of left_k * shared / 2^32`, as [`dot_pair`].
-pub fn dot_pair_add(kernel: Kernel, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
-    check_pairs(terms, &out);
-    dispatch!(kernel, dot_pair(m, terms, out, true));
+    dispatch!(kernel, dot_pair(m, terms, out));
 }
 
 /// For each of several sums `out_k = sum over terms of left_k * shared / 2^32`, or (`add`) that added to

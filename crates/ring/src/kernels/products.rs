@@ -17,12 +17,11 @@ const GROUP: usize = 4;
 /// How far ahead of their use the words of a key are asked for.
 const PREFETCH_WORDS: usize = 64;
 
-/// `out_k = sum of left_k * shared / 2^32`, or (`add`) that added to `out_k`: batches of terms whose sums fit
-/// 64 bits, added up.
+/// `out_k = sum of left_k * shared / 2^32`: batches of terms whose sums fit 64 bits, added up.
 #[inline(always)]
-pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2], add: bool) {
+pub(super) fn dot_pair<S: Simd>(simd: S, m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) {
     let (field, [out_0, out_1]) = (Field::new(simd, m), out);
-    let (mut rest, mut add) = (terms, add);
+    let (mut rest, mut add) = (terms, false);
     loop {
         let (batch, after) = rest.split_at(rest.len().min(m.max_unreduced_products()));
         dot_batch(field, Bound::of(m, batch.len()), batch, [out_0, out_1], add);

@@ -145,16 +145,11 @@ pub fn sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) {
     }
 }
 
-/// `out_k = sum of left_k * shared / 2^32`, or (`add`) that added to `out_k`, for both `k`, the sums
-/// unreduced in 64 bits.
-pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2], add: bool) {
-    if !add {
-        out.iter_mut().for_each(|out| out.fill(0));
-    }
-    let [out_0, out_1] = out;
+/// `out_k = sum of left_k * shared / 2^32`, for both `k`, the sums unreduced in 64 bits.
+pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], [out_0, out_1]: [&mut [u32]; 2]) {
     let batch = m.max_unreduced_products();
     for (j, (o_0, o_1)) in out_0.iter_mut().zip(out_1).enumerate() {
-        let (mut total_0, mut total_1) = (*o_0, *o_1);
+        let (mut total_0, mut total_1) = (0, 0);
         for terms in terms.chunks(batch) {
             let (mut sum_0, mut sum_1) = (0u64, 0u64);
             for term in terms {
@@ -169,7 +164,7 @@ pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], mut out: [&mut [u32]; 2], add: b
     }
 }
 
-/// As [`dot_pair`], for sums that share their left sides.
+/// As [`dot_pair`], for sums that share their left sides; or (`add`) that added to what is there.
 pub fn dot_woven(m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool) {
     for sum in sums {
         for j in 0..sum.out[0].len() {

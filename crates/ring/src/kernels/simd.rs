@@ -178,9 +178,7 @@ macro_rules! entry_points {
             words::mul_scalar as mul_scalar(m: Modulus, a: &mut [u32], w: Scalar) -> ();
             words::add_mul_scalar as add_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
             words::sub_mul_scalar as sub_mul_scalar(m: Modulus, a: &mut [u32], b: &[u32], w: Scalar) -> ();
-            products::dot_pair as dot_pair(
-                m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2], add: bool
-            ) -> ();
+            products::dot_pair as dot_pair(m: Modulus, terms: &[Pair<'_>], out: [&mut [u32]; 2]) -> ();
             products::dot_woven as dot_woven(
                 m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool
             ) -> ();
