@@ -167,22 +167,40 @@ pub fn dot_pair(m: Modulus, terms: &[Pair<'_>], [out_0, out_1]: [&mut [u32]; 2])
 /// As [`dot_pair`], for sums that share their left sides; or (`add`) that added to what is there.
 pub fn dot_woven(m: Modulus, left: &[[&[u32]; 2]], sums: &mut [WovenSum<'_>], add: bool) {
     for sum in sums {
-        for j in 0..sum.out[0].len() {
-            let mut at = j / LINE * sum.stride;
-            let mut totals = sum.out.each_ref().map(|out| if add { out[j] } else { 0 });
-            let mut terms = sum.left.iter();
-            for run in sum.runs {
-                for &term in terms.by_ref().take(run.terms) {
-                    let shared = sum.shared[at + j % LINE / run.repeats];
-                    for (total, half) in totals.iter_mut().zip(left[term as usize]) {
-                        *total = m.add(*total, m.montgomery_reduce(u64::from(half[j]) * u64::from(shared)));
-                    }
-                    at += LINE / run.repeats;
+        for at in (0..sum.out[0].len()).step_by(LINE) {
+            let totals = woven_line(m, left, sum, at);
+            for (out, totals) in sum.out.iter_mut().zip(totals) {
+                for (out, total) in out[at..].iter_mut().zip(totals) {
+                    *out = if add { m.add(*out, total) } else { total };
                 }
             }
-            sum.out.iter_mut().zip(totals).for_each(|(out, total)| out[j] = total);
         }
     }
+}
+
+/// The line of both halves of a sum that begins at word `at`.
+fn woven_line(m: Modulus, left: &[[&[u32]; 2]], sum: &WovenSum<'_>, at: usize) -> [[u32; LINE]; 2] {
+    let logs = sum.runs.iter().flat_map(|run| std::iter::repeat_n(run.repeats.trailing_zeros(), run.terms));
+    let terms: Vec<(u32, u32)> = sum.left.iter().copied().zip(logs).collect();
+    let (mut shared, mut totals) = (sum.line(at / LINE), [[0; LINE]; 2]);
+    for batch in terms.chunks(m.max_unreduced_products()) {
+        let mut sums = [[0u64; LINE]; 2];
+        for (term, log) in batch {
+            for (sums, half) in sums.iter_mut().zip(left[*term as usize]) {
+                for (j, (sum, word)) in sums.iter_mut().zip(&half[at..]).enumerate() {
+                    *sum += u64::from(*word) * u64::from(shared[j >> log]);
+                }
+            }
+            shared = &shared[LINE >> log..];
+        }
+        for (totals, sums) in totals.iter_mut().zip(sums) {
+            totals
+                .iter_mut()
+                .zip(sums)
+                .for_each(|(total, sum)| *total = m.add(*total, m.montgomery_reduce(sum)));
+        }
+    }
+    totals
 }
 
 /// `out[r] = (constant[r] + sum of weight[r][i] * x[i]) / 2^32`, the sums unreduced in 64 bits.
